@@ -1,0 +1,51 @@
+# make book   a fresh checkout to the finished book: _build/html/index.html
+# make test   a fresh checkout to a tested one
+# Both need Python 3.11 or newer and a package index; PYTHON names another interpreter: make book PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LIVE := _build/live.json
+
+.PHONY: book test train lock clean
+.DELETE_ON_ERROR:
+
+# The live check makes images of every cell on this machine and compares them with the archive. Where they differ the
+# book is built all the same, says so, and make fails.
+book: $(STAMP)
+	@rm -f $(LIVE); status=0; \
+	$(BIN)/quantdetect verify mini --images 2 --out $(LIVE) || status=$$?; \
+	test -f $(LIVE) || exit $$status; \
+	$(BIN)/quantdetect report || exit $$?; \
+	exit $$status
+
+test: $(STAMP)
+	@if test -z "$$CHROMIUM" && ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then \
+		if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+		else \
+			echo "Chromium is missing: tests of the built pages will fail; install it or set CHROMIUM to its path"; \
+		fi; \
+	fi
+	$(BIN)/ruff check .
+	$(BIN)/pytest
+
+train: $(STAMP)
+	$(BIN)/quantdetect train mini
+
+lock: $(STAMP)
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--extra models --extra book --extra test pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) _build .pytest_cache .ruff_cache .hypothesis
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python --requirement requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@

@@ -1,0 +1,27 @@
+"""The two errors a command reports in one line, and the "did you mean" that goes with them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["Failure", "UsageError", "nearest"]
+
+
+class UsageError(Exception):
+    """A mistake in the call or in a file the user wrote: one line, the input and the mend (exit 2)."""
+
+    exit_code = 2
+
+
+class Failure(Exception):
+    """Something that should have worked and did not: one line that says what and where (exit 1)."""
+
+    exit_code = 1
+
+
+def nearest(word: object, options: Iterable[object]) -> str:
+    """The suffix " (nearest: 'x')" for the option most like `word`, or "" where none is alike."""
+    by_folded = {str(option).casefold(): str(option) for option in options}
+    found = difflib.get_close_matches(str(word).casefold(), list(by_folded), n=1, cutoff=0.4)
+    return f" (nearest: '{by_folded[found[0]]}')" if found else ""

@@ -1,0 +1,381 @@
+"""The study file as data: which generators, precisions and detectors, which settings, prompts and seeds."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+
+from helpers import paths, prompts
+from helpers.errors import UsageError, nearest
+
+__all__ = [
+    "Cell",
+    "DETECTORS",
+    "Detector",
+    "GENERATORS",
+    "Generator",
+    "GeneratorSettings",
+    "Margins",
+    "PRECISIONS",
+    "PromptSource",
+    "Study",
+    "expected",
+    "load",
+]
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What is true of a generator in every study; `size` is the edge of its miniature's images in pixels.
+
+    `parameters` and `linear_share` describe the denoiser of the public checkpoint: how many numbers it has,
+    and the share of them in Linear layers, which quantization reaches. `terms` is its gate and licence.
+    """
+
+    title: str
+    family: str
+    size: int
+    parameters: int
+    linear_share: float
+    terms: str
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A detector's name in print and whether its backbone was trained on the task or kept frozen."""
+
+    title: str
+    kind: str
+
+
+GENERATORS = {
+    "sd15": Generator("SD1.5", "UNet, epsilon", 64, 859_520_964, 0.314, "open"),
+    "sd21": Generator("SD2.1", "UNet, v-prediction", 96, 865_910_724, 0.348, "mirror, OpenRAIL++"),
+    "sdxl": Generator("SDXL", "UNet, two text encoders", 128, 2_567_463_684, 0.870, "OpenRAIL++"),
+    "sd3": Generator("SD3", "MMDiT, flow matching", 128, 2_028_328_000, 0.999, "gated"),
+    "sd35": Generator("SD3.5", "MMDiT, normed queries and keys", 128, 8_056_627_520, 0.9996, "gated"),
+    "flux1": Generator("Flux.1", "DiT, mixed blocks", 128, 11_901_408_320, 0.9997, "gated, non-commercial"),
+}
+
+PRECISIONS = {
+    "fp32": "FP32",
+    "fp16": "FP16",
+    "fp8": "FP8",
+    "fp4": "FP4",
+    "bf16": "BF16",
+    "int8": "INT8",
+    "fp8_e5m2": "FP8 (E5M2)",
+    "nf4": "NF4",
+    "int4": "INT4",
+    "int4_affine": "INT4 (affine)",
+    "int3": "INT3",
+    "int2": "INT2",
+}
+
+DETECTORS = {
+    "npr": Detector("NPR", "end-to-end"),
+    "r50_nodown": Detector("R50_nodown", "end-to-end"),
+    "r50_tf": Detector("R50_TF", "frozen backbone"),
+    "clip_d": Detector("CLIP-D", "frozen backbone"),
+}
+
+# pydantic wants the keys as types; a test holds these to the tables above.
+GeneratorKey = Literal["sd15", "sd21", "sdxl", "sd3", "sd35", "flux1"]
+PrecisionKey = Literal[
+    "fp32", "fp16", "fp8", "fp4", "bf16", "int8", "fp8_e5m2", "nf4", "int4", "int4_affine", "int3", "int2"
+]
+DetectorKey = Literal["npr", "r50_nodown", "r50_tf", "clip_d"]
+Component = Literal["denoiser", "t5"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Strict(BaseModel):
+    """A table of a study file: no unknown keys, no silent conversions, no change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class PromptSource(Strict):
+    """Where prompts come from.
+
+    kind "world": captions of the miniature world's test scenes; "grammar": the photographs of
+    `helpers.prompts`; "file": the lines of the text file `path`, which is relative to the study file.
+    """
+
+    kind: Literal["world", "grammar", "file"]
+    path: str | None = None
+
+
+class GeneratorSettings(Strict):
+    """How one generator makes its images.
+
+    `checkpoint` is a folder under models/mini in a mini study; in a full one a hub id or a folder. `size` is
+    the edge in pixels (a multiple of 8, the latent grid), `dtype` the type in which a pipeline is loaded and
+    computes (float32 where none is named), `variant` the file variant of a hub checkpoint.
+    """
+
+    checkpoint: str = Field(min_length=1)
+    revision: str | None = None
+    size: int = Field(ge=32, le=4096, multiple_of=8)
+    steps: int = Field(ge=1, le=1000)
+    guidance: float = Field(ge=0, le=50)
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    variant: str | None = None
+
+
+class Margins(Strict):
+    """Thresholds that turn the words of the deck's claims into numbers, fixed before any result is seen.
+
+    "Accuracy" is the deck's: the share of fakes called fake at logit 0.
+    """
+
+    high: Share = Field(0.95, description="C2, C9: accuracy from which a generator is highly detectable")
+    challenging: Share = Field(0.75, description="C3, C10: accuracy under which a generator is challenging")
+    drop: Share = Field(0.05, description="C4, C9, C11: accuracy lost to FP4 that is a drop; less is stable")
+    anomaly_before: Share = Field(0.90, description="C4: least accuracy on SD3 at FP32, before the anomaly")
+    anomaly_after: Share = Field(0.40, description="C4: most accuracy on SD3 at FP4, after the anomaly")
+    robust: Share = Field(0.90, description="C5: accuracy on SD3 at FP4 above which R50_TF is unharmed")
+    smoothing: Share = Field(0.05, description="C6: share of high-frequency energy lost that is smoothing")
+    shift: float = Field(0.5, gt=0, le=5, description="C7: shift to the left, in SDs of FP32, that counts")
+    overlap: float = Field(0.2, gt=0, le=5, description="C8: shift, in SDs of FP32, that is still an overlap")
+    memory: Share = Field(0.5, description="C1: most of FP32's memory that is a drastic saving")
+    time: Share = Field(0.5, description="C1: most of FP32's time per image that is a drastic saving")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One configuration of the study: a generator at a precision, by one way (arm) of quantizing."""
+
+    generator: str
+    precision: str
+    arm: str = "native"
+
+
+class Study(Strict):
+    """A whole study file. Image i of every cell has prompt i and seed `seed` + i: cells are paired."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    scale: Literal["mini", "full"]
+    images_per_cell: int = Field(500, ge=1, le=1_000_000)
+    seed: int = Field(0, ge=0, lt=2**62)
+    prompts: PromptSource
+    precisions: list[PrecisionKey] = Field(min_length=1)
+    detectors: list[DetectorKey] = Field(min_length=1)
+    weights: str = Field("mini", min_length=1)
+    arm: Literal["native"] = "native"
+    coverage: Literal["linear", "all"] = "linear"
+    components: list[Component] = Field(["denoiser", "t5"], min_length=1)
+    shard_size: int = Field(25, ge=1)
+    batch_size: int = Field(1, ge=1)
+    generators: dict[GeneratorKey, GeneratorSettings] = Field(min_length=1)
+    margins: Margins = Margins()
+
+    _folder: Path = PrivateAttr(default=paths.STUDIES)
+
+    @field_validator("precisions", "detectors", "components")
+    @classmethod
+    def _each_once(cls, values: list[str]) -> list[str]:
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise ValueError(f"'{twice[0]}' stands there more than once; name each once")
+        return values
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The generators of the study, in the order of `GENERATORS`."""
+        return tuple(key for key in GENERATORS if key in self.generators)
+
+    def cells(self) -> list[Cell]:
+        """Every cell, generator by generator, precisions in the order of the file."""
+        return [Cell(key, precision, self.arm) for key in self.keys for precision in self.precisions]
+
+    def source(self, generator: str) -> str:
+        """What a pipeline is loaded from: a mini study's folder under models/mini, else the checkpoint."""
+        checkpoint = self.generators[generator].checkpoint
+        return str(paths.MODELS / "mini" / checkpoint) if self.scale == "mini" else checkpoint
+
+    def prompts_for(self, count: int) -> list[str]:
+        """The first `count` prompts. Raises UsageError where a prompt file has fewer."""
+        if self.prompts.kind == "file":
+            lines = self._lines()
+            if count > len(lines):
+                have = f"{len(lines)} prompts, {count} images"
+                raise UsageError(f"{self.prompts.path}: {have}: add prompts or ask for fewer")
+            return lines[:count]
+        prompt = _caption if self.prompts.kind == "world" else prompts.prompt
+        return [prompt(index) for index in range(count)]
+
+    def seeds(self, count: int) -> list[int]:
+        """The seeds of the first `count` images, the same in every cell."""
+        return [self.seed + index for index in range(count)]
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of what determines the images: settings, seed, prompts, arm, coverage, components.
+
+        The number of images, the precisions and the detectors are left out: more of them add to a run, they
+        change nothing that is there.
+        """
+        what = {
+            "generators": {key: self.generators[key].model_dump() for key in self.keys},
+            **self.model_dump(include={"scale", "seed", "arm", "coverage"}),
+            "components": sorted(self.components),
+            "prompts": self._prompt_probe(),
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    def _prompt_probe(self) -> list[str]:
+        # A file is taken whole; of a grammar the first prompts tell one version from another.
+        return self._lines() if self.prompts.kind == "file" else self.prompts_for(min(100, prompts.COUNT))
+
+    def _lines(self) -> list[str]:
+        if self.prompts.path is None:
+            raise UsageError("prompts.path: missing; prompts of kind 'file' need the path of a text file")
+        path = self._folder / self.prompts.path
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"cannot read '{path}': {_why(error)}"
+            raise UsageError(f"prompts.path: {why}; name a UTF-8 text file") from None
+        return [line for line in lines if line]
+
+
+def load(study: str | os.PathLike[str]) -> Study:
+    """Read and check a study: a path, or the name of a shipped one ("mini", "full"). Raises UsageError."""
+    path = _find(study)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {_why(error)}; name a TOML study file") from None
+    try:
+        loaded = Study.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_explain(error)}") from None
+    loaded._folder = path.parent
+    if loaded.prompts.kind != "world":  # the world never runs out of scenes
+        try:
+            loaded.prompts_for(loaded.images_per_cell)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+    return loaded
+
+
+def expected(study: Study) -> list[dict[str, Any]]:
+    """What each cell of the study needs, in the order of `Study.cells`.
+
+    Keys: generator, title, precision, arm, images, size (px), steps, guidance, source (folder or hub id),
+    terms (gate and licence), bytes (int): a full cell's denoiser weights at its precision, Linear layers
+    quantized and the rest at 16 bits; a mini cell's weights on disk (None where the folder is missing).
+    """
+    return [
+        {
+            "generator": cell.generator,
+            "title": GENERATORS[cell.generator].title,
+            "precision": cell.precision,
+            "arm": cell.arm,
+            "images": study.images_per_cell,
+            **study.generators[cell.generator].model_dump(include={"size", "steps", "guidance"}),
+            "source": study.source(cell.generator),
+            "terms": GENERATORS[cell.generator].terms if study.scale == "full" else "in this repository",
+            "bytes": _bytes(study, cell),
+        }
+        for cell in study.cells()
+    ]
+
+
+_BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "int3": 3, "int2": 2}
+_BITS |= dict.fromkeys(("fp4", "nf4", "int4", "int4_affine"), 4)
+
+
+def _bytes(study: Study, cell: Cell) -> int | None:
+    if study.scale == "mini":
+        files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
+        return sum(file.stat().st_size for file in files) if files else None
+    generator, bits = GENERATORS[cell.generator], _BITS[cell.precision]
+    reached = 1.0 if study.coverage == "all" else generator.linear_share
+    return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
+
+
+def _caption(index: int) -> str:
+    # The world needs nothing heavy, but a study of another scale needs nothing of the world.
+    from helpers.mini import captions, world
+
+    return captions.prompt(world.SPLITS["test"] + index)
+
+
+def _find(study: str | os.PathLike[str]) -> Path:
+    path = Path(study)
+    if path.suffix != ".toml" and path.parent == Path("."):
+        path = paths.STUDIES / f"{path.name}.toml"
+    if path.is_file():
+        return path
+    shipped = sorted(file.stem for file in paths.STUDIES.glob("*.toml"))
+    mend = f"name one of {', '.join(shipped)} or a TOML file"
+    raise UsageError(f"no study '{study}'{nearest(study, shipped)}; {mend}")
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _explain(error: ValidationError) -> str:
+    """The first mistake as "place: what is wrong (nearest: ...)"; misspelt keys before missing ones."""
+    mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] == "missing")
+    mistake = mistakes[0]
+    place = [part for part in mistake["loc"] if part != "[key]"]
+    more = f"; {len(mistakes) - 1} more after this" if len(mistakes) > 1 else ""
+    return f"{_dotted(place)}: {_complaint(mistake, place)}{more}"
+
+
+def _dotted(place: list[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
+def _complaint(mistake: dict[str, Any], place: list[str | int]) -> str:
+    kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key (value {value!r}){_nearest_of(place[-1], _siblings(place))}"
+    if kind == "literal_error":
+        options = re.findall(r"'([^']*)'", context["expected"])
+        what = "key" if mistake["loc"][-1] == "[key]" else "value"
+        return f"no such {what} {value!r}{_nearest_of(value, options)}"
+    if kind == "missing":
+        return "missing; this key must be given"
+    if kind == "value_error":
+        return str(context["error"])
+    bound = next((context[name] for name in ("ge", "le") if name in context), None)
+    if kind == "multiple_of":
+        bound = max(1, round(value / context["multiple_of"])) * context["multiple_of"]
+    closest = "" if bound is None else f" (nearest: {bound:g})"
+    said = mistake["msg"].removeprefix("Input should ").removeprefix("be ")
+    return f"{value!r} should be {said}{closest}"
+
+
+def _nearest_of(word: object, options: list[str]) -> str:
+    """The nearest option, or all of them where none is alike."""
+    return nearest(word, options) or f" (one of: {', '.join(options)})"
+
+
+@functools.cache
+def _models() -> dict[tuple[str, ...], type[BaseModel]]:
+    return {
+        (): Study,
+        ("prompts",): PromptSource,
+        ("margins",): Margins,
+        **{("generators", key): GeneratorSettings for key in get_args(GeneratorKey)},
+    }
+
+
+def _siblings(place: list[str | int]) -> list[str]:
+    model = _models().get(tuple(str(part) for part in place[:-1]), Study)
+    return list(model.model_fields)

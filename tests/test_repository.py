@@ -1,0 +1,90 @@
+"""The files that make a checkout installable agree with each other, and none of them knows a machine."""
+
+import json
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import helpers
+from helpers import paths
+
+PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NOT_LOCKED = {"ray"}  # for clusters: they bring their own
+LOCK = (paths.ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+ENVIRONMENT = yaml.safe_load((paths.ROOT / "environment.yml").read_text(encoding="utf-8"))
+
+
+def wanted():
+    extras = PROJECT["optional-dependencies"]
+    chosen = [*PROJECT["dependencies"], *(line for key in extras.keys() - NOT_LOCKED for line in extras[key])]
+    return sorted({requirement.name: requirement for requirement in map(Requirement, chosen)}.items())
+
+
+def locked():
+    pins = {}
+    for requirement in map(Requirement, LOCK):
+        pins.setdefault(requirement.name, []).extend(pin.version for pin in requirement.specifier)
+    return pins
+
+
+def test_the_lock_holds_plain_pins_only():
+    odd = [line for line in LOCK if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[\w.]+( ; [^@]+)?", line)]
+    assert odd == []
+
+
+@pytest.mark.parametrize("name, requirement", wanted())
+def test_every_dependency_has_a_pin_that_satisfies_it(name, requirement):
+    versions = locked().get(name, [])
+    assert versions, f"{name} is not in requirements.lock: run make lock"
+    assert all(requirement.specifier.contains(version, prereleases=True) for version in versions)
+
+
+def test_conda_installs_the_same():
+    conda = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
+    pip = next(entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict))
+    assert f"python{PROJECT['requires-python']}" in conda
+    assert pip == ["-r requirements.lock", "-e ."]
+
+
+def test_the_analysis_side_installs_without_torch():
+    base = {Requirement(line).name for line in PROJECT["dependencies"]}
+    models = {Requirement(line).name for line in PROJECT["optional-dependencies"]["models"]}
+    assert {"torch", "diffusers", "transformers"} <= models and not base & models
+
+
+def test_every_place_names_one_version_and_licence():
+    citation = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"] == helpers.__version__
+    assert citation["license"] == PROJECT["license"] == "Apache-2.0"
+    assert "Apache License" in (paths.ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_notebooks_are_stored_without_outputs():
+    for path in sorted(paths.NOTEBOOKS.glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        dirty = [cell["source"] for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+        assert dirty == [], f"{path.name}: run nbstripout"
+
+
+def test_no_stored_text_names_a_path_of_a_machine():
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    output = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
+    machine = re.compile(rb"(?<![\w.])/(home|root|work|Users|tmp)/\w")
+    kinds = (".py", ".toml", ".md", ".yml", ".ipynb", ".json", ".lock")
+    texts = [paths.ROOT / name for name in output.split("\0") if name.endswith(kinds)]
+    assert len(texts) > 10
+    assert [path.name for path in texts if path.is_file() and machine.search(path.read_bytes())] == []
+
+
+def test_the_targets_of_the_readme_exist():
+    readme = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"\bmake (book|test|lock|train|clean)\b", readme))
+    assert {"book", "test"} <= targets
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", readme)
+    assert images and all((paths.ROOT / image).is_file() for image in images)

@@ -1,0 +1,205 @@
+"""Study files: what the shipped ones hold, and what each mistake in one is answered with."""
+
+import tomllib
+from typing import get_args
+
+import pytest
+
+from helpers import paths, study
+from helpers.errors import UsageError, nearest
+
+MINI = (paths.STUDIES / "mini.toml").read_text(encoding="utf-8")
+
+
+def changed(folder, old, new):
+    """A copy of the mini study with the first `old` replaced by `new`."""
+    assert old in MINI
+    path = folder / "changed.toml"
+    path.write_text(MINI.replace(old, new, 1), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["mini", "full"])
+def test_a_shipped_study_is_the_decks_grid(name):
+    shipped = study.load(name)
+    assert shipped.name == shipped.scale == name
+    assert [(cell.generator, cell.precision) for cell in shipped.cells()] == [
+        (generator, precision)
+        for generator in ("sd15", "sd21", "sdxl", "sd3", "sd35", "flux1")
+        for precision in ("fp32", "fp16", "fp8", "fp4")
+    ]
+    assert shipped.detectors == list(study.DETECTORS)
+    assert shipped.images_per_cell == 500
+
+
+def test_the_shipped_studies_differ_in_scale_and_keep_margins_and_seeds():
+    mini, full = study.load("mini"), study.load("full")
+    assert mini.margins == full.margins
+    assert mini.seed == full.seed
+    ratio = {settings.size / mini.generators[key].size for key, settings in full.generators.items()}
+    assert ratio == {8.0}  # 512 : 768 : 1024 as 64 : 96 : 128
+
+
+def test_the_full_study_has_the_published_settings():
+    generators = study.load("full").generators
+    assert {key: (own.size, own.steps, own.guidance) for key, own in generators.items()} == {
+        "sd15": (512, 50, 7.5),
+        "sd21": (768, 25, 7.5),
+        "sdxl": (1024, 50, 5.0),
+        "sd3": (1024, 28, 7.0),
+        "sd35": (1024, 40, 4.5),
+        "flux1": (1024, 28, 3.5),
+    }
+
+
+def test_the_margins_in_the_files_are_all_and_are_the_defaults():
+    written = tomllib.loads(MINI)["margins"]
+    assert written == study.Margins().model_dump()
+    assert all(field.description.startswith("C") for field in study.Margins.model_fields.values())
+
+
+def test_the_types_of_keys_are_the_tables():
+    assert get_args(study.GeneratorKey) == tuple(study.GENERATORS)
+    assert get_args(study.PrecisionKey) == tuple(study.PRECISIONS)
+    assert get_args(study.DetectorKey) == tuple(study.DETECTORS)
+
+
+def test_seeds_and_prompts_are_paired_by_index():
+    mini, full = study.load("mini"), study.load("full")
+    assert mini.seeds(3) == [mini.seed, mini.seed + 1, mini.seed + 2]
+    for shipped in (mini, full):
+        assert shipped.prompts_for(5)[:3] == shipped.prompts_for(3)
+    assert len(set(full.prompts_for(500))) == 500
+    with pytest.raises(UsageError, match="500"):
+        full.prompts_for(501)
+
+
+def test_the_mini_prompts_are_the_captions_of_the_test_scenes():
+    from helpers.mini import captions, world
+
+    first = world.SPLITS["test"]
+    assert study.load("mini").prompts_for(4) == [captions.caption(world.scene(first + i)) for i in range(4)]
+
+
+MISTAKES = {
+    "key of a generator": ("steps = 20", "stpes = 20", r"generators\.sd15\.stpes: unknown key .*'steps'"),
+    "generator": ("sd35 =", "sd36 =", r"generators\.sd36: no such key 'sd36' \(nearest: 'sd3"),
+    "key at the top": ("images_per_cell", "image_per_cell", r"image_per_cell: unknown .*'images_per_cell'"),
+    "margin": ("robust =", "robus =", r"margins\.robus: unknown key .*nearest: 'robust'"),
+    "precision": ('"fp8"', '"f8"', r"precisions\[2\]: no such value 'f8' \(nearest: 'fp8'\)"),
+    "detector": ('"clip_d"', '"clip-d"', r"detectors\[3\]: no such value 'clip-d' \(nearest: 'clip_d'\)"),
+    "nothing like it": ('"linear"', '"xyz"', r"coverage: no such value 'xyz' \(one of: linear, all\)"),
+    "too small": ("steps = 20", "steps = 0", r"generators\.sd15\.steps: 0 should be .*nearest: 1\)"),
+    "off the grid": ("size = 96", "size = 99", r"generators\.sd21\.size: 99 .*multiple of 8 \(nearest: 96\)"),
+    "a share above one": ("drop = 0.05", "drop = 5.0", r"margins\.drop: 5\.0 should be .*nearest: 1\)"),
+    "type": ("seed = 1000", 'seed = "one"', r"seed: 'one' should be a valid integer"),
+    "not a number": ("guidance = 3.0", "guidance = nan", r"generators\.sd15\.guidance: nan"),
+    "missing": ("size = 64, ", "", r"generators\.sd15\.size: missing"),
+    "twice": ('"fp8"', '"fp4"', r"precisions: 'fp4' .*more than once"),
+    "none": ('["fp32", "fp16", "fp8", "fp4"]', "[]", r"precisions: \[\] should .*at least 1 item"),
+    "syntax": ("seed = 1000", "seed 1000", r"not valid TOML: .*line 5"),
+    "no prompt file named": ('kind = "world"', 'kind = "file"', r"prompts\.path: missing"),
+}
+
+
+@pytest.mark.parametrize("old, new, answer", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_names_its_place_its_value_and_the_mend_in_one_line(tmp_path, old, new, answer):
+    path = changed(tmp_path, old, new)
+    with pytest.raises(UsageError, match=answer) as caught:
+        study.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_study_cannot_ask_for_more_prompts_than_the_grammar_has(tmp_path):
+    path = changed(tmp_path, 'kind = "world"', 'kind = "grammar"')
+    path.write_text(path.read_text().replace("images_per_cell = 500", "images_per_cell = 501"))
+    with pytest.raises(UsageError, match="the grammar has 500.*ask for fewer"):
+        study.load(path)
+
+
+def test_an_unknown_study_names_the_nearest():
+    with pytest.raises(UsageError, match=r"no study 'mni' \(nearest: 'mini'\); name one of full, mini"):
+        study.load("mni")
+    with pytest.raises(UsageError, match="no study 'elsewhere/x.toml'"):
+        study.load("elsewhere/x.toml")
+
+
+def test_prompts_from_a_file_are_its_lines_beside_the_study(tmp_path):
+    (tmp_path / "lines.txt").write_text("a café\n\n  a river  \na hill\n", encoding="utf-8")
+    path = changed(tmp_path, 'kind = "world"', 'kind = "file"\npath = "lines.txt"')
+    with pytest.raises(UsageError, match="lines.txt: 3 prompts, 500 images"):
+        study.load(path)
+    path.write_text(path.read_text().replace("images_per_cell = 500", "images_per_cell = 3"))
+    own = study.load(path)
+    assert own.prompts_for(3) == ["a café", "a river", "a hill"]
+    before = own.digest()
+    (tmp_path / "lines.txt").write_text("a café\na river\na lake\n", encoding="utf-8")
+    assert study.load(path).digest() != before
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("steps = 20", "steps = 21"),
+        ("guidance = 3.0", "guidance = 2.0"),
+        ("size = 64", "size = 72"),
+        ("seed = 1000", "seed = 1001"),
+        ('"linear"', '"all"'),
+        ('["denoiser", "t5"]', '["denoiser"]'),
+        ('kind = "world"', 'kind = "grammar"'),
+    ],
+)
+def test_the_digest_follows_what_determines_the_images(tmp_path, old, new):
+    assert study.load(changed(tmp_path, old, new)).digest() != study.load("mini").digest()
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("images_per_cell = 500", "images_per_cell = 5"),
+        ('["npr", "r50_nodown", "r50_tf", "clip_d"]', '["npr"]'),
+        ("drop = 0.05", "drop = 0.04"),
+        ("shard_size = 25", "shard_size = 5"),
+        ('["denoiser", "t5"]', '["t5", "denoiser"]'),
+    ],
+)
+def test_the_digest_ignores_what_does_not(tmp_path, old, new):
+    assert study.load(changed(tmp_path, old, new)).digest() == study.load("mini").digest()
+
+
+def test_a_study_survives_being_written_down():
+    mini = study.load("mini")
+    assert study.Study.model_validate_json(mini.model_dump_json()) == mini
+
+
+def test_expected_says_what_each_cell_needs():
+    rows = {(row["generator"], row["precision"]): row for row in study.expected(study.load("full"))}
+    assert len(rows) == 24
+    assert rows["flux1", "fp4"]["source"] == "black-forest-labs/FLUX.1-dev"
+    assert "gated" in rows["sd3", "fp32"]["terms"]
+    assert rows["sd15", "fp32"]["bytes"] == 4 * 859_520_964
+    # Linear layers only: FP4 takes an eighth off Flux, but leaves most of SD1.5's UNet at 16 bits.
+    assert rows["flux1", "fp4"]["bytes"] < 0.13 * rows["flux1", "fp32"]["bytes"]
+    assert rows["sd15", "fp4"]["bytes"] > 0.35 * rows["sd15", "fp32"]["bytes"]
+    mini = study.expected(study.load("mini"))
+    assert {row["terms"] for row in mini} == {"in this repository"}
+    assert mini[0]["source"] == str(paths.MODELS / "mini" / "sd15")
+
+
+def test_nearest_is_silent_where_nothing_is_alike():
+    assert nearest("FP-4", ["fp32", "fp4"]) == " (nearest: 'fp4')"
+    assert nearest("zebra", ["fp32", "fp4"]) == ""
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "table.csv"
+    with paths.replacing(path) as temporary:
+        temporary.write_text("one")
+        assert temporary.suffix == ".csv" and not path.exists()
+    assert path.read_text() == "one"
+    with pytest.raises(RuntimeError), paths.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "one"
+    assert list(path.parent.iterdir()) == [path]
