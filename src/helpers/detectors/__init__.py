@@ -1,0 +1,9 @@
+"""The four detectors behind one interface: images in, one logit per image out, above 0 means fake.
+
+from helpers import detectors
+logits = detectors.load("npr").score(images)
+"""
+
+from helpers.detectors.base import MODULES, Detector, build, load, weights_path
+
+__all__ = ["MODULES", "Detector", "build", "load", "weights_path"]

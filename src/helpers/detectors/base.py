@@ -1,0 +1,189 @@
+"""What every detector is (images in, logits out), and how its weights are found."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from helpers.detectors import checkpoints
+from helpers.detectors.images import SIZE_RULES, Preprocess, preprocess
+from helpers.detectors.resnet import folded
+from helpers.detectors.scoring import score
+from helpers.errors import UsageError, nearest
+from helpers.paths import MODELS
+
+__all__ = ["MODULES", "Detector", "build", "load", "module", "weights_path"]
+
+#: Key -> module with `build(width)`; imported when first asked for.
+MODULES = {
+    "npr": "helpers.detectors.npr",
+    "r50_nodown": "helpers.detectors.r50_nodown",
+    "r50_tf": "helpers.detectors.r50_tf",
+    "clip_d": "helpers.detectors.clip_d",
+}
+
+#: Files that CLIP-D's published backbone may lie in, beside the head's, and where its authors publish it.
+CLIP_FILES = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+CLIP_SOURCE = "laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K on the Hugging Face hub, 1.7 GB, MIT"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A trained detector, ready to score.
+
+    Attributes:
+        name: its key. weights: label of its training, for the records. width: "full" or "mini".
+        network: inference copy, in evaluation mode. ready: size rule and normalization. device: torch device.
+    """
+
+    name: str
+    weights: str
+    width: str
+    network: nn.Module
+    ready: Preprocess
+    device: str = "cpu"
+
+    def score(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Return one logit per image, float32 (N,); above 0 means fake. Any sizes from 8 px, any PIL modes.
+
+        An image's logit is the same alone, in a batch and in another order, to float32 rounding.
+        """
+        return score(self.network, images, self.ready, self.device)
+
+
+def module(name: str) -> ModuleType:
+    """Return the module of a detector; a wrong name is told with the nearest one (UsageError)."""
+    if name not in MODULES:
+        raise UsageError(f"no detector {name!r}{nearest(name, MODULES)}; there are {', '.join(MODULES)}")
+    return importlib.import_module(MODULES[name])
+
+
+def build(name: str, width: str = "full") -> nn.Module:
+    """Return the network with random weights: "full" as published, "mini" as the miniature study has it."""
+    of = module(name)
+    if width not in ("full", "mini"):
+        raise UsageError(
+            f"no detector width {width!r}{nearest(width, ('full', 'mini'))}; there are full and mini"
+        )
+    return of.build(width)
+
+
+def weights_path(name: str, weights: str | Path = "mini") -> Path:
+    """Return the file of "mini" or "mini-LABEL" (shipped), of a path, or of a folder that holds NAME.*.
+
+    Raises:
+        UsageError: there is no such file; the message says what was looked for.
+    """
+    module(name)
+    if _shipped(weights):
+        path = MODELS / "mini" / "detectors" / f"{name}{str(weights).removeprefix('mini')}.safetensors"
+        if not path.is_file():
+            raise UsageError(
+                f"no {weights!r} weights of {name} at {path}: make them with `quantdetect train mini {name}`"
+            )
+        return path
+    path = Path(weights)
+    if not path.is_dir():
+        if not path.is_file():
+            raise UsageError(
+                f"no weights {str(weights)!r} for {name}: give 'mini', a weights file, or a folder of them"
+            )
+        return path
+    found = [
+        path / f"{name}{suffix}" for suffix in checkpoints.SUFFIXES if (path / f"{name}{suffix}").is_file()
+    ]
+    if not found:
+        raise UsageError(f"no {name} weights in {path}: it should hold {name}.safetensors or {name}.pth")
+    return found[0]
+
+
+def load(
+    name: str,
+    weights: str | Path = "mini",
+    *,
+    backbone: str | Path | None = None,
+    size_rule: str | None = None,
+    device: str = "cpu",
+) -> Detector:
+    """Return a detector with trained weights.
+
+    Args:
+        name: npr, r50_nodown, r50_tf or clip_d.
+        weights: "mini" or "mini-LABEL" (shipped), a checkpoint in its authors' format, a folder of NAME.pth.
+        backbone: file of a frozen backbone that `weights` does not carry; by default the shipped one, or for
+            CLIP-D's published size the open_clip file beside the head's.
+        size_rule: a name of `images.SIZE_RULES` in place of the detector's own.
+
+    Raises:
+        UsageError: unknown name, missing file, or weights that do not fit, with the keys named.
+    """
+    path = weights_path(name, weights)
+    notes = checkpoints.metadata(path)
+    width = notes.get("width", "full")
+    if notes.get("detector", name) != name:
+        raise UsageError(f"{path} holds {notes['detector']}, not {name}")
+    state = checkpoints.read(path)
+    frozen = _frozen(name, state, path, notes, backbone)
+    network = build(name, width)
+    checkpoints.fit(network, state | frozen, path)
+    network = folded(network.to(device)).to(memory_format=torch.channels_last).requires_grad_(False)
+    label = str(weights) if _shipped(weights) else path.stem
+    return Detector(name, label, width, network, _ready(name, width, size_rule), device)
+
+
+def _shipped(weights: str | Path) -> bool:
+    """Whether this is the label of a training whose weights lie in the repository."""
+    return isinstance(weights, str) and re.fullmatch(r"mini(-[\w.]+)*", weights) is not None
+
+
+def _ready(name: str, width: str, size_rule: str | None) -> Preprocess:
+    own = preprocess(name, width)
+    if size_rule is None:
+        return own
+    if size_rule not in SIZE_RULES:
+        raise UsageError(
+            f"no size rule {size_rule!r}{nearest(size_rule, SIZE_RULES)}; there are {', '.join(SIZE_RULES)}"
+        )
+    return Preprocess(size_rule, own.mean, own.std)
+
+
+def _frozen(
+    name: str, state: dict[str, Tensor], path: Path, notes: dict[str, str], backbone: str | Path | None
+) -> dict[str, Tensor]:
+    """State of the frozen part, where the detector's own file has none; else empty."""
+    if backbone is not None:
+        file = Path(backbone)
+    elif "backbone" in notes:
+        file = path.parent.parent / "backbones" / f"{notes['backbone']}.safetensors"
+    elif name == "clip_d" and not any(key.startswith("visual.") for key in state):
+        file = next(
+            (path.parent / f for f in CLIP_FILES if (path.parent / f).is_file()), path.parent / CLIP_FILES[0]
+        )
+    else:
+        return {}
+    if not file.is_file():
+        where = (
+            f": put it there ({CLIP_SOURCE})"
+            if "backbone" not in notes
+            else ": retrain it with `quantdetect train mini`"
+        )
+        raise UsageError(f"{name} needs its backbone, {file} is not there{where}")
+    stored = checkpoints.read(file)
+    if (
+        name == "clip_d"
+    ):  # an open_clip file has the text tower and the projection too, which CLIP-D leaves out
+        return {k: v for k, v in stored.items() if k.startswith("visual.") and k != "visual.proj"}
+    return stored

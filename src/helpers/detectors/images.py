@@ -1,0 +1,112 @@
+"""From a picture to what a detector reads: decoding, and tables of size rules and normalizations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+__all__ = ["PREPROCESS", "SIZE_RULES", "Preprocess", "SizeRule", "decode", "extent", "preprocess", "tensor"]
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+
+_TURNED = range(5, 9)  # EXIF orientations that swap width and height
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """What happens to an image's size; a function of that image alone, never of what else is in the batch.
+
+    Attributes:
+        side: new length of the short side (crop) or of both sides (no crop); None keeps the native size.
+        crop: centre crop to side x side after the resize.
+    """
+
+    side: int | None = None
+    crop: bool = False
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) after the rule."""
+        return (width, height) if self.side is None else (self.side, self.side)
+
+    def apply(self, image: Image.Image) -> Image.Image:
+        """Return the image after the rule: bicubic with antialiasing, as torchvision resizes a PIL image."""
+        if self.side is None:
+            return image
+        if not self.crop:
+            return image.resize((self.side, self.side), Image.Resampling.BICUBIC)
+        (width, height), short = image.size, min(image.size)
+        width, height = int(self.side * width / short), int(self.side * height / short)
+        left, top = round((width - self.side) / 2), round((height - self.side) / 2)
+        resized = image.resize((width, height), Image.Resampling.BICUBIC)
+        return resized.crop((left, top, left + self.side, top + self.side))
+
+
+SIZE_RULES = {
+    "native": SizeRule(),
+    "resize-256": SizeRule(256),
+    "short-224-crop": SizeRule(224, crop=True),
+    "short-64-crop": SizeRule(64, crop=True),
+}
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """A size rule by name, and the mean and standard deviation that RGB in 0..1 is normalized with."""
+
+    size_rule: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def rule(self) -> SizeRule:
+        return SIZE_RULES[self.size_rule]
+
+    def normalized(self, images: np.ndarray) -> Tensor:
+        """Return the normalized batch, float32 (N, 3, H, W), of uint8 images (N, H, W, 3)."""
+        batch = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float().div_(255)
+        mean, std = (torch.tensor(of).view(1, 3, 1, 1) for of in (self.mean, self.std))
+        return batch.sub_(mean).div_(std)
+
+
+#: (detector, width) -> how it reads an image. One retraining of NPR uses "resize-256".
+PREPROCESS = {
+    ("npr", "full"): Preprocess("native", *_IMAGENET),
+    ("npr", "mini"): Preprocess("native", *_IMAGENET),
+    ("r50_nodown", "full"): Preprocess("native", *_IMAGENET),
+    ("r50_nodown", "mini"): Preprocess("native", *_IMAGENET),
+    ("r50_tf", "full"): Preprocess("native", *_IMAGENET),
+    ("r50_tf", "mini"): Preprocess("native", *_IMAGENET),
+    ("clip_d", "full"): Preprocess("short-224-crop", *_CLIP),
+    ("clip_d", "mini"): Preprocess("short-64-crop", *_CLIP),
+}
+
+
+def preprocess(name: str, width: str) -> Preprocess:
+    """Return how the detector `name` at `width` ("full" or "mini") reads an image."""
+    return PREPROCESS[name, width]
+
+
+def extent(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height) as seen, EXIF orientation applied, without decoding the pixels."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(0x0112) in _TURNED else (width, height)
+
+
+def decode(image: Image.Image) -> Image.Image:
+    """Return the image as 8-bit RGB with EXIF orientation applied; 16-bit grey is scaled, alpha dropped."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = Image.fromarray(
+            (np.asarray(image).astype(np.float32) / 257).clip(0, 255).round().astype(np.uint8)
+        )
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def tensor(image: Image.Image, ready: Preprocess) -> Tensor:
+    """Return one picture as its detector reads it: normalized float32 (3, H, W) after the size rule."""
+    return ready.normalized(np.asarray(ready.rule.apply(decode(image)))[None])[0]

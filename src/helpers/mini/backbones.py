@@ -1,0 +1,250 @@
+"""The two miniature backbones that detectors build on: trained on renders alone, then frozen.
+
+- `namer`: a narrow ResNet that names ground, colours and shapes (in the place of ImageNet classification
+  for R50_TF). It is trained with conv1 at stride 2; R50_TF then runs the same weights at stride 1, as the
+  published one does.
+- `clip`: an image and a text tower trained contrastively on (render, caption) pairs (in the place of
+  CommonPool-XL for CLIP-D), built from open_clip's own classes.
+
+No backbone ever sees a generated image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from helpers.detectors import checkpoints, clip_d, r50_tf
+from helpers.detectors.images import preprocess, tensor
+from helpers.mini import captions, data, fitting, world
+from helpers.paths import replacing
+
+__all__ = ["CONTEXT", "Namer", "TRAINERS", "clip_model", "facts", "tokens", "train_clip", "train_namer"]
+
+#: Longest caption in tokens, start and end marks included.
+CONTEXT = 24
+
+#: Renders per size for training: the smaller sizes are quicker to make and to learn from.
+POOL = {64: 12_000, 96: 3_000, 128: 1_500}
+VALIDATION = 500
+
+
+# Namer
+
+
+def facts(seed: int) -> np.ndarray:
+    """Return what a scene holds, float32 (7 + 8 + 8,): one-hot ground, colours present, shapes present."""
+    of = world.scene(seed)
+    named = {of.ground} | {s.colour for s in of.solids} | {s.shape for s in of.solids}
+    return np.array([name in named for name in (*world.GROUNDS, *world.COLOURS, *world.SHAPES)], np.float32)
+
+
+class Namer(nn.Module):
+    """R50_TF's trunk and a linear layer that names what a render shows: logits (N, 23) in `facts`' order."""
+
+    def __init__(self, stem_stride: int = 2):
+        super().__init__()
+        self.backbone = r50_tf.trunk("mini", stem_stride)
+        self.names = nn.Linear(
+            self.backbone.channels, len(world.GROUNDS) + len(world.COLOURS) + len(world.SHAPES)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.names(self.backbone.features(x))
+
+
+def _naming_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    grounds = len(world.GROUNDS)
+    return F.cross_entropy(logits[:, :grounds], wanted[:, :grounds]) + 6 * F.binary_cross_entropy_with_logits(
+        logits[:, grounds:], wanted[:, grounds:]
+    )
+
+
+def _naming_measures(logits: Tensor, wanted: Tensor) -> dict[str, float]:
+    """Accuracies: ground, and presence of colours and of shapes (balanced over present and absent)."""
+    grounds, colours = len(world.GROUNDS), len(world.COLOURS)
+    right = (logits > 0).eq(wanted > 0.5)
+
+    def balanced(part: slice) -> float:
+        present = wanted[:, part] > 0.5
+        return float((right[:, part][present].float().mean() + right[:, part][~present].float().mean()) / 2)
+
+    ground = float(logits[:, :grounds].argmax(1).eq(wanted[:, :grounds].argmax(1)).float().mean())
+    colour, shape = balanced(slice(grounds, grounds + colours)), balanced(slice(grounds + colours, None))
+    return {"score": (ground + colour + shape) / 3, "ground": ground, "colour": colour, "shape": shape}
+
+
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    return torch.cat([model(part) for part in images.split(64)])
+
+
+def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 2600) -> Path:
+    """Train the namer on renders of 64, 96 and 128 px and store its trunk as out/backbones/namer.safetensors.
+
+    Resumes from `work`. The card beside the file has the validation accuracies. Returns the file's path.
+    """
+    torch.manual_seed(seed)
+    model = Namer().to(device)
+    ready = preprocess("r50_tf", "mini")
+    pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
+    named = np.stack([facts(world.SPLITS["train"] + i) for i in range(max(POOL.values()))])
+    shares = np.array(list(POOL.values())) / sum(POOL.values())
+    held = {size: data.pool(work, "validation", size, VALIDATION) for size in POOL}
+    seen = torch.from_numpy(np.stack([facts(world.SPLITS["validation"] + i) for i in range(VALIDATION)]))
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        size = int(rng.choice(list(POOL), p=shares))
+        chosen = rng.integers(POOL[size], size=32)
+        images = ready.normalized(pools[size][chosen]).to(device)
+        images = images.flip(3) if rng.random() < 0.5 else images
+        return _naming_loss(model(images), torch.from_numpy(named[chosen]).to(device))
+
+    def evaluate(of: nn.Module = model, size: int = 64) -> dict[str, float]:
+        return _naming_measures(_logits(of, ready.normalized(held[size]).to(device)).cpu(), seen)
+
+    fitted = fitting.fit(
+        "namer", model, loss, evaluate, steps=steps, rate=3e-3, seed=seed, work=work, every=200
+    )
+    dense = Namer(stem_stride=1).eval()
+    dense.load_state_dict(fitted.state)
+    model.load_state_dict(fitted.state)
+    model.eval().cpu()
+    with torch.inference_mode():
+        measures = {f"{size} px": evaluate(model, size) for size in POOL}
+        measures["64 px, conv1 at stride 1"] = evaluate(dense, 64)
+    weights = {key: value for key, value in fitted.state.items() if key.startswith("backbone.")}
+    return _stored(
+        "namer", weights, out, fitted, seed, device, steps, measures, "ground, colours and shapes of renders"
+    )
+
+
+# Image and text
+
+
+def tokens(texts: list[str]) -> Tensor:
+    """Return token ids (N, CONTEXT): 1 + place in the vocabulary, between start and end mark, padded with 0.
+
+    The end mark is the largest id, where open_clip's text tower reads its feature.
+    """
+    words = captions.vocabulary()
+    ids = {word: i + 1 for i, word in enumerate(words)}
+    start, end = len(words) + 1, len(words) + 2
+    rows = [[start, *(ids[word] for word in text.replace(",", " ,").split()), end] for text in texts]
+    return torch.tensor([row + [0] * (CONTEXT - len(row)) for row in rows])
+
+
+def clip_model() -> open_clip.CLIP:
+    """Return the untrained image-text model; its vision tower is the one CLIP-D runs."""
+    text = {
+        "context_length": CONTEXT,
+        "vocab_size": len(captions.vocabulary()) + 3,
+        "width": 96,
+        "heads": 3,
+        "layers": 2,
+    }
+    return open_clip.CLIP(embed_dim=64, vision_cfg=dict(clip_d.VISION["mini"]), text_cfg=text)
+
+
+def _resized(images: np.ndarray) -> Tensor:
+    """Normalized batch of renders after CLIP-D's own size rule."""
+    ready = preprocess("clip_d", "mini")
+    if images.shape[1] == ready.rule.side:
+        return ready.normalized(images)
+    return torch.stack([tensor(ready.rule.apply(Image.fromarray(image)), ready) for image in images])
+
+
+def _retrieval(pictures: Tensor, texts: Tensor, sentences: list[str]) -> dict[str, float]:
+    """Top-1 retrieval among all validation pairs, both ways; a pair of equal captions counts as right."""
+    alike = pictures @ texts.T
+    same = np.array(sentences)
+    to_text = float(np.mean(same[alike.argmax(1).numpy()] == same))
+    to_picture = float(np.mean(same[alike.argmax(0).numpy()] == same))
+    return {"score": (to_text + to_picture) / 2, "image_to_text": to_text, "text_to_image": to_picture}
+
+
+def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 700) -> Path:
+    """Train the image-text model on renders and captions; store its vision tower in out/backbones.
+
+    Symmetric cross-entropy over the batch (Radford et al., ICML 2021). Resumes from `work`. The card beside
+    it has the retrieval accuracy among 500 validation pairs. Returns the file's path.
+    """
+    torch.manual_seed(seed)
+    model = clip_model().to(device)
+    pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
+    shares = np.array(list(POOL.values())) / sum(POOL.values())
+    words = tokens([captions.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))])
+    sentences = [captions.prompt(world.SPLITS["validation"] + i) for i in range(VALIDATION)]
+    held = _resized(data.pool(work, "validation", 64, VALIDATION))
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        size = int(rng.choice(list(POOL), p=shares))
+        chosen = rng.integers(POOL[size], size=64)
+        picture, text, scale = model(_resized(pools[size][chosen]).to(device), words[chosen].to(device))
+        # Two scenes may share a caption: then both pictures are right answers.
+        match = (words[chosen][:, None] == words[chosen][None]).all(2).float().to(device)
+        match = match / match.sum(1, keepdim=True)
+        alike = scale.clamp(max=100) * picture @ text.T
+        return (F.cross_entropy(alike, match) + F.cross_entropy(alike.T, match)) / 2
+
+    def evaluate() -> dict[str, float]:
+        pictures = torch.cat([model.encode_image(part.to(device), normalize=True) for part in held.split(64)])
+        texts = model.encode_text(tokens(sentences).to(device), normalize=True)
+        return _retrieval(pictures.cpu(), texts.cpu(), sentences)
+
+    fitted = fitting.fit(
+        "clip", model, loss, evaluate, steps=steps, rate=1.5e-3, seed=seed, work=work, every=200
+    )
+    weights = {
+        key: value
+        for key, value in fitted.state.items()
+        if key.startswith("visual.") and key != "visual.proj"
+    }
+    measures = {"64 px": fitted.history[[row["step"] for row in fitted.history].index(fitted.step)]}
+    return _stored(
+        "clip",
+        weights,
+        out,
+        fitted,
+        seed,
+        device,
+        steps,
+        measures,
+        "renders and their captions, contrastively",
+    )
+
+
+def _stored(name, weights, out: Path, fitted: fitting.Best, seed, device, steps, measures, task) -> Path:
+    """Write a backbone and its card to out/backbones; returns the weights' path."""
+    path = Path(out) / "backbones" / f"{name}.safetensors"
+    checkpoints.write(path, weights, {"backbone": name, "width": "mini"})
+    card = {
+        "name": name,
+        "task": task,
+        "data": {"renders": {f"{s} px": n for s, n in POOL.items()}, "split": "train"},
+        "validation": {"renders": VALIDATION, "split": "validation", "measures": measures},
+        "parameters": sum(
+            v.numel() for k, v in weights.items() if "running" not in k and "num_batches" not in k
+        ),
+        "steps": steps,
+        "best_step": fitted.step,
+        "seconds": round(fitted.seconds),
+        "device": torch.device(device).type,
+        "seed": seed,
+        "curve": fitted.history,
+        "licence": "Apache-2.0",
+    }
+    with replacing(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(card, indent=1) + "\n")
+    return path
+
+
+#: name -> function(work, out, device, seed), resumable.
+TRAINERS: dict[str, Callable[..., Path]] = {"namer": train_namer, "clip": train_clip}

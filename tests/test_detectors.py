@@ -1,0 +1,338 @@
+"""The detectors are the published networks: built again here from torchvision's and open_clip's own parts."""
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+from helpers import detectors
+from helpers.detectors import base, images, npr, scoring
+from helpers.errors import UsageError
+from helpers.study import DETECTORS
+
+NAMES = tuple(detectors.MODULES)
+SIZES = [(64, 64), (61, 64), (64, 79), (67, 65)]  # height, width
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def shaken(network: nn.Module, seed: int = 0) -> nn.Module:
+    """The network in evaluation mode, with normalizations that would show a misplaced layer."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for value, low, high in (
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.5, 1.5),
+                (module.weight.data, 0.3, 0.7),
+                (module.bias.data, -0.2, 0.2),
+            ):
+                value.copy_(torch.rand(value.shape, generator=generator) * (high - low) + low)
+    return network.eval()
+
+
+def pictures(sizes, seed: int = 0) -> list[Image.Image]:
+    rng = np.random.default_rng(seed)
+    return [Image.fromarray(rng.integers(0, 256, (h, w, 3), np.uint8)) for h, w in sizes]
+
+
+def normalized(image: Image.Image) -> torch.Tensor:
+    to = torchvision.transforms.Compose(
+        [
+            torchvision.transforms.ToTensor(),
+            torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+    return to(image)[None]
+
+
+# The descriptions again, from torchvision's parts
+
+
+def reference_npr(state, x):
+    whole = torchvision.models.resnet50()
+    whole.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=2, padding=1, bias=False)
+    cut = nn.Sequential(whole.conv1, whole.bn1, whole.relu, whole.maxpool, whole.layer1, whole.layer2).eval()
+    keys = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2"]
+    cut.load_state_dict(
+        {
+            ".".join([str(keys.index(k.split(".")[0])), *k.split(".")[1:]]): v
+            for k, v in state.items()
+            if not k.startswith("fc1")
+        }
+    )
+    x = x[:, :, : x.shape[2] - x.shape[2] % 2, : x.shape[3] - x.shape[3] % 2]
+    # Nearest down and up by two: every 2x2 block takes its upper left pixel.
+    blocks = x[:, :, ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3)
+    features = F.adaptive_avg_pool2d(cut((x - blocks) * 2.0 / 3.0), 1).flatten(1)
+    return features @ state["fc1.weight"].T + state["fc1.bias"]
+
+
+def reference_nodown(state, x):
+    whole = torchvision.models.resnet50(num_classes=1)
+    whole.conv1.stride, whole.maxpool.stride = (1, 1), 1
+    whole.load_state_dict(state)
+    return whole.eval()(x)
+
+
+def reference_tf(state, x):
+    whole = torchvision.models.resnet50()
+    whole.conv1.stride = (1, 1)
+    whole.fc = nn.Sequential(nn.Linear(2048, 128), nn.Dropout(0.5))
+    whole.load_state_dict(
+        {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
+    )
+    f = whole.eval()(x).numpy().astype(np.float64)
+    c, s = state["proto.centers"].numpy().astype(np.float64), max(float(state["proto.logsigmas"][0]), 0.0)
+    away = f - c
+    return torch.from_numpy(
+        np.sign(away.sum(1)) * (away**2).sum(1) / (2 * np.exp(2 * s)) + 128 * s
+    )[:, None].float()  # fmt: skip
+
+
+REFERENCES = {"npr": reference_npr, "r50_nodown": reference_nodown, "r50_tf": reference_tf}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_published_architecture(name, tmp_path):
+    torch.manual_seed(1)
+    network = shaken(detectors.build(name))
+    if name == "r50_tf":
+        network.proto.centers.data.normal_(0, 0.05)
+        network.proto.logsigmas.data.fill_(0.3)
+    torch.save(network.state_dict(), tmp_path / f"{name}.pth")
+    detector = detectors.load(name, tmp_path)
+    batch = pictures(SIZES)
+    with torch.inference_mode():
+        wanted = np.array(
+            [REFERENCES[name](network.state_dict(), normalized(image)).item() for image in batch]
+        )
+    assert np.ptp(wanted) > 1e-3
+    np.testing.assert_allclose(detector.score(batch), wanted, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "trained"),
+    [
+        ("npr", 1_437_761, 1_437_761),
+        ("r50_nodown", 23_510_081, 23_510_081),
+        ("r50_tf", 23_770_433, 262_401),
+        ("clip_d", None, 1_025),
+    ],
+)
+def test_parameter_counts(name, total, trained):
+    with torch.device("meta"):  # nothing is allocated: ViT-L-14 alone would be 1.2 GB
+        network = detectors.build(name)
+    assert total in (None, sum(p.numel() for p in network.parameters()))
+    assert trained == sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def test_clip_d_is_open_clips_tower():
+    torch.manual_seed(0)
+    vision = {"image_size": 64, "patch_size": 8, "width": 128, "head_width": 32, "layers": 4}
+    model = open_clip.CLIP(
+        64, vision, {"context_length": 8, "vocab_size": 9, "width": 32, "heads": 1, "layers": 1}
+    )
+    network = detectors.build("clip_d", "mini").eval()
+    state = {k: v for k, v in model.state_dict().items() if k.startswith("visual.") and k != "visual.proj"}
+    assert not network.load_state_dict(state, strict=False).unexpected_keys
+    model.visual.proj = None
+    x = torch.randn(3, 3, 64, 64)
+    with torch.inference_mode():
+        features = model.eval().visual(x)
+        features = features / features.norm(dim=1, keepdim=True)
+        wanted = features @ network.fc.weight.T + network.fc.bias
+        np.testing.assert_allclose(network(x), wanted[:, 0], atol=1e-5)
+
+
+def test_size_rules_are_open_clips():
+    rule = images.SIZE_RULES["short-224-crop"]
+    theirs = torchvision.transforms.Compose(
+        [
+            torchvision.transforms.Resize(224, torchvision.transforms.InterpolationMode.BICUBIC),
+            torchvision.transforms.CenterCrop(224),
+        ]
+    )
+    for image in pictures([(300, 401), (511, 333), (64, 64), (225, 224)]):
+        np.testing.assert_array_equal(np.asarray(rule.apply(image)), np.asarray(theirs(image)))
+        assert rule.size(*image.size) == rule.apply(image).size
+
+
+def test_residual_of_flat_blocks_is_zero():
+    x = torch.rand(1, 3, 5, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert npr.residual(x).abs().max() == 0
+    assert npr.residual(x[..., :-1, :]).shape == (1, 3, 8, 8)
+
+
+# One interface
+
+
+def stored(name, folder, **notes) -> str:
+    """A miniature with random weights in one safetensors file."""
+    torch.manual_seed(3)
+    path = folder / f"{name}.safetensors"
+    save_file(
+        shaken(detectors.build(name, "mini")).state_dict(), path, {"detector": name, "width": "mini"} | notes
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_logit_does_not_depend_on_its_batch(name, tmp_path):
+    detector = detectors.load(name, stored(name, tmp_path))
+    batch = pictures([(64, 64), (96, 96), (64, 64), (65, 80), (96, 96), (64, 64), (128, 128)])
+    together = detector.score(batch)
+    assert together.dtype == np.float32 and together.shape == (7,) and np.isfinite(together).all()
+    alone = np.concatenate([detector.score([image]) for image in batch])
+    np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(together[::-1], detector.score(batch[::-1]), atol=1e-5, rtol=1e-5)
+    assert np.ptp(together) > 1e-4
+    assert detector.score([]).shape == (0,)
+
+
+def test_any_mode_is_read(tmp_path):
+    detector = detectors.load("npr", stored("npr", tmp_path))
+    image = pictures([(40, 56)])[0]
+    grey = image.convert("L")
+    as_rgb = detector.score([image, grey.convert("RGB")])
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    turned = image.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6  # to be turned back by whoever shows it
+    read = detector.score([image.convert("RGBA"), grey, deep, turned])
+    np.testing.assert_allclose(read, [as_rgb[0], as_rgb[1], as_rgb[1], as_rgb[0]], atol=1e-5)
+    with pytest.raises(UsageError, match="image 1 is 7x9"):
+        detector.score([image, *pictures([(9, 7)])])
+
+
+def test_batches_hold_one_size_and_lose_nothing():
+    sizes = [(8, 8), (16, 8), (8, 8), (100, 100), (8, 8)]
+    found = list(scoring.batches(sizes, pixels=128))
+    assert found == [[0, 2], [4], [1], [3]]
+
+
+def test_registry():
+    assert set(NAMES) == set(DETECTORS)
+    assert {name for name, _ in images.PREPROCESS} == set(NAMES)
+    with pytest.raises(UsageError, match="nearest: 'r50_tf'"):
+        detectors.build("r50-tf")
+    with pytest.raises(UsageError, match="nearest: 'mini'"):
+        detectors.build("npr", "minni")
+    with pytest.raises(UsageError, match="nearest: 'resize-256'"):
+        base._ready("npr", "full", "resize256")
+
+
+# Checkpoints in their authors' formats
+
+
+def wrapped(state):
+    return {
+        "raw": state,
+        "under model": {"model": state, "epoch": 3},
+        "module prefix": {"module." + k: v for k, v in state.items()},
+        "both": {"model": {"module." + k: v for k, v in state.items()}},
+        "channel-linear": {k: v[:, :, None, None] if k == "fc1.weight" else v for k, v in state.items()},
+    }
+
+
+def test_checkpoint_formats(tmp_path):
+    torch.manual_seed(5)
+    state = shaken(detectors.build("npr")).state_dict()
+    image, logits = pictures([(64, 64)]), []
+    for name, content in wrapped(state).items():
+        torch.save(content, tmp_path / f"{name}.pth")
+        logits.append(detectors.load("npr", tmp_path / f"{name}.pth").score(image)[0])
+    save_file(state, tmp_path / "npr.safetensors")
+    logits.append(detectors.load("npr", str(tmp_path / "npr.safetensors")).score(image)[0])
+    assert np.ptp(logits) == 0
+
+
+def test_checkpoints_that_do_not_fit(tmp_path):
+    state = detectors.build("npr").state_dict()
+    state["fc1.weight"] = state["fc1.weight"][:, :100].clone()
+    state["fc9.bias"] = state.pop("fc1.bias")
+    torch.save(state, tmp_path / "npr.pth")
+    with pytest.raises(UsageError) as raised:
+        detectors.load("npr", tmp_path / "npr.pth")
+    message = str(raised.value)
+    for part in ("missing fc1.bias", "unexpected fc9.bias", "misshapen fc1.weight [1, 100] for [1, 512]"):
+        assert part in message
+    assert "\n" not in message
+
+
+class _Code:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"not weights", "weights file|refused"),
+        (b"", "weights file|refused"),
+        (None, "refused"),
+        ({"model": 3}, "no state dict"),
+    ],
+)
+def test_files_that_are_no_checkpoints(content, match, tmp_path, capsys):
+    path = tmp_path / "npr.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save({"model": _Code()} if content is None else content, path)
+    with pytest.raises(UsageError, match=match):
+        detectors.load("npr", path)
+    assert "unpickled" not in capsys.readouterr().out
+
+
+def test_weights_that_are_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "MODELS", tmp_path)
+    with pytest.raises(UsageError, match="quantdetect train mini npr"):
+        detectors.load("npr")
+    with pytest.raises(UsageError, match="'mini-sdxl' weights of npr"):
+        detectors.load("npr", "mini-sdxl")
+    with pytest.raises(UsageError, match="should hold npr.safetensors"):
+        detectors.load("npr", tmp_path)
+    with pytest.raises(UsageError, match="give 'mini'"):
+        detectors.load("npr", tmp_path / "away.pth")
+
+
+def test_frozen_backbones(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "MODELS", tmp_path)
+    (tmp_path / "mini" / "backbones").mkdir(parents=True)
+    (tmp_path / "mini" / "detectors").mkdir()
+    for name, prefix in (("r50_tf", "backbone."), ("clip_d", "visual.")):
+        whole = detectors.load(name, stored(name, tmp_path))
+        state = detectors.build(name, "mini").state_dict() | base.checkpoints.read(
+            tmp_path / f"{name}.safetensors"
+        )
+        backbone = {
+            k: v for k, v in state.items() if k.startswith(prefix) and not k.startswith("backbone.fc")
+        }
+        head = {k: v for k, v in state.items() if k not in backbone}
+        kept = base.module(name).BACKBONE
+        notes = {"detector": name, "width": "mini", "backbone": kept}
+        save_file(head, tmp_path / "mini" / "detectors" / f"{name}.safetensors", notes)
+        with pytest.raises(UsageError, match="quantdetect train mini"):
+            detectors.load(name)
+        save_file(backbone, tmp_path / "mini" / "backbones" / f"{kept}.safetensors")
+        batch = pictures([(64, 64), (80, 72)])
+        np.testing.assert_array_equal(detectors.load(name).score(batch), whole.score(batch))
+
+
+def test_clip_d_says_which_backbone_is_missing(tmp_path):
+    torch.save(
+        {"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth"
+    )
+    with pytest.raises(UsageError, match="open_clip_model.safetensors is not there.*CommonPool.XL.*1.7 GB"):
+        detectors.load("clip_d", tmp_path)
