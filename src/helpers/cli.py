@@ -1,0 +1,364 @@
+"""The command `quantdetect`: run a study, score images, build the book, check the archive, train the
+miniatures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from helpers.errors import Failure, UsageError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from helpers.study import Study
+
+# What needs torch is imported inside the commands: help and grid answer at once.
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="Do deepfake detectors still see images of quantized generators? One study, from models to book.",
+)
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="mini, full, or a TOML file.")]
+Names = Annotated[str | None, typer.Option(metavar="A,B", help="Only these, comma-separated; default all.")]
+
+_STOPPED = "stopped; call it again to go on where it stopped"
+
+#: Suffixes that count as images where a folder is given to `detect`.
+IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+@app.command()
+def grid(study: StudyName = "mini") -> None:
+    """Show the cells of a study, what each needs and what is present.
+
+    Example: quantdetect grid full
+    """
+    from helpers import study as studies
+
+    loaded = studies.load(study)
+    out = _default_out(loaded)
+    rows = [_grid_row(needs, out) for needs in studies.expected(loaded)]
+    typer.echo(_table(rows))
+    typer.echo(
+        f"{len(rows)} cells x {loaded.images_per_cell} images; detectors {', '.join(loaded.detectors)};"
+        f" 'made' counts images in {_shown(out)}"
+    )
+
+
+@app.command()
+def run(
+    study: StudyName = "mini",
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default _build/runs/STUDY.")] = None,
+    generators: Names = None,
+    precisions: Names = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Images per cell; default the study's.")] = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N shares.")] = None,
+    executor: Annotated[str, typer.Option(help="local: in this process.")] = "local",
+) -> None:
+    """Make the images of a study and score them; what exists and is valid is kept, so call it again to go on.
+
+    Example: quantdetect run mini --generators sd3 --precisions fp32,fp4 --images 50
+    """
+    from helpers import study as studies
+    from helpers.runs import parse_share
+
+    if executor != "local":
+        raise UsageError(f"no executor '{executor}'{nearest(executor, ['local'])}; use local")
+    loaded = studies.load(study)
+    share = parse_share(shard) if shard else None
+    out = out or _default_out(loaded)
+    from helpers.runs import execute
+
+    done = execute.run(loaded, out, _words(generators), _words(precisions), images, share)
+    for note in done.notes:
+        typer.echo(note)
+    if done.nothing:
+        typer.echo(f"nothing to do: all images and scores are in {_shown(out)}")
+    else:
+        typer.echo(
+            f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {_shown(out)}"
+        )
+
+
+@app.command()
+def detect(
+    path: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
+    detectors: Annotated[
+        str, typer.Option(metavar="A,B", help="Which detectors.")
+    ] = "npr,r50_nodown,r50_tf,clip_d",
+    weights: Annotated[str, typer.Option(help="mini, or a folder or file of released weights.")] = "mini",
+    out: Annotated[
+        Path | None, typer.Option(help="A .csv, .parquet or .json file; default the screen.")
+    ] = None,
+) -> None:
+    """Score images: one logit per image and detector, above 0 means fake.
+
+    Example: quantdetect detect photo.jpg folder/ --detectors npr,clip_d --out scores.csv
+    """
+    files = _image_files(path)
+    names = _words(detectors) or ()
+    write = _writer(out) if out else None
+    frame = _detect(files, names, weights)
+    if write:
+        write(frame)
+        typer.echo(f"{len(frame)} logits of {len(files)} images in {_shown(out)}")
+    else:
+        wide = frame.pivot(index="path", columns="detector", values="logit").reindex(
+            [str(file) for file in files]
+        )
+        typer.echo(
+            _table([{"path": name, **{d: f"{row[d]:+.3f}" for d in names}} for name, row in wide.iterrows()])
+        )
+
+
+@app.command()
+def report(
+    results: Annotated[
+        Path | None, typer.Option(help="Folder with a run's results; default results/mini.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder that gets html/; default _build.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="NAME VALUE", help="A notebook parameter; may be repeated."),
+    ] = None,
+) -> None:
+    """Run the notebooks on a run's results and compile the book.
+
+    Example: quantdetect report --results results/mini -p threshold 0.5
+    """
+    from helpers import paths
+    from helpers import report as reporting
+
+    pairs = [pair.partition("=") for pair in parameter or ()]
+    lone = next((name for name, sign, _ in pairs if not sign), None)
+    if lone:
+        raise UsageError(
+            f"-p {lone}: the value is missing; write -p NAME VALUE, for instance -p threshold 0.5"
+        )
+    values = {name: _literal(value) for name, _, value in pairs}
+    page = reporting.build(results or paths.RESULTS / "mini", out or paths.BUILD, values)
+    typer.echo(f"the book is {_shown(page)}")
+
+
+@app.command()
+def verify(
+    study: StudyName = "mini",
+    images: Annotated[int, typer.Option(min=1, help="Images of every cell.")] = 2,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of the archive; default results/STUDY.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A .json file for the outcome.")] = None,
+) -> None:
+    """Make a sample of the archived run again on this machine and compare images and logits.
+
+    Example: quantdetect verify mini --images 2 --out check.json
+    """
+    from helpers import paths
+    from helpers import study as studies
+
+    loaded = studies.load(study)
+    from helpers.runs import verify as verification
+
+    outcome = verification.verify(loaded, images, results or paths.RESULTS / loaded.name, out)
+    rows = [*outcome["cells"], *outcome["real"]]
+    typer.echo(_table([_verify_row(row) for row in rows]))
+    equal, made = sum(row["images_equal"] for row in rows), sum(row["images"] for row in rows)
+    typer.echo(
+        f"{equal} of {made} images equal to the last bit; {'agrees' if outcome['agree'] else 'DISAGREES'}"
+    )
+    if not outcome["agree"]:
+        apart = [f"{row['generator']}/{row['precision']}" for row in rows if not row["agree"]]
+        raise Failure(f"the archive is not reproduced here: {', '.join(apart)}")
+
+
+train = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train models again.")
+app.add_typer(train, name="train")
+
+
+@train.command("mini")
+def train_mini(
+    name: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="Which ones; default all.")
+    ] = None,
+) -> None:
+    """Train the miniatures, generators and detectors, from nothing; an interrupted training goes on.
+
+    Example: quantdetect train mini sd3 npr
+    """
+    from helpers.mini import training
+
+    training.train(name or None)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; a user's mistake is one line, not a traceback."""
+    arguments = _joined(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(args=arguments, standalone_mode=False, prog_name="quantdetect")
+        # typer turns an interruption into this status.
+        return _complain(_STOPPED, 130) if status == 130 else status if isinstance(status, int) else 0
+    except (UsageError, Failure) as error:
+        return _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain(_STOPPED, 130)
+    except Exception as error:
+        # typer bundles click or depends on it, by version: its errors are known by their shape.
+        if not hasattr(error, "format_message"):
+            raise
+        return _complain(error.format_message().replace("\n", " "), getattr(error, "exit_code", 2))
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments with every "-p NAME VALUE" as "-p NAME=VALUE": typer has no repeated option with two
+    values."""
+    joined: list[str] = []
+    for word in arguments:
+        if len(joined) > 1 and joined[-2] == "-p" and "=" not in joined[-1] and joined[0] == "report":
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _complain(line: str, status: int) -> int:
+    print(f"quantdetect: {line}", file=sys.stderr)
+    return status
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _default_out(study: Study) -> Path:
+    from helpers import paths
+
+    return paths.BUILD / "runs" / study.name
+
+
+def _shown(path: Path) -> str:
+    """The path as short as it can be said from here."""
+    path = Path(path).resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _grid_row(needs: dict[str, Any], out: Path) -> dict[str, Any]:
+    folder = out / "images" / needs["generator"] / needs["precision"]
+    size = needs["bytes"]
+    return {
+        "generator": needs["generator"],
+        "precision": needs["precision"],
+        "images": needs["images"],
+        "made": sum(1 for _ in folder.glob("[0-9]*.png")),
+        "px": needs["size"],
+        "steps": needs["steps"],
+        "guidance": needs["guidance"],
+        "weights": "missing" if size is None else f"{size / 1e6:,.1f} MB",
+        "terms": needs["terms"],
+        "source": _shown(Path(needs["source"])) if Path(needs["source"]).is_absolute() else needs["source"],
+    }
+
+
+def _verify_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "generator": row["generator"],
+        "precision": row["precision"] if row["precision"] != "none" else f"{row['size']} px",
+        "equal": f"{row['images_equal']}/{row['images']}",
+        **{f"d {name}": f"{value:.2g}" for name, value in row["max_logit_diff"].items()},
+        "agree": "yes" if row["agree"] else "NO",
+    }
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as text in columns, as wide as needed."""
+    if not rows:
+        return ""
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _literal(text: str) -> Any:
+    """A parameter's value: a Python literal, a comma-separated list of words, or the text itself."""
+    import ast
+
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return _words(text) if "," in text else text
+
+
+def _image_files(places: Sequence[Path]) -> list[Path]:
+    files: list[Path] = []
+    for place in places:
+        if not place.exists():
+            raise UsageError(f"{place}: no such file or folder; name images or folders of images")
+        found = (
+            sorted(f for f in place.rglob("*") if f.suffix.lower() in IMAGES) if place.is_dir() else [place]
+        )
+        if not found:
+            raise UsageError(f"{place}: no images in this folder ({', '.join(sorted(IMAGES))}); name another")
+        files += found
+    return list(dict.fromkeys(files))
+
+
+def _detect(files: Sequence[Path], names: Sequence[str], weights: str) -> pd.DataFrame:
+    import pandas as pd
+    from PIL import Image, UnidentifiedImageError
+    from tqdm import tqdm
+
+    from helpers import detectors
+
+    loaded = {name: detectors.load(name, weights) for name in names}
+    rows = []
+    for file in tqdm(files, desc="detect", unit=" images", disable=len(files) < 2, file=sys.stderr):
+        try:
+            with Image.open(file) as opened:
+                image = opened.convert("RGB")
+        except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+            raise UsageError(f"{file}: not a readable image; leave it out or convert it to PNG") from None
+        for name, detector in loaded.items():
+            logit = float(detector.score([image])[0])
+            verdict = "fake" if logit > 0 else "real"
+            rows.append(
+                {"path": str(file), "detector": name, "weights": weights, "logit": logit, "verdict": verdict}
+            )
+    return pd.DataFrame(rows)
+
+
+def _writer(out: Path) -> Any:
+    """The function that writes a table to `out`, in one step, in the format of its suffix."""
+    from helpers import paths
+
+    formats = {
+        ".csv": lambda frame, path: frame.to_csv(path, index=False),
+        ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
+        ".json": lambda frame, path: frame.to_json(path, orient="records", indent=1),
+    }
+    if out.suffix not in formats:
+        raise UsageError(
+            f"{out}: cannot write '{out.suffix}'{nearest(out.suffix, formats)}; use {', '.join(formats)}"
+        )
+
+    def write(frame: pd.DataFrame) -> None:
+        with paths.replacing(out) as temporary:
+            formats[out.suffix](frame, temporary)
+
+    return write
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Load a generator's diffusers pipeline from a folder or from the local copy of a hub checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers import paths
+from helpers.errors import Failure, UsageError
+from helpers.generators.catalogue import entry
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+__all__ = ["load", "source"]
+
+
+def source(key: str, weights: str = "mini") -> str:
+    """Where the weights of generator `key` lie: a folder, or a hub id where no such folder exists.
+
+    `weights` is "mini" (the miniature shipped in models/mini), a folder, a hub id, or "hub" (the public
+    checkpoint).
+    Raises UsageError for an unknown key and for a folder that holds no pipeline.
+    """
+    row = entry(key)
+    if weights == "hub":
+        return row.hub
+    if weights == "mini":
+        weights = str(paths.MODELS / "mini" / key)
+    folder = Path(weights)
+    if (folder / "model_index.json").is_file():
+        return str(folder)
+    if folder.exists() or folder.is_absolute() or weights.startswith(".") or weights.count("/") != 1:
+        mend = (
+            f"'quantdetect train mini {key}' makes it"
+            if folder.parent == paths.MODELS / "mini"
+            else "name another"
+        )
+        raise UsageError(f"{key}: no diffusers pipeline in '{folder}' (model_index.json is missing); {mend}")
+    return weights
+
+
+def load(
+    key: str,
+    weights: str = "mini",
+    *,
+    dtype: str | None = None,
+    revision: str | None = None,
+    variant: str | None = None,
+    device: str = "cpu",
+) -> DiffusionPipeline:
+    """The generator's pipeline, ready to sample: evaluation mode, no gradients, no progress bar, no safety
+    checker.
+
+    `weights` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the
+    computation
+    (default float32). Raises UsageError where the weights are missing or are another generator's, Failure
+    where they
+    cannot be read.
+    """
+    # On some CPUs bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels
+    # there need.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    import diffusers  # seconds to import, and the table is useful without it
+    import torch
+    import transformers
+
+    row, where = entry(key), source(key, weights)
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()  # one line per file, a blink each
+    arguments = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}
+    try:
+        pipeline = diffusers.DiffusionPipeline.from_pretrained(
+            where,
+            local_files_only=True,
+            low_cpu_mem_usage=find_spec("accelerate") is not None,
+            torch_dtype=getattr(torch, dtype or "float32"),
+            **row.loading,
+            **arguments,
+        )
+    except OSError as error:
+        if Path(where).is_dir():
+            raise Failure(f"{key}: '{where}' cannot be loaded: {_first_line(error)}") from error
+        raise UsageError(
+            f"{key}: no local copy of '{where}' ({row.access});"
+            f" accept its licence and run 'hf download {where}'"
+        ) from None
+    if type(pipeline).__name__ != row.pipeline:
+        raise UsageError(
+            f"{key}: '{where}' holds a {type(pipeline).__name__}, not a {row.pipeline}; name another folder"
+        )
+    return _quiet(pipeline).to(device)
+
+
+def _quiet(pipeline: DiffusionPipeline) -> DiffusionPipeline:
+    import torch
+
+    for component in pipeline.components.values():
+        if isinstance(component, torch.nn.Module):
+            component.eval().requires_grad_(False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,8 @@
+"""Precisions of a pipeline's weights: the formats, how they are applied to its components, and what they
+covered."""
+
+from helpers.precision.apply import apply, attributes
+from helpers.precision.coverage import Component, Coverage
+from helpers.precision.formats import FORMATS, Format
+
+__all__ = ["FORMATS", "Component", "Coverage", "Format", "apply", "attributes"]

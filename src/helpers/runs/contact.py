@@ -1,0 +1,47 @@
+"""Contact sheets of a run: for each generator, the same prompts and seeds at every precision, one row per precision."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from helpers import paths
+from helpers.runs.plan import Source, sources
+from helpers.runs.store import Store
+from helpers.study import Study
+
+__all__ = ["write_sheets"]
+
+#: Images in a row, side of an image and gap between images in pixels, quality of the WebP file.
+COLUMNS, SIDE, GAP, QUALITY = 8, 128, 4, 88
+
+
+def write_sheets(study: Study, store: Store) -> list[str]:
+    """Write `contact/<generator>.webp` for each generator whose first eight images are there at every precision.
+
+    Images are enlarged to 128 pixels by pixel repetition or left as they are where 128 is no multiple of their size,
+    so that no resampling hides what the generator made. Returns the generators written.
+    """
+    rows: dict[str, list[Source]] = {}
+    for source in sources(study):
+        if source.label:
+            rows.setdefault(source.generator, []).append(source)
+    written = []
+    for generator, cells in rows.items():
+        images = [[store.open(cell, index) for index in range(COLUMNS)] for cell in cells]
+        if all(image is not None for row in images for image in row):
+            with paths.replacing(store.folder / "contact" / f"{generator}.webp") as temporary:
+                _sheet(images).save(temporary, format="WEBP", quality=QUALITY, method=6)
+            written.append(generator)
+    return written
+
+
+def _sheet(rows: list[list[Image.Image]]) -> Image.Image:
+    """All images on one white page, rows from top to bottom."""
+    step = SIDE + GAP
+    page = Image.new("RGB", (COLUMNS * step - GAP, len(rows) * step - GAP), "white")
+    for down, row in enumerate(rows):
+        for across, image in enumerate(row):
+            shown = image.resize((SIDE, SIDE), Image.Resampling.NEAREST) if SIDE % image.width == 0 else image
+            inset = (SIDE - shown.width) // 2
+            page.paste(shown, (across * step + inset, down * step + inset))
+    return page

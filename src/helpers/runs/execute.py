@@ -1,0 +1,301 @@
+"""Make what is missing of a study's images, score what is not scored, and merge the scores and the record
+of the cells."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from helpers import detectors as detection
+from helpers.runs import plan
+from helpers.runs.contact import write_sheets
+from helpers.runs.makers import CellMaker, RealMaker, maker
+from helpers.runs.plan import Shard, Source
+from helpers.runs.state import COLUMNS, State
+from helpers.runs.store import (
+    RESULTS,
+    Store,
+    file_sha256,
+    git_revision,
+    pixel_sha256,
+    read_json,
+    tree_sha256,
+    versions,
+    write_json,
+    write_parquet,
+)
+from helpers.study import Study
+
+__all__ = ["Done", "detector_digest", "run"]
+
+
+@dataclass
+class Done:
+    """What a call of `run` did: images made and rejected, scores added, whether the results were written
+    anew."""
+
+    made: int = 0
+    rejected: int = 0
+    scored: int = 0
+    merged: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all was there already."""
+        return not (self.made or self.rejected or self.scored or self.merged)
+
+
+def run(
+    study: Study,
+    out: str | os.PathLike[str],
+    generators: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    images: int | None = None,
+    shard: tuple[int, int] | None = None,
+    *,
+    progress: bool = True,
+) -> Done:
+    """Bring the run in folder `out` up to `images` images per cell (default: the study's number).
+
+    `generators`, `precisions` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes
+    and scores;
+    the results are merged from all valid parts in the folder. What exists and is valid is kept, image by
+    image, so an
+    interrupted run goes on where it stopped. Raises UsageError for a cell that cannot be made as asked.
+    """
+    store, done = Store(out), Done()
+    digest = _digest(study)
+    shards = plan.shards(
+        plan.sources(study, generators, precisions), images or study.images_per_cell, study.shard_size, shard
+    )
+    weights = {name: detector_digest(name, study.weights) for name in study.detectors}
+    states = _make(study, store, shards, digest, done, progress)
+    _score(study, store, states, weights, done, progress)
+    _merge(study, store, digest, weights, done)
+    return done
+
+
+def _digest(study: Study) -> str:
+    # Shards of another size would overlap these.
+    return f"{study.digest()}/{study.shard_size}"
+
+
+def _make(
+    study: Study, store: Store, shards: Iterable[Shard], digest: str, done: Done, progress: bool
+) -> list[State]:
+    """Make the missing images of the shards; one source's model is in memory at a time."""
+    states, work = [], []
+    for source, group in groupby(shards, key=lambda shard: shard.source):
+        making = maker(study, source)
+        model = making.model()
+        own = [State(store, shard, digest, model) for shard in group]
+        missing = [(state, state.missing()) for state in own]
+        states += own
+        if any(state.stale for state in own):
+            done.notes.append(f"{source.folder}: made with other settings or another model; made again")
+        work.append((source, sum(len(indices) for _, indices in missing), missing))
+    total = sum(count for _, count, _ in work)
+    with _bar(total, "images", progress) as bar:
+        for source, count, missing in work:
+            if count:
+                bar.set_postfix_str(source.folder)
+                making = maker(study, source)
+                making.load()
+                for state, indices in missing:
+                    for start in range(0, len(indices), study.batch_size):
+                        _make_batch(store, making, state, indices[start : start + study.batch_size], done)
+                        bar.update(len(indices[start : start + study.batch_size]))
+    return states
+
+
+def _make_batch(
+    store: Store, making: CellMaker | RealMaker, state: State, indices: Sequence[int], done: Done
+) -> None:
+    began = perf_counter()
+    made = making.make(indices)
+    seconds = (perf_counter() - began) / len(indices)
+    for index, image in zip(indices, made, strict=True):
+        why = making.check(image)
+        store.save(image, state.shard.source, index, rejected=why is not None)
+        if why is None:
+            state.images[index] = {"sha256": pixel_sha256(image), "seconds": round(seconds, 5)}
+            done.made += 1
+        else:
+            state.rejected[index] = why
+            done.rejected += 1
+    state.record = dict(making.record)
+    state.write()
+
+
+def _score(
+    study: Study, store: Store, states: Sequence[State], weights: dict[str, str], done: Done, progress: bool
+) -> None:
+    """Score what has no score by the present weights; a shard is read once for all its detectors."""
+    work = [(state, lacking) for state in states if (lacking := state.unscored(weights))]
+    loaded = {
+        name: detection.load(name, study.weights)
+        for name in study.detectors
+        if any(name in lacking for _, lacking in work)
+    }
+    with _bar(
+        sum(len(indices) for _, lacking in work for indices in lacking.values()), "scores", progress
+    ) as bar:
+        for state, lacking in work:
+            source = state.shard.source
+            bar.set_postfix_str(source.folder)
+            images = {index: store.open(source, index) for index in sorted(set().union(*lacking.values()))}
+            again = {(name, index) for name, indices in lacking.items() for index in indices}
+            kept = state.scores()
+            kept = kept[[pair not in again for pair in zip(kept["detector"], kept["index"], strict=True)]]
+            frames = [kept] if len(kept) else []
+            for name, indices in lacking.items():
+                logits = loaded[name].score([images[index] for index in indices])
+                frames.append(state.rows(name, loaded[name].weights, indices, logits))
+                bar.update(len(indices))
+            write_parquet(pd.concat(frames, ignore_index=True), store.part(state.shard))
+            state.detectors |= {name: weights[name] for name in lacking}
+            state.write()
+            done.scored += sum(len(indices) for indices in lacking.values())
+
+
+def _merge(study: Study, store: Store, digest: str, weights: dict[str, str], done: Done) -> None:
+    """Write the results from every valid part in the folder, where they differ from what is there."""
+    models, states = {}, []
+    for source in plan.sources(study):
+        found = sorted((store.folder / "parts" / source.folder).glob("*.json"))
+        if not found:
+            continue
+        model = models[source.folder] = maker(study, source).model()
+        starts = [int(path.stem) for path in found]
+        shards = [Shard(source, start, start + study.shard_size) for start in starts]
+        states += [state for shard in shards if not (state := State(store, shard, digest, model)).stale]
+    tables = {
+        "scores.parquet": _scores_table(study, states, weights),
+        "cells.parquet": _cells_table(study, states),
+    }
+    parts = tree_sha256(*[store.state(state.shard) for state in states])
+    manifest = read_json(store.folder / "manifest.json")
+    there = all((store.folder / name).is_file() for name in RESULTS)
+    if there and (manifest.get("parts"), manifest.get("study")) == (parts, study.model_dump(mode="json")):
+        return
+    for name, frame in tables.items():
+        write_parquet(frame, store.folder / name)
+    write_json(
+        {
+            "study": study.model_dump(mode="json"),
+            "study_digest": study.digest(),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "git_revision": git_revision(),
+            "versions": versions(),
+            "files": {name: file_sha256(store.folder / name) for name in tables},
+            "images_per_cell": _images_per_cell(states),
+            "models": models | {f"detectors/{name}": weights[name] for name in weights},
+            "parts": parts,
+        },
+        store.folder / "manifest.json",
+    )
+    write_sheets(study, store)
+    done.merged = True
+
+
+def _scores_table(study: Study, states: Sequence[State], weights: dict[str, str]) -> pd.DataFrame:
+    frames = []
+    for state in states:
+        frame = state.scores()
+        valid = [name for name in study.detectors if state.detectors.get(name) == weights[name]]
+        frames.append(frame[frame["detector"].isin(valid)])
+    frames = [frame for frame in frames if len(frame)]
+    if not frames:
+        return pd.DataFrame(columns=list(COLUMNS))
+    table = pd.concat(frames, ignore_index=True)
+    # Source by source in the order of the study, then by detector and index.
+    rank = {name: position for position, name in enumerate(study.detectors)}
+    order = {state.shard.source: position for position, state in reversed(list(enumerate(states)))}
+    place = {(s.generator, s.precision, s.arm, s.size): position for s, position in order.items()}
+    keys = pd.DataFrame(
+        {
+            "source": [
+                place[row]
+                for row in zip(*(table[c] for c in ("generator", "precision", "arm", "size")), strict=True)
+            ],
+            "detector": table["detector"].map(rank),
+            "index": table["index"],
+        }
+    )
+    return table.loc[keys.sort_values(["source", "detector", "index"]).index].reset_index(drop=True)
+
+
+def _cells_table(study: Study, states: Sequence[State]) -> pd.DataFrame:
+    fakes = [state for state in states if state.shard.source.label]
+    return pd.DataFrame(
+        [
+            _cell_row(study, source, list(group))
+            for source, group in groupby(fakes, key=lambda s: s.shard.source)
+        ]
+    )
+
+
+def _cell_row(study: Study, source: Source, states: Sequence[State]) -> dict[str, Any]:
+    settings = study.generators[source.generator]
+    rejected = {index: why for state in states for index, why in state.rejected.items()}
+    seconds = [image["seconds"] for state in states for image in state.images.values()]
+    records = [state.record for state in states if state.record]
+    record = records[-1] if records else {}
+    return {
+        "generator": source.generator,
+        "precision": source.precision,
+        "arm": source.arm,
+        "coverage": record.get("coverage"),
+        "component_coverage": record.get("component_coverage"),
+        "seconds_load": record.get("seconds_load"),
+        "seconds_quantize": record.get("seconds_quantize"),
+        "seconds_per_image": float(np.median(seconds)) if seconds else None,
+        "peak_memory_mb": max((record["peak_memory_mb"] for record in records), default=None),
+        "steps": settings.steps,
+        "guidance": settings.guidance,
+        "size": settings.size,
+        "device": record.get("device"),
+        "versions": json.dumps(record.get("versions")),
+        "images": len(seconds),
+        "rejected": len(rejected),
+        "rejected_why": "; ".join(f"{index}: {why}" for index, why in sorted(rejected.items())),
+    }
+
+
+def _images_per_cell(states: Sequence[State]) -> int:
+    """The most images, rejected ones counted, that a cell has."""
+    counts: dict[Source, int] = {}
+    for state in states:
+        if state.shard.source.label:
+            source = state.shard.source
+            counts[source] = counts.get(source, 0) + len(state.images) + len(state.rejected)
+    return max(counts.values(), default=0)
+
+
+def detector_digest(name: str, weights: str) -> str:
+    """Digest of a detector's weights file and of the backbones beside it."""
+    path = detection.weights_path(name, weights)
+    return tree_sha256(path, *sorted((path.parent.parent / "backbones").glob("*.safetensors")))
+
+
+def _bar(total: int, unit: str, progress: bool) -> tqdm:
+    return tqdm(
+        total=total,
+        unit=f" {unit}",
+        desc=unit,
+        disable=not (progress and total),
+        file=sys.stderr,
+        dynamic_ncols=True,
+    )

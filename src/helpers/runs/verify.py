@@ -1,0 +1,154 @@
+"""Make a sample of an archived run again with the shipped models, score it, and compare both with the
+archive."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from helpers import detectors as detection
+from helpers.errors import Failure, UsageError
+from helpers.runs import plan
+from helpers.runs.makers import maker
+from helpers.runs.plan import Source
+from helpers.runs.store import pixel_sha256, versions, write_json
+from helpers.study import Study
+
+__all__ = ["TOLERANCE", "verify"]
+
+#: Largest difference of a logit from the archived one, as absolute + relative x |archived logit|. `same`:
+#: where the
+#: pixels are equal, so that only the detector's rounding differs. `near`: where they are not, for CPUs round
+#: differently and a few pixels then differ by one level.
+TOLERANCE = {"same": {"absolute": 1e-3, "relative": 1e-3}, "near": {"absolute": 0.25, "relative": 0.05}}
+
+
+def verify(
+    study: Study,
+    images: int,
+    results: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Compare the first `images` archived images of every cell, and of the renders per size, with freshly
+    made ones.
+
+    `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the
+    report: machine,
+    images, cells (generator, precision, arm, images, images_equal, max_pixel_diff, mean_abs_pixel_diff,
+    max_logit_diff per detector, verdicts_equal per detector, agree), real (the same per size), tolerance,
+    agree.
+    The archive holds no pixels but their digests: pixel differences are 0 where all images are equal, else
+    null.
+    A cell agrees where every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0.
+    Raises
+    UsageError where the archive is missing or of another study, Failure where it lacks cells.
+    """
+    archived = _archive(study, Path(results))
+    loaded = {name: detection.load(name, study.weights) for name in study.detectors}
+    sources = plan.sources(study)
+    rows = []
+    for source in tqdm(sources, desc="verify", unit=" cells", disable=not progress, dynamic_ncols=True):
+        rows.append(_compare(study, source, _rows_of(archived, source, images), loaded))
+    report = {
+        "machine": {
+            "processor": _processor(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "system": platform.platform(),
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+        },
+        "images": images,
+        "cells": [row for row, source in zip(rows, sources, strict=True) if source.label],
+        "real": [row for row, source in zip(rows, sources, strict=True) if not source.label],
+        "tolerance": TOLERANCE,
+        "agree": all(row["agree"] for row in rows),
+    }
+    if out is not None:
+        write_json(report, out)
+    return report
+
+
+def _archive(study: Study, results: Path) -> pd.DataFrame:
+    try:
+        scores = pd.read_parquet(results / "scores.parquet")
+        manifest = json.loads((results / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{results}: no readable archived run ({type(error).__name__}); name its folder"
+        ) from None
+    if manifest.get("study_digest") != study.digest():
+        raise UsageError(
+            f"{results}: made with another study than '{study.name}'; name its study file, or run it again"
+        )
+    return scores[scores["detector"].isin(study.detectors) & (scores["protocol"] == "plain")]
+
+
+def _rows_of(archived: pd.DataFrame, source: Source, images: int) -> pd.DataFrame:
+    """The source's first `images` images as a table index x (image_sha256, one column of logits per
+    detector)."""
+    chosen = archived[
+        (archived["generator"] == source.generator)
+        & (archived["precision"] == source.precision)
+        & (archived["arm"] == source.arm)
+        & (archived["size"] == source.size)
+    ]
+    if chosen.empty:
+        raise Failure(f"the archive has no images of {source.folder}; run the study to its end")
+    table = chosen.pivot(index="index", columns="detector", values="logit")
+    table["image_sha256"] = chosen.drop_duplicates("index").set_index("index")["image_sha256"]
+    return table.sort_index().head(images)
+
+
+def _compare(study: Study, source: Source, table: pd.DataFrame, loaded: dict[str, Any]) -> dict[str, Any]:
+    indices = [int(index) for index in table.index]
+    making = maker(study, source)
+    making.load()
+    made = []
+    for start in range(0, len(indices), study.batch_size):
+        made += making.make(indices[start : start + study.batch_size])
+    equal = np.array([pixel_sha256(image) for image in made]) == table["image_sha256"].to_numpy()
+    scores = {name: detector.score(made) for name, detector in loaded.items()}
+    differences = {name: np.abs(scores[name] - table[name].to_numpy()) for name in scores}
+    verdicts = {name: (scores[name] > 0) == (table[name].to_numpy() > 0) for name in scores}
+    return {
+        "generator": source.generator,
+        "precision": source.precision,
+        "arm": source.arm,
+        "size": source.size,
+        "images": len(made),
+        "images_equal": int(equal.sum()),
+        "max_pixel_diff": 0 if equal.all() else None,
+        "mean_abs_pixel_diff": 0.0 if equal.all() else None,
+        "max_logit_diff": {name: float(values.max()) for name, values in differences.items()},
+        "verdicts_equal": {name: int(same.sum()) for name, same in verdicts.items()},
+        "agree": all(_within(differences[name], table[name].to_numpy(), equal) for name in scores),
+    }
+
+
+def _within(differences: np.ndarray, archived: np.ndarray, equal: Sequence[bool]) -> bool:
+    """Whether every difference is within tolerance; an undefined one is not."""
+    bounds = [
+        TOLERANCE[kind]["absolute"] + TOLERANCE[kind]["relative"] * np.abs(archived)
+        for kind in ("near", "same")
+    ]
+    return bool(np.all(differences <= np.where(equal, bounds[1], bounds[0])))
+
+
+def _processor() -> str:
+    """The processor's name; on Linux as the kernel gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

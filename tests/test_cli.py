@@ -1,0 +1,161 @@
+"""The command: help with examples, quick answers, exit codes and one-line errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from helpers import cli
+from helpers.mini import world
+
+COMMANDS = [["grid"], ["run"], ["detect"], ["report"], ["verify"], ["train", "mini"]]
+
+
+def call(capsys, *words):
+    status = cli.main(list(words))
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index, size in enumerate((64, 96)):
+        Image.fromarray(world.render(world.SPLITS["test"] + index, size)).save(folder / f"{index}.png")
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_an_example(capsys, command):
+    status, said, _ = call(capsys, *command, "--help")
+    assert status == 0 and f"Example: quantdetect {' '.join(command)}" in said
+
+
+def test_help_and_grid_need_no_torch():
+    code = "import sys; from helpers import cli; s=cli.main(['grid']); sys.exit(s or 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len([line for line in done.stdout.splitlines() if line.startswith(("sd", "flux"))]) == 24
+
+
+def test_full_grid_names_checkpoints_and_gates(capsys):
+    status, said, _ = call(capsys, "grid", "full")
+    assert status == 0 and "stabilityai/stable-diffusion-3-medium-diffusers" in said and "gated" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["grid", "mni"], "'mini'"),
+        (["run", "mini", "--generators", "sd9"], "sd9"),
+        (["run", "mini", "--precisions", "fp5"], "fp5"),
+        (["run", "mini", "--shard", "3/2"], "3/2"),
+        (["run", "mini", "--images", "0"], "--images"),
+        (["run", "mini", "--executor", "cloud"], "cloud"),
+        (["detect", "/nowhere.png"], "/nowhere.png"),
+        (["report", "-p", "threshold"], "threshold"),
+        (["verify", "mini", "--results", "/nowhere"], "/nowhere"),
+        (["paint"], "paint"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(capsys, words, named):
+    status, _, said = call(capsys, *words)
+    assert status == 2
+    assert said.startswith("quantdetect: ") and named in said and said.count("\n") == 1
+
+
+def test_an_interruption_exits_130_and_says_how_to_go_on(capsys, monkeypatch, tmp_path):
+    from helpers.runs import execute
+
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execute, "run", stopped)
+    status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
+    assert status == 130 and "again to go on" in said
+
+
+def test_a_failure_exits_1(capsys, monkeypatch):
+    from helpers.runs import verify
+
+    row = {
+        "generator": "sd3",
+        "precision": "fp4",
+        "images": 1,
+        "images_equal": 0,
+        "max_logit_diff": {"npr": 9.0},
+    }
+    outcome = {"cells": [row | {"agree": False}], "real": [], "agree": False}
+    monkeypatch.setattr(verify, "verify", lambda *arguments, **options: outcome)
+    status, said, error = call(capsys, "verify")
+    assert status == 1 and "sd3/fp4" in error and "DISAGREES" in said
+
+
+def test_a_run_reports_and_then_has_nothing_to_do(capsys, tmp_path):
+    words = [
+        "run",
+        "mini",
+        "--generators",
+        "sd15",
+        "--precisions",
+        "fp4",
+        "--images",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
+    status, said, _ = call(capsys, *words)
+    assert status == 0 and "images made" in said
+    status, said, _ = call(capsys, *words)
+    assert status == 0 and "nothing to do" in said
+
+
+def test_detect_prints_a_logit_per_image_and_detector(capsys, photos):
+    status, said, _ = call(capsys, "detect", str(photos), "--detectors", "npr,clip_d")
+    lines = said.splitlines()
+    assert status == 0 and lines[0].split() == ["path", "npr", "clip_d"] and len(lines) == 3
+    assert np.isfinite([float(cell) for line in lines[1:] for cell in line.split()[1:]]).all()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+def test_detect_writes_tables(capsys, photos, tmp_path, suffix):
+    out = tmp_path / f"scores{suffix}"
+    status, _, _ = call(capsys, "detect", str(photos / "0.png"), "--detectors", "npr", "--out", str(out))
+    read = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+        ".json": lambda p: pd.DataFrame(json.loads(p.read_text())),
+    }
+    table = read[suffix](out)
+    assert status == 0 and list(table.columns) == ["path", "detector", "weights", "logit", "verdict"]
+    assert table.loc[0, "verdict"] == ("fake" if table.loc[0, "logit"] > 0 else "real")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["notes.txt"], "notes.txt"),
+        (["0.png", "--detectors", "nrp"], "npr"),
+        (["0.png", "--out", "scores.xlsx"], "scores.xlsx"),
+        (["0.png", "--weights", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_detect_names_what_it_cannot_use(capsys, photos, words, named):
+    status, _, said = call(capsys, "detect", str(photos / words[0]), *words[1:])
+    assert status == 2 and named in said and said.count("\n") == 1
+
+
+def test_parameters_come_in_two_words(monkeypatch, capsys):
+    report = pytest.importorskip("helpers.report")
+    given = []
+    monkeypatch.setattr(report, "build", lambda results, out, values: given.append(values) or out)
+    status, _, _ = call(capsys, "report", "-p", "threshold", "0.5", "-p", "generators", "sd3,flux1")
+    assert status == 0 and given == [{"threshold": 0.5, "generators": ["sd3", "flux1"]}]

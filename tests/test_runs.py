@@ -1,0 +1,296 @@
+"""A run from end to end with the shipped models: all cells, nothing twice, going on, sharing, and its
+verification."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from helpers import generators, paths, study
+from helpers.errors import Failure, UsageError
+from helpers.mini import world
+from helpers.runs import Source, Store, contact, execute, parse_share, plan, store, verify
+
+IMAGES = 2
+
+
+def quick(**changes):
+    """The mini study with few steps: what is tested here does not depend on how good the images are."""
+    loaded = study.load("mini")
+    settings = {key: value.model_copy(update={"steps": 3}) for key, value in loaded.generators.items()}
+    # One image at a time: then an image made again is the same to the last bit.
+    return loaded.model_copy(update={"generators": settings, "batch_size": 1, **changes})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The finished run of all cells: its study, folder and what the call did. Read only."""
+    folder = tmp_path_factory.mktemp("run")
+    return quick(), folder, execute.run(quick(), folder, images=IMAGES, progress=False)
+
+
+@pytest.fixture
+def small(whole, tmp_path):
+    """A copy of the SD3 part of the run at FP32 and FP4, to be damaged; `again` brings it up to date."""
+    _, folder, _ = whole
+    for kind in ("images", "parts"):
+        for cell in ("sd3/fp32", "sd3/fp4", "real/128"):
+            shutil.copytree(folder / kind / cell, tmp_path / kind / cell)
+
+    def again(**changes):
+        return execute.run(quick(**changes), tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+
+    again()
+    return tmp_path, again
+
+
+def scores(folder):
+    table = pd.read_parquet(folder / "scores.parquet")
+    return table.sort_values(["generator", "precision", "size", "detector", "index"]).reset_index(drop=True)
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_cell_has_its_images_and_scores(whole):
+    loaded, folder, done = whole
+    cells, table = pd.read_parquet(folder / "cells.parquet"), scores(folder)
+    assert len(cells) == 24 and (cells["images"] + cells["rejected"] == IMAGES).all()
+    assert done.made == cells["images"].sum() + 3 * IMAGES
+    for row in cells.itertuples():
+        chosen = table[(table["generator"] == row.generator) & (table["precision"] == row.precision)]
+        assert len(chosen) == 4 * row.images
+    real = table[table["generator"] == "real"]
+    assert set(real["size"]) == {64, 96, 128} and len(real) == 3 * 4 * IMAGES
+    assert set(real["precision"]) == set(real["arm"]) == {"none"}
+    assert set(table["protocol"]) == {"plain"} and set(table["weights"]) == {"mini"}
+    assert ((table["label"] == 0) == (table["generator"] == "real")).all()
+    assert table["logit"].dtype == np.float32 and np.isfinite(table["logit"]).all()
+    assert list(pd.read_parquet(folder / "scores.parquet").columns) == list(execute.COLUMNS)
+
+
+def test_cells_say_what_was_quantized(whole):
+    cells = pd.read_parquet(whole[1] / "cells.parquet").set_index(["generator", "precision"])
+    assert (cells.xs("fp32", level=1)["coverage"] == 0).all()
+    assert (cells.drop("fp32", level=1)["coverage"] > 0).all()
+    assert (
+        (cells[["seconds_load", "seconds_quantize", "seconds_per_image", "peak_memory_mb"]] > 0).all().all()
+    )
+    for key in generators.CATALOGUE:
+        parts = json.loads(cells.loc[(key, "fp4"), "component_coverage"])
+        assert set(parts) == ({"denoiser", "t5"} if generators.entry(key).t5 else {"denoiser"})
+        assert parts["denoiser"]["share"] == cells.loc[(key, "fp4"), "coverage"]
+        sizes = [
+            json.loads(cells.loc[(key, p), "component_coverage"])["denoiser"]["bytes_after"]
+            for p in ("fp16", "fp8", "fp4")
+        ]
+        assert sizes[1] > sizes[2]
+
+
+def test_quantized_images_are_other_images_of_the_same_scene(whole):
+    """FP16 hardly differs from FP32, FP4 differs more, and both differ less than another prompt does."""
+    folder = whole[1] / "images" / "sd3"
+    read = lambda level, i: np.asarray(Image.open(folder / level / f"000{i}.png"), dtype=float)  # noqa: E731
+    apart = {level: np.abs(read(level, 0) - read("fp32", 0)).mean() for level in ("fp16", "fp8", "fp4")}
+    assert apart["fp16"] < apart["fp4"] and 0 < apart["fp8"]
+    assert apart["fp4"] < np.abs(read("fp32", 1) - read("fp32", 0)).mean()
+
+
+def test_digests_are_of_the_pixels(whole):
+    _, folder, _ = whole
+    table = scores(folder)
+    row = table[(table["generator"] == "flux1") & (table["precision"] == "fp8")].iloc[0]
+    pixels = np.asarray(Image.open(folder / f"images/flux1/fp8/{row['index']:04d}.png"))
+    header = f"{pixels.shape[1]}x{pixels.shape[0]} RGB\n".encode()
+    assert row["image_sha256"] == hashlib.sha256(header + pixels.tobytes()).hexdigest()
+
+
+def test_real_images_are_the_renders_of_the_prompts(whole):
+    pixels = np.asarray(Image.open(whole[1] / "images/real/96/0001.png"))
+    np.testing.assert_array_equal(pixels, world.render(world.SPLITS["test"] + 1, 96))
+
+
+def test_the_manifest_vouches_for_the_tables(whole):
+    loaded, folder, _ = whole
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert manifest["study_digest"] == loaded.digest()
+    assert manifest["images_per_cell"] == IMAGES
+    assert study.Study.model_validate(manifest["study"]) == loaded
+
+
+def test_a_second_call_does_nothing(whole):
+    loaded, folder, _ = whole
+    before = times(folder)
+    assert execute.run(loaded, folder, images=IMAGES, progress=False).nothing
+    assert times(folder) == before
+
+
+def test_damage_is_mended_to_the_same_scores(small):
+    folder, again = small
+    before, images = scores(folder), folder / "images/sd3"
+    (images / "fp32/0000.png").unlink()
+    (images / "fp32/0001.png").write_bytes((images / "fp32/0001.png").read_bytes()[:200])
+    shutil.copy(images / "fp4/0000.png", images / "fp4/0001.png")
+    (folder / "parts/real/128/0000.parquet").unlink()
+    done = again()
+    assert done.made == 3
+    pd.testing.assert_frame_equal(scores(folder), before)
+    assert again().nothing
+
+
+def test_an_interrupted_run_goes_on(small, monkeypatch, tmp_path_factory):
+    reference = scores(small[0])
+    folder, calls, sample = tmp_path_factory.mktemp("stopped"), [], generators.sample
+
+    def stopping(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return sample(*arguments, **options)
+
+    monkeypatch.setattr(generators, "sample", stopping)
+    loaded = quick()
+    with pytest.raises(KeyboardInterrupt):
+        execute.run(loaded, folder, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+    assert not (folder / "scores.parquet").exists()
+    assert not [path for path in folder.rglob(".*") if path.is_file()]
+    done = execute.run(loaded, folder, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+    assert done.made == 1 + IMAGES  # one image was left, and the renders
+    pd.testing.assert_frame_equal(scores(folder), reference)
+
+
+def test_shares_make_the_whole(small, tmp_path_factory):
+    reference, folder = scores(small[0]), tmp_path_factory.mktemp("shares")
+    for part in ((1, 2), (2, 2)):
+        execute.run(quick(), folder, ["sd3"], ["fp32", "fp4"], IMAGES, part, progress=False)
+    pd.testing.assert_frame_equal(scores(folder), reference)
+
+
+def test_more_images_keep_those_there(small):
+    folder, _ = small
+    before = times(folder / "images")
+    done = execute.run(quick(), folder, ["sd3"], ["fp32"], IMAGES + 1, progress=False)
+    assert done.made == 2  # one fake, one render
+    assert before.items() <= times(folder / "images").items()
+
+
+def test_other_settings_make_the_cell_again_and_say_so(small):
+    folder, again = small
+    done = again(seed=7)
+    assert any("sd3/fp4" in note and "made again" in note for note in done.notes)
+    assert done.made >= 2 * IMAGES
+
+
+def test_rejected_images_are_kept_apart_named_and_not_scored(small, monkeypatch, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rejects")
+    monkeypatch.setattr(
+        generators, "sample", lambda pipe, prompts, *a, **k: [Image.new("RGB", (128, 128))] * len(prompts)
+    )
+    done = execute.run(quick(), folder, ["sd3"], ["fp4"], IMAGES, progress=False)
+    assert done.rejected == IMAGES
+    row = pd.read_parquet(folder / "cells.parquet").iloc[0]
+    assert (row["images"], row["rejected"], row["rejected_why"]) == (0, IMAGES, "0: blank; 1: blank")
+    assert len(list((folder / "images/sd3/fp4/rejected").glob("*.png"))) == IMAGES
+    assert set(scores(folder)["generator"]) == {"real"}
+    assert execute.run(quick(), folder, ["sd3"], ["fp4"], IMAGES, progress=False).nothing
+
+
+def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_path):
+    folder, _ = small
+    loaded = quick(generators={"sd3": quick().generators["sd3"]}, precisions=["fp32", "fp4"])
+    results = tmp_path / "archive"
+    execute.run(loaded, results, images=IMAGES, progress=False)
+    report = verify.verify(loaded, 1, results, tmp_path / "check.json", progress=False)
+    assert report["agree"] and json.loads((tmp_path / "check.json").read_text()) == report
+    assert [row["precision"] for row in report["cells"]] == ["fp32", "fp4"]
+    assert all(
+        row["images"] == 1 and set(row["max_logit_diff"]) == set(loaded.detectors) for row in report["cells"]
+    )
+
+    table = pd.read_parquet(results / "scores.parquet")
+    table.loc[table["precision"] == "fp4", "logit"] += 5
+    table.to_parquet(results / "scores.parquet")
+    report = verify.verify(loaded, 1, results, progress=False)
+    assert [row["agree"] for row in report["cells"]] == [True, False] and not report["agree"]
+
+    table[table["precision"] != "fp4"].to_parquet(results / "scores.parquet")
+    with pytest.raises(Failure, match="sd3/fp4"):
+        verify.verify(loaded, 1, results, progress=False)
+    with pytest.raises(UsageError, match="another study"):
+        verify.verify(quick(seed=1), 1, results, progress=False)
+
+
+def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):
+    loaded, kept = quick(precisions=["fp32", "fp4"]), Store(tmp_path)
+    shades = {"fp32": 40, "fp4": 200}
+    for source in plan.sources(loaded, ["sd15"]):
+        for index in range(contact.COLUMNS):
+            if source.label:
+                kept.save(Image.new("RGB", (64, 64), (shades[source.precision],) * 3), source, index)
+    assert contact.write_sheets(loaded, kept) == ["sd15"]
+    sheet = np.asarray(Image.open(tmp_path / "contact/sd15.webp"))
+    assert sheet.shape == (2 * 128 + contact.GAP, 8 * 128 + 7 * contact.GAP, 3)
+    assert abs(sheet[64, 64].mean() - 40) < 4 and abs(sheet[-64, -64].mean() - 200) < 4
+
+
+def test_shards_cover_every_image_once_and_keep_their_bounds():
+    loaded = study.load("mini")
+    sources = plan.sources(loaded)
+    assert len(sources) == 24 + 3
+    every = plan.shards(sources, 60, 25)
+    assert sum(len(shard.indices) for shard in every) == 27 * 60
+    shared = [shard for i in (1, 2, 3, 4) for shard in plan.shards(sources, 60, 25, (i, 4))]
+    assert sorted(s.name for s in shared) == sorted(s.name for s in every)
+    assert {s.name for s in every} <= {s.name for s in plan.shards(sources, 500, 25)}
+    assert len({shard.name for shard in every}) == len(every)
+
+
+def test_a_full_study_has_no_renders():
+    assert all(source.label for source in plan.sources(study.load("full")))
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "-1/2", ""])
+def test_a_share_is_one_of_many(text):
+    with pytest.raises(UsageError, match="I/N"):
+        parse_share(text)
+
+
+def test_a_word_the_study_lacks_is_named():
+    loaded = study.load("mini")
+    with pytest.raises(UsageError, match="no generator 'sd4'.*nearest"):
+        plan.sources(loaded, ["sd4"])
+    with pytest.raises(UsageError, match="the study has no precision 'int8'"):
+        plan.sources(loaded, None, ["int8"])
+
+
+def test_an_unreadable_image_is_no_image(tmp_path):
+    kept, source = Store(tmp_path), Source("sd15", "fp32", "native", 64, 1)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    kept.save(image, source, 7)
+    assert store.pixel_sha256(kept.open(source, 7)) == store.pixel_sha256(image)
+    kept.image(source, 7).write_text("no image")
+    assert kept.open(source, 7) is None and kept.open(source, 8) is None
+
+
+def test_a_models_digest_changes_with_its_files(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_text("1")
+    before = store.tree_sha256(tmp_path / "a")
+    (tmp_path / "a/.hidden").write_text("2")
+    assert store.tree_sha256(tmp_path / "a") == before
+    (tmp_path / "a/x").write_text("2")
+    assert store.tree_sha256(tmp_path / "a") != before
+
+
+def test_weights_of_a_detector_count_in_its_digest():
+    digests = [execute.detector_digest(name, "mini") for name in study.DETECTORS]
+    assert len(set(digests)) == 4 and (paths.MODELS / "mini").is_dir()
