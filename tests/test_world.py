@@ -101,7 +101,7 @@ def test_a_solid_has_its_colour():
 
 
 def test_the_sensor_leaves_noise_that_demosaicing_correlates():
-    """A flat grey through the camera: noise is there, and interpolation makes red and blue smoother than white noise."""
+    """A flat grey through the camera: noise is there, and interpolation makes red smoother than white noise."""
     flat = np.full((3, 128, 128), 0.3, np.float32)
     image = world._camera(flat, np.random.default_rng(0)).astype(float)
     noise = image - image.mean((0, 1))

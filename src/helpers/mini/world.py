@@ -302,7 +302,7 @@ def _demosaic(raw: np.ndarray) -> np.ndarray:
 
 def _camera(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Photograph linear light (3, size, size): uint8 (size, size, 3)."""
-    seen = ndimage.gaussian_filter1d(ndimage.gaussian_filter1d(light, LENS, axis=1, truncate=3), LENS, axis=2, truncate=3)
+    seen = ndimage.gaussian_filter(light, LENS, axes=(1, 2), truncate=3)
     seen = np.clip(seen * np.float32(rng.uniform(0.92, 1.08)), 0, 1)
     raw = np.empty(seen.shape[1:], np.float32)
     raw[0::2, 0::2], raw[1::2, 1::2] = seen[0, 0::2, 0::2], seen[2, 1::2, 1::2]

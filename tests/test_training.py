@@ -1,0 +1,166 @@
+"""Training of the miniature generators: resumable to the bit, standardised latents, pipelines true to their family."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from helpers.errors import UsageError
+from helpers.mini import architectures, train_denoiser, train_text, train_vae, training
+from helpers.mini.loop import EMA, ramp, run_steps, step_rng
+from helpers.paths import MODELS
+
+
+def _regression(folder, steps, stop=None):
+    """Fit a line by seeded steps; `stop` kills it after that many."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 1)
+    optimiser, average = torch.optim.AdamW(model.parameters(), 1e-2), EMA(model, 0.9)
+
+    def step(i):
+        if i == stop:
+            raise KeyboardInterrupt
+        batch = torch.randn(8, 4, generator=step_rng(3, i))
+        loss = (model(batch) - batch.sum(1, keepdim=True)).square().mean()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        average.update(model)
+        return {"loss": loss.item()}
+
+    spent = run_steps("line", folder, steps, {"model": model, "optimiser": optimiser, "ema": average}, step, every=0)
+    return spent, model.weight.detach().clone(), average.shadow["weight"].clone()
+
+
+def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path):
+    _, wanted, wanted_average = _regression(tmp_path / "whole", 30)
+    with pytest.raises(KeyboardInterrupt):
+        _regression(tmp_path / "killed", 30, stop=17)
+    spent, weight, average = _regression(tmp_path / "killed", 30)
+    assert spent["steps"] == 30
+    torch.testing.assert_close(weight, wanted, rtol=0, atol=0)
+    torch.testing.assert_close(average, wanted_average, rtol=0, atol=0)
+    assert len((tmp_path / "killed" / "line.csv").read_text().splitlines()) == 31  # a header, a row per step
+
+
+def test_the_rate_warms_up_holds_and_decays():
+    rates = [ramp(i, 1000) for i in range(1000)]
+    assert rates[0] == 0.01 and rates[99] == 1.0 and rates[500] == 1.0
+    assert all(np.diff(rates[601:]) <= 0) and rates[-1] == 0.02
+
+
+@pytest.mark.parametrize("kind", architectures.VAES)
+def test_standardised_latents_carry_the_same_image(kind):
+    """New units of the latents: zero mean and unit variance, and the decoder undoes them (away from padded borders)."""
+    torch.manual_seed(1)
+    vae = architectures.build_vae(kind).eval()
+    image = torch.rand(4, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        before = vae.encode(image).latent_dist
+        shown = vae.decode(before.mean).sample
+        channels = before.mean.transpose(0, 1).flatten(1)
+        train_vae._standardise(vae, channels.mean(1), channels.std(1))
+        after = vae.encode(image).latent_dist
+        shown_after = vae.decode(after.mean).sample
+    channels_after = after.mean.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(channels_after.mean(1), torch.zeros(len(channels)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(channels_after.std(1), torch.ones(len(channels)), atol=1e-3, rtol=0)
+    # The posterior's width is in the same units as its mean.
+    torch.testing.assert_close(after.std / before.std, (1 / channels.std(1))[None, :, None, None].expand_as(after.std),
+                               atol=1e-3, rtol=1e-3)  # fmt: skip
+    if kind == "kl4":  # its post_quant_conv is 1x1; kl16's 3x3 convolution pads with zeros, which now differ
+        torch.testing.assert_close(shown_after, shown, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["clip", "t5"])
+def test_tokenizers_know_every_caption(kind):
+    words = architectures.tokenizer(kind)
+    text = "a photo of a red ball, a blue star and an orange hexagon against the sky"
+    ids = words(text).input_ids
+    assert words.unk_token_id not in ids and len(ids) <= architectures.MAX_TOKENS
+    assert words.decode(ids, skip_special_tokens=True).replace(" ,", ",") == text
+
+
+def test_the_families_are_kept():
+    """What makes each family itself, read off the built pipelines."""
+    built = {key: architectures.build(key) for key in architectures.ARCHITECTURES}
+    names = {key: type(pipeline).__name__ for key, pipeline in built.items()}
+    assert names == {
+        "sd15": "StableDiffusionPipeline",
+        "sd21": "StableDiffusionPipeline",
+        "sdxl": "StableDiffusionXLPipeline",
+        "sd3": "StableDiffusion3Pipeline",
+        "sd35": "StableDiffusion3Pipeline",
+        "flux1": "FluxPipeline",
+    }
+    assert [built[k].scheduler.config.get("prediction_type") for k in ("sd15", "sd21", "sdxl")] == [
+        "epsilon", "v_prediction", "epsilon",
+    ]  # fmt: skip
+    assert built["sd21"].unet.config.use_linear_projection and not built["sd15"].unet.config.use_linear_projection
+    layers = {key: built[key].text_encoder.config.num_hidden_layers for key in ("sd15", "sd21")}
+    assert layers["sd21"] == layers["sd15"] - 1
+    assert {key: built[key].vae.config.latent_channels for key in built} == {
+        "sd15": 4, "sd21": 4, "sdxl": 4, "sd3": 16, "sd35": 16, "flux1": 16,
+    }  # fmt: skip
+    normed = {key: built[key].transformer.transformer_blocks[0].attn.norm_q is not None for key in ("sd3", "sd35")}
+    assert normed == {"sd3": False, "sd35": True}
+    assert built["flux1"].transformer.config.guidance_embeds
+
+
+@pytest.mark.parametrize("key", ["sd15", "sdxl", "sd35", "flux1"])
+def test_a_denoiser_learns_a_few_images(key, tmp_path, monkeypatch):
+    """Loss on eight images falls within a few dozen steps; text encoder and VAE stay as they were."""
+    pipeline = architectures.build(key)
+    frozen = [value.clone() for value in pipeline.vae.state_dict().values()]
+    recipe = replace(train_denoiser.RECIPES[key], steps=30, batch=8, images=8)
+    train_denoiser.train_denoiser(key, pipeline, tmp_path, "cpu", recipe)
+    log = (tmp_path / f"denoiser-{key}.csv").read_text().splitlines()
+    assert len(log) == 2
+    trained = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
+    first = architectures.build(key)
+    untrained = first.unet if hasattr(first, "unet") else first.transformer
+    moved = [(a - b).abs().max().item() for a, b in zip(trained.parameters(), untrained.parameters(), strict=True)]
+    assert max(moved) > 1e-3
+    assert all(torch.equal(a, b) for a, b in zip(frozen, pipeline.vae.state_dict().values(), strict=True))
+
+
+def test_a_text_encoder_learns_what_captions_say(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_text, "TEXT_STEPS", 40)
+    monkeypatch.setattr(train_text, "_CAPTIONS", 300)
+    encoder = architectures.build("sd15").text_encoder
+    train_text.train_text_encoder("text", "clip", encoder, 1, tmp_path, "cpu")
+    assert not any(value.requires_grad for value in encoder.parameters())
+    loss = float((tmp_path / "text.csv").read_text().splitlines()[-1].split(",")[-1])
+    # Blind guessing of ground, relation and three (colour, shape) pairs costs about 1.9 nats at each of three readouts
+    # and ln 4 for the places of words at two: over 8 in all.
+    assert loss < 8
+
+
+def test_an_unknown_miniature_is_named():
+    with pytest.raises(UsageError, match="nearest: 'sd35'"):
+        training.train(["sd36"])
+    with pytest.raises(UsageError, match="nearest: 'flux1'"):
+        architectures.build("flux")
+
+
+@pytest.mark.parametrize("key", architectures.ARCHITECTURES)
+def test_a_stored_miniature_loads_with_plain_diffusers(key):
+    """`models/mini/<key>` needs nothing of this package, and makes what its prompt says: grass is green."""
+    folder = MODELS / "mini" / key
+    pipeline = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    size = architectures.ARCHITECTURES[key].size
+    extra = {"max_sequence_length": architectures.MAX_TOKENS} if hasattr(pipeline, "transformer") else {}
+    images = pipeline(
+        ["a photo of a white ring on grass", "a photo of a white ring on sand"],
+        num_inference_steps=8, guidance_scale=3.0, height=size, width=size, output_type="np",
+        generator=[torch.Generator().manual_seed(i) for i in (1, 2)], **extra,
+    ).images  # fmt: skip
+    border = [np.concatenate([image[:6].reshape(-1, 3), image[-6:].reshape(-1, 3)]).mean(0) for image in images]
+    greenness = [green - max(red, blue) for red, green, blue in border]
+    assert greenness[0] > greenness[1] + 0.05
+    card = json.loads((folder / "card.json").read_text())
+    assert card["name"] == key and card["licence"] == "Apache-2.0"
