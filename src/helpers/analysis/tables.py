@@ -1,0 +1,402 @@
+"""A study's results as tables: read them once, then cells, paired shifts, densities and costs with their
+intervals.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers import paths
+from helpers.analysis import metrics
+from helpers.errors import UsageError, nearest
+from helpers.study import DETECTORS, GENERATORS, PRECISIONS
+
+__all__ = [
+    "BASELINE",
+    "Results",
+    "cells",
+    "check_results",
+    "costs",
+    "densities",
+    "images_per_cell",
+    "load",
+    "pairs",
+    "settings",
+    "shifts",
+    "standard_shift",
+]
+
+SCORE_COLUMNS = (
+    "generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights", "logit",
+)  # fmt: skip
+BASELINE = "fp32"
+
+
+@dataclass(frozen=True)
+class Results:
+    """One study's results, narrowed to what a page asked for.
+
+    `scores` holds one row per image and detector, `costs` one per cell; `generators`, `precisions` and
+    `detectors` are keys in the order of the catalogue; `threshold` is the logit above which an image is
+    called fake.
+    """
+
+    folder: Path
+    scores: pd.DataFrame
+    cells: pd.DataFrame
+    manifest: dict[str, Any]
+    generators: tuple[str, ...]
+    precisions: tuple[str, ...]
+    detectors: tuple[str, ...]
+    threshold: float = 0.0
+    protocol: str = "plain"
+    arm: str = "native"
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def scale(self) -> str:
+        """ "mini", "full", or "" where the manifest does not say."""
+        return str(self.manifest.get("study", {}).get("scale", ""))
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """The margins that the study file stated for its claims, by name."""
+        return dict(self.manifest.get("study", {}).get("margins") or {})
+
+    def titles(self, kind: str) -> dict[str, str]:
+        """Keys with their titles of this study's "generator"s, "precision"s or "detector"s."""
+        return {key: titles(**{kind: key})[f"{kind}_title"] for key in getattr(self, f"{kind}s")}
+
+    def logits(self, detector: str, generator: str, precision: str) -> pd.Series:
+        """Raw logits of one cell by image index (N,); empty where the cell was not run."""
+        series = self._logits.get((detector, generator, precision))
+        return series if series is not None else pd.Series(dtype=np.float64)
+
+    def reals(self, detector: str, generator: str) -> pd.Series:
+        """Raw logits of the real images that have the size of this generator's images (N,)."""
+        rows = self.scores[(self.scores.generator == generator) & (self.scores.label == 1)]
+        size = rows["size"].iloc[0] if len(rows) else None
+        series = self._real_logits.get((detector, size))
+        return series if series is not None else pd.Series(dtype=np.float64)
+
+    @property
+    def _logits(self) -> dict[tuple[str, str, str], pd.Series]:
+        return self._once("fakes", 1, ["detector", "generator", "precision"])
+
+    @property
+    def _real_logits(self) -> dict[tuple[str, int], pd.Series]:
+        return self._once("reals", 0, ["detector", "size"])
+
+    def _once(self, name: str, label: int, keys: list[str]) -> dict[Any, pd.Series]:
+        if name not in self.cache:
+            rows = self.scores[self.scores.label == label]
+            self.cache[name] = {
+                key: group.set_index("index")["logit"].sort_index()
+                for key, group in rows.groupby(keys, observed=True)
+            }
+        return self.cache[name]
+
+
+def check_results(results: str | Path) -> Path:
+    """The folder `results` (a path, or one relative to the checkout) if it holds scores; else UsageError."""
+    given = Path(results).expanduser()
+    places = [given] if given.is_absolute() else [given, paths.ROOT / given]
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is None:
+        raise UsageError(f"results: no folder {str(results)!r}; give one that `quantdetect run` has written")
+    if not (folder / "scores.parquet").is_file():
+        raise UsageError(
+            f"results: {str(results)!r} holds no scores.parquet; finish it with `quantdetect run`"
+        )
+    return folder.resolve()
+
+
+def load(
+    results: str | Path,
+    generators: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    detectors: Sequence[str] | None = None,
+    threshold: float = 0.0,
+    protocol: str = "plain",
+    arm: str = "native",
+    weights: str | None = None,
+) -> Results:
+    """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it
+    holds).
+
+    `weights` chooses the training of the detectors where a study scored with several; by default the study's
+    own. Raises UsageError where the folder, a column or a key is not there.
+    """
+    folder = check_results(results)
+    scores = pd.read_parquet(folder / "scores.parquet")
+    missing = [column for column in SCORE_COLUMNS if column not in scores.columns]
+    if missing:
+        raise UsageError(f"results: {folder / 'scores.parquet'} lacks the column {missing[0]!r}")
+    manifest = _json(folder / "manifest.json")
+    wanted = weights or manifest.get("study", {}).get("weights")
+    if wanted in set(scores.weights):
+        scores = scores[scores.weights == wanted]
+    scores = scores[(scores.protocol == protocol) & scores.arm.isin([arm, "none"])]
+    if scores.empty:
+        raise UsageError(f"protocol: {str(results)!r} has no scores under {protocol!r} with arm {arm!r}")
+    fakes = scores[scores.label == 1]
+    chosen = {
+        "generator": _chosen("generators", generators, fakes.generator, GENERATORS),
+        "precision": _chosen("precisions", precisions, fakes.precision, PRECISIONS),
+        "detector": _chosen("detectors", detectors, scores.detector, DETECTORS),
+    }
+    kept_fake = fakes.generator.isin(chosen["generator"]) & fakes.precision.isin(chosen["precision"])
+    kept = pd.concat([fakes[kept_fake], scores[scores.label == 0]])
+    kept = kept[kept.detector.isin(chosen["detector"])].drop_duplicates(
+        ["generator", "precision", "size", "index", "label", "detector"]
+    )
+    return Results(
+        folder, kept, _cells_file(folder, chosen, arm), manifest,
+        chosen["generator"], chosen["precision"], chosen["detector"], float(threshold), protocol, arm,
+    )  # fmt: skip
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _chosen(
+    name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: dict[str, Any]
+) -> tuple[str, ...]:
+    present = set(there.unique())
+    order = [key for key in catalogue if key in present] + sorted(present - set(catalogue))
+    for key in asked or ():
+        if key not in catalogue and key not in present:
+            raise UsageError(f"{name}: no {key!r}{nearest(key, order)}; the study has {', '.join(order)}")
+    kept = tuple(key for key in order if not asked or key in asked)
+    if not kept:
+        raise UsageError(f"{name}: the study has none of {', '.join(asked or ())}; it has {', '.join(order)}")
+    return kept
+
+
+def _cells_file(folder: Path, chosen: dict[str, tuple[str, ...]], arm: str) -> pd.DataFrame:
+    path = folder / "cells.parquet"
+    if not path.is_file():
+        return pd.DataFrame(columns=["generator", "precision", "arm"])
+    table = pd.read_parquet(path)
+    kept = table.generator.isin(chosen["generator"]) & table.precision.isin(chosen["precision"])
+    return table[kept & (table.arm == arm)].reset_index(drop=True)
+
+
+def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
+    """Keys with the names that readers know, for a row of a table; a key outside the catalogue is its own
+    name.
+    """
+    named = {"generator": (generator, GENERATORS), "detector": (detector, DETECTORS)}
+    row: dict[str, str] = {}
+    for column, (key, catalogue) in named.items():
+        if key:
+            entry = catalogue.get(key)
+            row |= {column: key, f"{column}_title": entry.title if entry else key}
+    if precision:
+        row |= {"precision": precision, "precision_title": PRECISIONS.get(precision, precision)}
+    return row
+
+
+def _spread(name: str, interval: metrics.Interval) -> dict[str, float]:
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def cells(results: Results, confidence: float = 0.95) -> pd.DataFrame:
+    """One row per generator, precision and detector: n, tpr (the deck's accuracy), tnr, balanced, auc,
+    mean_logit.
+
+    Each figure has its `_low` and `_high`: Wilson for rates, MOVER for balanced accuracy, DeLong for AUC, and
+    the bootstrap over prompts for the mean logit. Reals are those of the generator's own image size.
+    """
+    rows = []
+    for generator in results.generators:
+        for detector in results.detectors:
+            real = results.reals(detector, generator).to_numpy()
+            tnr = metrics.wilson(int((real <= results.threshold).sum()), len(real), confidence)
+            for precision in results.precisions:
+                fake = results.logits(detector, generator, precision).to_numpy()
+                if not len(fake):
+                    continue
+                tpr = metrics.wilson(int((fake > results.threshold).sum()), len(fake), confidence)
+                row: dict[str, Any] = titles(generator, precision, detector)
+                row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
+                row |= _spread("tpr", tpr) | _spread("tnr", tnr)
+                row |= _spread("balanced", metrics.balanced_accuracy(tpr, tnr))
+                row |= _spread("auc", metrics.auc(fake, real, confidence))
+                row |= _spread("mean_logit", metrics.bootstrap_mean(fake, confidence=confidence))
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _kind(detector: str) -> str:
+    entry = DETECTORS.get(detector)
+    return entry.kind if entry else ""
+
+
+def pairs(
+    results: Results, detector: str, generator: str, precision: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,)."""
+    base = results.logits(detector, generator, BASELINE)
+    other = results.logits(detector, generator, precision)
+    shared = base.index.intersection(other.index)
+    return base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64), shared.to_numpy()
+
+
+def standard_shift(
+    base: np.ndarray, other: np.ndarray, index: np.ndarray, confidence: float = 0.95, resamples: int = 2000
+) -> metrics.Interval:
+    """The mean paired logit shift in standard deviations of the baseline's logits, bootstrapped by prompt."""
+    spread = float(base.std(ddof=1)) if len(base) > 1 else 0.0
+    if spread == 0:
+        return metrics.UNKNOWN
+    return metrics.bootstrap_mean((other - base) / spread, index, resamples=resamples, confidence=confidence)
+
+
+def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
+    """One row per generator, detector and precision other than FP32: what changes in the same images, paired
+    by index.
+
+    `shift` is the mean logit difference, `standard` the same in standard deviations of the FP32 logits and
+    `score` the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of
+    accuracy (Newcombe), `lost` and `gained` the verdicts that turned to real and to fake, `changed` their
+    share (Wilson), `p` McNemar's exact p-value, uncorrected.
+    """
+    rows = []
+    for generator in results.generators:
+        for detector in results.detectors:
+            for precision in results.precisions:
+                base, other, index = pairs(results, detector, generator, precision)
+                if precision == BASELINE or not len(base):
+                    continue
+                before, after = base > results.threshold, other > results.threshold
+                lost, gained, p = metrics.mcnemar(before, after)
+                by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
+                score = metrics.probability(other) - metrics.probability(base)
+                row: dict[str, Any] = titles(generator, precision, detector)
+                row |= {"kind": _kind(detector), "n": len(base), "lost": lost, "gained": gained, "p": p}
+                row |= _spread("shift", metrics.bootstrap_mean(other - base, **by_prompt))
+                row |= _spread("standard", standard_shift(base, other, index, confidence, resamples))
+                row |= _spread("score", metrics.bootstrap_mean(score, **by_prompt))
+                row |= _spread("change", metrics.paired_difference(before, after, confidence))
+                row |= _spread("changed", metrics.wilson(lost + gained, len(base), confidence))
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def densities(results: Results, points: int = 61) -> pd.DataFrame:
+    """Smoothed densities of the scores, one row per generator, detector, scale and x; one column per
+    precision.
+
+    On the scale "score" x is the probability in [0, 1] and the smoothing is reflected at both ends, so that
+    mass at 1.0 stays there; on the scale "logit" x spans the middle 99.8 % of that detector's fakes of this
+    generator.
+    """
+    frames = []
+    for generator in results.generators:
+        for detector in results.detectors:
+            logits = {p: results.logits(detector, generator, p).to_numpy() for p in results.precisions}
+            logits = {p: values for p, values in logits.items() if len(values)}
+            if not logits:
+                continue
+            everything = np.concatenate(list(logits.values()))
+            low, high = np.quantile(everything, [0.001, 0.999])
+            pad = 0.08 * (high - low) + 0.25
+            for scale, grid in (
+                ("score", np.linspace(0, 1, points)),
+                ("logit", np.linspace(low - pad, high + pad, points)),
+            ):
+                curves = {p: _density(values, grid, scale) for p, values in logits.items()}
+                frame = pd.DataFrame(
+                    {"x": grid.round(3)} | {p: curve.round(3) for p, curve in curves.items()}
+                )
+                frames.append(frame.assign(scale=scale, **titles(generator, "", detector)))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _density(values: np.ndarray, grid: np.ndarray, scale: str) -> np.ndarray:
+    width = 0.025 if scale == "score" else max(0.05, 0.9 * values.std() * len(values) ** -0.2)
+    data = values if scale == "logit" else metrics.probability(values)
+    if scale == "score":
+        data = np.concatenate([data, -data, 2 - data])
+    kernel = np.exp(-0.5 * ((grid[:, None] - data[None, :]) / width) ** 2)
+    return kernel.sum(axis=1) / (len(values) * width * np.sqrt(2 * np.pi))
+
+
+def images_per_cell(results: Results) -> str:
+    """How many fakes a cell has, as words: one number, or "a to b" where cells differ."""
+    fakes = results.scores[results.scores.label == 1]
+    counts = fakes.groupby(["generator", "precision"], observed=True)["index"].nunique()
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def costs(results: Results) -> pd.DataFrame:
+    """One row per cell as it was run: coverage and seconds as measured, denoiser bytes against FP32's, images
+    kept.
+    """
+    rows = []
+    for cell in results.cells.to_dict("records"):
+        before, after = _bytes(cell.get("component_coverage"))
+        rows.append(
+            titles(cell["generator"], cell["precision"])
+            | {
+                "coverage": float(cell.get("coverage", nan)),
+                "seconds_per_image": float(cell.get("seconds_per_image", nan)),
+                "bytes_before": before,
+                "bytes_after": after,
+                "bytes_share": after / before,
+                "images": int(cell.get("images", 0)),
+                "rejected": int(cell.get("rejected", 0) or 0),
+                "rejected_why": str(cell.get("rejected_why") or ""),
+                "size": int(cell.get("size", 0)),
+                "steps": int(cell.get("steps", 0)),
+                "guidance": float(cell.get("guidance", nan)),
+                "device": str(cell.get("device", "")),
+            }
+        )
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return table
+    for column, catalogue in (("generator", GENERATORS), ("precision", PRECISIONS)):
+        table[f"_{column}"] = (
+            table[column].map({key: place for place, key in enumerate(catalogue)}).fillna(99)
+        )
+    order = ["_generator", "_precision"]
+    return table.sort_values(order).drop(columns=order).reset_index(drop=True)
+
+
+def settings(results: Results) -> pd.DataFrame:
+    """One row per generator for print: title, family, edge in pixels, steps, guidance."""
+    table = costs(results)
+    rows = []
+    for key, title in results.titles("generator").items():
+        cell = (
+            table[table.generator == key].iloc[0].to_dict()
+            if len(table) and key in set(table.generator)
+            else {}
+        )
+        family = GENERATORS[key].family if key in GENERATORS else ""
+        rows.append(
+            {"generator": title, "family": family, "pixels": cell.get("size"), "steps": cell.get("steps")}
+            | {"guidance": cell.get("guidance")}
+        )
+    return pd.DataFrame(rows)
+
+
+def _bytes(component_coverage: Any) -> tuple[float, float]:
+    """Bytes of the components before and after quantization, from the stored JSON; NaN where it "
+    "holds none."""
+    parts = json.loads(component_coverage) if isinstance(component_coverage, str) else {}
+    before = sum(part.get("bytes_before", 0) for part in parts.values())
+    after = sum(part.get("bytes_after", 0) for part in parts.values())
+    return (float(before), float(after)) if before else (nan, nan)

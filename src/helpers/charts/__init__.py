@@ -1,0 +1,11 @@
+"""One function per figure: a table in, an Altair chart out that works in a static page, with no server and no
+CDN.
+"""
+
+from helpers.charts.distributions import density
+from helpers.charts.effects import anomaly, shift_forest
+from helpers.charts.heatmap import heatmap
+from helpers.charts.robustness import legacy, robustness
+from helpers.charts.theme import bundle, enable
+
+__all__ = ["anomaly", "bundle", "density", "enable", "heatmap", "legacy", "robustness", "shift_forest"]

@@ -1,0 +1,69 @@
+"""Densities of a detector's scores on a generator's images, one curve per precision."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from helpers.charts import theme
+from helpers.study import PRECISIONS
+
+__all__ = ["density"]
+
+SCALES = {"score": "score (0 to 1)", "logit": "logit"}
+
+
+def density(
+    densities: pd.DataFrame, detector: str = "npr", generator: str = "sd3", scale: str = "score"
+) -> alt.LayerChart:
+    """Overlaid densities, starting at one detector and generator; menus reach every other one and the other
+    scale.
+
+    `densities` is the table of `helpers.analysis.densities`. The dashed line is the threshold, logit 0.
+    """
+    generators, detectors = (theme.options(densities, key) for key in ("generator", "detector"))
+    precisions = [key for key in PRECISIONS if key in densities.columns]
+    titles = [PRECISIONS[key] for key in precisions]
+    # One row holds all curves of a choice as lists, and is unfolded in the browser: a fifth of the size.
+    keys = ["generator", "detector", "scale"]
+    wide = densities[[*keys, "x", *precisions]].rename(columns=dict(zip(precisions, titles, strict=True)))
+    wide = wide.groupby(keys, sort=False).agg(list).reset_index()
+    base = (
+        alt.Chart(wide)
+        .transform_filter("datum.generator == model && datum.detector == detector && datum.scale == scale")
+        .transform_flatten(["x", *titles])
+        .transform_fold(titles, as_=["precision", "density"])
+        .encode(
+            x=alt.X(
+                "x:Q", title="real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake"
+            ).scale(zero=False, nice=False),
+            y=alt.Y("density:Q", title="density", stack=None).axis(tickCount=4),
+            color=alt.Color("precision:N", scale=theme.colours(precisions, titles), sort=titles).legend(
+                symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
+            ),
+            tooltip=["precision:N", alt.Tooltip("x:Q", format=".2f"), alt.Tooltip("density:Q", format=".2f")],
+        )
+    )
+    areas = base.mark_area(opacity=0.12)
+    lines = base.mark_line(strokeWidth=2).encode(
+        strokeDash=alt.StrokeDash("precision:N", sort=titles).scale(
+            domain=titles, range=[[1, 0], [6, 2], [2, 2], [8, 2, 2, 2]] * 3
+        )
+    )
+    threshold = (
+        alt.Chart(alt.Data(values=[{}]))
+        .transform_calculate(at="scale == 'score' ? 0.5 : 0")
+        .mark_rule(strokeDash=[4, 4], color="#555")
+        .encode(x="at:Q")
+    )
+    menus = [
+        theme.choice("model", "Generator", generators, generator),
+        theme.choice("detector", "Detector", detectors, detector),
+        theme.choice("scale", "Scale", SCALES, scale),
+    ]
+    description = (
+        f"Densities of {detectors.get(detector, detector)} scores on "
+        f"{generators.get(generator, generator)} images at "
+        f"{', '.join(titles)}; menus choose another detector or generator."
+    )
+    return theme.describe(alt.layer(areas, lines, threshold).add_params(*menus), description, 260)

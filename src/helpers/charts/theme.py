@@ -1,0 +1,157 @@
+"""The look of all charts, and the renderer that embeds them in a page which loads one local script.
+
+Altair's own HTML renderer fetches Vega from a CDN. Here `bundle` writes Vega, Vega-Lite and Vega-Embed once
+into the site, and each chart is a `div` with a label for screen readers, its specification, and a picture for
+readers without scripts. A live JupyterLab, which has Vega itself, takes the specification from the same
+output.
+"""
+
+from __future__ import annotations
+
+import copy
+import html
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from helpers import paths
+
+__all__ = [
+    "DETECTOR_COLOURS", "FONT", "LAB", "PRECISION_COLOURS",
+    "TWO_LINES", "bundle", "choice", "colours", "describe", "enable", "options", "render",
+]  # fmt: skip
+
+FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
+
+# Okabe & Ito for precisions and Tol's muted set for detectors: both keep apart under the common colour
+# deficiencies.
+PRECISION_COLOURS = {
+    "fp32": "#0072B2", "fp16": "#56B4E9", "fp8": "#E69F00", "fp4": "#D55E00",
+    "bf16": "#009E73", "int8": "#CC79A7", "fp8_e5m2": "#F0C808", "nf4": "#882255",
+    "int4": "#AA4499", "int4_affine": "#117733", "int3": "#555555", "int2": "#000000",
+}  # fmt: skip
+DETECTOR_COLOURS = {"npr": "#CC6677", "r50_nodown": "#882255", "r50_tf": "#117733", "clip_d": "#332288"}
+OTHER = "#666666"
+
+# Where columns are narrow a detector's name takes two lines.
+TWO_LINES = "split(replace(datum.label, '_', '_|'), '|')"
+PICTURE_WIDTH = 680  # px; of the picture for readers without scripts, as a picture has no container to fill
+LAB = "application/vnd.vegalite.v5+json"  # what JupyterLab draws itself; it reads version 6's charts as well
+EMBED = {"actions": False, "renderer": "svg", "downloadFileName": "quantdetect"}
+
+# Vega-Embed's bundle sets names that pages use too (`_`), so it runs inside a function of its own. A
+# chart's inline
+# script may run before the bundle has loaded; outside the book there is none, and the picture is shown
+# instead.
+SCRIPT = """(function () {
+  var place = document.currentScript.previousElementSibling, spec = %s;
+  function show() {
+    if (window.vegaEmbed) window.vegaEmbed(place, spec, %s);
+    else place.innerHTML = place.querySelector("noscript").textContent;
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", show); else show();
+})();"""
+
+
+@alt.theme.register("quantdetect", enable=False)
+def _theme() -> alt.theme.ThemeConfig:
+    quiet = {
+        "labelFont": FONT,
+        "titleFont": FONT,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": 500,
+    }
+    return {
+        "background": "white",
+        "padding": 6,
+        "config": {
+            "font": FONT,
+            "view": {"stroke": None, "continuousWidth": PICTURE_WIDTH, "discreteWidth": PICTURE_WIDTH},
+            "axis": quiet
+            | {"domainColor": "#999", "tickColor": "#999", "gridColor": "#e6e6e6", "labelLimit": 120},
+            "legend": quiet
+            | {"orient": "top", "title": None, "symbolSize": 120, "columns": 4, "labelLimit": 120},
+            "title": {"font": FONT, "fontSize": 14, "fontWeight": 600, "anchor": "start"},
+            "text": {"font": FONT, "fontSize": 12},
+        },
+    }
+
+
+def enable() -> None:
+    """Make this look and this renderer the ones of every chart displayed from here on."""
+    alt.theme.enable("quantdetect")
+    alt.data_transformers.disable_max_rows()
+    alt.renderers.register("quantdetect", render)
+    alt.renderers.enable("quantdetect")
+
+
+def render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A chart's specification as a mime bundle: HTML for the book, the specification for JupyterLab, PNG and
+    text.
+    """
+    description = str(spec.get("description", "A chart."))
+    picture = b64encode(vl_convert.vegalite_to_png(json.dumps(_with_width(spec)), scale=1)).decode()
+    label = html.escape(description, quote=True)
+    image = f'<img alt="{label}" src="data:image/png;base64,{picture}">'
+    # "</" would end the script element early wherever it stands in a string.
+    script = SCRIPT % (json.dumps(spec).replace("</", "<\\/"), json.dumps(EMBED))
+    return {
+        "text/html": f'<div class="quantdetect-chart" role="img" aria-label="{label}">'
+        f"<noscript>{image}</noscript></div>"
+        f"<script>{script}</script>",
+        LAB: spec,
+        "image/png": picture,
+        "text/plain": description,
+    }
+
+
+def _with_width(spec: dict[str, Any]) -> dict[str, Any]:
+    fixed = copy.deepcopy(spec)
+    if fixed.get("width") == "container":
+        fixed["width"] = PICTURE_WIDTH
+    return fixed
+
+
+def bundle(folder: str | Path) -> Path:
+    """Write the one script that all charts of a site share into `folder`; returns the file."""
+    file = Path(folder) / "vega.js"
+    source = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    with paths.replacing(file) as temporary:
+        temporary.write_text(f"(function () {{\n{source}\n}})();\n", encoding="utf-8")
+    return file
+
+
+def colours(keys: Iterable[str], titles: Iterable[str]) -> alt.Scale:
+    """The fixed colours of precisions or detectors, for a field that holds their titles."""
+    known = PRECISION_COLOURS | DETECTOR_COLOURS
+    return alt.Scale(domain=list(titles), range=[known.get(key, OTHER) for key in keys])
+
+
+def options(table: Any, column: str) -> dict[str, str]:
+    """Keys and titles of a column ("generator", "precision", "detector") in order of appearance."""
+    return dict(table[[column, f"{column}_title"]].drop_duplicates().itertuples(index=False, name=None))
+
+
+def choice(
+    name: str, label: str, choices: Mapping[str, str], value: str, all_as: str | None = None
+) -> alt.Parameter:
+    """A menu beside a chart, choosing a key by its title; it works in the reader's browser.
+
+    `all_as` adds a first entry with that title and the key "". A `value` that is no choice becomes the first
+    one.
+    """
+    entries = ({"": all_as} if all_as else {}) | dict(choices)
+    start = value if value in entries else next(iter(entries))
+    menu = alt.binding_select(options=list(entries), labels=list(entries.values()), name=f"{label} ")
+    return alt.param(name=name, value=start, bind=menu)
+
+
+def describe(chart: alt.LayerChart | alt.Chart, description: str, height: Any) -> Any:
+    """The chart as wide as its column, `height` in pixels or steps, and with the text that stands for it."""
+    return chart.properties(width="container", height=height, description=description)

@@ -1,0 +1,169 @@
+"""What the cells of a notebook call: open the results, glue a sentence or a number into the prose, show a
+table.
+
+Everything here returns or displays; nothing computes. Glued values carry their own text, so that the same
+words stand in the notebook, in the book and on the pages that quote them.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML, Markdown, display
+from myst_nb import glue
+
+from helpers import analysis, charts, paths
+from helpers.analysis.findings import Finding, scale_note
+from helpers.analysis.tables import Results
+
+__all__ = [
+    "Text",
+    "Verdict",
+    "begin",
+    "contact_sheets",
+    "live_check",
+    "matrix",
+    "say",
+    "show",
+    "table",
+    "value",
+]
+
+ALONE = "the figures rest on the stored results alone."
+
+
+class Text(str):
+    """Words that are glued as they stand, without the quotes of a string."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Verdict(Text):
+    """A verdict on the deck's words, with a coloured mark in HTML."""
+
+    def _repr_html_(self) -> str:
+        name = html.escape(str(self))
+        return f'<span class="verdict verdict-{name.replace(" ", "-")}">{name}</span>'
+
+
+def begin(
+    results: str,
+    generators: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    detectors: Sequence[str] = (),
+    threshold: float = 0.0,
+    protocol: str = "plain",
+) -> Results:
+    """Read the results of a page's parameters, turn the charts on and glue `scale_note`, which says whose
+    they are.
+    """
+    charts.enable()
+    study = analysis.load(results, generators, precisions, detectors, threshold, protocol)
+    value("scale_note", scale_note(study))
+    return study
+
+
+def value(name: str, text: object) -> None:
+    """Glue a text or a number as it is to be printed."""
+    glue(name, Text(text), display=False)
+
+
+def say(name: str, finding: Finding) -> None:
+    """Glue a finding as `name`_answer (the sentence) and `name`_verdict (supported, contradicted ...)."""
+    value(f"{name}_answer", finding.sentence)
+    if finding.verdict:
+        glue(f"{name}_verdict", Verdict(finding.verdict), display=False)
+
+
+def show(name: str, chart: Any) -> None:
+    """Display a chart and glue it, so that another page can quote the figure."""
+    glue(name, chart, display=True)
+
+
+def table(frame: pd.DataFrame, caption: str = "") -> HTML:
+    """A table that scrolls inside its own box where the page is narrower than it."""
+    inner = frame.to_html(index=False, border=0, classes="table", na_rep="\N{EN DASH}", justify="left")
+    if caption:
+        inner = inner.replace("<thead>", f"<caption>{html.escape(caption)}</caption><thead>", 1)
+    return HTML(f'<div class="table-scroll" tabindex="0">{inner}</div>')
+
+
+def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HTML:
+    """One figure of every cell as a table, generators down and precisions across, each printed with "
+    "`form`."""
+    if costs.empty or column not in costs:
+        return HTML("<p>This study has no cells.parquet, so this is not known.</p>")
+    wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
+    wide = wide.reindex(index=costs.generator_title.unique(), columns=costs.precision_title.unique())
+    printed = wide.map(lambda number: "\N{EN DASH}" if pd.isna(number) else form.format(number))
+    return table(printed.rename_axis(None, axis=1).reset_index(names="generator"), caption)
+
+
+def contact_sheets(study: Results) -> None:
+    """Display the contact sheet of each generator that has one: one row per precision, one column "
+    "per prompt."""
+    found = False
+    for generator, title in study.titles("generator").items():
+        sheet = study.folder / "contact" / f"{generator}.webp"
+        if sheet.is_file():
+            found = True
+            beside = Path("contact") / sheet.name  # where the book puts them
+            link = beside.as_posix() if beside.is_file() else Path(os.path.relpath(sheet)).as_posix()
+            rows = ", ".join(study.titles("precision").values())
+            display(
+                Markdown(f"**{title}**\n\n![Contact sheet of {title}: the same prompts, rows {rows}]({link})")
+            )
+    if not found:
+        display(Markdown("No contact sheets are stored with these results."))
+
+
+def live_check(path: str) -> str:
+    """What the live check on the machine that built this page found, in a sentence; says so where there was
+    none.
+    """
+    file = Path(path) if Path(path).is_absolute() else paths.ROOT / path
+    try:
+        outcome = json.loads(file.read_text(encoding="utf-8"))
+        cells = outcome["cells"]
+        agree = bool(outcome["agree"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"The live check was not run where this page was built: {ALONE}"
+    if not cells:
+        return f"The live check where this page was built compared no cell: {ALONE}"
+    return f"{_what(outcome, cells)} {'They agree' if agree else 'THEY DO NOT AGREE'} {_how(cells)}."
+
+
+def _what(outcome: dict[str, Any], cells: list[dict[str, Any]]) -> str:
+    images = outcome.get("images", "?")
+    return (
+        f"Where this page was built, {images} images of each of {len(cells)} cells were made, "
+        "quantized and scored again "
+        "with the shipped models and compared with the stored results."
+    )
+
+
+def _how(cells: list[dict[str, Any]]) -> str:
+    equal = sum(_all(cell.get("images_equal")) for cell in cells)
+    pixel = max(float(cell.get("max_pixel_diff") or 0) for cell in cells)
+    logit = max(_largest(cell.get("max_logit_diff")) for cell in cells)
+    return (
+        f"(all images equal in {equal} of {len(cells)} cells, largest difference of a pixel {pixel:g} "
+        "of 255 and of a "
+        f"logit {logit:.2g})"
+    )
+
+
+def _all(equal: Any) -> bool:
+    return all(equal) if isinstance(equal, list) else bool(equal)
+
+
+def _largest(difference: Any) -> float:
+    values = difference.values() if isinstance(difference, dict) else [difference or 0]
+    return max((float(number) for number in values), default=0.0)

@@ -1,0 +1,234 @@
+"""From results to the book: check a notebook's parameters, run it with papermill, compile all pages to static HTML."""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from traitlets.config import Config
+
+from helpers import paths
+from helpers.analysis.tables import check_results
+from helpers.charts.theme import LAB, bundle
+from helpers.errors import Failure, UsageError, nearest
+from helpers.study import DETECTORS, GENERATORS, PRECISIONS
+
+__all__ = ["build", "execute", "notebooks", "pages"]
+
+KEYS = {"generators": GENERATORS, "precisions": PRECISIONS, "detectors": DETECTORS}
+# Over TCP every kernel prints a warning about encryption; Windows has nothing else.
+QUIET = {"config": Config({"KernelManager": {"transport": "ipc"}})} if os.name == "posix" else {}
+PROTOCOLS = ("plain", "shared", "aligned")
+
+
+def pages(toc: Path | None = None) -> list[str]:
+    """Every page of the table of contents in its order, as a path without suffix, relative to the checkout."""
+    table = yaml.safe_load((toc or paths.ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    found = [table["root"]]
+
+    def walk(entries: list[dict[str, Any]]) -> None:
+        for entry in entries:
+            if "file" in entry:
+                found.append(entry["file"])
+            for below in ("chapters", "sections"):
+                walk(entry.get(below, []))
+
+    walk([*table.get("parts", []), *table.get("chapters", [])])
+    return found
+
+
+def notebooks() -> list[Path]:
+    """The notebooks of the table of contents, in its order."""
+    return [file for page in pages() if (file := paths.ROOT / f"{page}.ipynb").is_file()]
+
+
+def declared(notebook: Path) -> dict[str, Any]:
+    """The parameters of a notebook with their defaults, from its cell tagged `parameters` (plain "
+    "literals)."""
+    found = papermill.inspect_notebook(str(notebook))
+    return {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
+
+
+def check(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse, by name, a parameter that the notebook does not have, of another type, or out of its range."""
+    defaults = declared(notebook)
+    for name, given in parameters.items():
+        if name not in defaults:
+            has = ", ".join(defaults)
+            raise UsageError(
+                f"{name}: not a parameter of {notebook.name}{nearest(name, defaults)}; it has {has}"
+            )
+        _check_type(name, given, defaults[name])
+    merged = defaults | dict(parameters)
+    for name, catalogue in KEYS.items():
+        _check_keys(name, merged.get(name, []), catalogue)
+    if not math.isfinite(merged.get("threshold", 0.0)):
+        raise UsageError(f"threshold: {merged['threshold']} is not a finite number; 0 is the detectors' own")
+    if merged.get("protocol", "plain") not in PROTOCOLS:
+        given = merged["protocol"]
+        raise UsageError(f"protocol: no {given!r}{nearest(given, PROTOCOLS)}; one of {', '.join(PROTOCOLS)}")
+    if "results" in merged:
+        check_results(merged["results"])
+
+
+def _check_type(name: str, given: Any, default: Any) -> None:
+    wanted = type(default)
+    right = isinstance(given, wanted) and not (isinstance(given, bool) and wanted is not bool)
+    number = wanted is float and isinstance(given, int) and not isinstance(given, bool)
+    if not right and not number:
+        raise UsageError(
+            f"{name}: {given!r} is of type {type(given).__name__}; give a {wanted.__name__}, as {default!r}"
+        )
+
+
+def _check_keys(name: str, given: list[Any], catalogue: Mapping[str, Any]) -> None:
+    for key in given:
+        if not isinstance(key, str) or key not in catalogue:
+            raise UsageError(f"{name}: no {key!r}{nearest(key, catalogue)}; keys are {', '.join(catalogue)}")
+    if len(set(given)) < len(given):
+        raise UsageError(f"{name}: {', '.join(given)} names a key twice; name each once")
+
+
+def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Path:
+    """Run a notebook with these parameters and write it, with outputs, to `out`; returns `out`.
+
+    The parameters are checked first (UsageError). A cell that fails is a Failure that names the notebook and
+    the error. What differs from run to run without meaning (times, paths, warnings on stderr, what only a
+    live kernel or JupyterLab can show) is taken out of the outcome.
+    """
+    notebook, out = Path(notebook), Path(out)
+    parameters = dict(parameters or {})
+    check(notebook, parameters)
+    with paths.replacing(out) as temporary:
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(temporary), parameters, kernel_name="python3", cwd=str(out.parent),
+                progress_bar=False, log_output=False, **QUIET,
+            )  # fmt: skip
+        except papermill.PapermillExecutionError as error:
+            raise Failure(
+                f"{notebook.name}: cell {error.exec_count}: {error.ename}: {error.evalue}"
+            ) from None
+        _strip(temporary)
+    return out
+
+
+def _strip(file: Path) -> None:
+    book = nbformat.read(file, as_version=4)
+    for mark in ("papermill", "widgets"):
+        book.metadata.pop(mark, None)
+    for cell in book.cells:
+        for mark in ("papermill", "execution"):
+            cell.metadata.pop(mark, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"] = ["injected-parameters", "remove-cell"]
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
+            for output in cell.outputs:
+                output.get("data", {}).pop(LAB, None)
+    nbformat.write(book, file)
+
+
+def _is_noise(output: Mapping[str, Any]) -> bool:
+    # A widget without its kernel is a dead control.
+    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get(
+        "data", {}
+    )
+
+
+def build(
+    results: str | Path = "results/mini",
+    out: str | Path = "_build",
+    parameters: Mapping[str, Any] | None = None,
+) -> Path:
+    """Run every notebook on `results`, compile the book and put it at `out`/html; returns its index.html.
+
+    `parameters` go to each notebook that has one of that name. Everything is made in a temporary folder
+    first: a build that fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the old book
+    where it is.
+    """
+    out = Path(out) if Path(out).is_absolute() else paths.ROOT / out
+    folder = check_results(results)
+    given = dict(parameters or {}) | {"results": _short(folder)}
+    has = {notebook: declared(notebook) for notebook in notebooks()}
+    known = {name for names in has.values() for name in names}
+    for name in given:
+        if name not in known:
+            raise UsageError(f"{name}: no notebook has this parameter{nearest(name, known)}")
+    plans = {notebook: {k: v for k, v in given.items() if k in names} for notebook, names in has.items()}
+    for notebook, plan in plans.items():
+        check(notebook, plan)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".book-", dir=out) as scratch:
+        source = _stage(Path(scratch) / "source", folder)
+        for notebook, plan in plans.items():
+            execute(notebook, source / notebook.relative_to(paths.ROOT), plan)
+        _compile(source, Path(scratch))
+        built = Path(scratch) / "_build" / "html"
+        _check_pages(built)
+        return _swap(built, out / "html") / "index.html"
+
+
+def _short(folder: Path) -> str:
+    """A results folder as the notebooks are to name it: relative to the checkout where it lies inside."""
+    return folder.relative_to(paths.ROOT).as_posix() if folder.is_relative_to(paths.ROOT) else str(folder)
+
+
+def _stage(source: Path, results: Path) -> Path:
+    """The pages, the style, the script of the charts and the contact sheets, where Sphinx expects them."""
+    shutil.copytree(paths.BOOK, source / "book", ignore=shutil.ignore_patterns(".*"))
+    (source / "book" / "_static").rename(source / "_static")
+    (source / "notebooks").mkdir()
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(paths.ROOT / name, source / name)
+    bundle(source / "_static")
+    if (results / "contact").is_dir():
+        shutil.copytree(results / "contact", source / "notebooks" / "contact")
+    return source
+
+
+def _compile(source: Path, scratch: Path) -> None:
+    # The module has no entry of its own, and the script need not be on the PATH.
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(source), "--path-output", str(scratch)]
+    run = subprocess.run(
+        [*command, "-W", "-n", "--keep-going"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if run.returncode:
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
+        said = [line for line in plain.splitlines() if "WARNING" in line or "ERROR" in line]
+        why = "; ".join(said[:8]) or (run.stderr.strip().splitlines() or ["no message"])[-1]
+        raise Failure(f"jupyter-book: {why}".replace(f"{source}{os.sep}", ""))
+
+
+def _check_pages(built: Path) -> None:
+    # Jupyter Book has been seen to exit with 0 and no book.
+    for page in ["index", *pages()]:
+        if not (built / f"{page}.html").is_file():
+            raise Failure(f"jupyter-book: it ended well but wrote no {page}.html")
+
+
+def _swap(new: Path, place: Path) -> Path:
+    old = place.with_name(f".{place.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    new.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+    return place

@@ -1,0 +1,137 @@
+"""A synthetic study on disk, with known effects: what the tests of the analysis, the notebooks and the book
+read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+SIZES = {"sd15": 64, "sd21": 96, "sdxl": 128, "sd3": 128, "sd35": 128, "flux1": 128}
+PRECISIONS = ("fp32", "fp16", "fp8", "fp4")
+DETECTORS = ("npr", "r50_nodown", "r50_tf", "clip_d")
+SHRINK = {"fp32": 1.0, "fp16": 0.5, "fp8": 0.27, "fp4": 0.15}
+
+# The deck's story in logits: which cells leave the usual level of +4, and by how much.
+DECK = {
+    ("npr", "sd15", None): -4.5,
+    ("npr", "sd3", "fp8"): -2.5,
+    ("npr", "sd3", "fp4"): -6.0,
+    ("r50_nodown", "sd3", "fp8"): -2.5,
+    ("r50_nodown", "sd3", "fp4"): -6.0,
+}
+FLAT: dict[tuple[str, str, str | None], float] = {}
+
+
+def write(
+    folder: Path,
+    effects: Mapping[tuple[str, str, str | None], float] = FLAT,
+    *,
+    images: int = 100,
+    level: float = 4.0,
+    scale: str = "mini",
+    generators: tuple[str, ...] = tuple(SIZES),
+    seed: int = 0,
+    contact: bool = False,
+) -> Path:
+    """Write scores.parquet, cells.parquet and manifest.json of a study whose mean logits are `level` plus
+    `effects`.
+
+    `effects` maps (detector, generator, precision or None for all) to a shift. Logits of one image share the
+    scene's part across precisions, so cells are paired as in a real run.
+    """
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [_fakes(rng, d, g, effects, images, level) for g in generators for d in DETECTORS]
+    rows += [_reals(rng, d, size, images, level) for size in sorted(set(SIZES.values())) for d in DETECTORS]
+    pd.concat(rows, ignore_index=True).to_parquet(folder / "scores.parquet")
+    pd.DataFrame([_cell(g, p, images) for g in generators for p in PRECISIONS]).to_parquet(
+        folder / "cells.parquet"
+    )
+    (folder / "manifest.json").write_text(
+        json.dumps(_manifest(folder, scale, images, generators)), encoding="utf-8"
+    )
+    if contact:
+        (folder / "contact").mkdir(exist_ok=True)
+        for generator in generators:
+            size = SIZES[generator]
+            noise = rng.integers(0, 255, (4 * 8, 8 * 8, 3), dtype=np.uint8)
+            Image.fromarray(noise).resize((8 * size, 4 * size)).save(folder / "contact" / f"{generator}.webp")
+    return folder
+
+
+def _fakes(
+    rng: np.random.Generator, detector: str, generator: str, effects: Mapping, images: int, level: float
+) -> pd.DataFrame:
+    scene = rng.normal(0, 1.2, images)
+    frames = []
+    for precision in PRECISIONS:
+        moved = effects.get((detector, generator, precision), 0.0) + effects.get(
+            (detector, generator, None), 0.0
+        )
+        noise = 0.0 if precision == "fp32" else rng.normal(0, 0.15 / SHRINK[precision] ** 0.5, images)
+        frames.append(
+            _frame(
+                generator, precision, "native", SIZES[generator], 1, detector, level + moved + scene + noise
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _reals(rng: np.random.Generator, detector: str, size: int, images: int, level: float) -> pd.DataFrame:
+    return _frame("real", "none", "none", size, 0, detector, -level + rng.normal(0, 1.5, images))
+
+
+def _frame(
+    generator: str, precision: str, arm: str, size: int, label: int, detector: str, logit: np.ndarray
+) -> pd.DataFrame:
+    names = [f"{generator}-{precision}-{size}-{index}" for index in range(len(logit))]
+    return pd.DataFrame(
+        {
+            "generator": generator, "precision": precision, "arm": arm, "protocol": "plain", "size": size,
+            "index": np.arange(len(logit)), "label": label, "detector": detector, "weights": "mini",
+            "logit": logit.astype(np.float32),
+            "image_sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
+        }
+    )  # fmt: skip
+
+
+def _cell(generator: str, precision: str, images: int) -> dict[str, object]:
+    before = 4_000_000
+    part = {
+        "parameters": before // 4, "quantized": int(0.97 * before / 4), "share": 0.97,
+        "bytes_before": before, "bytes_after": int(before * SHRINK[precision]), "format": precision,
+    }  # fmt: skip
+    return {
+        "generator": generator, "precision": precision, "arm": "native",
+        "coverage": 0.0 if precision == "fp32" else 0.97,
+        "component_coverage": json.dumps({"denoiser": part}),
+        "seconds_load": 0.3, "seconds_quantize": 0.1,
+        "seconds_per_image": 0.2 if precision == "fp32" else 0.3,
+        "peak_memory_mb": 900.0, "steps": 12, "guidance": 2.0, "size": SIZES[generator], "device": "cpu",
+        "versions": "{}", "images": images, "rejected": 0, "rejected_why": "",
+    }  # fmt: skip
+
+
+def _manifest(folder: Path, scale: str, images: int, generators: tuple[str, ...]) -> dict[str, object]:
+    settings = {"steps": 12, "guidance": 2.0}
+    files = ("scores.parquet", "cells.parquet")
+    return {
+        "study": {
+            "name": "synthetic", "scale": scale, "images_per_cell": images, "seed": 0, "weights": "mini",
+            "arm": "native", "coverage": "linear", "components": ["denoiser", "t5"],
+            "prompts": {"kind": "world", "path": None},
+            "precisions": list(PRECISIONS), "detectors": list(DETECTORS), "margins": {},
+            "generators": {key: {"checkpoint": key, "size": SIZES[key], **settings} for key in generators},
+        },
+        "study_digest": "0" * 64,
+        "created": "2026-01-01T00:00:00+00:00", "git_revision": "0" * 40, "versions": {},
+        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files},
+        "images_per_cell": images, "models": {},
+    }  # fmt: skip

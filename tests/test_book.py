@@ -1,0 +1,93 @@
+"""The whole book on a synthetic study, warnings as errors, and its pages in a real browser at two widths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import synthetic
+
+from helpers import report
+from helpers.errors import UsageError
+
+LOCAL = ("file:", "data:", "blob:")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("book")
+    study = synthetic.write(folder / "study", synthetic.DECK, contact=True)
+    return report.build(study, folder / "out").parent
+
+
+def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
+    for page in ["index", *report.pages()]:
+        assert (site / f"{page}.html").stat().st_size < 1_500_000
+    conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")
+    assert "verdict-supported" in conclusion and "100 images per cell" in conclusion
+    assert not list(site.parent.glob(".book-*"))
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int) -> None:
+    for name in report.pages():
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        wrong: list[str] = []
+        page.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
+        page.on(
+            "console", lambda said, wrong=wrong: wrong.append(said.text) if said.type == "error" else None
+        )
+        page.on("requestfailed", lambda sent, wrong=wrong: wrong.append(f"failed {sent.url}"))
+        page.on(
+            "request",
+            lambda sent, wrong=wrong: (
+                None if sent.url.startswith(LOCAL) else wrong.append(f"outside {sent.url}")
+            ),
+        )
+        page.goto((site / f"{name}.html").as_uri())
+        if page.locator(".quantdetect-chart").count():
+            page.wait_for_selector(".quantdetect-chart svg", state="attached")
+        assert not wrong, f"{name} at {width} px: {wrong}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+            f"{name} is wider than {width} px"
+        )
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "menu", "choice"),
+    [
+        ("02_heatmap", "Figure", "auc"),
+        ("02_heatmap", "Generator", "sd3"),
+        ("03_sd3_anomaly", "FP32 against", "fp8"),
+        ("04_distribution_shift", "Detector", "clip_d"),
+        ("05_flux_sdxl_robustness", "Generator", "sd3"),
+        ("06_legacy_sd15", "Precision", "fp4"),
+    ],
+)
+def test_a_menu_changes_its_chart_with_no_kernel(
+    site: Path, browser, name: str, menu: str, choice: str
+) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto((site / f"notebooks/{name}.html").as_uri())
+    chart = page.locator(".quantdetect-chart").first
+    chart.locator("svg").wait_for()
+    before = chart.locator("svg").inner_html()
+    bind = chart.locator(".vega-bind", has_text=menu).first
+    index = bind.locator("option").evaluate_all(
+        "(options, choice) => options.findIndex(o => o.value === choice || o.__data__ === choice)", choice
+    )
+    select = bind.locator("select")
+    select.select_option(index=index) if index >= 0 else select.select_option(choice)
+    page.wait_for_function(
+        "([svg, before]) => svg.innerHTML !== before", arg=[chart.locator("svg").element_handle(), before]
+    )
+    page.close()
+
+
+def test_a_refused_build_leaves_the_old_book(site: Path) -> None:
+    before = (site / "index.html").stat().st_mtime_ns
+    study = site.parent.parent / "study"
+    with pytest.raises(UsageError, match="treshold: no notebook has this parameter.*threshold"):
+        report.build(study, site.parent, {"treshold": 1.0})
+    assert (site / "index.html").stat().st_mtime_ns == before

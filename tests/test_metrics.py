@@ -1,0 +1,161 @@
+"""The metrics against scikit-learn, scipy, statsmodels and closed forms; ties and one-class inputs "
+"included."""
+
+from __future__ import annotations
+
+from math import isnan, sqrt
+
+import numpy as np
+import pytest
+import synthetic
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from helpers import analysis
+from helpers.analysis import findings, metrics
+from helpers.analysis.metrics import Interval
+from helpers.errors import UsageError
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 10), (10, 10), (3, 7), (475, 500), (1, 1)])
+def test_wilson_is_statsmodels(hits: int, trials: int) -> None:
+    found = metrics.wilson(hits, trials)
+    assert (found.low, found.high) == pytest.approx(
+        proportion_confint(hits, trials, method="wilson"), abs=1e-12
+    )
+    assert found.low <= found.estimate <= found.high
+
+
+def test_nothing_is_not_zero() -> None:
+    assert isnan(metrics.wilson(0, 0).estimate)
+    assert isnan(metrics.auc([1.0, 2.0], []).estimate)
+    assert isnan(metrics.auc([], [1.0]).low)
+    assert isnan(metrics.bootstrap_mean([]).estimate)
+
+
+@pytest.mark.parametrize("digits", [6, 0], ids=["continuous", "ties"])
+def test_auc_is_sklearn_with_the_variance_of_delong(digits: int) -> None:
+    rng = np.random.default_rng(1)
+    fake, real = rng.normal(1, 1.3, 80).round(digits), rng.normal(0, 1, 120).round(digits)
+    found = metrics.auc(fake, real)
+    labels = np.r_[np.ones(80), np.zeros(120)]
+    assert found.estimate == pytest.approx(roc_auc_score(labels, np.r_[fake, real]))
+    wins = (fake[:, None] > real) + 0.5 * (
+        fake[:, None] == real
+    )  # (fakes, reals), DeLong's placements written out
+    error = sqrt(wins.mean(1).var(ddof=1) / 80 + wins.mean(0).var(ddof=1) / 120)
+    assert found.high - found.low == pytest.approx(2 * stats.norm.ppf(0.975) * error)
+
+
+def test_separated_classes_are_not_certain() -> None:
+    few, many = (metrics.auc(np.ones(n), np.zeros(n)) for n in (20, 500))
+    assert few.estimate == many.estimate == few.high == 1
+    assert few.low < many.low < 1
+    assert metrics.auc(np.zeros(5), np.zeros(5)).estimate == 0.5
+
+
+def test_bootstrap_is_as_wide_as_the_theory_says_and_follows_clusters() -> None:
+    values = np.random.default_rng(2).normal(3, 2, 400)
+    found = metrics.bootstrap_mean(values)
+    half = stats.norm.ppf(0.975) * values.std(ddof=1) / 20
+    assert found.estimate == pytest.approx(values.mean())
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+    copied = metrics.bootstrap_mean(np.repeat(values, 4), np.repeat(np.arange(400), 4))
+    assert copied.high - copied.low == pytest.approx(found.high - found.low)
+
+
+def test_mcnemar_is_statsmodels() -> None:
+    first, second = np.random.default_rng(3).random((2, 200)) < [[0.9], [0.7]]
+    lost, gained, p = metrics.mcnemar(first, second)
+    both = [[(first & second).sum(), lost], [gained, (~first & ~second).sum()]]
+    assert p == pytest.approx(reference_mcnemar(both, exact=True).pvalue)
+    assert metrics.mcnemar(first, first) == (0, 0, 1.0)
+
+
+def test_newcombes_own_examples() -> None:
+    # Newcombe 1998 (differences of independent proportions), table II, method 10: 56/70 against 48/80.
+    found = metrics.independent_difference(metrics.wilson(48, 80), metrics.wilson(56, 70))
+    assert (found.estimate, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    # Equal decisions still leave doubt, and a reversal takes the whole range.
+    same = metrics.paired_difference(np.ones(50, bool), np.ones(50, bool))
+    assert same.estimate == 0 and same.low < -0.05 and same.high > 0.05
+    assert metrics.paired_difference(np.ones(50, bool), np.zeros(50, bool)).estimate == -1
+
+
+def test_balanced_accuracy_is_as_wide_as_two_independent_rates() -> None:
+    tpr, tnr = metrics.wilson(400, 500), metrics.wilson(450, 500)
+    found = metrics.balanced_accuracy(tpr, tnr)
+    normal = stats.norm.ppf(0.975) * sqrt(0.8 * 0.2 / 500 + 0.9 * 0.1 / 500)  # of the sum of both rates
+    assert found.estimate == pytest.approx(0.85)
+    assert found.high - found.low == pytest.approx(normal, rel=0.02)
+
+
+def test_probability_survives_any_logit() -> None:
+    assert metrics.probability([-1000, 0, 1000]) == pytest.approx([0, 0.5, 1])
+
+
+def test_the_rule_of_verdicts() -> None:
+    inside, across, outside = Interval(0.97, 0.96, 0.98), Interval(0.95, 0.9, 0.99), Interval(0.5, 0.4, 0.6)
+    assert findings.verdict([inside, inside], low=0.95) == "supported"
+    assert findings.verdict([inside, across], low=0.95) == "inconclusive"
+    assert findings.verdict([inside, outside], low=0.95) == "contradicted"
+    assert findings.verdict([outside], low=0.55, widened=[Interval(0.5, 0.3, 0.7)]) == "inconclusive"
+    assert findings.verdict([], low=0.95) == findings.verdict([metrics.UNKNOWN]) == "not testable"
+
+
+CLAIMS = {
+    "anomaly": findings.anomaly,
+    "shift": findings.shift,
+    "legacy": findings.legacy,
+    "challenging": findings.challenging,
+    "families": findings.families,
+}
+
+
+def test_findings_follow_the_data(tmp_path) -> None:
+    deck = analysis.load(synthetic.write(tmp_path / "deck", synthetic.DECK))
+    flat = analysis.load(synthetic.write(tmp_path / "flat", synthetic.FLAT))
+    for name, claim in CLAIMS.items():
+        assert claim(deck).verdict == "supported", name
+        assert claim(flat).verdict == "contradicted", name
+        assert claim(deck).sentence != claim(flat).sentence
+    weak = synthetic.write(
+        tmp_path / "weak", {("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0}
+    )
+    study = analysis.load(weak)
+    for claim in (findings.robust, findings.detectable, findings.feature_based, findings.overlap):
+        assert claim(flat).verdict == "supported"
+        assert claim(study).verdict == "contradicted"
+
+
+def test_too_few_images_are_inconclusive(tmp_path) -> None:
+    study = analysis.load(synthetic.write(tmp_path, synthetic.FLAT, images=20))
+    assert findings.robust(study).verdict == "inconclusive"
+
+
+def test_a_study_without_the_cells_cannot_say(tmp_path) -> None:
+    study = analysis.load(synthetic.write(tmp_path, generators=("sd21",), images=20))
+    assert findings.anomaly(study).verdict == findings.robust(study).verdict == "not testable"
+
+
+def test_shifts_find_the_known_effect(tmp_path) -> None:
+    study = analysis.load(synthetic.write(tmp_path, synthetic.DECK))
+    row = (
+        analysis.shifts(study)
+        .query("generator == 'sd3' and detector == 'npr' and precision == 'fp4'")
+        .iloc[0]
+    )
+    assert row.shift_low < -6.0 < row.shift_high
+    assert row["lost"] > 90 and row["gained"] == 0 and row["p"] < 1e-6
+
+
+def test_load_refuses_by_name(tmp_path) -> None:
+    folder = synthetic.write(tmp_path / "study", images=5)
+    with pytest.raises(UsageError, match="no folder"):
+        analysis.load(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="scores.parquet"):
+        analysis.load(tmp_path)
+    with pytest.raises(UsageError, match="nearest: 'sd3'"):
+        analysis.load(folder, generators=["sd_3"])

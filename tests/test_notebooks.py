@@ -1,0 +1,105 @@
+"""Every notebook runs under papermill with small parameters; wrong ones are refused by name; sentences follow
+the data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+import synthetic
+
+from helpers import paths, report
+from helpers.errors import Failure, UsageError
+
+NOTEBOOKS = report.notebooks()
+SMALL = {"generators": ["sd15", "sdxl", "sd3", "flux1"], "precisions": ["fp32", "fp8", "fp4"]}
+
+
+@pytest.fixture(scope="module")
+def deck(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic.write(tmp_path_factory.mktemp("deck"), synthetic.DECK, images=60)
+
+
+def glued(notebook: Path) -> dict[str, str]:
+    """What a notebook glues, by name, as plain text."""
+    found = {}
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name:
+                found[name] = next(
+                    text for kind, text in output["data"].items() if kind.endswith("text/plain")
+                )
+    return found
+
+
+def test_there_are_six() -> None:
+    assert [notebook.stem[:2] for notebook in NOTEBOOKS[:6]] == ["01", "02", "03", "04", "05", "06"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_a_notebook_is_stored_clean_and_runs(notebook: Path, deck: Path, tmp_path: Path) -> None:
+    stored = nbformat.read(notebook, as_version=4)
+    assert stored.metadata.kernelspec.name == "python3"
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in stored.cells)
+    tags = [cell.metadata.get("tags", []) for cell in stored.cells]
+    assert sum("parameters" in tag and "remove-cell" in tag for tag in tags) == 1
+    out = report.execute(notebook, tmp_path / notebook.name, SMALL | {"results": str(deck)})
+    run = nbformat.read(out, as_version=4)
+    assert "papermill" not in run.metadata and "widgets" not in run.metadata
+    said = glued(out)
+    assert "These are miniatures' results" in said["scale_note"]
+    assert not any("nan" in text.lower().split() for text in said.values())
+
+
+def test_sentences_change_with_the_data(deck: Path, tmp_path: Path) -> None:
+    notebook = paths.NOTEBOOKS / "03_sd3_anomaly.ipynb"
+    flat = synthetic.write(tmp_path / "flat", synthetic.FLAT, images=100, scale="full")
+    first, second = (
+        glued(report.execute(notebook, tmp_path / f"{study.name}.ipynb", {"results": str(study)}))
+        for study in (deck, flat)
+    )
+    assert (first["anomaly_verdict"], second["anomaly_verdict"]) == ("supported", "contradicted")
+    assert first["anomaly_answer"] != second["anomaly_answer"]
+    assert "public checkpoints at full size" in second["scale_note"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"treshold": 0.0}, "treshold: not a parameter.*nearest: 'threshold'"),
+        ({"threshold": "0"}, "threshold: '0' is of type str; give a float"),
+        ({"threshold": True}, "threshold: True is of type bool"),
+        ({"threshold": float("nan")}, "threshold: nan is not a finite number"),
+        ({"generators": "sd3"}, "generators: 'sd3' is of type str; give a list"),
+        ({"generators": ["sd33"]}, "generators: no 'sd33'.*nearest: 'sd3"),
+        ({"precisions": ["fp4", "fp4"]}, "precisions: .* names a key twice"),
+        ({"detectors": [3]}, "detectors: no 3"),
+        ({"protocol": "plane"}, "protocol: no 'plane'.*nearest: 'plain'"),
+        ({"results": "no/such/folder"}, "results: no folder 'no/such/folder'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_parameter_is_refused_by_name(given: dict, said: str, deck: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        report.execute(
+            paths.NOTEBOOKS / "02_heatmap.ipynb", tmp_path / "out.ipynb", {"results": str(deck)} | given
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_cell_names_its_notebook(deck: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.ipynb"
+    book = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
+    )
+    book.cells = [
+        nbformat.v4.new_code_cell('results = ""', metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("1/0"),
+    ]
+    nbformat.write(book, broken)
+    with pytest.raises(Failure, match="broken.ipynb: .*ZeroDivisionError"):
+        report.execute(broken, tmp_path / "out.ipynb", {"results": str(deck)})
+    assert not (tmp_path / "out.ipynb").exists()
