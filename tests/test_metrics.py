@@ -1,5 +1,4 @@
-"""The metrics against scikit-learn, scipy, statsmodels and closed forms; ties and one-class inputs "
-"included."""
+"""The metrics against scikit-learn, scipy, statsmodels and closed forms; ties and one-class inputs included."""
 
 from __future__ import annotations
 

@@ -96,8 +96,7 @@ def table(frame: pd.DataFrame, caption: str = "") -> HTML:
 
 
 def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HTML:
-    """One figure of every cell as a table, generators down and precisions across, each printed with "
-    "`form`."""
+    """One figure of every cell as a table, generators down and precisions across, each printed with `form`."""
     if costs.empty or column not in costs:
         return HTML("<p>This study has no cells.parquet, so this is not known.</p>")
     wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
@@ -107,8 +106,7 @@ def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HT
 
 
 def contact_sheets(study: Results) -> None:
-    """Display the contact sheet of each generator that has one: one row per precision, one column "
-    "per prompt."""
+    """Display the contact sheet of each generator that has one: one row per precision, one column per prompt."""
     found = False
     for generator, title in study.titles("generator").items():
         sheet = study.folder / "contact" / f"{generator}.webp"

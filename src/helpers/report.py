@@ -55,8 +55,7 @@ def notebooks() -> list[Path]:
 
 
 def declared(notebook: Path) -> dict[str, Any]:
-    """The parameters of a notebook with their defaults, from its cell tagged `parameters` (plain "
-    "literals)."""
+    """The parameters of a notebook with their defaults, from its cell tagged `parameters` (plain literals)."""
     found = papermill.inspect_notebook(str(notebook))
     return {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
 

@@ -1,5 +1,4 @@
-"""From raw scores to figures with intervals: metrics, tables of a study, findings. Nothing here "
-"needs torch."""
+"""From raw scores to figures with intervals: metrics, tables of a study, findings. Nothing here needs torch."""
 
 from helpers.analysis import findings, metrics, tables
 from helpers.analysis.tables import Results, cells, densities, load, shifts

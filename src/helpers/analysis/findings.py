@@ -48,8 +48,7 @@ FROZEN = tuple(key for key in DETECTORS if key not in END_TO_END)
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict on the deck's words, a plain sentence with estimates and intervals, and the figures "
-    "by name."""
+    """A verdict on the deck's words, a plain sentence with estimates and intervals, and the figures by name."""
 
     verdict: str
     sentence: str
@@ -86,8 +85,7 @@ def _judge(
 
 
 def margins(results: Results) -> dict[str, float]:
-    """The study's margins, with the defaults of `helpers.study.Margins` for those its manifest does "
-    "not hold."""
+    """The study's margins, with the defaults of `helpers.study.Margins` for those its manifest does not hold."""
     return Margins().model_dump() | results.margins
 
 
@@ -329,8 +327,7 @@ def legacy(results: Results) -> Finding:
 
 
 def families(results: Results) -> Finding:
-    """C11: the end-to-end detectors are less robust to FP4 than the feature-based ones, over all "
-    "generators."""
+    """C11: the end-to-end detectors are less robust to FP4 than the feature-based ones, over all generators."""
     margin = margins(results)["drop"]
     groups = [_present(group, results.detectors) for group in (END_TO_END, FROZEN)]
     changes = [_mean_change(results, group) for group in groups]
@@ -368,8 +365,7 @@ def _mean_change(results: Results, detectors: Sequence[str], against: Sequence[s
 
 
 def grid(results: Results) -> str:
-    """The sentence that says what was run: generators, precisions, images, detectors, and what was "
-    "left out."""
+    """The sentence that says what was run: generators, precisions, images, detectors, and what was left out."""
     fakes = results.scores[results.scores.label == 1]
     made = fakes.groupby(["generator", "precision"], observed=True)["index"].nunique()
     reals = results.scores[results.scores.label == 0]

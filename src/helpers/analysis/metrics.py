@@ -62,8 +62,7 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
 
 
 def balanced_accuracy(tpr: Interval, tnr: Interval) -> Interval:
-    """The mean of two independent rates; the interval combines theirs (MOVER: Zou & Donner, Stat. "
-    "Med. 2008)."""
+    """The mean of two independent rates; the interval combines theirs (MOVER: Zou & Donner, Stat. Med. 2008)."""
     estimate = (tpr.estimate + tnr.estimate) / 2
     below = sqrt((tpr.estimate - tpr.low) ** 2 + (tnr.estimate - tnr.low) ** 2) / 2
     above = sqrt((tpr.high - tpr.estimate) ** 2 + (tnr.high - tnr.estimate) ** 2) / 2

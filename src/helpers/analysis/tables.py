@@ -394,8 +394,7 @@ def settings(results: Results) -> pd.DataFrame:
 
 
 def _bytes(component_coverage: Any) -> tuple[float, float]:
-    """Bytes of the components before and after quantization, from the stored JSON; NaN where it "
-    "holds none."""
+    """Bytes of the components before and after quantization, from the stored JSON; NaN where it holds none."""
     parts = json.loads(component_coverage) if isinstance(component_coverage, str) else {}
     before = sum(part.get("bytes_before", 0) for part in parts.values())
     after = sum(part.get("bytes_after", 0) for part in parts.values())

@@ -27,8 +27,8 @@ __all__ = ["RECIPES", "Recipe", "train_denoiser"]
 
 _DROP, _GUIDANCE = 0.1, (1.0, 4.0)
 
-#: Epsilon prediction's noise also has an offset per channel, as SDXL's had: without it the noisiest input still shows the
-#: ground's colour, and the network trusts that instead of the prompt.
+#: Epsilon prediction's noise also has an offset per channel, as SDXL's had: without it the noisiest input still shows
+#: the ground's colour, and the network trusts that instead of the prompt.
 _OFFSET = 0.15
 
 
