@@ -1,6 +1,4 @@
-"""A synthetic study on disk, with known effects: what the tests of the analysis, the notebooks and the book
-read.
-"""
+"""A synthetic study on disk, with known effects: what the tests of the analysis, the notebooks and the book read."""
 
 from __future__ import annotations
 
@@ -40,23 +38,18 @@ def write(
     seed: int = 0,
     contact: bool = False,
 ) -> Path:
-    """Write scores.parquet, cells.parquet and manifest.json of a study whose mean logits are `level` plus
-    `effects`.
+    """Write scores.parquet, cells.parquet and manifest.json of a study whose mean logits are `level` plus `effects`.
 
-    `effects` maps (detector, generator, precision or None for all) to a shift. Logits of one image share the
-    scene's part across precisions, so cells are paired as in a real run.
+    `effects` maps (detector, generator, precision or None for all) to a shift. Logits of one image share the scene's
+    part across precisions, so cells are paired as in a real run.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_fakes(rng, d, g, effects, images, level) for g in generators for d in DETECTORS]
     rows += [_reals(rng, d, size, images, level) for size in sorted(set(SIZES.values())) for d in DETECTORS]
     pd.concat(rows, ignore_index=True).to_parquet(folder / "scores.parquet")
-    pd.DataFrame([_cell(g, p, images) for g in generators for p in PRECISIONS]).to_parquet(
-        folder / "cells.parquet"
-    )
-    (folder / "manifest.json").write_text(
-        json.dumps(_manifest(folder, scale, images, generators)), encoding="utf-8"
-    )
+    pd.DataFrame([_cell(g, p, images) for g in generators for p in PRECISIONS]).to_parquet(folder / "cells.parquet")
+    (folder / "manifest.json").write_text(json.dumps(_manifest(folder, scale, images, generators)), encoding="utf-8")
     if contact:
         (folder / "contact").mkdir(exist_ok=True)
         for generator in generators:
@@ -72,14 +65,10 @@ def _fakes(
     scene = rng.normal(0, 1.2, images)
     frames = []
     for precision in PRECISIONS:
-        moved = effects.get((detector, generator, precision), 0.0) + effects.get(
-            (detector, generator, None), 0.0
-        )
+        moved = effects.get((detector, generator, precision), 0.0) + effects.get((detector, generator, None), 0.0)
         noise = 0.0 if precision == "fp32" else rng.normal(0, 0.15 / SHRINK[precision] ** 0.5, images)
         frames.append(
-            _frame(
-                generator, precision, "native", SIZES[generator], 1, detector, level + moved + scene + noise
-            )
+            _frame(generator, precision, "native", SIZES[generator], 1, detector, level + moved + scene + noise)
         )
     return pd.concat(frames, ignore_index=True)
 

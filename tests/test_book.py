@@ -34,23 +34,17 @@ def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int
         page = browser.new_page(viewport={"width": width, "height": 900})
         wrong: list[str] = []
         page.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
-        page.on(
-            "console", lambda said, wrong=wrong: wrong.append(said.text) if said.type == "error" else None
-        )
+        page.on("console", lambda said, wrong=wrong: wrong.append(said.text) if said.type == "error" else None)
         page.on("requestfailed", lambda sent, wrong=wrong: wrong.append(f"failed {sent.url}"))
         page.on(
             "request",
-            lambda sent, wrong=wrong: (
-                None if sent.url.startswith(LOCAL) else wrong.append(f"outside {sent.url}")
-            ),
+            lambda sent, wrong=wrong: None if sent.url.startswith(LOCAL) else wrong.append(f"outside {sent.url}"),
         )
         page.goto((site / f"{name}.html").as_uri())
         if page.locator(".quantdetect-chart").count():
             page.wait_for_selector(".quantdetect-chart svg", state="attached")
         assert not wrong, f"{name} at {width} px: {wrong}"
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, (
-            f"{name} is wider than {width} px"
-        )
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} px"
         page.close()
 
 
@@ -65,9 +59,7 @@ def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int
         ("06_legacy_sd15", "Precision", "fp4"),
     ],
 )
-def test_a_menu_changes_its_chart_with_no_kernel(
-    site: Path, browser, name: str, menu: str, choice: str
-) -> None:
+def test_a_menu_changes_its_chart_with_no_kernel(site: Path, browser, name: str, menu: str, choice: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto((site / f"notebooks/{name}.html").as_uri())
     chart = page.locator(".quantdetect-chart").first

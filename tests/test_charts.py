@@ -1,6 +1,4 @@
-"""Every figure is a valid Vega-Lite chart of small data, embedded with no outside address, safe against its
-own text.
-"""
+"""Every figure is a valid Vega-Lite chart of small data, embedded with no outside address, safe against its own text."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ def test_text_cannot_leave_its_place() -> None:
 
 
 def test_each_precision_and_detector_has_a_colour_of_its_own() -> None:
-    assert (
-        set(theme.PRECISION_COLOURS) == set(PRECISIONS) and len(set(theme.PRECISION_COLOURS.values())) == 12
-    )
+    assert set(theme.PRECISION_COLOURS) == set(PRECISIONS) and len(set(theme.PRECISION_COLOURS.values())) == 12
     assert set(theme.DETECTOR_COLOURS) == set(DETECTORS)
 
 

@@ -90,9 +90,7 @@ def reference_tf(state, x):
     whole = torchvision.models.resnet50()
     whole.conv1.stride = (1, 1)
     whole.fc = nn.Sequential(nn.Linear(2048, 128), nn.Dropout(0.5))
-    whole.load_state_dict(
-        {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
-    )
+    whole.load_state_dict({k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")})
     f = whole.eval()(x).numpy().astype(np.float64)
     c, s = state["proto.centers"].numpy().astype(np.float64), max(float(state["proto.logsigmas"][0]), 0.0)
     away = f - c
@@ -115,9 +113,7 @@ def test_published_architecture(name, tmp_path):
     detector = detectors.load(name, tmp_path)
     batch = pictures(SIZES)
     with torch.inference_mode():
-        wanted = np.array(
-            [REFERENCES[name](network.state_dict(), normalized(image)).item() for image in batch]
-        )
+        wanted = np.array([REFERENCES[name](network.state_dict(), normalized(image)).item() for image in batch])
     assert np.ptp(wanted) > 1e-3
     np.testing.assert_allclose(detector.score(batch), wanted, atol=1e-4, rtol=1e-5)
 
@@ -141,9 +137,7 @@ def test_parameter_counts(name, total, trained):
 def test_clip_d_is_open_clips_tower():
     torch.manual_seed(0)
     vision = {"image_size": 64, "patch_size": 8, "width": 128, "head_width": 32, "layers": 4}
-    model = open_clip.CLIP(
-        64, vision, {"context_length": 8, "vocab_size": 9, "width": 32, "heads": 1, "layers": 1}
-    )
+    model = open_clip.CLIP(64, vision, {"context_length": 8, "vocab_size": 9, "width": 32, "heads": 1, "layers": 1})
     network = detectors.build("clip_d", "mini").eval()
     state = {k: v for k, v in model.state_dict().items() if k.startswith("visual.") and k != "visual.proj"}
     assert not network.load_state_dict(state, strict=False).unexpected_keys
@@ -182,9 +176,7 @@ def stored(name, folder, **notes) -> str:
     """A miniature with random weights in one safetensors file."""
     torch.manual_seed(3)
     path = folder / f"{name}.safetensors"
-    save_file(
-        shaken(detectors.build(name, "mini")).state_dict(), path, {"detector": name, "width": "mini"} | notes
-    )
+    save_file(shaken(detectors.build(name, "mini")).state_dict(), path, {"detector": name, "width": "mini"} | notes)
     return path
 
 
@@ -313,12 +305,8 @@ def test_frozen_backbones(tmp_path, monkeypatch):
     (tmp_path / "mini" / "detectors").mkdir()
     for name, prefix in (("r50_tf", "backbone."), ("clip_d", "visual.")):
         whole = detectors.load(name, stored(name, tmp_path))
-        state = detectors.build(name, "mini").state_dict() | base.checkpoints.read(
-            tmp_path / f"{name}.safetensors"
-        )
-        backbone = {
-            k: v for k, v in state.items() if k.startswith(prefix) and not k.startswith("backbone.fc")
-        }
+        state = detectors.build(name, "mini").state_dict() | base.checkpoints.read(tmp_path / f"{name}.safetensors")
+        backbone = {k: v for k, v in state.items() if k.startswith(prefix) and not k.startswith("backbone.fc")}
         head = {k: v for k, v in state.items() if k not in backbone}
         kept = base.module(name).BACKBONE
         notes = {"detector": name, "width": "mini", "backbone": kept}
@@ -331,8 +319,6 @@ def test_frozen_backbones(tmp_path, monkeypatch):
 
 
 def test_clip_d_says_which_backbone_is_missing(tmp_path):
-    torch.save(
-        {"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth"
-    )
+    torch.save({"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth")
     with pytest.raises(UsageError, match="open_clip_model.safetensors is not there.*CommonPool.XL.*1.7 GB"):
         detectors.load("clip_d", tmp_path)

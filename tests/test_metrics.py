@@ -21,9 +21,7 @@ from helpers.errors import UsageError
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (10, 10), (3, 7), (475, 500), (1, 1)])
 def test_wilson_is_statsmodels(hits: int, trials: int) -> None:
     found = metrics.wilson(hits, trials)
-    assert (found.low, found.high) == pytest.approx(
-        proportion_confint(hits, trials, method="wilson"), abs=1e-12
-    )
+    assert (found.low, found.high) == pytest.approx(proportion_confint(hits, trials, method="wilson"), abs=1e-12)
     assert found.low <= found.estimate <= found.high
 
 
@@ -41,9 +39,7 @@ def test_auc_is_sklearn_with_the_variance_of_delong(digits: int) -> None:
     found = metrics.auc(fake, real)
     labels = np.r_[np.ones(80), np.zeros(120)]
     assert found.estimate == pytest.approx(roc_auc_score(labels, np.r_[fake, real]))
-    wins = (fake[:, None] > real) + 0.5 * (
-        fake[:, None] == real
-    )  # (fakes, reals), DeLong's placements written out
+    wins = (fake[:, None] > real) + 0.5 * (fake[:, None] == real)  # (fakes, reals), DeLong's placements written out
     error = sqrt(wins.mean(1).var(ddof=1) / 80 + wins.mean(0).var(ddof=1) / 120)
     assert found.high - found.low == pytest.approx(2 * stats.norm.ppf(0.975) * error)
 
@@ -120,9 +116,7 @@ def test_findings_follow_the_data(tmp_path) -> None:
         assert claim(deck).verdict == "supported", name
         assert claim(flat).verdict == "contradicted", name
         assert claim(deck).sentence != claim(flat).sentence
-    weak = synthetic.write(
-        tmp_path / "weak", {("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0}
-    )
+    weak = synthetic.write(tmp_path / "weak", {("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0})
     study = analysis.load(weak)
     for claim in (findings.robust, findings.detectable, findings.feature_based, findings.overlap):
         assert claim(flat).verdict == "supported"
@@ -141,11 +135,7 @@ def test_a_study_without_the_cells_cannot_say(tmp_path) -> None:
 
 def test_shifts_find_the_known_effect(tmp_path) -> None:
     study = analysis.load(synthetic.write(tmp_path, synthetic.DECK))
-    row = (
-        analysis.shifts(study)
-        .query("generator == 'sd3' and detector == 'npr' and precision == 'fp4'")
-        .iloc[0]
-    )
+    row = analysis.shifts(study).query("generator == 'sd3' and detector == 'npr' and precision == 'fp4'").iloc[0]
     assert row.shift_low < -6.0 < row.shift_high
     assert row["lost"] > 90 and row["gained"] == 0 and row["p"] < 1e-6
 

@@ -1,5 +1,5 @@
-"""Every notebook runs under papermill with small parameters; wrong ones are refused by name; sentences follow
-the data.
+"""Every notebook runs under papermill with small parameters; wrong ones are refused by name; sentences follow the
+data.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ def glued(notebook: Path) -> dict[str, str]:
         for output in cell.get("outputs", []):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
             if name:
-                found[name] = next(
-                    text for kind, text in output["data"].items() if kind.endswith("text/plain")
-                )
+                found[name] = next(text for kind, text in output["data"].items() if kind.endswith("text/plain"))
     return found
 
 
@@ -84,9 +82,7 @@ def test_sentences_change_with_the_data(deck: Path, tmp_path: Path) -> None:
 )
 def test_a_wrong_parameter_is_refused_by_name(given: dict, said: str, deck: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
-        report.execute(
-            paths.NOTEBOOKS / "02_heatmap.ipynb", tmp_path / "out.ipynb", {"results": str(deck)} | given
-        )
+        report.execute(paths.NOTEBOOKS / "02_heatmap.ipynb", tmp_path / "out.ipynb", {"results": str(deck)} | given)
     assert not list(tmp_path.iterdir())
 
 

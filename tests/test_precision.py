@@ -31,14 +31,11 @@ def pipeline(denoiser: nn.Module, name: str = "unet") -> SimpleNamespace:
 
 def network(seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(3, 5, 3), nn.Linear(96, 40), nn.LayerNorm(40), nn.Linear(64, 9, bias=False)
-    )
+    return nn.Sequential(nn.Conv2d(3, 5, 3), nn.Linear(96, 40), nn.LayerNorm(40), nn.Linear(64, 9, bias=False))
 
 
 def four_bits(weight: torch.Tensor, book: np.ndarray) -> np.ndarray:
-    """Blocks of 64 in memory order, each divided by its largest magnitude, each number to its nearest
-    code."""
+    """Blocks of 64 in memory order, each divided by its largest magnitude, each number to its nearest code."""
     flat = weight.detach().numpy().astype(np.float64).ravel()
     blocks = np.pad(flat, (0, -len(flat) % 64)).reshape(-1, 64)
     largest = np.abs(blocks).max(axis=1, keepdims=True)
@@ -68,9 +65,7 @@ def test_four_bit_layers_compute_with_the_code(code, coverage):
     weight = original[0].weight
     if coverage == "all":
         weight = torch.tensor(four_bits(weight, BOOKS[code]), dtype=torch.float32)
-    torch.testing.assert_close(
-        net[0](x), nn.functional.conv2d(x, weight, original[0].bias), atol=5e-3, rtol=1e-3
-    )
+    torch.testing.assert_close(net[0](x), nn.functional.conv2d(x, weight, original[0].bias), atol=5e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -157,9 +152,7 @@ def test_a_cell_without_coverage_is_refused_before_anything_changes():
     assert precision.apply(pipeline(net), "fp4", coverage="all").share > 0
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"precision": "fp5"}, {"arm": "nativ"}, {"coverage": "al"}, {"components": ["t6"]}]
-)
+@pytest.mark.parametrize("wrong", [{"precision": "fp5"}, {"arm": "nativ"}, {"coverage": "al"}, {"components": ["t6"]}])
 def test_unknown_words_name_the_nearest(wrong):
     with pytest.raises(UsageError, match="nearest"):
         precision.apply(pipeline(network()), **{"precision": "fp8"} | wrong)
@@ -173,8 +166,7 @@ def test_every_format_is_a_precision_of_the_study():
 @pytest.mark.parametrize("key", ["sd15", "sd3", "flux1"])
 @pytest.mark.parametrize("level", list(precision.FORMATS))
 def test_miniatures_compute_in_float32_at_every_precision(key, level):
-    """The type a library reads off the weights decides what it casts activations to (T5's last layer, for
-    one)."""
+    """The type a library reads off the weights decides what it casts activations to (T5's last layer, for one)."""
     pipe = generators.load(key)
     precision.apply(pipe, level, coverage="all")
     types = set()

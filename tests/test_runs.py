@@ -1,5 +1,4 @@
-"""A run from end to end with the shipped models: all cells, nothing twice, going on, sharing, and its
-verification."""
+"""A run from end to end with the shipped models: all cells, nothing twice, going on, sharing, and its verification."""
 
 from __future__ import annotations
 
@@ -80,9 +79,7 @@ def test_cells_say_what_was_quantized(whole):
     cells = pd.read_parquet(whole[1] / "cells.parquet").set_index(["generator", "precision"])
     assert (cells.xs("fp32", level=1)["coverage"] == 0).all()
     assert (cells.drop("fp32", level=1)["coverage"] > 0).all()
-    assert (
-        (cells[["seconds_load", "seconds_quantize", "seconds_per_image", "peak_memory_mb"]] > 0).all().all()
-    )
+    assert (cells[["seconds_load", "seconds_quantize", "seconds_per_image", "peak_memory_mb"]] > 0).all().all()
     for key in generators.CATALOGUE:
         parts = json.loads(cells.loc[(key, "fp4"), "component_coverage"])
         assert set(parts) == ({"denoiser", "t5"} if generators.entry(key).t5 else {"denoiser"})
@@ -212,9 +209,7 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
     report = verify.verify(loaded, 1, results, tmp_path / "check.json", progress=False)
     assert report["agree"] and json.loads((tmp_path / "check.json").read_text()) == report
     assert [row["precision"] for row in report["cells"]] == ["fp32", "fp4"]
-    assert all(
-        row["images"] == 1 and set(row["max_logit_diff"]) == set(loaded.detectors) for row in report["cells"]
-    )
+    assert all(row["images"] == 1 and set(row["max_logit_diff"]) == set(loaded.detectors) for row in report["cells"])
 
     table = pd.read_parquet(results / "scores.parquet")
     table.loc[table["precision"] == "fp4", "logit"] += 5

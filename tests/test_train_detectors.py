@@ -30,9 +30,7 @@ def tinted(split: str, generator: str, count: int) -> np.ndarray:
     """Stand-in fakes that anybody tells from renders: the same scenes, blurred, in a magenta haze."""
     seeds = range(world.SPLITS[split], world.SPLITS[split] + count)
     haze = Image.new("RGB", (SIZES[generator],) * 2, (255, 0, 255))
-    renders = [
-        Image.fromarray(r).filter(ImageFilter.GaussianBlur(1)) for r in world.renders(seeds, SIZES[generator])
-    ]
+    renders = [Image.fromarray(r).filter(ImageFilter.GaussianBlur(1)) for r in world.renders(seeds, SIZES[generator])]
     return np.stack([np.asarray(Image.blend(render, haze, 0.5)) for render in renders])
 
 

@@ -134,8 +134,8 @@ def test_a_text_encoder_learns_what_captions_say(tmp_path, monkeypatch):
     train_text.train_text_encoder("text", "clip", encoder, 1, tmp_path, "cpu")
     assert not any(value.requires_grad for value in encoder.parameters())
     loss = float((tmp_path / "text.csv").read_text().splitlines()[-1].split(",")[-1])
-    # Blind guessing of ground, relation and three (colour, shape) pairs costs about 1.9 nats at each of three readouts
-    # and ln 4 for the places of words at two: over 8 in all.
+    # Blind guessing of ground, relation and three (colour, shape) pairs costs about 1.9 nats at each of three
+    # readouts and ln 4 for the places of words at two: over 8 in all.
     assert loss < 8
 
 

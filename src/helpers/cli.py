@@ -1,5 +1,4 @@
-"""The command `quantdetect`: run a study, score images, build the book, check the archive, train the
-miniatures."""
+"""The command `quantdetect`: run a study, score images, build the book, check the archive, train the miniatures."""
 
 from __future__ import annotations
 
@@ -87,21 +86,15 @@ def run(
     if done.nothing:
         typer.echo(f"nothing to do: all images and scores are in {_shown(out)}")
     else:
-        typer.echo(
-            f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {_shown(out)}"
-        )
+        typer.echo(f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {_shown(out)}")
 
 
 @app.command()
 def detect(
     path: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
-    detectors: Annotated[
-        str, typer.Option(metavar="A,B", help="Which detectors.")
-    ] = "npr,r50_nodown,r50_tf,clip_d",
+    detectors: Annotated[str, typer.Option(metavar="A,B", help="Which detectors.")] = "npr,r50_nodown,r50_tf,clip_d",
     weights: Annotated[str, typer.Option(help="mini, or a folder or file of released weights.")] = "mini",
-    out: Annotated[
-        Path | None, typer.Option(help="A .csv, .parquet or .json file; default the screen.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .json file; default the screen.")] = None,
 ) -> None:
     """Score images: one logit per image and detector, above 0 means fake.
 
@@ -115,19 +108,13 @@ def detect(
         write(frame)
         typer.echo(f"{len(frame)} logits of {len(files)} images in {_shown(out)}")
     else:
-        wide = frame.pivot(index="path", columns="detector", values="logit").reindex(
-            [str(file) for file in files]
-        )
-        typer.echo(
-            _table([{"path": name, **{d: f"{row[d]:+.3f}" for d in names}} for name, row in wide.iterrows()])
-        )
+        wide = frame.pivot(index="path", columns="detector", values="logit").reindex([str(file) for file in files])
+        typer.echo(_table([{"path": name, **{d: f"{row[d]:+.3f}" for d in names}} for name, row in wide.iterrows()]))
 
 
 @app.command()
 def report(
-    results: Annotated[
-        Path | None, typer.Option(help="Folder with a run's results; default results/mini.")
-    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder with a run's results; default results/mini.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder that gets html/; default _build.")] = None,
     parameter: Annotated[
         list[str] | None,
@@ -144,9 +131,7 @@ def report(
     pairs = [pair.partition("=") for pair in parameter or ()]
     lone = next((name for name, sign, _ in pairs if not sign), None)
     if lone:
-        raise UsageError(
-            f"-p {lone}: the value is missing; write -p NAME VALUE, for instance -p threshold 0.5"
-        )
+        raise UsageError(f"-p {lone}: the value is missing; write -p NAME VALUE, for instance -p threshold 0.5")
     values = {name: _literal(value) for name, _, value in pairs}
     page = reporting.build(results or paths.RESULTS / "mini", out or paths.BUILD, values)
     typer.echo(f"the book is {_shown(page)}")
@@ -156,9 +141,7 @@ def report(
 def verify(
     study: StudyName = "mini",
     images: Annotated[int, typer.Option(min=1, help="Images of every cell.")] = 2,
-    results: Annotated[
-        Path | None, typer.Option(help="Folder of the archive; default results/STUDY.")
-    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of the archive; default results/STUDY.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file for the outcome.")] = None,
 ) -> None:
     """Make a sample of the archived run again on this machine and compare images and logits.
@@ -175,9 +158,7 @@ def verify(
     rows = [*outcome["cells"], *outcome["real"]]
     typer.echo(_table([_verify_row(row) for row in rows]))
     equal, made = sum(row["images_equal"] for row in rows), sum(row["images"] for row in rows)
-    typer.echo(
-        f"{equal} of {made} images equal to the last bit; {'agrees' if outcome['agree'] else 'DISAGREES'}"
-    )
+    typer.echo(f"{equal} of {made} images equal to the last bit; {'agrees' if outcome['agree'] else 'DISAGREES'}")
     if not outcome["agree"]:
         apart = [f"{row['generator']}/{row['precision']}" for row in rows if not row["agree"]]
         raise Failure(f"the archive is not reproduced here: {', '.join(apart)}")
@@ -189,9 +170,7 @@ app.add_typer(train, name="train")
 
 @train.command("mini")
 def train_mini(
-    name: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="Which ones; default all.")
-    ] = None,
+    name: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Which ones; default all.")] = None,
 ) -> None:
     """Train the miniatures, generators and detectors, from nothing; an interrupted training goes on.
 
@@ -221,8 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """The arguments with every "-p NAME VALUE" as "-p NAME=VALUE": typer has no repeated option with two
-    values."""
+    """The arguments with every "-p NAME VALUE" as "-p NAME=VALUE": typer has no repeated option with two values."""
     joined: list[str] = []
     for word in arguments:
         if len(joined) > 1 and joined[-2] == "-p" and "=" not in joined[-1] and joined[0] == "report":
@@ -286,9 +264,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
         return ""
     lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def _literal(text: str) -> Any:
@@ -306,9 +282,7 @@ def _image_files(places: Sequence[Path]) -> list[Path]:
     for place in places:
         if not place.exists():
             raise UsageError(f"{place}: no such file or folder; name images or folders of images")
-        found = (
-            sorted(f for f in place.rglob("*") if f.suffix.lower() in IMAGES) if place.is_dir() else [place]
-        )
+        found = sorted(f for f in place.rglob("*") if f.suffix.lower() in IMAGES) if place.is_dir() else [place]
         if not found:
             raise UsageError(f"{place}: no images in this folder ({', '.join(sorted(IMAGES))}); name another")
         files += found
@@ -333,9 +307,7 @@ def _detect(files: Sequence[Path], names: Sequence[str], weights: str) -> pd.Dat
         for name, detector in loaded.items():
             logit = float(detector.score([image])[0])
             verdict = "fake" if logit > 0 else "real"
-            rows.append(
-                {"path": str(file), "detector": name, "weights": weights, "logit": logit, "verdict": verdict}
-            )
+            rows.append({"path": str(file), "detector": name, "weights": weights, "logit": logit, "verdict": verdict})
     return pd.DataFrame(rows)
 
 
@@ -349,9 +321,7 @@ def _writer(out: Path) -> Any:
         ".json": lambda frame, path: frame.to_json(path, orient="records", indent=1),
     }
     if out.suffix not in formats:
-        raise UsageError(
-            f"{out}: cannot write '{out.suffix}'{nearest(out.suffix, formats)}; use {', '.join(formats)}"
-        )
+        raise UsageError(f"{out}: cannot write '{out.suffix}'{nearest(out.suffix, formats)}; use {', '.join(formats)}")
 
     def write(frame: pd.DataFrame) -> None:
         with paths.replacing(out) as temporary:

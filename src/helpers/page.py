@@ -1,8 +1,7 @@
-"""What the cells of a notebook call: open the results, glue a sentence or a number into the prose, show a
-table.
+"""What the cells of a notebook call: open the results, glue a sentence or a number into the prose, show a table.
 
-Everything here returns or displays; nothing computes. Glued values carry their own text, so that the same
-words stand in the notebook, in the book and on the pages that quote them.
+Everything here returns or displays; nothing computes. Glued values carry their own text, so that the same words stand
+in the notebook, in the book and on the pages that quote them.
 """
 
 from __future__ import annotations
@@ -61,9 +60,7 @@ def begin(
     threshold: float = 0.0,
     protocol: str = "plain",
 ) -> Results:
-    """Read the results of a page's parameters, turn the charts on and glue `scale_note`, which says whose
-    they are.
-    """
+    """Read the results of a page's parameters, turn the charts on and glue `scale_note`, which says whose they are."""
     charts.enable()
     study = analysis.load(results, generators, precisions, detectors, threshold, protocol)
     value("scale_note", scale_note(study))
@@ -115,17 +112,13 @@ def contact_sheets(study: Results) -> None:
             beside = Path("contact") / sheet.name  # where the book puts them
             link = beside.as_posix() if beside.is_file() else Path(os.path.relpath(sheet)).as_posix()
             rows = ", ".join(study.titles("precision").values())
-            display(
-                Markdown(f"**{title}**\n\n![Contact sheet of {title}: the same prompts, rows {rows}]({link})")
-            )
+            display(Markdown(f"**{title}**\n\n![Contact sheet of {title}: the same prompts, rows {rows}]({link})"))
     if not found:
         display(Markdown("No contact sheets are stored with these results."))
 
 
 def live_check(path: str) -> str:
-    """What the live check on the machine that built this page found, in a sentence; says so where there was
-    none.
-    """
+    """What the live check on the machine that built this page found, in a sentence; says so where there was none."""
     file = Path(path) if Path(path).is_absolute() else paths.ROOT / path
     try:
         outcome = json.loads(file.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
 """A grammar of photographs: 500 prompts, evenly of faces, animals, landscapes, objects and scenes.
 
-A prompt is a view, a subject, a place that suits the subject, and a light that suits the place. Subjects
-carry their own article, and they meet only the places of their own group, so that every combination is one
-that a person could photograph.
+A prompt is a view, a subject, a place that suits the subject, and a light that suits the place. Subjects carry their
+own article, and they meet only the places of their own group, so that every combination is one that a person could
+photograph.
 """
 
 from __future__ import annotations

@@ -66,9 +66,7 @@ def check(notebook: Path, parameters: Mapping[str, Any]) -> None:
     for name, given in parameters.items():
         if name not in defaults:
             has = ", ".join(defaults)
-            raise UsageError(
-                f"{name}: not a parameter of {notebook.name}{nearest(name, defaults)}; it has {has}"
-            )
+            raise UsageError(f"{name}: not a parameter of {notebook.name}{nearest(name, defaults)}; it has {has}")
         _check_type(name, given, defaults[name])
     merged = defaults | dict(parameters)
     for name, catalogue in KEYS.items():
@@ -103,9 +101,9 @@ def _check_keys(name: str, given: list[Any], catalogue: Mapping[str, Any]) -> No
 def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Path:
     """Run a notebook with these parameters and write it, with outputs, to `out`; returns `out`.
 
-    The parameters are checked first (UsageError). A cell that fails is a Failure that names the notebook and
-    the error. What differs from run to run without meaning (times, paths, warnings on stderr, what only a
-    live kernel or JupyterLab can show) is taken out of the outcome.
+    The parameters are checked first (UsageError). A cell that fails is a Failure that names the notebook and the
+    error. What differs from run to run without meaning (times, paths, warnings on stderr, what only a live kernel or
+    JupyterLab can show) is taken out of the outcome.
     """
     notebook, out = Path(notebook), Path(out)
     parameters = dict(parameters or {})
@@ -117,9 +115,7 @@ def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any]
                 progress_bar=False, log_output=False, **QUIET,
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
-            raise Failure(
-                f"{notebook.name}: cell {error.exec_count}: {error.ename}: {error.evalue}"
-            ) from None
+            raise Failure(f"{notebook.name}: cell {error.exec_count}: {error.ename}: {error.evalue}") from None
         _strip(temporary)
     return out
 
@@ -142,9 +138,7 @@ def _strip(file: Path) -> None:
 
 def _is_noise(output: Mapping[str, Any]) -> bool:
     # A widget without its kernel is a dead control.
-    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get(
-        "data", {}
-    )
+    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def build(
@@ -154,9 +148,8 @@ def build(
 ) -> Path:
     """Run every notebook on `results`, compile the book and put it at `out`/html; returns its index.html.
 
-    `parameters` go to each notebook that has one of that name. Everything is made in a temporary folder
-    first: a build that fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the old book
-    where it is.
+    `parameters` go to each notebook that has one of that name. Everything is made in a temporary folder first: a
+    build that fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the old book where it is.
     """
     out = Path(out) if Path(out).is_absolute() else paths.ROOT / out
     folder = check_results(results)

@@ -37,8 +37,8 @@ __all__ = [
 class Generator:
     """What is true of a generator in every study; `size` is the edge of its miniature's images in pixels.
 
-    `parameters` and `linear_share` describe the denoiser of the public checkpoint: how many numbers it has,
-    and the share of them in Linear layers, which quantization reaches. `terms` is its gate and licence.
+    `parameters` and `linear_share` describe the denoiser of the public checkpoint: how many numbers it has, and the
+    share of them in Linear layers, which quantization reaches. `terms` is its gate and licence.
     """
 
     title: str
@@ -107,8 +107,8 @@ class Strict(BaseModel):
 class PromptSource(Strict):
     """Where prompts come from.
 
-    kind "world": captions of the miniature world's test scenes; "grammar": the photographs of
-    `helpers.prompts`; "file": the lines of the text file `path`, which is relative to the study file.
+    kind "world": captions of the miniature world's test scenes; "grammar": the photographs of `helpers.prompts`;
+    "file": the lines of the text file `path`, which is relative to the study file.
     """
 
     kind: Literal["world", "grammar", "file"]
@@ -118,9 +118,9 @@ class PromptSource(Strict):
 class GeneratorSettings(Strict):
     """How one generator makes its images.
 
-    `checkpoint` is a folder under models/mini in a mini study; in a full one a hub id or a folder. `size` is
-    the edge in pixels (a multiple of 8, the latent grid), `dtype` the type in which a pipeline is loaded and
-    computes (float32 where none is named), `variant` the file variant of a hub checkpoint.
+    `checkpoint` is a folder under models/mini in a mini study; in a full one a hub id or a folder. `size` is the edge
+    in pixels (a multiple of 8, the latent grid), `dtype` the type in which a pipeline is loaded and computes (float32
+    where none is named), `variant` the file variant of a hub checkpoint.
     """
 
     checkpoint: str = Field(min_length=1)
@@ -221,8 +221,8 @@ class Study(Strict):
     def digest(self) -> str:
         """SHA-256 (hex) of what determines the images: settings, seed, prompts, arm, coverage, components.
 
-        The number of images, the precisions and the detectors are left out: more of them add to a run, they
-        change nothing that is there.
+        The number of images, the precisions and the detectors are left out: more of them add to a run, they change
+        nothing that is there.
         """
         what = {
             "generators": {key: self.generators[key].model_dump() for key in self.keys},
@@ -273,9 +273,9 @@ def load(study: str | os.PathLike[str]) -> Study:
 def expected(study: Study) -> list[dict[str, Any]]:
     """What each cell of the study needs, in the order of `Study.cells`.
 
-    Keys: generator, title, precision, arm, images, size (px), steps, guidance, source (folder or hub id),
-    terms (gate and licence), bytes (int): a full cell's denoiser weights at its precision, Linear layers
-    quantized and the rest at 16 bits; a mini cell's weights on disk (None where the folder is missing).
+    Keys: generator, title, precision, arm, images, size (px), steps, guidance, source (folder or hub id), terms (gate
+    and licence), bytes (int): a full cell's denoiser weights at its precision, Linear layers quantized and the rest
+    at 16 bits; a mini cell's weights on disk (None where the folder is missing).
     """
     return [
         {

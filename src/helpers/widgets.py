@@ -1,7 +1,7 @@
 """An explorer for a live kernel: choose generator, precisions and detector, see densities and figures change.
 
-It needs a running kernel, so notebooks show it in JupyterLab and the book leaves it out: there the menus of
-the charts do the choosing.
+It needs a running kernel, so notebooks show it in JupyterLab and the book leaves it out: there the menus of the
+charts do the choosing.
 """
 
 from __future__ import annotations
@@ -51,9 +51,7 @@ class Explorer(ipywidgets.VBox):
     def _update(self, _change: object = None) -> None:
         generator, detector, precisions = self.generator.value, self.detector.value, self.precisions.value
         cells = self._cells
-        chosen = (
-            (cells.generator == generator) & (cells.detector == detector) & cells.precision.isin(precisions)
-        )
+        chosen = (cells.generator == generator) & (cells.detector == detector) & cells.precision.isin(precisions)
         self.rows = cells[chosen]
         self.table.value = (
             self.rows[list(COLUMNS)]
@@ -61,11 +59,8 @@ class Explorer(ipywidgets.VBox):
             .to_html(index=False, border=0, float_format="{:.3f}".format)
         )
         others = [p for p in self._densities.columns if p in set(cells.precision) - set(precisions)]
-        picture = charts.density(self._densities.drop(columns=others), detector, generator).properties(
-            width=600
-        )
-        # Replaced as a whole: `append_display_data` works without a front end too, where capturing
-        # output does not.
+        picture = charts.density(self._densities.drop(columns=others), detector, generator).properties(width=600)
+        # Replaced as a whole: `append_display_data` works without a front end too, where capturing output does not.
         self.figure.outputs = ()
         if precisions:
             self.figure.append_display_data(picture)
@@ -73,9 +68,7 @@ class Explorer(ipywidgets.VBox):
 
 def _chooser(label: str, titles: dict[str, str], value: str) -> ipywidgets.Dropdown:
     options = [(title, key) for key, title in titles.items()]
-    return ipywidgets.Dropdown(
-        options=options, value=value if value in titles else options[0][1], description=label
-    )
+    return ipywidgets.Dropdown(options=options, value=value if value in titles else options[0][1], description=label)
 
 
 def explore(study: Results, generator: str = "sd3", detector: str = "npr") -> Explorer:

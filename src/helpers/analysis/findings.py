@@ -1,11 +1,10 @@
-"""What a study says about the deck's words: a verdict, the sentence that a page prints, and the estimates
-behind it.
+"""What a study says about the deck's words: a verdict, the sentence that a page prints, and the estimates behind it.
 
-One rule for all: a claim names a region for each of its figures. If every interval lies inside its region the
-claim is supported; if any lies wholly outside it is contradicted; else it is inconclusive. Intervals are 95 %
-ones; to contradict, where one figure of several is enough, an interval widened for their number (Bonferroni)
-must lie outside. A claim whose cells were not run is not testable. The regions come from the margins of the
-study file, stated before the run.
+One rule for all: a claim names a region for each of its figures. If every interval lies inside its region the claim
+is supported; if any lies wholly outside it is contradicted; else it is inconclusive. Intervals are 95 % ones; to
+contradict, where one figure of several is enough, an interval widened for their number (Bonferroni) must lie outside.
+A claim whose cells were not run is not testable. The regions come from the margins of the study file, stated before
+the run.
 """
 
 from __future__ import annotations
@@ -61,8 +60,8 @@ def verdict(
     high: float = inf,
     widened: Iterable[Interval] | None = None,
 ) -> str:
-    """Supported where every interval lies in [low, high], contradicted where a widened one lies outside it,
-    else open.
+    """Supported where every interval lies in [low, high], contradicted where a widened one lies outside it, else
+    open.
 
     `widened` are the same figures with intervals that hold all at once; by default the figures themselves.
     """
@@ -160,9 +159,7 @@ def _present(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
 
 
 def overview(results: Results) -> Finding:
-    """All cells at once: the range of accuracy and the mean change from FP32 to the lowest precision of the
-    deck.
-    """
+    """All cells at once: the range of accuracy and the mean change from FP32 to the lowest precision of the deck."""
     table = tables.cells(results)
     best, worst = table.loc[table.tpr.idxmax()], table.loc[table.tpr.idxmin()]
     span = (
@@ -223,16 +220,12 @@ def challenging(results: Results) -> Finding:
 
 
 def drop(results: Results, generator: str, detectors: Sequence[str], precision: str = "fp4") -> Finding:
-    """A significant drop: each detector's accuracy on the generator falls by more than the margin, image by
-    image.
-    """
+    """A significant drop: each detector's accuracy on the generator falls by more than the margin, image by image."""
     margin = margins(results)["drop"]
     pairs = _pairs(results, generator, {d: (d, precision) for d in detectors})
     if not pairs:
         return _missing(f"pairs of FP32 and {_title(precision)} images of {_title(generator)}")
-    called = {
-        d: (base > results.threshold, other > results.threshold) for d, (base, other, _) in pairs.items()
-    }
+    called = {d: (base > results.threshold, other > results.threshold) for d, (base, other, _) in pairs.items()}
     judged, figures = _judge(
         lambda level: {d: metrics.paired_difference(*both, level) for d, both in called.items()}, high=-margin
     )

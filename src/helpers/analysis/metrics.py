@@ -1,7 +1,7 @@
 """Estimates with intervals for detectors: proportions, AUC, paired differences. Arrays in, `Interval` out.
 
-Label 1 (fake) is the positive class and a higher score means "more fake" throughout. An estimate that its
-input does not determine (an empty class) is NaN with a NaN interval, never 0 or 1.
+Label 1 (fake) is the positive class and a higher score means "more fake" throughout. An estimate that its input does
+not determine (an empty class) is NaN with a NaN interval, never 0 or 1.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def probability(logit: ArrayLike) -> np.ndarray:
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """A proportion with Wilson's score interval (Wilson, JASA 1927); stays inside [0, 1] and has width at 0
-    and 1.
-    """
+    """A proportion with Wilson's score interval (Wilson, JASA 1927); stays inside [0, 1] and has width at 0 and 1."""
     if trials == 0:
         return UNKNOWN
     z, p = _z(confidence), successes / trials
@@ -72,10 +70,9 @@ def balanced_accuracy(tpr: Interval, tnr: Interval) -> Interval:
 def auc(fake: ArrayLike, real: ArrayLike, confidence: float = 0.95) -> Interval:
     """Area under the ROC curve of scores of fakes (M,) against reals (N,), ties counted half.
 
-    The interval is DeLong's (Biometrics 1988; computed from midranks, Sun & Xu 2014). Where the classes
-    separate without overlap DeLong's variance is zero, so there the score-type interval of Newcombe (Stat.
-    Med. 2006, method 5, on the variance of Hanley & McNeil 1982) is used: 1.0 from 20 images is not 1.0 for
-    certain.
+    The interval is DeLong's (Biometrics 1988; computed from midranks, Sun & Xu 2014). Where the classes separate
+    without overlap DeLong's variance is zero, so there the score-type interval of Newcombe (Stat. Med. 2006, method
+    5, on the variance of Hanley & McNeil 1982) is used: 1.0 from 20 images is not 1.0 for certain.
     """
     fake, real = np.asarray(fake, dtype=np.float64), np.asarray(real, dtype=np.float64)
     m, n = len(fake), len(real)
@@ -97,17 +94,13 @@ def _variance(values: np.ndarray) -> float:
 
 
 def _newcombe_area(area: float, m: int, n: int, z: float) -> Interval:
-    """All areas whose own Hanley-McNeil standard error puts them within z of the observed one (M, N per
-    class).
-    """
+    """All areas whose own Hanley-McNeil standard error puts them within z of the observed one (M, N per class)."""
     grid = np.linspace(0, 1, 20_001)
     mean = (m + n) / 2
     extra = (mean - 1) * ((1 - grid) / (2 - grid) + grid / (1 + grid))
     error = np.sqrt(grid * (1 - grid) * (1 + extra) / (m * n))
     inside = grid[np.abs(grid - area) <= z * error + 1e-12]
-    return Interval(
-        area, float(min(inside.min(initial=area), area)), float(max(inside.max(initial=area), area))
-    )
+    return Interval(area, float(min(inside.min(initial=area), area)), float(max(inside.max(initial=area), area)))
 
 
 def bootstrap_mean(
@@ -126,11 +119,7 @@ def bootstrap_mean(
     values = np.asarray(values, dtype=np.float64)
     if len(values) == 0:
         return UNKNOWN
-    groups = (
-        np.arange(len(values))
-        if clusters is None
-        else np.unique(np.asarray(clusters), return_inverse=True)[1]
-    )
+    groups = np.arange(len(values)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     sums, counts = np.bincount(groups, weights=values), np.bincount(groups)
     drawn = _drawn(len(sums), resamples, seed)
     means = (drawn @ sums) / (drawn @ counts)
@@ -140,9 +129,7 @@ def bootstrap_mean(
 
 @functools.lru_cache(maxsize=8)
 def _drawn(clusters: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each cluster is drawn in each resample (resamples, clusters); kept, as every cell asks for
-    the same.
-    """
+    """How often each cluster is drawn in each resample (resamples, clusters); kept, as every cell asks for the same."""
     drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
     return drawn.astype(np.float64)
 
@@ -150,22 +137,16 @@ def _drawn(clusters: int, resamples: int, seed: int) -> np.ndarray:
 def bootstrap_sum(
     parts: ArrayLike, clusters: ArrayLike, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """The sum of parts (N,), weighted contributions to a mean of means, when whole clusters (N,) are drawn
-    again.
-    """
+    """The sum of parts (N,), weighted contributions to a mean of means, when whole clusters (N,) are drawn again."""
     parts = np.asarray(parts, dtype=np.float64)
     groups = np.unique(np.asarray(clusters), return_inverse=True)[1]
     sums = np.bincount(groups, weights=parts)
-    low, high = np.quantile(
-        _drawn(len(sums), resamples, seed) @ sums, [0.5 - confidence / 2, 0.5 + confidence / 2]
-    )
+    low, high = np.quantile(_drawn(len(sums), resamples, seed) @ sums, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Interval(float(sums.sum()), float(low), float(high))
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike) -> tuple[int, int, float]:
-    """Paired decisions (N,) each: how many were lost (True, then False), how many gained, and the exact
-    p-value.
-    """
+    """Paired decisions (N,) each: how many were lost (True, then False), how many gained, and the exact p-value."""
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     lost, gained = int((first & ~second).sum()), int((~first & second).sum())
     if lost + gained == 0:
@@ -174,16 +155,12 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> tuple[int, int, float]:
 
 
 def independent_difference(first: Interval, second: Interval) -> Interval:
-    """second - first for two independent proportions with Wilson intervals (Newcombe, Stat. Med. 1998, method
-    10).
-    """
+    """second - first for two independent proportions with Wilson intervals (Newcombe, Stat. Med. 1998, method 10)."""
     return _difference(first, second, 0.0)
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Change of a rate between paired decisions (N,), second - first (Newcombe, Stat. Med. 1998, paired
-    method 10).
-    """
+    """Change of a rate between paired decisions (N,), second - first (Newcombe, Stat. Med. 1998, paired method 10)."""
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     n = len(first)
     rates = [wilson(int(x.sum()), n, confidence) for x in (first, second)]

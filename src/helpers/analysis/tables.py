@@ -1,6 +1,4 @@
-"""A study's results as tables: read them once, then cells, paired shifts, densities and costs with their
-intervals.
-"""
+"""A study's results as tables: read them once, then cells, paired shifts, densities and costs with their intervals."""
 
 from __future__ import annotations
 
@@ -44,9 +42,8 @@ BASELINE = "fp32"
 class Results:
     """One study's results, narrowed to what a page asked for.
 
-    `scores` holds one row per image and detector, `costs` one per cell; `generators`, `precisions` and
-    `detectors` are keys in the order of the catalogue; `threshold` is the logit above which an image is
-    called fake.
+    `scores` holds one row per image and detector, `costs` one per cell; `generators`, `precisions` and `detectors`
+    are keys in the order of the catalogue; `threshold` is the logit above which an image is called fake.
     """
 
     folder: Path
@@ -99,8 +96,7 @@ class Results:
         if name not in self.cache:
             rows = self.scores[self.scores.label == label]
             self.cache[name] = {
-                key: group.set_index("index")["logit"].sort_index()
-                for key, group in rows.groupby(keys, observed=True)
+                key: group.set_index("index")["logit"].sort_index() for key, group in rows.groupby(keys, observed=True)
             }
         return self.cache[name]
 
@@ -113,9 +109,7 @@ def check_results(results: str | Path) -> Path:
     if folder is None:
         raise UsageError(f"results: no folder {str(results)!r}; give one that `quantdetect run` has written")
     if not (folder / "scores.parquet").is_file():
-        raise UsageError(
-            f"results: {str(results)!r} holds no scores.parquet; finish it with `quantdetect run`"
-        )
+        raise UsageError(f"results: {str(results)!r} holds no scores.parquet; finish it with `quantdetect run`")
     return folder.resolve()
 
 
@@ -129,11 +123,10 @@ def load(
     arm: str = "native",
     weights: str | None = None,
 ) -> Results:
-    """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it
-    holds).
+    """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it holds).
 
-    `weights` chooses the training of the detectors where a study scored with several; by default the study's
-    own. Raises UsageError where the folder, a column or a key is not there.
+    `weights` chooses the training of the detectors where a study scored with several; by default the study's own.
+    Raises UsageError where the folder, a column or a key is not there.
     """
     folder = check_results(results)
     scores = pd.read_parquet(folder / "scores.parquet")
@@ -168,9 +161,7 @@ def _json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _chosen(
-    name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: dict[str, Any]
-) -> tuple[str, ...]:
+def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: dict[str, Any]) -> tuple[str, ...]:
     present = set(there.unique())
     order = [key for key in catalogue if key in present] + sorted(present - set(catalogue))
     for key in asked or ():
@@ -192,9 +183,7 @@ def _cells_file(folder: Path, chosen: dict[str, tuple[str, ...]], arm: str) -> p
 
 
 def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
-    """Keys with the names that readers know, for a row of a table; a key outside the catalogue is its own
-    name.
-    """
+    """Keys with the names that readers know, for a row of a table; a key outside the catalogue is its own name."""
     named = {"generator": (generator, GENERATORS), "detector": (detector, DETECTORS)}
     row: dict[str, str] = {}
     for column, (key, catalogue) in named.items():
@@ -211,11 +200,10 @@ def _spread(name: str, interval: metrics.Interval) -> dict[str, float]:
 
 
 def cells(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """One row per generator, precision and detector: n, tpr (the deck's accuracy), tnr, balanced, auc,
-    mean_logit.
+    """One row per generator, precision and detector: n, tpr (the deck's accuracy), tnr, balanced, auc, mean_logit.
 
-    Each figure has its `_low` and `_high`: Wilson for rates, MOVER for balanced accuracy, DeLong for AUC, and
-    the bootstrap over prompts for the mean logit. Reals are those of the generator's own image size.
+    Each figure has its `_low` and `_high`: Wilson for rates, MOVER for balanced accuracy, DeLong for AUC, and the
+    bootstrap over prompts for the mean logit. Reals are those of the generator's own image size.
     """
     rows = []
     for generator in results.generators:
@@ -242,9 +230,7 @@ def _kind(detector: str) -> str:
     return entry.kind if entry else ""
 
 
-def pairs(
-    results: Results, detector: str, generator: str, precision: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pairs(results: Results, detector: str, generator: str, precision: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,)."""
     base = results.logits(detector, generator, BASELINE)
     other = results.logits(detector, generator, precision)
@@ -263,13 +249,13 @@ def standard_shift(
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
-    """One row per generator, detector and precision other than FP32: what changes in the same images, paired
-    by index.
+    """One row per generator, detector and precision other than FP32: what changes in the same images, paired by
+    index.
 
-    `shift` is the mean logit difference, `standard` the same in standard deviations of the FP32 logits and
-    `score` the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of
-    accuracy (Newcombe), `lost` and `gained` the verdicts that turned to real and to fake, `changed` their
-    share (Wilson), `p` McNemar's exact p-value, uncorrected.
+    `shift` is the mean logit difference, `standard` the same in standard deviations of the FP32 logits and `score`
+    the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
+    (Newcombe), `lost` and `gained` the verdicts that turned to real and to fake, `changed` their share (Wilson), `p`
+    McNemar's exact p-value, uncorrected.
     """
     rows = []
     for generator in results.generators:
@@ -294,12 +280,10 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
 
 
 def densities(results: Results, points: int = 61) -> pd.DataFrame:
-    """Smoothed densities of the scores, one row per generator, detector, scale and x; one column per
-    precision.
+    """Smoothed densities of the scores, one row per generator, detector, scale and x; one column per precision.
 
-    On the scale "score" x is the probability in [0, 1] and the smoothing is reflected at both ends, so that
-    mass at 1.0 stays there; on the scale "logit" x spans the middle 99.8 % of that detector's fakes of this
-    generator.
+    On the scale "score" x is the probability in [0, 1] and the smoothing is reflected at both ends, so that mass at
+    1.0 stays there; on the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator.
     """
     frames = []
     for generator in results.generators:
@@ -316,9 +300,7 @@ def densities(results: Results, points: int = 61) -> pd.DataFrame:
                 ("logit", np.linspace(low - pad, high + pad, points)),
             ):
                 curves = {p: _density(values, grid, scale) for p, values in logits.items()}
-                frame = pd.DataFrame(
-                    {"x": grid.round(3)} | {p: curve.round(3) for p, curve in curves.items()}
-                )
+                frame = pd.DataFrame({"x": grid.round(3)} | {p: curve.round(3) for p, curve in curves.items()})
                 frames.append(frame.assign(scale=scale, **titles(generator, "", detector)))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -341,9 +323,7 @@ def images_per_cell(results: Results) -> str:
 
 
 def costs(results: Results) -> pd.DataFrame:
-    """One row per cell as it was run: coverage and seconds as measured, denoiser bytes against FP32's, images
-    kept.
-    """
+    """One row per cell as it was run: coverage and seconds as measured, denoiser bytes against FP32's, images kept."""
     rows = []
     for cell in results.cells.to_dict("records"):
         before, after = _bytes(cell.get("component_coverage"))
@@ -368,9 +348,7 @@ def costs(results: Results) -> pd.DataFrame:
     if table.empty:
         return table
     for column, catalogue in (("generator", GENERATORS), ("precision", PRECISIONS)):
-        table[f"_{column}"] = (
-            table[column].map({key: place for place, key in enumerate(catalogue)}).fillna(99)
-        )
+        table[f"_{column}"] = table[column].map({key: place for place, key in enumerate(catalogue)}).fillna(99)
     order = ["_generator", "_precision"]
     return table.sort_values(order).drop(columns=order).reset_index(drop=True)
 
@@ -380,11 +358,7 @@ def settings(results: Results) -> pd.DataFrame:
     table = costs(results)
     rows = []
     for key, title in results.titles("generator").items():
-        cell = (
-            table[table.generator == key].iloc[0].to_dict()
-            if len(table) and key in set(table.generator)
-            else {}
-        )
+        cell = table[table.generator == key].iloc[0].to_dict() if len(table) and key in set(table.generator) else {}
         family = GENERATORS[key].family if key in GENERATORS else ""
         rows.append(
             {"generator": title, "family": family, "pixels": cell.get("size"), "steps": cell.get("steps")}

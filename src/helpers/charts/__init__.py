@@ -1,6 +1,4 @@
-"""One function per figure: a table in, an Altair chart out that works in a static page, with no server and no
-CDN.
-"""
+"""One function per figure: a table in, an Altair chart out that works in a static page, with no server and no CDN."""
 
 from helpers.charts.distributions import density
 from helpers.charts.effects import anomaly, shift_forest

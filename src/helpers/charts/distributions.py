@@ -16,8 +16,7 @@ SCALES = {"score": "score (0 to 1)", "logit": "logit"}
 def density(
     densities: pd.DataFrame, detector: str = "npr", generator: str = "sd3", scale: str = "score"
 ) -> alt.LayerChart:
-    """Overlaid densities, starting at one detector and generator; menus reach every other one and the other
-    scale.
+    """Overlaid densities, starting at one detector and generator; menus reach every other one and the other scale.
 
     `densities` is the table of `helpers.analysis.densities`. The dashed line is the threshold, logit 0.
     """
@@ -34,9 +33,9 @@ def density(
         .transform_flatten(["x", *titles])
         .transform_fold(titles, as_=["precision", "density"])
         .encode(
-            x=alt.X(
-                "x:Q", title="real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake"
-            ).scale(zero=False, nice=False),
+            x=alt.X("x:Q", title="real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake").scale(
+                zero=False, nice=False
+            ),
             y=alt.Y("density:Q", title="density", stack=None).axis(tickCount=4),
             color=alt.Color("precision:N", scale=theme.colours(precisions, titles), sort=titles).legend(
                 symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1

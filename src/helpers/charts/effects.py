@@ -18,12 +18,8 @@ SHIFTS = {
 
 
 def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4") -> alt.LayerChart:
-    """Bars of accuracy per detector at FP32 and at one other precision, with Wilson intervals; menus choose
-    both.
-    """
-    generators, precisions, detectors = (
-        theme.options(cells, key) for key in ("generator", "precision", "detector")
-    )
+    """Bars of accuracy per detector at FP32 and at one other precision, with Wilson intervals; menus choose both."""
+    generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
     others = {key: title for key, title in precisions.items() if key != "fp32"} or precisions
     columns = [
         "generator",
@@ -38,9 +34,7 @@ def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4")
     ]
     base = (
         alt.Chart(cells[columns].round(4))
-        .transform_filter(
-            "datum.generator == model && (datum.precision == 'fp32' || datum.precision == precision)"
-        )
+        .transform_filter("datum.generator == model && (datum.precision == 'fp32' || datum.precision == precision)")
         .transform_calculate(interval="format(datum.tpr_low, '.3f') + ' to ' + format(datum.tpr_high, '.3f')")
         .encode(
             x=alt.X("detector_title:N", sort=list(detectors.values()), title=None).axis(
@@ -81,14 +75,12 @@ def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4")
 
 
 def shift_forest(shifts: pd.DataFrame, detector: str = "npr", measure: str = "shift") -> alt.LayerChart:
-    """The paired change against FP32 with its interval, per generator and precision; menus choose detector
-    and measure.
+    """The paired change against FP32 with its interval, per generator and precision; menus choose detector and
+    measure.
 
     `shifts` is the table of `helpers.analysis.shifts`. Left of zero the images look more real than at FP32.
     """
-    generators, precisions, detectors = (
-        theme.options(shifts, key) for key in ("generator", "precision", "detector")
-    )
+    generators, precisions, detectors = (theme.options(shifts, key) for key in ("generator", "precision", "detector"))
     columns = ["generator_title", "precision", "precision_title", "detector", "n", "lost", "gained"]
     columns += [f"{name}{end}" for name in SHIFTS for end in ("", "_low", "_high")]
     base = (
@@ -98,9 +90,7 @@ def shift_forest(shifts: pd.DataFrame, detector: str = "npr", measure: str = "sh
             value="datum[measure]",
             low="datum[measure + '_low']",
             high="datum[measure + '_high']",
-            interval=(
-                "format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')"
-            ),
+            interval=("format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')"),
         )
         .encode(
             y=alt.Y("generator_title:N", sort=list(generators.values()), title=None).axis(
@@ -122,9 +112,9 @@ def shift_forest(shifts: pd.DataFrame, detector: str = "npr", measure: str = "sh
         )
     )
     spans = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X(
-            "low:Q", title="more real than at FP32  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
-        ).axis(tickCount=6),
+        x=alt.X("low:Q", title="more real than at FP32  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake").axis(
+            tickCount=6
+        ),
         x2="high:Q",
     )
     points = base.mark_point(filled=True, size=60, opacity=1).encode(x="value:Q")

@@ -17,17 +17,12 @@ METRICS = {
 }
 
 
-def heatmap(
-    cells: pd.DataFrame, metric: str = "tpr", generator: str = "", precision: str = ""
-) -> alt.LayerChart:
-    """One row per generator and precision, one column per detector; menus choose figure, generator and
-    precision.
+def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", precision: str = "") -> alt.LayerChart:
+    """One row per generator and precision, one column per detector; menus choose figure, generator and precision.
 
     `cells` is the table of `helpers.analysis.cells`; `metric` one of METRICS.
     """
-    generators, precisions, detectors = (
-        theme.options(cells, key) for key in ("generator", "precision", "detector")
-    )
+    generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
     first = cells.detector.iloc[0]
     columns = ["generator", "precision", "detector", "n", "reals"]
     columns += [f"{key}_title" for key in ("generator", "precision", "detector")]
@@ -38,9 +33,7 @@ def heatmap(
         .transform_filter("precision == '' || datum.precision == precision")
         .transform_calculate(
             value="datum[figure]",
-            interval=(
-                "format(datum[figure + '_low'], '.3f') + ' to ' + format(datum[figure + '_high'], '.3f')"
-            ),
+            interval=("format(datum[figure + '_low'], '.3f') + ' to ' + format(datum[figure + '_high'], '.3f')"),
         )
         .encode(
             y=alt.Y("generator_title:N", sort=list(generators.values()), title=None).axis(

@@ -31,20 +31,14 @@ INTERVAL = "format(datum.tpr_low, '.3f') + ' to ' + format(datum.tpr_high, '.3f'
 
 
 def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95) -> alt.LayerChart:
-    """Accuracy of each detector from FP32 down, with Wilson intervals, and the line; a menu chooses the
-    generator.
-    """
-    generators, precisions, detectors = (
-        theme.options(cells, key) for key in ("generator", "precision", "detector")
-    )
+    """Accuracy of each detector from FP32 down, with Wilson intervals, and the line; a menu chooses the generator."""
+    generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
     base = (
         alt.Chart(cells[COLUMNS].round(4))
         .transform_filter("datum.generator == model")
         .transform_calculate(interval=INTERVAL)
         .encode(
-            x=alt.X("precision_title:N", sort=list(precisions.values()), title=None).axis(
-                labelAngle=0, ticks=False
-            ),
+            x=alt.X("precision_title:N", sort=list(precisions.values()), title=None).axis(labelAngle=0, ticks=False),
             xOffset=alt.XOffset("detector_title:N", sort=list(detectors.values())).scale(paddingOuter=1),
             color=alt.Color("detector_title:N", sort=list(detectors.values())).scale(
                 theme.colours(detectors, detectors.values())
@@ -61,9 +55,7 @@ def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95
             domain=list(detectors.values()), range=(SHAPES * 3)[: len(detectors)]
         ),
     )
-    limit = (
-        alt.Chart(alt.Data(values=[{}])).mark_rule(strokeDash=[6, 4], color="#333").encode(y=alt.datum(line))
-    )
+    limit = alt.Chart(alt.Data(values=[{}])).mark_rule(strokeDash=[6, 4], color="#333").encode(y=alt.datum(line))
     description = (
         f"Accuracy of {len(detectors)} detectors on {generators.get(generator, generator)} at "
         f"{', '.join(precisions.values())}, with 95 % intervals, against a line at {line:.2f}; a menu "
@@ -77,9 +69,7 @@ def legacy(cells: pd.DataFrame, precision: str = "fp32") -> alt.LayerChart:
     """Accuracy on every generator, oldest first, one mark per detector with its interval; a menu chooses the
     precision.
     """
-    generators, precisions, detectors = (
-        theme.options(cells, key) for key in ("generator", "precision", "detector")
-    )
+    generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
     base = (
         alt.Chart(cells[COLUMNS].round(4))
         .transform_filter("datum.precision == precision")
@@ -111,6 +101,4 @@ def legacy(cells: pd.DataFrame, precision: str = "fp32") -> alt.LayerChart:
         "menu chooses the precision."
     )
     menu = theme.choice("precision", "Precision", precisions, precision)
-    return theme.describe(
-        alt.layer(spans, points).add_params(menu), description, alt.Step(14, **{"for": "offset"})
-    )
+    return theme.describe(alt.layer(spans, points).add_params(menu), description, alt.Step(14, **{"for": "offset"}))

@@ -1,9 +1,8 @@
 """The look of all charts, and the renderer that embeds them in a page which loads one local script.
 
-Altair's own HTML renderer fetches Vega from a CDN. Here `bundle` writes Vega, Vega-Lite and Vega-Embed once
-into the site, and each chart is a `div` with a label for screen readers, its specification, and a picture for
-readers without scripts. A live JupyterLab, which has Vega itself, takes the specification from the same
-output.
+Altair's own HTML renderer fetches Vega from a CDN. Here `bundle` writes Vega, Vega-Lite and Vega-Embed once into the
+site, and each chart is a `div` with a label for screen readers, its specification, and a picture for readers without
+scripts. A live JupyterLab, which has Vega itself, takes the specification from the same output.
 """
 
 from __future__ import annotations
@@ -28,8 +27,7 @@ __all__ = [
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
 
-# Okabe & Ito for precisions and Tol's muted set for detectors: both keep apart under the common colour
-# deficiencies.
+# Okabe & Ito for precisions and Tol's muted set for detectors: both keep apart under the common colour deficiencies.
 PRECISION_COLOURS = {
     "fp32": "#0072B2", "fp16": "#56B4E9", "fp8": "#E69F00", "fp4": "#D55E00",
     "bf16": "#009E73", "int8": "#CC79A7", "fp8_e5m2": "#F0C808", "nf4": "#882255",
@@ -44,10 +42,8 @@ PICTURE_WIDTH = 680  # px; of the picture for readers without scripts, as a pict
 LAB = "application/vnd.vegalite.v5+json"  # what JupyterLab draws itself; it reads version 6's charts as well
 EMBED = {"actions": False, "renderer": "svg", "downloadFileName": "quantdetect"}
 
-# Vega-Embed's bundle sets names that pages use too (`_`), so it runs inside a function of its own. A
-# chart's inline
-# script may run before the bundle has loaded; outside the book there is none, and the picture is shown
-# instead.
+# Vega-Embed's bundle sets names that pages use too (`_`), so it runs inside a function of its own. A chart's inline
+# script may run before the bundle has loaded; outside the book there is none, and the picture is shown instead.
 SCRIPT = """(function () {
   var place = document.currentScript.previousElementSibling, spec = %s;
   function show() {
@@ -73,10 +69,8 @@ def _theme() -> alt.theme.ThemeConfig:
         "config": {
             "font": FONT,
             "view": {"stroke": None, "continuousWidth": PICTURE_WIDTH, "discreteWidth": PICTURE_WIDTH},
-            "axis": quiet
-            | {"domainColor": "#999", "tickColor": "#999", "gridColor": "#e6e6e6", "labelLimit": 120},
-            "legend": quiet
-            | {"orient": "top", "title": None, "symbolSize": 120, "columns": 4, "labelLimit": 120},
+            "axis": quiet | {"domainColor": "#999", "tickColor": "#999", "gridColor": "#e6e6e6", "labelLimit": 120},
+            "legend": quiet | {"orient": "top", "title": None, "symbolSize": 120, "columns": 4, "labelLimit": 120},
             "title": {"font": FONT, "fontSize": 14, "fontWeight": 600, "anchor": "start"},
             "text": {"font": FONT, "fontSize": 12},
         },
@@ -92,9 +86,7 @@ def enable() -> None:
 
 
 def render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A chart's specification as a mime bundle: HTML for the book, the specification for JupyterLab, PNG and
-    text.
-    """
+    """A chart's specification as a mime bundle: HTML for the book, the specification for JupyterLab, PNG and text."""
     description = str(spec.get("description", "A chart."))
     picture = b64encode(vl_convert.vegalite_to_png(json.dumps(_with_width(spec)), scale=1)).decode()
     label = html.escape(description, quote=True)
@@ -138,13 +130,10 @@ def options(table: Any, column: str) -> dict[str, str]:
     return dict(table[[column, f"{column}_title"]].drop_duplicates().itertuples(index=False, name=None))
 
 
-def choice(
-    name: str, label: str, choices: Mapping[str, str], value: str, all_as: str | None = None
-) -> alt.Parameter:
+def choice(name: str, label: str, choices: Mapping[str, str], value: str, all_as: str | None = None) -> alt.Parameter:
     """A menu beside a chart, choosing a key by its title; it works in the reader's browser.
 
-    `all_as` adds a first entry with that title and the key "". A `value` that is no choice becomes the first
-    one.
+    `all_as` adds a first entry with that title and the key "". A `value` that is no choice becomes the first one.
     """
     entries = ({"": all_as} if all_as else {}) | dict(choices)
     start = value if value in entries else next(iter(entries))

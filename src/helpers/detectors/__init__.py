@@ -1,7 +1,6 @@
 """The four detectors behind one interface: images in, one logit per image out, above 0 means fake.
 
-from helpers import detectors
-logits = detectors.load("npr").score(images)
+from helpers import detectors logits = detectors.load("npr").score(images)
 """
 
 from helpers.detectors.base import MODULES, Detector, build, load, weights_path

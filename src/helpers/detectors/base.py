@@ -75,9 +75,7 @@ def build(name: str, width: str = "full") -> nn.Module:
     """Return the network with random weights: "full" as published, "mini" as the miniature study has it."""
     of = module(name)
     if width not in ("full", "mini"):
-        raise UsageError(
-            f"no detector width {width!r}{nearest(width, ('full', 'mini'))}; there are full and mini"
-        )
+        raise UsageError(f"no detector width {width!r}{nearest(width, ('full', 'mini'))}; there are full and mini")
     return of.build(width)
 
 
@@ -102,9 +100,7 @@ def weights_path(name: str, weights: str | Path = "mini") -> Path:
                 f"no weights {str(weights)!r} for {name}: give 'mini', a weights file, or a folder of them"
             )
         return path
-    found = [
-        path / f"{name}{suffix}" for suffix in checkpoints.SUFFIXES if (path / f"{name}{suffix}").is_file()
-    ]
+    found = [path / f"{name}{suffix}" for suffix in checkpoints.SUFFIXES if (path / f"{name}{suffix}").is_file()]
     if not found:
         raise UsageError(f"no {name} weights in {path}: it should hold {name}.safetensors or {name}.pth")
     return found[0]
@@ -169,9 +165,7 @@ def _frozen(
     elif "backbone" in notes:
         file = path.parent.parent / "backbones" / f"{notes['backbone']}.safetensors"
     elif name == "clip_d" and not any(key.startswith("visual.") for key in state):
-        file = next(
-            (path.parent / f for f in CLIP_FILES if (path.parent / f).is_file()), path.parent / CLIP_FILES[0]
-        )
+        file = next((path.parent / f for f in CLIP_FILES if (path.parent / f).is_file()), path.parent / CLIP_FILES[0])
     else:
         return {}
     if not file.is_file():
@@ -182,8 +176,6 @@ def _frozen(
         )
         raise UsageError(f"{name} needs its backbone, {file} is not there{where}")
     stored = checkpoints.read(file)
-    if (
-        name == "clip_d"
-    ):  # an open_clip file has the text tower and the projection too, which CLIP-D leaves out
+    if name == "clip_d":  # an open_clip file has the text tower and the projection too, which CLIP-D leaves out
         return {k: v for k, v in stored.items() if k.startswith("visual.") and k != "visual.proj"}
     return stored

@@ -37,18 +37,14 @@ def read(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
         raise UsageError(f"{path} is not a readable weights file: {_line(error)}") from None
-    except (
-        Exception
-    ) as error:  # pickle's errors have no common base; weights_only refuses code with one of them
+    except Exception as error:  # pickle's errors have no common base; weights_only refuses code with one of them
         raise UsageError(f"{path} was refused, it holds more than tensors: {_line(error)}") from None
     for key in _UNDER:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, dict) else {}
     if not tensors:
-        raise UsageError(
-            f"{path} holds no state dict, neither bare nor under {' or '.join(map(repr, _UNDER))}"
-        )
+        raise UsageError(f"{path} holds no state dict, neither bare nor under {' or '.join(map(repr, _UNDER))}")
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 

@@ -101,9 +101,7 @@ def decode(image: Image.Image) -> Image.Image:
     """Return the image as 8-bit RGB with EXIF orientation applied; 16-bit grey is scaled, alpha dropped."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
-        image = Image.fromarray(
-            (np.asarray(image).astype(np.float32) / 257).clip(0, 255).round().astype(np.uint8)
-        )
+        image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).clip(0, 255).round().astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -1,7 +1,6 @@
 """The ResNet trunk that three of the detectors share, with the stem, depth and width each of them needs.
 
-Parameters have torchvision's names (conv1, bn1, layer1 ... layer4), so that released state dicts fit as
-they are.
+Parameters have torchvision's names (conv1, bn1, layer1 ... layer4), so that released state dicts fit as they are.
 """
 
 from __future__ import annotations
@@ -66,9 +65,7 @@ class Trunk(nn.Module):
 def _bottleneck(channels: int, planes: int, stride: int, first: bool) -> Bottleneck:
     """One torchvision bottleneck; the first of a stage projects its shortcut."""
     out = planes * Bottleneck.expansion
-    shortcut = (
-        nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)) if first else None
-    )
+    shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)) if first else None
     return Bottleneck(channels, planes, stride, shortcut)
 
 
@@ -89,7 +86,5 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def _fold(module: nn.Module, convolution: str, normalization: str) -> None:
-    setattr(
-        module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, normalization))
-    )
+    setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, normalization)))
     setattr(module, normalization, nn.Identity())

@@ -31,9 +31,7 @@ def batches(sizes: Sequence[tuple[int, int]], pixels: int) -> Iterator[list[int]
         yield from (places[i : i + step] for i in range(0, len(places), step))
 
 
-def score(
-    network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, device: str = "cpu"
-) -> np.ndarray:
+def score(network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, device: str = "cpu") -> np.ndarray:
     """Return logits, float32 (N,), in the order of the images. Pixels are decoded one batch at a time.
 
     Raises:
@@ -41,9 +39,7 @@ def score(
     """
     for place, image in enumerate(images):
         if min(image.size) < SMALLEST:
-            raise UsageError(
-                f"image {place} is {image.size[0]}x{image.size[1]}: each side needs {SMALLEST} or more"
-            )
+            raise UsageError(f"image {place} is {image.size[0]}x{image.size[1]}: each side needs {SMALLEST} or more")
     logits = np.empty(len(images), np.float32)
     sizes = [ready.rule.size(*extent(image)) for image in images]
     with torch.inference_mode():

@@ -1,5 +1,4 @@
-"""The six text-to-image generators: one table, one way to load a pipeline and one way to make images with
-it."""
+"""The six text-to-image generators: one table, one way to load a pipeline and one way to make images with it."""
 
 from helpers.generators.catalogue import CATALOGUE, Entry, entry
 from helpers.generators.loading import load, source

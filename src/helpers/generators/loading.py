@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from helpers import paths
 from helpers.errors import Failure, UsageError
 from helpers.generators.catalogue import entry
+from helpers.study import GENERATORS
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -20,8 +21,7 @@ __all__ = ["load", "source"]
 def source(key: str, weights: str = "mini") -> str:
     """Where the weights of generator `key` lie: a folder, or a hub id where no such folder exists.
 
-    `weights` is "mini" (the miniature shipped in models/mini), a folder, a hub id, or "hub" (the public
-    checkpoint).
+    `weights` is "mini" (the miniature shipped in models/mini), a folder, a hub id, or "hub" (the public checkpoint).
     Raises UsageError for an unknown key and for a folder that holds no pipeline.
     """
     row = entry(key)
@@ -33,11 +33,7 @@ def source(key: str, weights: str = "mini") -> str:
     if (folder / "model_index.json").is_file():
         return str(folder)
     if folder.exists() or folder.is_absolute() or weights.startswith(".") or weights.count("/") != 1:
-        mend = (
-            f"'quantdetect train mini {key}' makes it"
-            if folder.parent == paths.MODELS / "mini"
-            else "name another"
-        )
+        mend = f"'quantdetect train mini {key}' makes it" if folder.parent == paths.MODELS / "mini" else "name another"
         raise UsageError(f"{key}: no diffusers pipeline in '{folder}' (model_index.json is missing); {mend}")
     return weights
 
@@ -51,17 +47,13 @@ def load(
     variant: str | None = None,
     device: str = "cpu",
 ) -> DiffusionPipeline:
-    """The generator's pipeline, ready to sample: evaluation mode, no gradients, no progress bar, no safety
-    checker.
+    """The generator's pipeline, ready to sample: evaluation mode, no gradients, no progress bar, no safety checker.
 
-    `weights` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the
-    computation
-    (default float32). Raises UsageError where the weights are missing or are another generator's, Failure
-    where they
+    `weights` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the computation
+    (default float32). Raises UsageError where the weights are missing or are another generator's, Failure where they
     cannot be read.
     """
-    # On some CPUs bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels
-    # there need.
+    # On some CPUs bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels there need.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import diffusers  # seconds to import, and the table is useful without it
     import torch
@@ -84,7 +76,7 @@ def load(
         if Path(where).is_dir():
             raise Failure(f"{key}: '{where}' cannot be loaded: {_first_line(error)}") from error
         raise UsageError(
-            f"{key}: no local copy of '{where}' ({row.access});"
+            f"{key}: no local copy of '{where}' ({GENERATORS[key].terms});"
             f" accept its licence and run 'hf download {where}'"
         ) from None
     if type(pipeline).__name__ != row.pipeline:

@@ -18,8 +18,8 @@ __all__ = ["check", "sample"]
 
 #: Standard deviation of all pixel values (0 to 255) under which an image is blank; 900 renders lie above 19.
 BLANK = 2.0
-#: Correlation of neighbouring pixels' luminance under which an image is noise; white noise stays under 0.04,
-#: 900 renders lie above 0.8.
+#: Correlation of neighbouring pixels' luminance under which an image is noise; white noise stays under 0.04, 900
+#: renders lie above 0.8.
 NOISE = 0.3
 _UNDEFINED = "undefined pixels"
 
@@ -36,8 +36,7 @@ def sample(
 ) -> list[Image.Image]:
     """One square RGB image of `size` pixels per prompt, in order.
 
-    The noise of an image is drawn on the CPU from its own seed, so an image does not depend on what else is
-    in its
+    The noise of an image is drawn on the CPU from its own seed, so an image does not depend on what else is in its
     batch but for rounding, and is the same on every device but for rounding. `guidance` is the pipeline's
     guidance_scale. Every image is returned: whether it counts is said by `check`.
     """
@@ -45,28 +44,22 @@ def sample(
 
     if len(prompts) != len(seeds):
         raise UsageError(f"{len(prompts)} prompts and {len(seeds)} seeds: give one seed per prompt")
-    settings = dict(
-        num_inference_steps=steps, guidance_scale=guidance, height=size, width=size, output_type="np"
-    )
+    settings = dict(num_inference_steps=steps, guidance_scale=guidance, height=size, width=size, output_type="np")
     settings |= _token_limit(pipeline)
     images: list[Image.Image] = []
     with torch.inference_mode():
         for start in range(0, len(prompts), batch_size):
             batch = slice(start, start + batch_size)
             noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[batch]]
-            images += [
-                _image(array) for array in pipeline(list(prompts[batch]), generator=noise, **settings).images
-            ]
+            images += [_image(array) for array in pipeline(list(prompts[batch]), generator=noise, **settings).images]
     return images
 
 
 def check(image: Image.Image) -> str | None:
     """Why an image must not count, or None.
 
-    "undefined pixels": the pipeline gave NaN or infinity (known of images fresh from `sample`); "blank":
-    the standard
-    deviation of all pixel values is under 2 of 255, black images among them; "noise": neighbouring pixels'
-    luminance
+    "undefined pixels": the pipeline gave NaN or infinity (known of images fresh from `sample`); "blank": the standard
+    deviation of all pixel values is under 2 of 255, black images among them; "noise": neighbouring pixels' luminance
     correlates under 0.3.
     """
     if image.info.get(_UNDEFINED):
@@ -78,8 +71,7 @@ def check(image: Image.Image) -> str | None:
 
 
 def _neighbours(grey: np.ndarray) -> float:
-    """Mean correlation of horizontal and of vertical neighbours of an (H, W) image; 1 where a direction is
-    constant."""
+    """Mean correlation of horizontal and of vertical neighbours of an (H, W) image; 1 where a direction is constant."""
     pairs = ((grey[:, 1:], grey[:, :-1]), (grey[1:], grey[:-1]))
     with np.errstate(invalid="ignore", divide="ignore"):
         values = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in pairs]
@@ -87,8 +79,7 @@ def _neighbours(grey: np.ndarray) -> float:
 
 
 def _token_limit(pipeline: DiffusionPipeline) -> dict[str, Any]:
-    """The prompt length for pipelines with a T5-like encoder: its tokenizer's own limit, at most the
-    table's."""
+    """The prompt length for pipelines with a T5-like encoder: its tokenizer's own limit, at most the table's."""
     row = next((row for row in CATALOGUE.values() if row.pipeline == type(pipeline).__name__), None)
     if row is None or row.t5 is None:
         return {}
@@ -98,8 +89,7 @@ def _token_limit(pipeline: DiffusionPipeline) -> dict[str, Any]:
 
 
 def _image(array: np.ndarray) -> Image.Image:
-    """(H, W, 3) floats in 0 to 1 to 8 bits, as diffusers does; undefined pixels become black and are noted
-    in `info`."""
+    """(H, W, 3) floats in 0 to 1 to 8 bits, as diffusers does; undefined pixels become black and are noted in `info`."""
     undefined = not np.isfinite(array).all()
     levels = (np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 1) * 255).round().astype(np.uint8)
     image = Image.fromarray(levels)

@@ -53,9 +53,7 @@ class Namer(nn.Module):
     def __init__(self, stem_stride: int = 2):
         super().__init__()
         self.backbone = r50_tf.trunk("mini", stem_stride)
-        self.names = nn.Linear(
-            self.backbone.channels, len(world.GROUNDS) + len(world.COLOURS) + len(world.SHAPES)
-        )
+        self.names = nn.Linear(self.backbone.channels, len(world.GROUNDS) + len(world.COLOURS) + len(world.SHAPES))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.names(self.backbone.features(x))
@@ -110,9 +108,7 @@ def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
     def evaluate(of: nn.Module = model, size: int = 64) -> dict[str, float]:
         return _naming_measures(_logits(of, ready.normalized(held[size]).to(device)).cpu(), seen)
 
-    fitted = fitting.fit(
-        "namer", model, loss, evaluate, steps=steps, rate=3e-3, seed=seed, work=work, every=200
-    )
+    fitted = fitting.fit("namer", model, loss, evaluate, steps=steps, rate=3e-3, seed=seed, work=work, every=200)
     dense = Namer(stem_stride=1).eval()
     dense.load_state_dict(fitted.state)
     model.load_state_dict(fitted.state)
@@ -173,8 +169,8 @@ def _retrieval(pictures: Tensor, texts: Tensor, sentences: list[str]) -> dict[st
 def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 700) -> Path:
     """Train the image-text model on renders and captions; store its vision tower in out/backbones.
 
-    Symmetric cross-entropy over the batch (Radford et al., ICML 2021). Resumes from `work`. The card beside
-    it has the retrieval accuracy among 500 validation pairs. Returns the file's path.
+    Symmetric cross-entropy over the batch (Radford et al., ICML 2021). Resumes from `work`. The card beside it has
+    the retrieval accuracy among 500 validation pairs. Returns the file's path.
     """
     torch.manual_seed(seed)
     model = clip_model().to(device)
@@ -199,14 +195,8 @@ def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps:
         texts = model.encode_text(tokens(sentences).to(device), normalize=True)
         return _retrieval(pictures.cpu(), texts.cpu(), sentences)
 
-    fitted = fitting.fit(
-        "clip", model, loss, evaluate, steps=steps, rate=1.5e-3, seed=seed, work=work, every=200
-    )
-    weights = {
-        key: value
-        for key, value in fitted.state.items()
-        if key.startswith("visual.") and key != "visual.proj"
-    }
+    fitted = fitting.fit("clip", model, loss, evaluate, steps=steps, rate=1.5e-3, seed=seed, work=work, every=200)
+    weights = {key: value for key, value in fitted.state.items() if key.startswith("visual.") and key != "visual.proj"}
     measures = {"64 px": fitted.history[[row["step"] for row in fitted.history].index(fitted.step)]}
     return _stored(
         "clip",
@@ -230,9 +220,7 @@ def _stored(name, weights, out: Path, fitted: fitting.Best, seed, device, steps,
         "task": task,
         "data": {"renders": {f"{s} px": n for s, n in POOL.items()}, "split": "train"},
         "validation": {"renders": VALIDATION, "split": "validation", "measures": measures},
-        "parameters": sum(
-            v.numel() for k, v in weights.items() if "running" not in k and "num_batches" not in k
-        ),
+        "parameters": sum(v.numel() for k, v in weights.items() if "running" not in k and "num_batches" not in k),
         "steps": steps,
         "best_step": fitted.step,
         "seconds": round(fitted.seconds),

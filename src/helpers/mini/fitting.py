@@ -1,7 +1,7 @@
 """Training of the detectors' networks: the resumable loop with validation, the best validated state kept.
 
-Batches are a function of (seed, step) alone and the state is stored as it was, so a training that was
-killed ends with the same weights as one that was not (on the same machine and thread count).
+Batches are a function of (seed, step) alone and the state is stored as it was, so a training that was killed ends
+with the same weights as one that was not (on the same machine and thread count).
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Training of the four miniature detectors: renders against the FP32 images of the miniature generators.
 
-Fake i of a split and its real counterpart share scene, caption and size: what is left to tell them apart is
-how the picture was made. Every batch holds as many fakes of each generator as renders of the same scenes,
-cropped to one size. Augmentation follows the published recipes: random crops and flips, now and then light
-JPEG or blur. The frozen backbones of R50_TF and CLIP-D stay in evaluation mode, so that no statistics of
-theirs move.
+Fake i of a split and its real counterpart share scene, caption and size: what is left to tell them apart is how the
+picture was made. Every batch holds as many fakes of each generator as renders of the same scenes, cropped to one
+size. Augmentation follows the published recipes: random crops and flips, now and then light JPEG or blur. The frozen
+backbones of R50_TF and CLIP-D stay in evaluation mode, so that no statistics of theirs move.
 """
 
 from __future__ import annotations
@@ -122,14 +121,11 @@ class _Pairs:
                 labels += [label] * pairs
         return torch.stack(views), torch.tensor(labels, dtype=torch.float32)
 
-    def logits(
-        self, score: Callable[[list[Image.Image]], np.ndarray]
-    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return per generator the logits of its fakes and of their renders, whole images."""
         return {
             key: tuple(
-                score([Image.fromarray(image) for image in images])
-                for images in (self.fakes[key], self.reals[key])
+                score([Image.fromarray(image) for image in images]) for images in (self.fakes[key], self.reals[key])
             )
             for key in self.fakes
         }
@@ -249,9 +245,7 @@ def train(
     return path
 
 
-def _probe(
-    network: nn.Module, pairs: _Pairs, ready: Preprocess, recipe: Recipe, seed: int
-) -> tuple[Tensor, Tensor]:
+def _probe(network: nn.Module, pairs: _Pairs, ready: Preprocess, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
     """Weight (C,) and bias (1,) of a ridge regression from frozen features to -1 (real) and 1 (fake)."""
     rng, device = np.random.default_rng([seed, 1, 0]), next(network.parameters()).device
     features, wanted = [], []
@@ -304,6 +298,4 @@ def train_shipped(name: str, work: Path, out: Path, device: str = "cpu", seed: i
 
 
 #: name -> function(work, out, device, seed), resumable, in the order in which they need each other.
-TRAINERS: dict[str, Callable[..., Path]] = backbones.TRAINERS | {
-    name: partial(train_shipped, name) for name in RECIPES
-}
+TRAINERS: dict[str, Callable[..., Path]] = backbones.TRAINERS | {name: partial(train_shipped, name) for name in RECIPES}

@@ -1,9 +1,9 @@
 """Training of the miniatures' VAEs: an encoder per kind, then a decoder with texture per family.
 
-Stage 1 trains encoder and decoder of a kind (`kl4`, `kl16`) on pixel losses, which settle the latents. The latents are
-then standardised per channel, inside the weights, and the encoder is frozen. Stage 2 trains each family's own decoder
-against a patch discriminator (PatchGAN with the adaptive weight of VQGAN, Esser et al. 2021) and a spectral loss, since
-pixel losses alone wipe out texture and sensor noise.
+Stage 1 trains encoder and decoder of a kind (`kl4`, `kl16`) on pixel losses, which settle the latents. The latents
+are then standardised per channel, inside the weights, and the encoder is frozen. Stage 2 trains each family's own
+decoder against a patch discriminator (PatchGAN with the adaptive weight of VQGAN, Esser et al. 2021) and a spectral
+loss, since pixel losses alone wipe out texture and sensor noise.
 """
 
 from __future__ import annotations
@@ -212,5 +212,3 @@ def _fine(image: torch.Tensor) -> float:
     across = torch.fft.fftfreq(image.shape[-1], device=image.device)
     above = torch.hypot(across[None], across[:, None]) > 0.25
     return torch.fft.fft2(image.mean(1), norm="ortho").abs().square().mean(0)[above].mean().item()
-
-

@@ -1,5 +1,4 @@
-"""Precisions of a pipeline's weights: the formats, how they are applied to its components, and what they
-covered."""
+"""Precisions of a pipeline's weights: the formats, how they are applied to its components, and what they covered."""
 
 from helpers.precision.apply import apply, attributes
 from helpers.precision.coverage import Component, Coverage

@@ -21,8 +21,7 @@ LAYERS: dict[str, tuple[type[nn.Module], ...]] = {"linear": (nn.Linear,), "all":
 
 
 def attributes(pipeline: Any) -> dict[str, str]:
-    """Components that can be quantized: "denoiser", "t5" and "vae" -> the pipeline's attribute; only those
-    it has."""
+    """Components that can be quantized: "denoiser", "t5" and "vae" -> the pipeline's attribute; only those it has."""
     parts = {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
     found = {"vae": "vae"} if "vae" in parts else {}
     for name, part in parts.items():
@@ -40,16 +39,12 @@ def apply(
     coverage: str = "linear",
     components: Sequence[str] = ("denoiser", "t5"),
 ) -> Coverage:
-    """Store the weights of the pipeline's `components` at `precision`, in place; return what was covered,
-    measured.
+    """Store the weights of the pipeline's `components` at `precision`, in place; return what was covered, measured.
 
-    `coverage` says which layers the 8- and 4-bit formats take: "linear" (what users of these libraries get)
-    or "all"
-    (Linear and Conv2d). Casts (fp16, bf16) take every parameter of a component, as a pipeline in that type
-    does. A
-    component that the pipeline lacks is left out. Raises UsageError for unknown words and where nothing of
-    the denoiser
-    would be quantized.
+    `coverage` says which layers the 8- and 4-bit formats take: "linear" (what users of these libraries get) or "all"
+    (Linear and Conv2d). Casts (fp16, bf16) take every parameter of a component, as a pipeline in that type does. A
+    component that the pipeline lacks is left out. Raises UsageError for unknown words and where nothing of the
+    denoiser would be quantized.
     """
     row = FORMATS[_one_of("precision", precision, FORMATS)]
     layers = LAYERS[_one_of("coverage", coverage, LAYERS)]
@@ -71,9 +66,7 @@ def apply(
     )
 
 
-def _convert(
-    component: nn.Module, precision: str, row: Format, layers: tuple[type[nn.Module], ...]
-) -> Component:
+def _convert(component: nn.Module, precision: str, row: Format, layers: tuple[type[nn.Module], ...]) -> Component:
     before = list(holdings(component))
     if precision != "fp32":
         _declare_type(component)
@@ -99,20 +92,15 @@ def _targets(component: nn.Module, row: Format, layers: tuple[type[nn.Module], .
 def _declare_type(component: nn.Module) -> None:
     """Give the component an empty first parameter in its computing type.
 
-    diffusers and transformers take a network's type from its first floating-point parameter; with that one
-    quantized,
+    diffusers and transformers take a network's type from its first floating-point parameter; with that one quantized,
     they would cast its inputs to the storage type.
     """
     dtype = next(parameter.dtype for parameter in component.parameters() if parameter.is_floating_point())
-    component.register_parameter(
-        "computing_type", nn.Parameter(torch.empty(0, dtype=dtype), requires_grad=False)
-    )
+    component.register_parameter("computing_type", nn.Parameter(torch.empty(0, dtype=dtype), requires_grad=False))
 
 
 def _name(pipeline: Any) -> str:
-    return (
-        str(getattr(pipeline, "name_or_path", None) or type(pipeline).__name__).rstrip("/").rpartition("/")[2]
-    )
+    return str(getattr(pipeline, "name_or_path", None) or type(pipeline).__name__).rstrip("/").rpartition("/")[2]
 
 
 def _one_of(what: str, word: str, options: Iterable[str]) -> str:

@@ -54,8 +54,7 @@ class Coverage:
 
 
 def holdings(component: nn.Module) -> Iterator[tuple[int, int, int]]:
-    """(parameters, bits of one, bytes in all) of every tensor the component's parameters are stored in,
-    each once."""
+    """(parameters, bits of one, bytes in all) of every tensor the component's parameters are stored in, each once."""
     for module in component.modules():  # a module that is met twice is given once
         if isinstance(module, Storage):
             yield module.parameters_held, module.bits, module.bytes_held

@@ -1,7 +1,6 @@
 """The weight formats, as one table, and how a weight is stored in each of them.
 
-Only storage changes: the computation stays in the type the pipeline was loaded with. Many CPUs have no
-half-precision
+Only storage changes: the computation stays in the type the pipeline was loaded with. Many CPUs have no half-precision
 arithmetic, so FP16 there means weights rounded to FP16, stored in FP16 and computed in FP32.
 """
 
@@ -63,14 +62,12 @@ class Storage(nn.Module):
 
     @classmethod
     def put(cls, module: nn.Module, name: str, storage: Storage) -> None:
-        """Let `storage` hold parameter `name` of `module`, which reads it as before: `module.<name>`
-        computes it."""
+        """Let `storage` hold parameter `name` of `module`, which reads it as before: `module.<name>` computes it."""
         del module._parameters[name]
         holder = f"{name}_storage"
         module.add_module(holder, storage)
         read = property(lambda self: getattr(self, holder)())
-        # A class of its own for this module, as torch.nn.utils.parametrize does: the attribute stays what
-        # it was to
+        # A class of its own for this module, as torch.nn.utils.parametrize does: the attribute stays what it was to
         # every reader, and the module keeps its forward and its type.
         module.__class__ = type(type(module).__name__, (type(module),), {name: read})
 
@@ -89,11 +86,9 @@ class Cast(Storage):
 
 
 class FourBit(Storage):
-    """A weight in bitsandbytes' blockwise 4-bit code, two weights to the byte and one FP32 scale to each 64
-    weights.
+    """A weight in bitsandbytes' blockwise 4-bit code, two weights to the byte and one FP32 scale to each 64 weights.
 
-    The weight is handed to the library as one row: bitsandbytes (0.50, CPU) assigns the scales of a matrix
-    to wrong
+    The weight is handed to the library as one row: bitsandbytes (0.50, CPU) assigns the scales of a matrix to wrong
     weights where the row length is no multiple of the block, and compiles a slow fallback where it is odd.
     """
 
@@ -142,8 +137,7 @@ def _quanto(qtype: str, component: nn.Module, layers: Iterable[str]) -> None:
     from optimum.quanto import AbsmaxOptimizer
 
     class Absmax(AbsmaxOptimizer):
-        """The library's, but an output channel whose weights are all zero gets scale 1: with scale 0 it
-        would be NaN."""
+        """The library's, but an output channel whose weights are all zero gets scale 1: with scale 0 it would be NaN."""
 
         def optimize(self, base, qtype, axis=None):
             scale = super().optimize(base, qtype, axis)
@@ -165,9 +159,8 @@ def _blockwise(code: str, component: nn.Module, layers: Iterable[str]) -> None:
 
 
 def _linear_4bit(linear: nn.Linear, code: str) -> nn.Module:
-    # Bytes are kept in tensors of the computing type: T5 casts its input to the
-    # type of its
-    # last weight, and diffusers and transformers read a network's type off its weights.
+    # Bytes are kept in tensors of the computing type: T5 casts its input to the type of its last weight, and
+    # diffusers and transformers read a network's type off its weights.
     nn4 = _bitsandbytes().nn
     options = dict(compress_statistics=False, quant_type=code, quant_storage=linear.weight.dtype)
     packed = nn4.Linear4bit(
@@ -181,8 +174,8 @@ def _linear_4bit(linear: nn.Linear, code: str) -> nn.Module:
     weight = linear.weight.detach()
     packed.weight = nn4.Params4bit(weight, requires_grad=False, blocksize=BLOCK, module=packed, **options)
     packed.bias = linear.bias
-    # On CPUs with AVX512-BF16 the library would repack the weights and compute in BF16: other images there
-    # than elsewhere.
+    # On CPUs with AVX512-BF16 the library would repack the weights and compute in BF16: other images there than
+    # elsewhere.
     packed.support_avx512bf16_for_cpu = False
     return packed.to(weight.device)
 

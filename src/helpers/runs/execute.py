@@ -1,5 +1,6 @@
-"""Make what is missing of a study's images, score what is not scored, and merge the scores and the record
-of the cells."""
+"""Make what is missing of a study's images, score what is not scored, and merge the scores and the record of the
+cells.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +43,7 @@ __all__ = ["Done", "detector_digest", "run"]
 
 @dataclass
 class Done:
-    """What a call of `run` did: images made and rejected, scores added, whether the results were written
-    anew."""
+    """What a call of `run` did: images made and rejected, scores added, whether the results were written anew."""
 
     made: int = 0
     rejected: int = 0
@@ -69,11 +69,9 @@ def run(
 ) -> Done:
     """Bring the run in folder `out` up to `images` images per cell (default: the study's number).
 
-    `generators`, `precisions` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes
-    and scores;
-    the results are merged from all valid parts in the folder. What exists and is valid is kept, image by
-    image, so an
-    interrupted run goes on where it stopped. Raises UsageError for a cell that cannot be made as asked.
+    `generators`, `precisions` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes and
+    scores; the results are merged from all valid parts in the folder. What exists and is valid is kept, image by
+    image, so an interrupted run goes on where it stopped. Raises UsageError for a cell that cannot be made as asked.
     """
     store, done = Store(out), Done()
     digest = _digest(study)
@@ -92,9 +90,7 @@ def _digest(study: Study) -> str:
     return f"{study.digest()}/{study.shard_size}"
 
 
-def _make(
-    study: Study, store: Store, shards: Iterable[Shard], digest: str, done: Done, progress: bool
-) -> list[State]:
+def _make(study: Study, store: Store, shards: Iterable[Shard], digest: str, done: Done, progress: bool) -> list[State]:
     """Make the missing images of the shards; one source's model is in memory at a time."""
     states, work = [], []
     for source, group in groupby(shards, key=lambda shard: shard.source):
@@ -120,9 +116,7 @@ def _make(
     return states
 
 
-def _make_batch(
-    store: Store, making: CellMaker | RealMaker, state: State, indices: Sequence[int], done: Done
-) -> None:
+def _make_batch(store: Store, making: CellMaker | RealMaker, state: State, indices: Sequence[int], done: Done) -> None:
     began = perf_counter()
     made = making.make(indices)
     seconds = (perf_counter() - began) / len(indices)
@@ -149,9 +143,7 @@ def _score(
         for name in study.detectors
         if any(name in lacking for _, lacking in work)
     }
-    with _bar(
-        sum(len(indices) for _, lacking in work for indices in lacking.values()), "scores", progress
-    ) as bar:
+    with _bar(sum(len(indices) for _, lacking in work for indices in lacking.values()), "scores", progress) as bar:
         for state, lacking in work:
             source = state.shard.source
             bar.set_postfix_str(source.folder)
@@ -227,8 +219,7 @@ def _scores_table(study: Study, states: Sequence[State], weights: dict[str, str]
     keys = pd.DataFrame(
         {
             "source": [
-                place[row]
-                for row in zip(*(table[c] for c in ("generator", "precision", "arm", "size")), strict=True)
+                place[row] for row in zip(*(table[c] for c in ("generator", "precision", "arm", "size")), strict=True)
             ],
             "detector": table["detector"].map(rank),
             "index": table["index"],
@@ -240,10 +231,7 @@ def _scores_table(study: Study, states: Sequence[State], weights: dict[str, str]
 def _cells_table(study: Study, states: Sequence[State]) -> pd.DataFrame:
     fakes = [state for state in states if state.shard.source.label]
     return pd.DataFrame(
-        [
-            _cell_row(study, source, list(group))
-            for source, group in groupby(fakes, key=lambda s: s.shard.source)
-        ]
+        [_cell_row(study, source, list(group)) for source, group in groupby(fakes, key=lambda s: s.shard.source)]
     )
 
 

@@ -66,9 +66,7 @@ class CellMaker:
     def model(self) -> str:
         """Digest of what makes the images: the checkpoint's files, or its hub id and revision."""
         where = generators.source(self.source.generator, self.study.source(self.source.generator))
-        return (
-            tree_sha256(where) if Path(where).is_dir() else tree_sha256(f"{where}@{self.settings.revision}")
-        )
+        return tree_sha256(where) if Path(where).is_dir() else tree_sha256(f"{where}@{self.settings.revision}")
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices, in one batch; after `load`."""
@@ -136,8 +134,7 @@ def _forget_peak_memory() -> None:
 
 
 def _peak_memory_mb() -> float:
-    """Peak resident memory of this process, MB (10^6 bytes): of the cell on Linux, elsewhere of the process
-    so far."""
+    """Peak resident memory of this process, MB (10^6 bytes): of the cell on Linux, elsewhere of the process so far."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6

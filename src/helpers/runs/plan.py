@@ -16,8 +16,7 @@ REAL = "real"
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from: a cell of the study (label 1), or the renderer of real images at one size
-    (label 0).
+    """Where images come from: a cell of the study (label 1), or the renderer of real images at one size (label 0).
 
     `size` is in pixels; precision and arm are "none" for real images.
     """
@@ -71,28 +70,21 @@ def sources(
     levels = _chosen("precision", precisions, study.precisions, PRECISIONS)
     cells = [cell for cell in study.cells() if cell.generator in keys and cell.precision in levels]
     fakes = [
-        Source(cell.generator, cell.precision, cell.arm, study.generators[cell.generator].size, 1)
-        for cell in cells
+        Source(cell.generator, cell.precision, cell.arm, study.generators[cell.generator].size, 1) for cell in cells
     ]
     sizes = sorted({source.size for source in fakes}) if study.scale == "mini" else []
     return fakes + [Source(REAL, "none", "none", size, 0) for size in sizes]
 
 
-def shards(
-    chosen: Iterable[Source], images: int, size: int, share: tuple[int, int] | None = None
-) -> list[Shard]:
-    """Shards of `size` images for `images` images of every source; with share (i, n) every n-th of them
-    from the i-th.
+def shards(chosen: Iterable[Source], images: int, size: int, share: tuple[int, int] | None = None) -> list[Shard]:
+    """Shards of `size` images for `images` images of every source; with share (i, n) every n-th of them from the
+    i-th.
 
     Shards begin at multiples of `size`, so a run with more images extends the last one and keeps the others.
     """
     if images < 1:
         raise UsageError(f"{images} images per cell: ask for at least 1")
-    every = [
-        Shard(source, start, min(start + size, images))
-        for source in chosen
-        for start in range(0, images, size)
-    ]
+    every = [Shard(source, start, min(start + size, images)) for source in chosen for start in range(0, images, size)]
     first, step = share or (1, 1)
     return every[first - 1 :: step]
 
@@ -106,9 +98,7 @@ def parse_share(text: str) -> tuple[int, int]:
     return share
 
 
-def _chosen(
-    what: str, wanted: Sequence[str] | None, there: Sequence[str], known: Iterable[str]
-) -> Sequence[str]:
+def _chosen(what: str, wanted: Sequence[str] | None, there: Sequence[str], known: Iterable[str]) -> Sequence[str]:
     for word in wanted or ():
         if word not in there:
             state = f"the study has no {what} '{word}'" if word in known else f"no {what} '{word}'"

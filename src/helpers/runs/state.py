@@ -1,5 +1,4 @@
-"""What is known of a shard: which of its images exist and are valid, which were rejected, which are
-scored."""
+"""What is known of a shard: which of its images exist and are valid, which were rejected, which are scored."""
 
 from __future__ import annotations
 
@@ -32,8 +31,7 @@ COLUMNS = (
 class State:
     """The state of one shard, kept in its JSON file.
 
-    An image is valid where its file decodes to the pixels on record, and the record was made by the same
-    study (its
+    An image is valid where its file decodes to the pixels on record, and the record was made by the same study (its
     digest), the same shard size and the same model (its digest). A stale record is dropped whole.
 
     Attributes:
@@ -50,9 +48,7 @@ class State:
         same = all(found.get(name) == value for name, value in self.key.items())
         self.stale = bool(found) and not same
         found = found if same else {}
-        self.images: dict[int, dict[str, Any]] = {
-            int(i): known for i, known in found.get("images", {}).items()
-        }
+        self.images: dict[int, dict[str, Any]] = {int(i): known for i, known in found.get("images", {}).items()}
         self.rejected: dict[int, str] = {int(i): why for i, why in found.get("rejected", {}).items()}
         self.record: dict[str, Any] = found.get("record", {})
         self.detectors: dict[str, str] = found.get("detectors", {})
@@ -69,15 +65,10 @@ class State:
         write_json(content, self.store.state(self.shard))
 
     def missing(self) -> list[int]:
-        """Indices of the shard that have neither a valid image nor a rejection; invalid ones are struck
-        off."""
-        for index in [
-            index for index in self.images if index in self.shard.indices and not self._valid(index)
-        ]:
+        """Indices of the shard that have neither a valid image nor a rejection; invalid ones are struck off."""
+        for index in [index for index in self.images if index in self.shard.indices and not self._valid(index)]:
             del self.images[index]
-        return [
-            index for index in self.shard.indices if index not in self.images and index not in self.rejected
-        ]
+        return [index for index in self.shard.indices if index not in self.images and index not in self.rejected]
 
     def scores(self) -> pd.DataFrame:
         """The shard's scores that hold: of images on record with the pixels on record."""
@@ -93,17 +84,11 @@ class State:
         frame = self.scores()
         lacking = {}
         for name, digest in detectors.items():
-            done = (
-                set(frame.loc[frame["detector"] == name, "index"])
-                if self.detectors.get(name) == digest
-                else set()
-            )
+            done = set(frame.loc[frame["detector"] == name, "index"]) if self.detectors.get(name) == digest else set()
             lacking[name] = [index for index in sorted(self.images) if index not in done]
         return {name: indices for name, indices in lacking.items() if indices}
 
-    def rows(
-        self, detector: str, weights: str, indices: Sequence[int], logits: Sequence[float]
-    ) -> pd.DataFrame:
+    def rows(self, detector: str, weights: str, indices: Sequence[int], logits: Sequence[float]) -> pd.DataFrame:
         """Scores of images of this shard as rows of scores.parquet."""
         source = self.shard.source
         values = {

@@ -1,5 +1,4 @@
-"""A run's folder: lossless images, what is known of each shard, tables and the manifest, each written in
-one step.
+"""A run's folder: lossless images, what is known of each shard, tables and the manifest, each written in one step.
 
 images/<generator>/<precision>/<index>.png     images/real/<size>/<index>.png
 images/.../rejected/<index>.png                images that do not count, for the eye
@@ -105,8 +104,7 @@ def tree_sha256(*places: str | os.PathLike[str]) -> str:
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file; empty where the file is missing or broken, for then its work is done
-    again."""
+    """The object in a JSON file; empty where the file is missing or broken, for then its work is done again."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -149,8 +147,6 @@ def git_revision() -> str | None:
             "--dirty=+",
             "--exclude=*",
         ]
-        return (
-            subprocess.run(git, capture_output=True, text=True, check=True, timeout=30).stdout.strip() or None
-        )
+        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=30).stdout.strip() or None
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,5 +1,4 @@
-"""Make a sample of an archived run again with the shipped models, score it, and compare both with the
-archive."""
+"""Make a sample of an archived run again with the shipped models, score it, and compare both with the archive."""
 
 from __future__ import annotations
 
@@ -25,8 +24,7 @@ from helpers.study import Study
 
 __all__ = ["TOLERANCE", "verify"]
 
-#: Largest difference of a logit from the archived one, as absolute + relative x |archived logit|. `same`:
-#: where the
+#: Largest difference of a logit from the archived one, as absolute + relative x |archived logit|. `same`: where the
 #: pixels are equal, so that only the detector's rounding differs. `near`: where they are not, for CPUs round
 #: differently and a few pixels then differ by one level.
 TOLERANCE = {"same": {"absolute": 1e-3, "relative": 1e-3}, "near": {"absolute": 0.25, "relative": 0.05}}
@@ -40,19 +38,14 @@ def verify(
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Compare the first `images` archived images of every cell, and of the renders per size, with freshly
-    made ones.
+    """Compare the first `images` archived images of every cell, and of the renders per size, with freshly made ones.
 
-    `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the
-    report: machine,
-    images, cells (generator, precision, arm, images, images_equal, max_pixel_diff, mean_abs_pixel_diff,
-    max_logit_diff per detector, verdicts_equal per detector, agree), real (the same per size), tolerance,
-    agree.
-    The archive holds no pixels but their digests: pixel differences are 0 where all images are equal, else
-    null.
-    A cell agrees where every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0.
-    Raises
-    UsageError where the archive is missing or of another study, Failure where it lacks cells.
+    `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report:
+    machine, images, cells (generator, precision, arm, images, images_equal, max_pixel_diff, mean_abs_pixel_diff,
+    max_logit_diff per detector, verdicts_equal per detector, agree), real (the same per size), tolerance, agree. The
+    archive holds no pixels but their digests: pixel differences are 0 where all images are equal, else null. A cell
+    agrees where every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. Raises UsageError
+    where the archive is missing or of another study, Failure where it lacks cells.
     """
     archived = _archive(study, Path(results))
     loaded = {name: detection.load(name, study.weights) for name in study.detectors}
@@ -84,9 +77,7 @@ def _archive(study: Study, results: Path) -> pd.DataFrame:
         scores = pd.read_parquet(results / "scores.parquet")
         manifest = json.loads((results / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{results}: no readable archived run ({type(error).__name__}); name its folder"
-        ) from None
+        raise UsageError(f"{results}: no readable archived run ({type(error).__name__}); name its folder") from None
     if manifest.get("study_digest") != study.digest():
         raise UsageError(
             f"{results}: made with another study than '{study.name}'; name its study file, or run it again"
@@ -95,8 +86,7 @@ def _archive(study: Study, results: Path) -> pd.DataFrame:
 
 
 def _rows_of(archived: pd.DataFrame, source: Source, images: int) -> pd.DataFrame:
-    """The source's first `images` images as a table index x (image_sha256, one column of logits per
-    detector)."""
+    """The source's first `images` images as a table index x (image_sha256, one column of logits per detector)."""
     chosen = archived[
         (archived["generator"] == source.generator)
         & (archived["precision"] == source.precision)
@@ -138,10 +128,7 @@ def _compare(study: Study, source: Source, table: pd.DataFrame, loaded: dict[str
 
 def _within(differences: np.ndarray, archived: np.ndarray, equal: Sequence[bool]) -> bool:
     """Whether every difference is within tolerance; an undefined one is not."""
-    bounds = [
-        TOLERANCE[kind]["absolute"] + TOLERANCE[kind]["relative"] * np.abs(archived)
-        for kind in ("near", "same")
-    ]
+    bounds = [TOLERANCE[kind]["absolute"] + TOLERANCE[kind]["relative"] * np.abs(archived) for kind in ("near", "same")]
     return bool(np.all(differences <= np.where(equal, bounds[1], bounds[0])))
 
 
