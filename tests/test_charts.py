@@ -1,4 +1,4 @@
-"""Every figure is a valid Vega-Lite chart of small data, embedded with no outside address, safe against its own text."""
+"""Every figure is valid Vega-Lite over small data, embedded with no outside address, safe against its own text."""
 
 from __future__ import annotations
 

@@ -43,14 +43,18 @@ LAB = "application/vnd.vegalite.v5+json"  # what JupyterLab draws itself; it rea
 EMBED = {"actions": False, "renderer": "svg", "downloadFileName": "quantdetect"}
 
 # Vega-Embed's bundle sets names that pages use too (`_`), so it runs inside a function of its own. A chart's inline
-# script may run before the bundle has loaded; outside the book there is none, and the picture is shown instead.
+# script runs before the bundle and the styles that give the column its width have loaded, hence the wait for `load`;
+# outside the book there is no bundle, and the picture is shown instead. Vega measures its place when the window is
+# resized; the observer lets it measure again when the page's columns have settled after that.
 SCRIPT = """(function () {
   var place = document.currentScript.previousElementSibling, spec = %s;
   function show() {
-    if (window.vegaEmbed) window.vegaEmbed(place, spec, %s);
-    else place.innerHTML = place.querySelector("noscript").textContent;
+    if (!window.vegaEmbed) { place.innerHTML = place.querySelector("noscript").textContent; return; }
+    window.vegaEmbed(place, spec, %s).then(function () {
+      new ResizeObserver(function () { window.dispatchEvent(new Event("resize")); }).observe(place);
+    });
   }
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", show); else show();
+  if (document.readyState === "complete") show(); else window.addEventListener("load", show);
 })();"""
 
 

@@ -89,7 +89,7 @@ def _token_limit(pipeline: DiffusionPipeline) -> dict[str, Any]:
 
 
 def _image(array: np.ndarray) -> Image.Image:
-    """(H, W, 3) floats in 0 to 1 to 8 bits, as diffusers does; undefined pixels become black and are noted in `info`."""
+    """(H, W, 3) floats in 0 to 1 to 8 bits, as diffusers does; undefined pixels become black, noted in `info`."""
     undefined = not np.isfinite(array).all()
     levels = (np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 1) * 255).round().astype(np.uint8)
     image = Image.fromarray(levels)

@@ -24,7 +24,7 @@ from helpers.mini.loop import EMA, autocast, ramp, run_steps, step_rng
 __all__ = ["DECODER_STEPS", "ENCODER_STEPS", "evaluate_vae", "train_decoder", "train_encoder"]
 
 ENCODER_STEPS = 2800
-DECODER_STEPS = 800
+DECODER_STEPS = 400
 _BATCH, _CROP, _RENDERS = 8, 64, 6000
 
 #: Sizes of the renders that each kind (stage 1) and each family (stage 2) trains on.

@@ -137,7 +137,7 @@ def _quanto(qtype: str, component: nn.Module, layers: Iterable[str]) -> None:
     from optimum.quanto import AbsmaxOptimizer
 
     class Absmax(AbsmaxOptimizer):
-        """The library's, but an output channel whose weights are all zero gets scale 1: with scale 0 it would be NaN."""
+        """The library's, but an output channel of zeros alone gets scale 1: with scale 0 it would be NaN."""
 
         def optimize(self, base, qtype, axis=None):
             scale = super().optimize(base, qtype, axis)
