@@ -1,4 +1,4 @@
-"""What all tests share: no hub, few threads, and a real browser for the built pages."""
+"""What all tests share: no hub, one thread a process, and a real browser for the built pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 # Before anything imports torch or transformers.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share the cores
 
 import pytest  # noqa: E402
 

@@ -77,6 +77,18 @@ def test_a_menu_changes_its_chart_with_no_kernel(site: Path, browser, name: str,
     page.close()
 
 
+def test_charts_follow_the_page_from_phone_to_desk(site: Path, browser) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto((site / "notebooks/03_sd3_anomaly.html").as_uri())
+    page.locator(".quantdetect-chart svg").first.wait_for()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    fits = """() => [...document.querySelectorAll(".quantdetect-chart")].every(
+        chart => chart.clientWidth > 500
+            && Math.abs(chart.clientWidth - chart.querySelector("svg").getBoundingClientRect().width) < 2)"""
+    page.wait_for_function(fits)
+    page.close()
+
+
 def test_a_refused_build_leaves_the_old_book(site: Path) -> None:
     before = (site / "index.html").stat().st_mtime_ns
     study = site.parent.parent / "study"
