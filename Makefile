@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LIVE := _build/live.json
 
-.PHONY: book test train lock clean
+.PHONY: book test train picture lock clean
 .DELETE_ON_ERROR:
 
 # The live check makes images of every cell on this machine and compares them with the archive. Where they differ the
@@ -33,6 +33,10 @@ test: $(STAMP)
 
 train: $(STAMP)
 	$(BIN)/quantdetect train mini
+
+# The README's picture, from the archive.
+picture: book
+	cp _build/heatmap.png book/images/heatmap.png
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \

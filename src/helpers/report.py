@@ -16,12 +16,13 @@ from typing import Any
 
 import nbformat
 import papermill
+import vl_convert
 import yaml
 from traitlets.config import Config
 
-from helpers import paths
+from helpers import analysis, charts, paths
 from helpers.analysis.tables import check_results
-from helpers.charts.theme import LAB, bundle
+from helpers.charts.theme import LAB, PICTURE_WIDTH, bundle
 from helpers.errors import Failure, UsageError, nearest
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
@@ -148,7 +149,8 @@ def build(
 ) -> Path:
     """Run every notebook on `results`, compile the book and put it at `out`/html; returns its index.html.
 
-    `parameters` go to each notebook that has one of that name. Everything is made in a temporary folder first: a
+    The heatmap is also put at `out`/heatmap.png, for a README or a slide. `parameters` go to each notebook that has one
+    of that name. Everything is made in a temporary folder first: a
     build that fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the old book where it is.
     """
     out = Path(out) if Path(out).is_absolute() else paths.ROOT / out
@@ -170,6 +172,7 @@ def build(
         _compile(source, Path(scratch))
         built = Path(scratch) / "_build" / "html"
         _check_pages(built)
+        _picture(folder, out / "heatmap.png")
         return _swap(built, out / "html") / "index.html"
 
 
@@ -214,6 +217,13 @@ def _check_pages(built: Path) -> None:
     for page in ["index", *pages()]:
         if not (built / f"{page}.html").is_file():
             raise Failure(f"jupyter-book: it ended well but wrote no {page}.html")
+
+
+def _picture(results: Path, file: Path) -> None:
+    charts.enable()
+    picture = charts.heatmap(analysis.cells(analysis.load(results))).properties(width=PICTURE_WIDTH)
+    with paths.replacing(file) as temporary:
+        temporary.write_bytes(vl_convert.vegalite_to_png(picture.to_json(), scale=1.5))
 
 
 def _swap(new: Path, place: Path) -> Path:

@@ -21,7 +21,7 @@ import vl_convert
 from helpers import paths
 
 __all__ = [
-    "DETECTOR_COLOURS", "FONT", "LAB", "PRECISION_COLOURS",
+    "DETECTOR_COLOURS", "FONT", "LAB", "PICTURE_WIDTH", "PRECISION_COLOURS",
     "TWO_LINES", "bundle", "choice", "colours", "describe", "enable", "options", "render",
 ]  # fmt: skip
 

@@ -48,8 +48,8 @@ RECIPES: Mapping[str, Recipe] = {
     "sd21": Recipe(steps=2800, batch=16, rate=1.0e-3, seed=22),
     "sdxl": Recipe(steps=2000, batch=16, rate=1.0e-3, seed=23),
     "sd3": Recipe(steps=4200, batch=16, rate=1.0e-3, seed=24),
-    "sd35": Recipe(steps=4200, batch=16, rate=1.0e-3, seed=25),
-    "flux1": Recipe(steps=4000, batch=16, rate=1.0e-3, seed=26),
+    "sd35": Recipe(steps=3200, batch=16, rate=1.0e-3, seed=25),
+    "flux1": Recipe(steps=2600, batch=16, rate=1.0e-3, seed=26),
 }
 
 
