@@ -13,6 +13,13 @@ from helpers.errors import UsageError
 LOCAL = ("file:", "data:", "blob:")
 
 
+def opened(browser, width: int):
+    """An empty page, patient enough for a machine that is busy with other things."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(120_000)
+    return page
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
@@ -31,7 +38,7 @@ def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int) -> None:
     for name in report.pages():
-        page = browser.new_page(viewport={"width": width, "height": 900})
+        page = opened(browser, width)
         wrong: list[str] = []
         page.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
         page.on("console", lambda said, wrong=wrong: wrong.append(said.text) if said.type == "error" else None)
@@ -60,7 +67,7 @@ def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int
     ],
 )
 def test_a_menu_changes_its_chart_with_no_kernel(site: Path, browser, name: str, menu: str, choice: str) -> None:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = opened(browser, 1280)
     page.goto((site / f"notebooks/{name}.html").as_uri())
     chart = page.locator(".quantdetect-chart").first
     chart.locator("svg").wait_for()
@@ -78,7 +85,7 @@ def test_a_menu_changes_its_chart_with_no_kernel(site: Path, browser, name: str,
 
 
 def test_charts_follow_the_page_from_phone_to_desk(site: Path, browser) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page = opened(browser, 390)
     page.goto((site / "notebooks/03_sd3_anomaly.html").as_uri())
     page.locator(".quantdetect-chart svg").first.wait_for()
     page.set_viewport_size({"width": 1280, "height": 900})

@@ -48,11 +48,12 @@ def grid(study: StudyName = "mini") -> None:
 
     loaded = studies.load(study)
     out = _default_out(loaded)
-    rows = [_grid_row(needs, out) for needs in studies.expected(loaded)]
+    archived = _archived(loaded)
+    rows = [_grid_row(needs, out, archived) for needs in studies.expected(loaded)]
     typer.echo(_table(rows))
     typer.echo(
         f"{len(rows)} cells x {loaded.images_per_cell} images; detectors {', '.join(loaded.detectors)};"
-        f" 'made' counts images in {_shown(out)}"
+        f" 'made' counts images in {_shown(out)}, 'archived' those behind results/{loaded.name}"
     )
 
 
@@ -231,7 +232,19 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _grid_row(needs: dict[str, Any], out: Path) -> dict[str, Any]:
+def _archived(study: Study) -> dict[tuple[str, str], int]:
+    """Images of each (generator, precision) in the study's stored results; empty where there are none."""
+    import pandas as pd
+
+    from helpers import paths
+
+    stored = paths.RESULTS / study.name / "cells.parquet"
+    if not stored.is_file():
+        return {}
+    return pd.read_parquet(stored).groupby(["generator", "precision"])["images"].sum().to_dict()
+
+
+def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str], int]) -> dict[str, Any]:
     folder = out / "images" / needs["generator"] / needs["precision"]
     size = needs["bytes"]
     return {
@@ -239,6 +252,7 @@ def _grid_row(needs: dict[str, Any], out: Path) -> dict[str, Any]:
         "precision": needs["precision"],
         "images": needs["images"],
         "made": sum(1 for _ in folder.glob("[0-9]*.png")),
+        "archived": int(archived.get((needs["generator"], needs["precision"]), 0)),
         "px": needs["size"],
         "steps": needs["steps"],
         "guidance": needs["guidance"],

@@ -49,7 +49,7 @@ RECIPES: Mapping[str, Recipe] = {
     "sdxl": Recipe(steps=2000, batch=16, rate=1.0e-3, seed=23),
     "sd3": Recipe(steps=4200, batch=16, rate=1.0e-3, seed=24),
     "sd35": Recipe(steps=3200, batch=16, rate=1.0e-3, seed=25),
-    "flux1": Recipe(steps=2600, batch=16, rate=1.0e-3, seed=26),
+    "flux1": Recipe(steps=1700, batch=16, rate=1.0e-3, seed=26),
 }
 
 

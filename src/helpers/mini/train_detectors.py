@@ -49,7 +49,7 @@ __all__ = [
 Fakes = Callable[[str, str, int], np.ndarray]
 
 #: Images per generator and class, by split.
-IMAGES = {"train": 400, "validation": 64}
+IMAGES = {"train": 300, "validation": 60}
 
 #: Side of the random crops of detectors that read the native size, in pixels: the smallest generator's size.
 CROP = 64
