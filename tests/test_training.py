@@ -139,9 +139,20 @@ def test_a_text_encoder_learns_what_captions_say(tmp_path, monkeypatch):
     assert loss < 8
 
 
+def test_equal_vaes_are_stored_once(tmp_path):
+    for name, weights in {"sd3": b"same", "sd35": b"same", "flux1": b"other"}.items():
+        (tmp_path / name / "vae").mkdir(parents=True)
+        (tmp_path / name / "vae/diffusion_pytorch_model.safetensors").write_bytes(weights)
+    for name in ("sd35", "flux1", "sd3"):
+        training._share_vae(tmp_path / name)
+    files = {name: tmp_path / name / "vae/diffusion_pytorch_model.safetensors" for name in ("sd3", "sd35", "flux1")}
+    assert {name: file.is_symlink() for name, file in files.items()} == {"sd3": False, "sd35": True, "flux1": False}
+    assert files["sd35"].read_bytes() == b"same"
+
+
 def test_an_unknown_miniature_is_named():
-    with pytest.raises(UsageError, match="nearest: 'sd35'"):
-        training.train(["sd36"])
+    with pytest.raises(UsageError, match="nearest: 'flux1'"):
+        training.train(["flux"])
     with pytest.raises(UsageError, match="nearest: 'flux1'"):
         architectures.build("flux")
 

@@ -5,6 +5,7 @@ Everything unfinished lies in `_build/train` and is gone on with; what is finish
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shutil
 from collections.abc import Sequence
@@ -80,7 +81,18 @@ def _store(pipeline: Any, card: dict[str, Any], folder: Path) -> Path:
     (beside / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
+    _share_vae(folder)
     return folder
+
+
+def _share_vae(folder: Path) -> None:
+    """Replace VAE weights that a sibling holds too, to the byte, by a relative link: the repository keeps them once."""
+    own = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    for other in sorted(folder.parent.glob(f"*/vae/{own.name}")):
+        if other != own and not other.is_symlink() and filecmp.cmp(own, other, shallow=False):
+            own.unlink()
+            own.symlink_to(Path("..", "..", other.relative_to(folder.parent)))
+            return
 
 
 def fakes(split: str, key: str, count: int, work: Path = WORK) -> np.ndarray:
