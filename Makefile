@@ -36,7 +36,7 @@ train: $(STAMP)
 
 # The README's picture, from the archive.
 picture: book
-	cp _build/heatmap.png book/images/heatmap.png
+	mkdir -p book/images && cp _build/heatmap.png book/images/heatmap.png
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \

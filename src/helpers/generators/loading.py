@@ -68,7 +68,7 @@ def load(
             where,
             local_files_only=True,
             low_cpu_mem_usage=find_spec("accelerate") is not None,
-            torch_dtype=getattr(torch, dtype or "float32"),
+            dtype=getattr(torch, dtype or "float32"),
             **row.loading,
             **arguments,
         )
