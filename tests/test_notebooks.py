@@ -4,13 +4,14 @@ data.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nbformat
 import pytest
 import synthetic
 
-from helpers import paths, report
+from helpers import page, paths, report
 from helpers.errors import Failure, UsageError
 
 NOTEBOOKS = report.notebooks()
@@ -50,6 +51,15 @@ def test_a_notebook_is_stored_clean_and_runs(notebook: Path, deck: Path, tmp_pat
     said = glued(out)
     assert "These are miniatures' results" in said["scale_note"]
     assert not any("nan" in text.lower().split() for text in said.values())
+
+
+def test_the_live_check_is_told_as_it_came_out(tmp_path: Path) -> None:
+    cell = {"images": 2, "images_equal": 1, "max_logit_diff": {"npr": 0.25, "clip_d": 0.01}}
+    for agree, said in ((True, "They agree"), (False, "THEY DO NOT AGREE")):
+        (tmp_path / "live.json").write_text(json.dumps({"images": 2, "cells": [cell, cell], "agree": agree}))
+        sentence = page.live_check(str(tmp_path / "live.json"))
+        assert said in sentence and "2 of 4 images equal" in sentence and "logit 0.25" in sentence
+    assert "not run" in page.live_check(str(tmp_path / "absent.json"))
 
 
 def test_sentences_change_with_the_data(deck: Path, tmp_path: Path) -> None:

@@ -132,27 +132,16 @@ def live_check(path: str) -> str:
 
 
 def _what(outcome: dict[str, Any], cells: list[dict[str, Any]]) -> str:
-    images = outcome.get("images", "?")
     return (
-        f"Where this page was built, {images} images of each of {len(cells)} cells were made, "
-        "quantized and scored again "
-        "with the shipped models and compared with the stored results."
+        f"Where this page was built, {outcome.get('images', '?')} images of each of {len(cells)} cells were made, "
+        "quantized and scored again with the shipped models and compared with the stored results."
     )
 
 
 def _how(cells: list[dict[str, Any]]) -> str:
-    equal = sum(_all(cell.get("images_equal")) for cell in cells)
-    pixel = max(float(cell.get("max_pixel_diff") or 0) for cell in cells)
+    equal, made = (sum(int(cell.get(name) or 0) for cell in cells) for name in ("images_equal", "images"))
     logit = max(_largest(cell.get("max_logit_diff")) for cell in cells)
-    return (
-        f"(all images equal in {equal} of {len(cells)} cells, largest difference of a pixel {pixel:g} "
-        "of 255 and of a "
-        f"logit {logit:.2g})"
-    )
-
-
-def _all(equal: Any) -> bool:
-    return all(equal) if isinstance(equal, list) else bool(equal)
+    return f"({equal} of {made} images equal to the last bit, largest difference of a logit {logit:.2g})"
 
 
 def _largest(difference: Any) -> float:

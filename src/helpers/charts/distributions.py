@@ -33,9 +33,9 @@ def density(
         .transform_flatten(["x", *titles])
         .transform_fold(titles, as_=["precision", "density"])
         .encode(
-            x=alt.X("x:Q", title="real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake").scale(
-                zero=False, nice=False
-            ),
+            x=alt.X("x:Q", title="real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake")
+            .scale(zero=False, nice=False)
+            .axis(tickCount=5),
             y=alt.Y("density:Q", title="density", stack=None).axis(tickCount=4),
             color=alt.Color("precision:N", scale=theme.colours(precisions, titles), sort=titles).legend(
                 symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1

@@ -40,12 +40,11 @@ def verify(
 ) -> dict[str, Any]:
     """Compare the first `images` archived images of every cell, and of the renders per size, with freshly made ones.
 
-    `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report:
-    machine, images, cells (generator, precision, arm, images, images_equal, max_pixel_diff, mean_abs_pixel_diff,
-    max_logit_diff per detector, verdicts_equal per detector, agree), real (the same per size), tolerance, agree. The
-    archive holds no pixels but their digests: pixel differences are 0 where all images are equal, else null. A cell
-    agrees where every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. Raises UsageError
-    where the archive is missing or of another study, Failure where it lacks cells.
+    `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report: machine,
+    images, cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per
+    detector, agree), real (the same per size), tolerance, agree. The archive holds digests of its pixels, so images are
+    equal to the last bit or not. A cell agrees where every logit lies within `TOLERANCE`; verdicts may then differ only
+    next to logit 0. Raises UsageError where the archive is missing or of another study, Failure where it lacks cells.
     """
     archived = _archive(study, Path(results))
     loaded = {name: detection.load(name, study.weights) for name in study.detectors}
@@ -118,8 +117,6 @@ def _compare(study: Study, source: Source, table: pd.DataFrame, loaded: dict[str
         "size": source.size,
         "images": len(made),
         "images_equal": int(equal.sum()),
-        "max_pixel_diff": 0 if equal.all() else None,
-        "mean_abs_pixel_diff": 0.0 if equal.all() else None,
         "max_logit_diff": {name: float(values.max()) for name, values in differences.items()},
         "verdicts_equal": {name: int(same.sum()) for name, same in verdicts.items()},
         "agree": all(_within(differences[name], table[name].to_numpy(), equal) for name in scores),
