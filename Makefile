@@ -39,7 +39,7 @@ picture: book
 	mkdir -p book/images && cp _build/heatmap.png book/images/heatmap.png
 
 lock: $(STAMP)
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
 		--extra models --extra book --extra test pyproject.toml --output-file requirements.lock
 
 clean:
