@@ -37,6 +37,7 @@ def write(
     generators: tuple[str, ...] = tuple(SIZES),
     seed: int = 0,
     contact: bool = False,
+    seeds: Mapping[str, float] | None = None,
 ) -> Path:
     """Write scores.parquet, cells.parquet and manifest.json of a study whose mean logits are `level` plus `effects`.
 
@@ -46,6 +47,9 @@ def write(
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_fakes(rng, d, g, effects, images, level) for g in generators for d in DETECTORS]
+    for label, moved in (seeds or {}).items():  # NPR's further trainings, whose FP4 effect differs by `moved`
+        again = {("npr", g, "fp4"): effects.get(("npr", g, "fp4"), 0.0) + moved for g in generators}
+        rows += [_fakes(rng, "npr", g, again, images, level).assign(weights=label) for g in generators]
     rows += [_reals(rng, d, size, images, level) for size in sorted(set(SIZES.values())) for d in DETECTORS]
     pd.concat(rows, ignore_index=True).to_parquet(folder / "scores.parquet")
     pd.DataFrame([_cell(g, p, images) for g in generators for p in PRECISIONS]).to_parquet(folder / "cells.parquet")

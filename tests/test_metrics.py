@@ -148,3 +148,15 @@ def test_load_refuses_by_name(tmp_path) -> None:
         analysis.load(tmp_path)
     with pytest.raises(UsageError, match="nearest: 'sd3'"):
         analysis.load(folder, generators=["sd_3"])
+
+
+def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None:
+    moved = {"mini-s1": -2.0, "mini-s2": -4.0}
+    study = analysis.load(synthetic.write(tmp_path, images=200, generators=("sd3", "sd15"), seeds=moved))
+    assert set(study.scores.weights) == {"mini"}  # a page's figures are the study's own training's
+    found = analysis.tables.trainings(study)
+    assert set(found.detector) == {"npr"} and (found.trainings == 3).all() and len(found) == 2 * 3
+    fp4 = found[(found.generator == "sd3") & (found.precision == "fp4")].iloc[0]
+    assert fp4.shift_max == pytest.approx(0.0, abs=0.2) and fp4.shift_min == pytest.approx(-4.0, abs=0.2)
+    assert fp4.shift_mean == pytest.approx(-2.0, abs=0.2) and fp4.change_min < fp4.change_max <= 0.0
+    assert analysis.tables.trainings(analysis.load(synthetic.write(tmp_path / "one", images=20))).empty

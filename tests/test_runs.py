@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import generators, paths, study
+from helpers import analysis, generators, paths, study
 from helpers.errors import Failure, UsageError
 from helpers.mini import world
 from helpers.runs import Source, Store, contact, execute, parse_share, plan, store, verify
@@ -279,13 +279,64 @@ def test_an_unreadable_image_is_no_image(tmp_path):
 def test_a_models_digest_changes_with_its_files(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/x").write_text("1")
-    before = store.tree_sha256(tmp_path / "a")
+    before = paths.tree_sha256(tmp_path / "a")
     (tmp_path / "a/.hidden").write_text("2")
-    assert store.tree_sha256(tmp_path / "a") == before
+    assert paths.tree_sha256(tmp_path / "a") == before
     (tmp_path / "a/x").write_text("2")
-    assert store.tree_sha256(tmp_path / "a") != before
+    assert paths.tree_sha256(tmp_path / "a") != before
 
 
-def test_weights_of_a_detector_count_in_its_digest():
-    digests = [execute.detector_digest(name, "mini") for name in study.DETECTORS]
-    assert len(set(digests)) == 4 and (paths.MODELS / "mini").is_dir()
+def test_weights_and_handling_count_in_a_scorings_digest():
+    loaded = quick(protocols=["plain", "shared"])
+    digests = {scoring.key: execute.scoring_digest(loaded, scoring) for scoring in plan.scorings(loaded)}
+    assert len(digests) == len(set(digests.values())) == 2 * len(study.DETECTORS)
+    harder = quick(protocols=["plain", "shared"], shared_level=5)
+    for scoring in plan.scorings(harder):
+        same = execute.scoring_digest(harder, scoring) == digests[scoring.key]
+        assert same == (scoring.protocol == "plain")
+
+
+def test_a_card_describes_a_model_and_does_not_change_it(tmp_path):
+    (tmp_path / "x").write_text("1")
+    before = paths.tree_sha256(tmp_path)
+    (tmp_path / paths.CARD).write_text("{}")
+    assert paths.tree_sha256(tmp_path) == before
+
+
+def test_every_protocol_is_scored_with_its_own_training_and_reals(tmp_path, monkeypatch):
+    # No aligned training is needed to see where its scores go: the plain weights stand in for it.
+    load, where = execute.detection.load, execute.detection.weights_path
+    monkeypatch.setattr(execute.detection, "load", lambda name, weights: load(name, "mini"))
+    monkeypatch.setattr(execute.detection, "weights_path", lambda name, weights: where(name, "mini"))
+    loaded = quick(protocols=["plain", "shared", "aligned"], further={"mini-s1": ["npr"]}, detectors=["npr"])
+    execute.run(loaded, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+    scores = pd.read_parquet(tmp_path / "scores.parquet")
+    counts = scores.groupby(["protocol", "weights", "generator", "precision", "arm"]).size().to_dict()
+    fakes = {
+        (protocol, weights, "sd3", precision, "native"): IMAGES
+        for protocol, weights in (
+            ("plain", "mini"),
+            ("plain", "mini-s1"),
+            ("shared", "mini"),
+            ("aligned", "mini-aligned"),
+        )
+        for precision in ("fp32", "fp4")
+    }
+    reals = {
+        (p, w, "real", "none", "none"): IMAGES for p, w in (("plain", "mini"), ("plain", "mini-s1"), ("shared", "mini"))
+    }
+    assert counts == fakes | reals | {("aligned", "mini-aligned", "real", "none", "sd3"): IMAGES}
+    wide = scores[scores["generator"] == "sd3"].pivot_table(
+        index=["precision", "index"], columns=["protocol", "weights"], values="logit"
+    )
+    assert (wide["plain", "mini"] == wide["plain", "mini-s1"]).all()
+    assert (wide["plain", "mini"] == wide["aligned", "mini-aligned"]).all()
+    assert (wide["plain", "mini"] != wide["shared", "mini"]).all()
+    assert execute.run(loaded, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False).nothing
+    aligned = analysis.load(tmp_path, protocol="aligned")
+    assert len(aligned.reals("npr", "sd3")) == IMAGES and set(aligned.scores["weights"]) == {"mini-aligned"}
+    plain = analysis.load(tmp_path)
+    assert set(plain.scores["weights"]) == {"mini"} and len(plain.reals("npr", "sd3")) == IMAGES
+    harder = loaded.model_copy(update={"shared_level": 9})
+    done = execute.run(harder, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+    assert done.made == 0 and done.scored == 3 * IMAGES  # two cells and the renders, under `shared` alone

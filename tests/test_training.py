@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 
 from helpers.errors import UsageError
 from helpers.mini import architectures, train_denoiser, train_text, train_vae, training
-from helpers.mini.loop import EMA, ramp, run_steps, step_rng
+from helpers.mini.loop import EMA, ramp, record, run_steps, step_rng
 from helpers.paths import MODELS
 
 
@@ -44,6 +44,26 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path):
     torch.testing.assert_close(weight, wanted, rtol=0, atol=0)
     torch.testing.assert_close(average, wanted_average, rtol=0, atol=0)
     assert len((tmp_path / "killed" / "line.csv").read_text().splitlines()) == 31  # a header, a row per step
+
+
+def test_a_record_holds_the_end_and_the_curve_of_a_log(tmp_path):
+    _regression(tmp_path, 30)
+    found = record(tmp_path, "line", points=5)
+    assert found["steps"] == 30 and found["seconds"] >= 0 and len(found["curve"]) == 5
+    assert found["curve"][0]["step"] == 1 and found["curve"][-1]["step"] == 30
+    logged = (tmp_path / "line.csv").read_text().splitlines()[1:]
+    assert [f"{row['loss']:g}" for row in found["curve"]] == [
+        logged[row["step"] - 1].split(",")[2] for row in found["curve"]
+    ]
+
+
+def test_rounds_follow_each_other_and_a_further_one_leaves_the_first_as_they_were():
+    recipe = train_denoiser.Recipe(rounds=(3, 2), seed=1)
+    assert [recipe.place(i) for i in range(5)] == [(0, 3), (1, 3), (2, 3), (0, 2), (1, 2)] and recipe.steps == 5
+    longer = replace(recipe, rounds=(3, 2, 9))
+    assert [longer.place(i) for i in range(5)] == [recipe.place(i) for i in range(5)]
+    with pytest.raises(IndexError):
+        recipe.place(5)
 
 
 def test_the_rate_warms_up_holds_and_decays():
@@ -115,7 +135,7 @@ def test_training_moves_the_denoiser_and_nothing_else(key, tmp_path):
     """Thirty steps on eight images change the denoiser's weights and leave the VAE's as they were."""
     pipeline = architectures.build(key)
     frozen = [value.clone() for value in pipeline.vae.state_dict().values()]
-    recipe = replace(train_denoiser.RECIPES[key], steps=30, batch=8, images=8)
+    recipe = replace(train_denoiser.RECIPES[key], rounds=(30,), batch=8, images=8)
     train_denoiser.train_denoiser(key, pipeline, tmp_path, "cpu", recipe)
     log = (tmp_path / f"denoiser-{key}.csv").read_text().splitlines()
     assert len(log) == 2

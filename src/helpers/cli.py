@@ -172,14 +172,33 @@ app.add_typer(train, name="train")
 @train.command("mini")
 def train_mini(
     name: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Which ones; default all.")] = None,
+    evaluate: Annotated[bool, typer.Option("--evaluate", help="Train nothing: measure generators at FP32.")] = False,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Train nothing: find the level of shared.")] = False,
 ) -> None:
     """Train the miniatures, generators and detectors, from nothing; an interrupted training goes on.
+
+    With --evaluate the shipped generators are measured and the table models/mini/measures.csv is written; with
+    --calibrate the difficulty of the protocol `shared` is found on FP32 validation images, models/mini/shared.csv.
 
     Example: quantdetect train mini sd3 npr
     """
     from helpers.mini import training
 
-    training.train(name or None)
+    if evaluate:
+        typer.echo(_wide(training.evaluate(name or None), "measure", "generator", "value"))
+    elif calibrate:
+        table = training.calibrate()
+        typer.echo(_wide(table, "level", "detector", "auc"))
+        typer.echo(f"shared_level = {table.loc[table['chosen'], 'level'].iloc[0]}")
+    else:
+        training.train(name or None)
+
+
+def _wide(table: pd.DataFrame, rows: str, columns: str, values: str) -> str:
+    """A long table as text, in the order in which rows and columns first appear."""
+    wide = table.pivot(index=rows, columns=columns, values=values)
+    wide = wide.loc[table[rows].unique(), table[columns].unique()]
+    return _table([{rows: name, **{key: f"{row[key]:.4g}" for key in wide}} for name, row in wide.iterrows()])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

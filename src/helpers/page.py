@@ -28,6 +28,7 @@ __all__ = [
     "contact_sheets",
     "live_check",
     "matrix",
+    "miniatures",
     "say",
     "show",
     "table",
@@ -100,6 +101,21 @@ def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HT
     wide = wide.reindex(index=costs.generator_title.unique(), columns=costs.precision_title.unique())
     printed = wide.map(lambda number: "\N{EN DASH}" if pd.isna(number) else form.format(number))
     return table(printed.rename_axis(None, axis=1).reset_index(names="generator"), caption)
+
+
+def miniatures(study: Results) -> None:
+    """Display what is known of the miniatures behind a study: measures at FP32, cards, training curves."""
+    if study.scale != "mini":
+        display(Markdown("This study runs public checkpoints; their makers' cards describe them."))
+        return
+    measures, curves = analysis.models.measures(), analysis.models.curves()
+    if len(measures):
+        display(table(measures, "Measures at FP32; a target was set before any quantized image was scored"))
+    else:
+        display(Markdown("The generators were not measured: `quantdetect train mini --evaluate` does it."))
+    display(table(analysis.models.overview(), "Cards of the shipped models"))
+    if len(curves):
+        display(charts.curves(curves))
 
 
 def contact_sheets(study: Results) -> None:

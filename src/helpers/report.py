@@ -24,6 +24,7 @@ from helpers import analysis, charts, paths
 from helpers.analysis.tables import check_results
 from helpers.charts.theme import LAB, PICTURE_WIDTH, bundle
 from helpers.errors import Failure, UsageError, nearest
+from helpers.protocols import PROTOCOLS
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = ["build", "execute", "notebooks", "pages"]
@@ -31,7 +32,6 @@ __all__ = ["build", "execute", "notebooks", "pages"]
 KEYS = {"generators": GENERATORS, "precisions": PRECISIONS, "detectors": DETECTORS}
 # Over TCP every kernel prints a warning about encryption; Windows has nothing else.
 QUIET = {"config": Config({"KernelManager": {"transport": "ipc"}})} if os.name == "posix" else {}
-PROTOCOLS = ("plain", "shared", "aligned")
 
 
 def pages(toc: Path | None = None) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from helpers import paths, prompts
+from helpers import protocols as showing
 from helpers.errors import UsageError, nearest
 
 __all__ = [
@@ -95,6 +96,7 @@ PrecisionKey = Literal[
 ]
 DetectorKey = Literal["npr", "r50_nodown", "r50_tf", "clip_d"]
 Component = Literal["denoiser", "t5"]
+Protocol = Literal["plain", "shared", "aligned"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -161,7 +163,11 @@ class Cell:
 
 
 class Study(Strict):
-    """A whole study file. Image i of every cell has prompt i and seed `seed` + i: cells are paired."""
+    """A whole study file. Image i of every cell has prompt i and seed `seed` + i: cells are paired.
+
+    `weights` is the detectors' training that the study is about, `further` maps the labels of other trainings to the
+    detectors that have them; `shared_level` is the difficulty of the protocol `shared`.
+    """
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     scale: Literal["mini", "full"]
@@ -171,6 +177,9 @@ class Study(Strict):
     precisions: list[PrecisionKey] = Field(min_length=1)
     detectors: list[DetectorKey] = Field(min_length=1)
     weights: str = Field("mini", min_length=1)
+    further: dict[str, list[DetectorKey]] = {}
+    protocols: list[Protocol] = Field(["plain"], min_length=1)
+    shared_level: int = Field(1, ge=1, le=len(showing.LEVELS))
     arm: Literal["native"] = "native"
     coverage: Literal["linear", "all"] = "linear"
     components: list[Component] = Field(["denoiser", "t5"], min_length=1)
@@ -181,7 +190,7 @@ class Study(Strict):
 
     _folder: Path = PrivateAttr(default=paths.STUDIES)
 
-    @field_validator("precisions", "detectors", "components")
+    @field_validator("precisions", "detectors", "components", "protocols")
     @classmethod
     def _each_once(cls, values: list[str]) -> list[str]:
         twice = [value for value in values if values.count(value) > 1]

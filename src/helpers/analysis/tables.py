@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import nan
@@ -15,6 +16,7 @@ import pandas as pd
 from helpers import paths
 from helpers.analysis import metrics
 from helpers.errors import UsageError, nearest
+from helpers.protocols import weights_for
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "settings",
     "shifts",
     "standard_shift",
+    "trainings",
 ]
 
 SCORE_COLUMNS = (
@@ -78,10 +81,10 @@ class Results:
         return series if series is not None else pd.Series(dtype=np.float64)
 
     def reals(self, detector: str, generator: str) -> pd.Series:
-        """Raw logits of the real images that have the size of this generator's images (N,)."""
+        """Raw logits of the reals to set beside this generator (N,): of its size and, under `aligned`, of its VAE."""
         rows = self.scores[(self.scores.generator == generator) & (self.scores.label == 1)]
         size = rows["size"].iloc[0] if len(rows) else None
-        series = self._real_logits.get((detector, size))
+        series = self._real_logits.get((detector, generator if self.protocol == "aligned" else "none", size))
         return series if series is not None else pd.Series(dtype=np.float64)
 
     @property
@@ -89,8 +92,8 @@ class Results:
         return self._once("fakes", 1, ["detector", "generator", "precision"])
 
     @property
-    def _real_logits(self) -> dict[tuple[str, int], pd.Series]:
-        return self._once("reals", 0, ["detector", "size"])
+    def _real_logits(self) -> dict[tuple[str, str, int], pd.Series]:
+        return self._once("reals", 0, ["detector", "arm", "size"])
 
     def _once(self, name: str, label: int, keys: list[str]) -> dict[Any, pd.Series]:
         if name not in self.cache:
@@ -125,7 +128,8 @@ def load(
 ) -> Results:
     """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it holds).
 
-    `weights` chooses the training of the detectors where a study scored with several; by default the study's own.
+    `weights` chooses the training of the detectors where a study scored with several; by default the study's own for
+    the protocol.
     Raises UsageError where the folder, a column or a key is not there.
     """
     folder = check_results(results)
@@ -134,10 +138,10 @@ def load(
     if missing:
         raise UsageError(f"results: {folder / 'scores.parquet'} lacks the column {missing[0]!r}")
     manifest = _json(folder / "manifest.json")
-    wanted = weights or manifest.get("study", {}).get("weights")
+    scores = scores[(scores.protocol == protocol) & ((scores.label == 0) | (scores.arm == arm))]
+    wanted = weights or weights_for(protocol, manifest.get("study", {}).get("weights") or "")
     if wanted in set(scores.weights):
         scores = scores[scores.weights == wanted]
-    scores = scores[(scores.protocol == protocol) & scores.arm.isin([arm, "none"])]
     if scores.empty:
         raise UsageError(f"protocol: {str(results)!r} has no scores under {protocol!r} with arm {arm!r}")
     fakes = scores[scores.label == 1]
@@ -149,7 +153,7 @@ def load(
     kept_fake = fakes.generator.isin(chosen["generator"]) & fakes.precision.isin(chosen["precision"])
     kept = pd.concat([fakes[kept_fake], scores[scores.label == 0]])
     kept = kept[kept.detector.isin(chosen["detector"])].drop_duplicates(
-        ["generator", "precision", "size", "index", "label", "detector"]
+        ["generator", "precision", "arm", "size", "index", "label", "detector"]
     )
     return Results(
         folder, kept, _cells_file(folder, chosen, arm), manifest,
@@ -277,6 +281,33 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                 row |= _spread("changed", metrics.wilson(lost + gained, len(base), confidence))
                 rows.append(row)
     return pd.DataFrame(rows)
+
+
+def trainings(results: Results) -> pd.DataFrame:
+    """How far a detector's own training moves an effect: the changes against FP32 under each of its seeds.
+
+    One row per generator, detector and precision, for detectors that the study scored with more than one seed (weights
+    `X` and `X-s1`, `X-s2` ...): trainings, and `change` (accuracy) and `shift` (logits) as mean, least and most.
+    """
+    main = str(results.manifest.get("study", {}).get("weights") or "mini")
+    stored = pd.read_parquet(results.folder / "scores.parquet", columns=["detector", "weights", "protocol"])
+    stored = stored[(stored.protocol == results.protocol) & stored.weights.str.fullmatch(rf"{re.escape(main)}(-s\d+)?")]
+    frames = []
+    for label, group in stored.drop_duplicates().groupby("weights"):
+        names = [name for name in results.detectors if name in set(group.detector)]
+        if names:
+            part = load(
+                results.folder, results.generators, results.precisions, names,
+                results.threshold, results.protocol, results.arm, label,
+            )  # fmt: skip
+            frames.append(shifts(part, resamples=100))
+    if not frames:
+        return pd.DataFrame()
+    keys = ["generator", "generator_title", "detector", "detector_title", "precision", "precision_title"]
+    found = pd.concat(frames).groupby(keys, sort=False)[["change", "shift"]].agg(["mean", "min", "max", "count"])
+    found.columns = [f"{name}_{what}" for name, what in found.columns]
+    found = found.rename(columns={"change_count": "trainings"}).drop(columns="shift_count").reset_index()
+    return found[found.trainings > 1].reset_index(drop=True)
 
 
 def densities(results: Results, points: int = 61) -> pd.DataFrame:

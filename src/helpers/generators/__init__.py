@@ -2,6 +2,6 @@
 
 from helpers.generators.catalogue import CATALOGUE, Entry, entry
 from helpers.generators.loading import load, source
-from helpers.generators.sampling import check, sample
+from helpers.generators.sampling import check, reconstruct, sample
 
-__all__ = ["CATALOGUE", "Entry", "check", "entry", "load", "sample", "source"]
+__all__ = ["CATALOGUE", "Entry", "check", "entry", "load", "reconstruct", "sample", "source"]

@@ -14,7 +14,7 @@ from helpers.generators.catalogue import CATALOGUE
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-__all__ = ["check", "sample"]
+__all__ = ["check", "reconstruct", "sample"]
 
 #: Standard deviation of all pixel values (0 to 255) under which an image is blank; 900 renders lie above 19.
 BLANK = 2.0
@@ -53,6 +53,23 @@ def sample(
             noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[batch]]
             images += [_image(array) for array in pipeline(list(prompts[batch]), generator=noise, **settings).images]
     return images
+
+
+def reconstruct(pipeline: DiffusionPipeline, images: Sequence[Image.Image]) -> list[Image.Image]:
+    """RGB images after the pipeline's own VAE, each alone: encoded to the mean of its latents and decoded.
+
+    Sides must be multiples of the VAE's scale factor. Latents are not scaled on the way, since nothing is between.
+    """
+    import torch
+
+    vae, found = pipeline.vae, []
+    with torch.inference_mode():
+        for image in images:
+            pixels = torch.from_numpy(np.asarray(image.convert("RGB")).copy()).permute(2, 0, 1)[None]
+            code = vae.encode((pixels.float() / 127.5 - 1).to(vae.device, vae.dtype)).latent_dist.mean
+            made = vae.decode(code).sample[0].permute(1, 2, 0).float().cpu().numpy()
+            found.append(_image(made / 2 + 0.5))
+    return found
 
 
 def check(image: Image.Image) -> str | None:

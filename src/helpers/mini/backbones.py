@@ -1,16 +1,19 @@
 """The two miniature backbones that detectors build on: trained on renders alone, then frozen.
 
-- `namer`: a narrow ResNet that names ground, colours and shapes (in the place of ImageNet classification
-  for R50_TF). It is trained with conv1 at stride 2; R50_TF then runs the same weights at stride 1, as the
-  published one does.
+- `namer`: a narrow ResNet that names ground, colours, shapes and what was done to the picture (in the place of
+  ImageNet classification for R50_TF). It is trained with conv1 at stride 2; R50_TF then runs the same weights at
+  stride 1, as the published one does.
 - `clip`: an image and a text tower trained contrastively on (render, caption) pairs (in the place of
   CommonPool-XL for CLIP-D), built from open_clip's own classes.
 
-No backbone ever sees a generated image.
+Pictures of the web are sharp, soft, grainy, compressed or enlarged, and captions say so; so are half the renders
+here, and so do their captions ("a grainy photo of a red ball on sand"). A backbone that has only ever seen one
+camera's renders is blind to texture. No backbone ever sees a generated image.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,7 +30,19 @@ from helpers.detectors.images import preprocess, tensor
 from helpers.mini import captions, data, fitting, world
 from helpers.paths import replacing
 
-__all__ = ["CONTEXT", "Namer", "TRAINERS", "clip_model", "facts", "tokens", "train_clip", "train_namer"]
+__all__ = [
+    "CONTEXT",
+    "Namer",
+    "TRAINERS",
+    "TREATMENTS",
+    "clip_model",
+    "facts",
+    "said",
+    "tokens",
+    "treated",
+    "train_clip",
+    "train_namer",
+]
 
 #: Longest caption in tokens, start and end marks included.
 CONTEXT = 24
@@ -35,6 +50,54 @@ CONTEXT = 24
 #: Renders per size for training: the smaller sizes are quicker to make and to learn from.
 POOL = {64: 12_000, 96: 3_000, 128: 1_500}
 VALIDATION = 500
+
+
+# Pictures as they come
+
+
+def _soft(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(rng.uniform(0.6, 1.5)))
+
+
+def _grainy(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    pixels = np.asarray(image) + rng.uniform(5, 16) * rng.standard_normal((*image.size[::-1], 3), np.float32)
+    return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+
+
+def _compressed(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=int(rng.integers(20, 61)))
+    return Image.open(file).convert("RGB")
+
+
+def _enlarged(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    ways = (Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+    small = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    return small.resize(image.size, ways[rng.integers(len(ways))])
+
+
+#: What may have been done to a picture, as its caption says it; "" is nothing.
+TREATMENTS: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
+    "": lambda image, rng: image,
+    "soft": _soft,
+    "grainy": _grainy,
+    "compressed": _compressed,
+    "enlarged": _enlarged,
+}
+
+
+def treated(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return pictures uint8 (N, S, S, 3), half of them treated at random, and the treatments' places (N,)."""
+    count = len(TREATMENTS)
+    chosen = np.where(rng.random(len(images)) < 0.5, 0, rng.integers(1, count, len(images)))
+    ways = list(TREATMENTS.values())
+    return np.stack([ways[c](Image.fromarray(i), rng) for i, c in zip(images, chosen, strict=True)]), chosen
+
+
+def said(caption: str, treatment: int) -> str:
+    """Return the caption of a picture after a treatment."""
+    word = tuple(TREATMENTS)[treatment]
+    return caption.replace("a photo", f"{'an' if word[:1] == 'e' else 'a'} {word} photo", 1) if word else caption
 
 
 # Namer
@@ -47,28 +110,37 @@ def facts(seed: int) -> np.ndarray:
     return np.array([name in named for name in (*world.GROUNDS, *world.COLOURS, *world.SHAPES)], np.float32)
 
 
+#: Grounds, colours and shapes.
+NAMED = len(world.GROUNDS) + len(world.COLOURS) + len(world.SHAPES)
+
+
 class Namer(nn.Module):
-    """R50_TF's trunk and a linear layer that names what a render shows: logits (N, 23) in `facts`' order."""
+    """R50_TF's trunk and a linear layer that names what a render shows: logits (N, 23) in `facts`' order, then (5,)
+    of the treatments."""
 
     def __init__(self, stem_stride: int = 2):
         super().__init__()
         self.backbone = r50_tf.trunk("mini", stem_stride)
-        self.names = nn.Linear(self.backbone.channels, len(world.GROUNDS) + len(world.COLOURS) + len(world.SHAPES))
+        self.names = nn.Linear(self.backbone.channels, NAMED + len(TREATMENTS))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.names(self.backbone.features(x))
 
 
-def _naming_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    grounds = len(world.GROUNDS)
-    return F.cross_entropy(logits[:, :grounds], wanted[:, :grounds]) + 6 * F.binary_cross_entropy_with_logits(
-        logits[:, grounds:], wanted[:, grounds:]
+def _naming_loss(logits: Tensor, wanted: Tensor, done: Tensor) -> Tensor:
+    grounds, named = len(world.GROUNDS), logits[:, :NAMED]
+    return (
+        F.cross_entropy(named[:, :grounds], wanted[:, :grounds])
+        + 6 * F.binary_cross_entropy_with_logits(named[:, grounds:], wanted[:, grounds:])
+        + F.cross_entropy(logits[:, NAMED:], done)
     )
 
 
-def _naming_measures(logits: Tensor, wanted: Tensor) -> dict[str, float]:
-    """Accuracies: ground, and presence of colours and of shapes (balanced over present and absent)."""
+def _naming_measures(logits: Tensor, wanted: Tensor, done: Tensor) -> dict[str, float]:
+    """Accuracies: ground, treatment, and presence of colours and of shapes (balanced over present and absent)."""
     grounds, colours = len(world.GROUNDS), len(world.COLOURS)
+    treatment = float(logits[:, NAMED:].argmax(1).eq(done).float().mean())
+    logits = logits[:, :NAMED]
     right = (logits > 0).eq(wanted > 0.5)
 
     def balanced(part: slice) -> float:
@@ -77,7 +149,8 @@ def _naming_measures(logits: Tensor, wanted: Tensor) -> dict[str, float]:
 
     ground = float(logits[:, :grounds].argmax(1).eq(wanted[:, :grounds].argmax(1)).float().mean())
     colour, shape = balanced(slice(grounds, grounds + colours)), balanced(slice(grounds + colours, None))
-    return {"score": (ground + colour + shape) / 3, "ground": ground, "colour": colour, "shape": shape}
+    found = {"ground": ground, "treatment": treatment, "colour": colour, "shape": shape}
+    return {"score": float(np.mean(list(found.values()))), **found}
 
 
 def _logits(model: nn.Module, images: Tensor) -> Tensor:
@@ -95,18 +168,26 @@ def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
     pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
     named = np.stack([facts(world.SPLITS["train"] + i) for i in range(max(POOL.values()))])
     shares = np.array(list(POOL.values())) / sum(POOL.values())
-    held = {size: data.pool(work, "validation", size, VALIDATION) for size in POOL}
+    held = {
+        size: treated(data.pool(work, "validation", size, VALIDATION), np.random.default_rng([seed, size]))
+        for size in POOL
+    }
     seen = torch.from_numpy(np.stack([facts(world.SPLITS["validation"] + i) for i in range(VALIDATION)]))
 
     def loss(rng: np.random.Generator) -> Tensor:
         size = int(rng.choice(list(POOL), p=shares))
         chosen = rng.integers(POOL[size], size=32)
-        images = ready.normalized(pools[size][chosen]).to(device)
+        pictures, done = treated(pools[size][chosen], rng)
+        images = ready.normalized(pictures).to(device)
         images = images.flip(3) if rng.random() < 0.5 else images
-        return _naming_loss(model(images), torch.from_numpy(named[chosen]).to(device))
+        return _naming_loss(
+            model(images), torch.from_numpy(named[chosen]).to(device), torch.from_numpy(done).to(device)
+        )
 
     def evaluate(of: nn.Module = model, size: int = 64) -> dict[str, float]:
-        return _naming_measures(_logits(of, ready.normalized(held[size]).to(device)).cpu(), seen)
+        pictures, done = held[size]
+        logits = _logits(of, ready.normalized(pictures).to(device)).cpu()
+        return _naming_measures(logits, seen, torch.from_numpy(done))
 
     fitted = fitting.fit("namer", model, loss, evaluate, steps=steps, rate=3e-3, seed=seed, work=work, every=200)
     dense = Namer(stem_stride=1).eval()
@@ -118,11 +199,16 @@ def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
         measures["64 px, conv1 at stride 1"] = evaluate(dense, 64)
     weights = {key: value for key, value in fitted.state.items() if key.startswith("backbone.")}
     return _stored(
-        "namer", weights, out, fitted, seed, device, steps, measures, "ground, colours and shapes of renders"
+        "namer", weights, out, fitted, seed, device, steps, measures, "ground, colours, shapes and treatment of renders"
     )
 
 
 # Image and text
+
+
+def _words() -> tuple[str, ...]:
+    """The captions' vocabulary and the words for treatments."""
+    return (*captions.vocabulary(), *filter(None, TREATMENTS))
 
 
 def tokens(texts: list[str]) -> Tensor:
@@ -130,7 +216,7 @@ def tokens(texts: list[str]) -> Tensor:
 
     The end mark is the largest id, where open_clip's text tower reads its feature.
     """
-    words = captions.vocabulary()
+    words = _words()
     ids = {word: i + 1 for i, word in enumerate(words)}
     start, end = len(words) + 1, len(words) + 2
     rows = [[start, *(ids[word] for word in text.replace(",", " ,").split()), end] for text in texts]
@@ -141,7 +227,7 @@ def clip_model() -> open_clip.CLIP:
     """Return the untrained image-text model; its vision tower is the one CLIP-D runs."""
     text = {
         "context_length": CONTEXT,
-        "vocab_size": len(captions.vocabulary()) + 3,
+        "vocab_size": len(_words()) + 3,
         "width": 96,
         "heads": 3,
         "layers": 2,
@@ -176,16 +262,19 @@ def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps:
     model = clip_model().to(device)
     pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
     shares = np.array(list(POOL.values())) / sum(POOL.values())
-    words = tokens([captions.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))])
-    sentences = [captions.prompt(world.SPLITS["validation"] + i) for i in range(VALIDATION)]
-    held = _resized(data.pool(work, "validation", 64, VALIDATION))
+    known = [captions.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))]
+    pictures, done = treated(data.pool(work, "validation", 64, VALIDATION), np.random.default_rng([seed, 64]))
+    sentences = [said(captions.prompt(world.SPLITS["validation"] + i), t) for i, t in enumerate(done)]
+    held = _resized(pictures)
 
     def loss(rng: np.random.Generator) -> Tensor:
         size = int(rng.choice(list(POOL), p=shares))
         chosen = rng.integers(POOL[size], size=64)
-        picture, text, scale = model(_resized(pools[size][chosen]).to(device), words[chosen].to(device))
+        pictures, done = treated(pools[size][chosen], rng)
+        words = tokens([said(known[i], t) for i, t in zip(chosen, done, strict=True)])
+        picture, text, scale = model(_resized(pictures).to(device), words.to(device))
         # Two scenes may share a caption: then both pictures are right answers.
-        match = (words[chosen][:, None] == words[chosen][None]).all(2).float().to(device)
+        match = (words[:, None] == words[None]).all(2).float().to(device)
         match = match / match.sum(1, keepdim=True)
         alike = scale.clamp(max=100) * picture @ text.T
         return (F.cross_entropy(alike, match) + F.cross_entropy(alike.T, match)) / 2

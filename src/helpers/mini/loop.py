@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from helpers.paths import replacing
 
-__all__ = ["EMA", "autocast", "ramp", "run_steps", "step_rng"]
+__all__ = ["EMA", "autocast", "ramp", "record", "run_steps", "step_rng"]
 
 
 class EMA:
@@ -123,3 +123,15 @@ def _log(path: Path, row: Mapping[str, float]) -> None:
         if fresh:
             writer.writeheader()
         writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+
+
+def record(folder: Path, name: str, points: int = 40) -> dict[str, Any]:
+    """What the log of a training in a folder says: steps, seconds, and its losses at up to `points` steps."""
+    with (folder / f"{name}.csv").open(newline="") as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    chosen = sorted({round(i * (len(rows) - 1) / max(1, points - 1)) for i in range(points)})
+    curve = [{"step": int(row.pop("step")), **row} for row in (dict(rows[i]) for i in chosen)]
+    seconds = curve[-1]["seconds"]
+    for row in curve:
+        del row["seconds"]
+    return {"steps": curve[-1]["step"], "seconds": seconds, "curve": curve}

@@ -27,6 +27,10 @@ __all__ = ["RECIPES", "Recipe", "train_denoiser"]
 
 _DROP, _GUIDANCE = 0.1, (1.0, 4.0)
 
+#: Share of a round of Flux's before its guidance embedding is learnt: three passes a step are dear, and good once it
+#: draws.
+_UNGUIDED = 0.75
+
 #: Epsilon prediction's noise also has an offset per channel, as SDXL's had: without it the noisiest input still shows
 #: the ground's colour, and the network trusts that instead of the prompt.
 _OFFSET = 0.15
@@ -34,22 +38,42 @@ _OFFSET = 0.15
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast one denoiser is trained: optimisation steps, images a step, learning rate, seed, data."""
+    """How long and how fast one denoiser is trained.
 
-    steps: int
-    batch: int
-    rate: float
+    Attributes:
+        rounds: optimisation steps of each round; the rate rises and falls once a round (warm restarts, Loshchilov &
+            Hutter 2017), so that a finished training can be taken further by one more round.
+        seed: of weights, batches and noise.
+        batch: images a step. rate: the highest learning rate. images: training renders.
+    """
+
+    rounds: tuple[int, ...]
     seed: int
+    batch: int = 16
+    rate: float = 1.0e-3
     images: int = 12000
+
+    @property
+    def steps(self) -> int:
+        """Steps of all rounds."""
+        return sum(self.rounds)
+
+    def place(self, step: int) -> tuple[int, int]:
+        """The step's number in its round, and the round's length."""
+        for length in self.rounds:
+            if step < length:
+                return step, length
+            step -= length
+        raise IndexError(f"step {step} beyond the last round")
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "sd15": Recipe(steps=4400, batch=16, rate=1.0e-3, seed=21),
-    "sd21": Recipe(steps=2800, batch=16, rate=1.0e-3, seed=22),
-    "sdxl": Recipe(steps=2000, batch=16, rate=1.0e-3, seed=23),
-    "sd3": Recipe(steps=4200, batch=16, rate=1.0e-3, seed=24),
-    "sd35": Recipe(steps=3200, batch=16, rate=1.0e-3, seed=25),
-    "flux1": Recipe(steps=1700, batch=16, rate=1.0e-3, seed=26),
+    "sd15": Recipe(rounds=(5000,), seed=21),
+    "sd21": Recipe(rounds=(6500,), seed=22),
+    "sdxl": Recipe(rounds=(4500,), seed=23),
+    "sd3": Recipe(rounds=(9000,), seed=24),
+    "sd35": Recipe(rounds=(8000,), seed=25),
+    "flux1": Recipe(rounds=(9000,), seed=26),
 }
 
 
@@ -115,17 +139,23 @@ class _Task:
 
 
 def _diffused(pipeline: Any, clean: torch.Tensor, noise: torch.Tensor, rng: torch.Generator, kind: str) -> _Task:
-    """Diffusion task with min-SNR weights (Hang et al. 2023, gamma 5)."""
+    """Diffusion task. As an error of the clean image the loss weighs SNR + 1 (Salimans & Ho 2022), with the SNR clamped
+    at 5 (Hang et al. 2023).
+
+    Without the 1 the noisiest steps, where the prompt alone says what to draw, count for nothing: after 1,200 steps of
+    SD1.5 a judge read 49 % of the solids' colours as asked for, and 81 % with it.
+    """
     time = torch.randint(1000, (len(clean),), generator=rng)
     kept = pipeline.scheduler.alphas_cumprod[time].to(clean)[:, None, None, None]
     if kind == "epsilon":
         noise = noise + _OFFSET * torch.randn((*noise.shape[:2], 1, 1), generator=rng).to(clean)
     noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
     ratio = (kept / (1 - kept)).flatten()
+    weight = ratio.clamp(max=5) + 1
     if kind == "epsilon":
-        return _Task(noisy, time.to(clean.device), noise, ratio.clamp(max=5) / ratio)
+        return _Task(noisy, time.to(clean.device), noise, weight / ratio)
     velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
-    return _Task(noisy, time.to(clean.device), velocity, ratio.clamp(max=5) / (ratio + 1))
+    return _Task(noisy, time.to(clean.device), velocity, weight / (ratio + 1))
 
 
 def _flowing(pipeline: Any, clean: torch.Tensor, noise: torch.Tensor, rng: torch.Generator) -> _Task:
@@ -145,7 +175,7 @@ def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: R
         pipeline: as `architectures.build` returns it, on the CPU.
         folder: where latents, checkpoint and log are kept.
         device: "cpu" or "cuda".
-        recipe: steps, batch, rate, seed and images; the key's own in `RECIPES` if None.
+        recipe: how; the key's own in `RECIPES` if None.
 
     Returns:
         steps and seconds.
@@ -164,8 +194,9 @@ def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: R
 
     def step(i: int) -> dict[str, float]:
         rng = step_rng(recipe.seed, i)
+        place, length = recipe.place(i)
         for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * ramp(i, recipe.steps)
+            group["lr"] = recipe.rate * ramp(place, length)
         rows = torch.randint(recipe.images, (recipe.batch,), generator=rng)
         mean, logvar = torch.from_numpy(np.array(moments[rows.numpy()])).float().to(device).chunk(2, 1)
         draws = torch.randn((2, *mean.shape), generator=rng).to(device)
@@ -178,7 +209,7 @@ def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: R
         else:
             task = _diffused(pipeline, clean, draws[1], rng, of.prediction)
         target = task.target
-        if key == "flux1" and i > recipe.steps // 2:
+        if key == "flux1" and place > _UNGUIDED * length:
             none = {name: value[-1:].expand(recipe.batch, *value.shape[1:]) for name, value in texts.items()}
             with torch.no_grad():
                 found = (predict(task.noisy, task.time, given, guidance, averaged) for given in (text, none))

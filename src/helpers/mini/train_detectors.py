@@ -2,8 +2,9 @@
 
 Fake i of a split and its real counterpart share scene, caption and size: what is left to tell them apart is how the
 picture was made. Every batch holds as many fakes of each generator as renders of the same scenes, cropped to one
-size. Augmentation follows the published recipes: random crops and flips, now and then light JPEG or blur. The frozen
-backbones of R50_TF and CLIP-D stay in evaluation mode, so that no statistics of theirs move.
+size. `TRAININGS` names the trainings that are shipped. Augmentation follows the published recipes: random crops and
+flips, now and then light JPEG or blur. The frozen backbones of R50_TF and CLIP-D stay in evaluation mode, so that no
+statistics of theirs move.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from helpers.detectors.base import module
 from helpers.detectors.images import Preprocess, preprocess, tensor
 from helpers.detectors.scoring import score as scored
 from helpers.errors import UsageError, nearest
-from helpers.mini import backbones, data, fitting
+from helpers.mini import backbones, fitting
 from helpers.paths import replacing
 from helpers.study import GENERATORS
 
@@ -39,6 +39,8 @@ __all__ = [
     "RECIPES",
     "Recipe",
     "TRAINERS",
+    "TRAININGS",
+    "Training",
     "augmented",
     "auc",
     "train",
@@ -48,8 +50,11 @@ __all__ = [
 #: fakes(split, generator, n) -> uint8 (n, size, size, 3); image i has the prompt of seed SPLITS[split] + i.
 Fakes = Callable[[str, str, int], np.ndarray]
 
-#: Images per generator and class, by split.
-IMAGES = {"train": 300, "validation": 60}
+#: (split, generator, n) -> the reals to set beside them, of the same shape and scenes.
+Reals = Callable[[str, str, int], np.ndarray]
+
+#: Images per class and training, shared evenly among the generators, by split.
+IMAGES = {"train": 3000, "validation": 600}
 
 #: Side of the random crops of detectors that read the native size, in pixels: the smallest generator's size.
 CROP = 64
@@ -61,17 +66,40 @@ class Recipe:
 
     Attributes:
         steps, rate, every, decay: length, highest rate, steps between evaluations, weight decay.
-        pairs: fakes, and as many renders, per generator in a batch.
+        pairs: fakes, and as many reals, in a batch, shared evenly among the generators.
         probe: batches of the ridge regression that the head on a frozen backbone starts from.
     """
 
     steps: int
     rate: float
     every: int
-    pairs: int = 3
+    pairs: int = 18
     decay: float = 0.01
     probe: int = 60
 
+
+@dataclass(frozen=True)
+class Training:
+    """One training of detectors: which ones, on whose images, with which seed, and against which reals.
+
+    `aligned` reals were passed through the generator's own VAE.
+    """
+
+    detectors: tuple[str, ...] = ("npr", "r50_nodown", "r50_tf", "clip_d")
+    generators: tuple[str, ...] = tuple(GENERATORS)
+    seed: int = 0
+    aligned: bool = False
+
+
+#: Label of the weights -> training. NPR and R50_TF are trained with three seeds: the spread between trainings stands
+#: beside every effect. `mini-sdxl` sees what the released detectors saw: SDXL and none of the others.
+TRAININGS = {
+    "mini": Training(),
+    "mini-sdxl": Training(generators=("sdxl",)),
+    "mini-aligned": Training(aligned=True),
+    "mini-s1": Training(detectors=("npr", "r50_tf"), seed=1),
+    "mini-s2": Training(detectors=("npr", "r50_tf"), seed=2),
+}
 
 RECIPES = {
     "npr": Recipe(steps=600, rate=5e-4, every=60),
@@ -100,25 +128,24 @@ def augmented(image: np.ndarray, rng: np.random.Generator, crop: int | None) -> 
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Per generator: its images, and renders of the same scenes and size; uint8 (n, size, size, 3) each."""
+    """Per generator: its images, and reals of the same scenes and size; uint8 (n, size, size, 3) each."""
 
     fakes: dict[str, np.ndarray]
     reals: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, split: str, generators: Sequence[str], fakes: Fakes, work: Path, n: int) -> _Pairs:
-        made = {key: fakes(split, key, n) for key in generators}
-        return cls(made, {key: data.pool(work, split, images.shape[1], n) for key, images in made.items()})
+    def of(cls, split: str, generators: Sequence[str], fakes: Fakes, reals: Reals, n: int) -> _Pairs:
+        return cls(*({key: images(split, key, n) for key in generators} for images in (fakes, reals)))
 
     def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess) -> tuple[Tensor, Tensor]:
         """Return a batch (N, 3, side, side) and labels (N,), balanced over generators and classes."""
         crop = CROP if ready.rule.side is None else None
         views, labels = [], []
         for key in self.fakes:
-            chosen = rng.integers(len(self.fakes[key]), size=pairs)
+            chosen = rng.integers(len(self.fakes[key]), size=pairs // len(self.fakes))
             for label, images in ((1, self.fakes[key]), (0, self.reals[key])):
                 views += [tensor(augmented(images[i], rng, crop), ready) for i in chosen]
-                labels += [label] * pairs
+                labels += [label] * len(chosen)
         return torch.stack(views), torch.tensor(labels, dtype=torch.float32)
 
     def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -148,13 +175,14 @@ def _measures(logits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, dic
 def train(
     name: str,
     fakes: Fakes,
+    reals: Reals,
     work: Path,
     out: Path,
     *,
     device: str = "cpu",
     seed: int = 0,
     generators: Sequence[str] = tuple(GENERATORS),
-    label: str = "",
+    label: str = "mini",
     images: dict[str, int] | None = None,
     recipe: Recipe | None = None,
     save_seconds: float = 30.0,
@@ -163,12 +191,12 @@ def train(
 
     Args:
         name: npr, r50_nodown, r50_tf or clip_d, each at its miniature width.
-        fakes: source of the generators' FP32 images.
-        work: folder of unfinished states, losses (CSV) and renders.
+        fakes, reals: sources of the generators' FP32 images and of what stands beside them.
+        work: folder of unfinished states and losses (CSV).
         out: models/mini; results go to out/detectors, backbones are read from out/backbones.
         generators: whose images are the fakes.
-        label: goes into the file's name; "-sdxl" loads as "mini-sdxl".
-        images: images per generator and class by split; `IMAGES` by default.
+        label: the weights' label; "mini-sdxl" is stored as NAME-sdxl and loads as "mini-sdxl".
+        images: images per class by split, shared evenly among the generators; `IMAGES` by default.
 
     The state kept is that of highest validation AUC (mean over generators), of lower loss where it is equal.
 
@@ -182,9 +210,11 @@ def train(
     network.load_state_dict(frozen, strict=False)
     network = network.to(device, memory_format=torch.channels_last)
     ready = preprocess(name, "mini")
-    pairs = {split: _Pairs.of(split, generators, fakes, work, n) for split, n in images.items()}
+    each = {split: count // len(generators) for split, count in images.items()}
+    pairs = {split: _Pairs.of(split, generators, fakes, reals, n) for split, n in each.items()}
+    stem = name + label.removeprefix("mini")
 
-    if frozen and not (Path(work) / f"{name}{label}.pt").exists():
+    if frozen and not (Path(work) / f"{stem}.pt").exists():
         network.start(*_probe(network, pairs["train"], ready, recipe, seed))
 
     def loss(rng: np.random.Generator) -> Tensor:
@@ -196,7 +226,7 @@ def train(
         return _validated(network, pairs["validation"], ready, device)
 
     fitted = fitting.fit(
-        f"{name}{label}",
+        stem,
         network,
         loss,
         evaluate,
@@ -208,18 +238,19 @@ def train(
         every=recipe.every,
         save_seconds=save_seconds,
     )
-    path = Path(out) / "detectors" / f"{name}{label}.safetensors"
+    path = Path(out) / "detectors" / f"{stem}.safetensors"
     notes = {"detector": name, "width": "mini"} | ({"backbone": module(name).BACKBONE} if frozen else {})
     checkpoints.write(path, {k: v for k, v in fitted.state.items() if k not in frozen}, notes)
     detector = detectors.load(name, path, device=device)
     card = {
         "name": name,
-        "weights": f"mini{label}",
+        "weights": label,
         "task": "renders (real) against FP32 images of the miniature generators (fake)",
         "generators": list(generators),
         "data": {
-            "images per generator and class": images,
-            "real": "renders of the same scenes at the same size",
+            "images per generator and class": each,
+            "real": "renders of the same scenes at the same size"
+            + (", passed through the generator's VAE" if label.endswith("-aligned") else ""),
         },
         "augmentation": {
             "crop": CROP if ready.rule.side is None else "none",
@@ -290,12 +321,22 @@ def _frozen(name: str, out: Path) -> dict[str, Tensor]:
     return checkpoints.read(path)
 
 
-def train_shipped(name: str, work: Path, out: Path, device: str = "cpu", seed: int = 0) -> Path:
-    """Train a detector on FP32 images of the shipped miniature generators; return its weights' path."""
-    from helpers.mini import training
+def train_shipped(name: str, label: str, work: Path, out: Path, device: str = "cpu") -> Path:
+    """Do one of `TRAININGS` on FP32 images of the shipped miniature generators; return the weights' path."""
+    from helpers.mini import training as miniatures
 
-    return train(name, training.fakes, work, out, device=device, seed=seed)
+    of = TRAININGS[label]
+    return train(
+        name, miniatures.fakes, miniatures.aligned if of.aligned else miniatures.reals, work, out,
+        device=device, seed=of.seed, generators=of.generators, label=label,
+    )  # fmt: skip
 
 
-#: name -> function(work, out, device, seed), resumable, in the order in which they need each other.
-TRAINERS: dict[str, Callable[..., Path]] = backbones.TRAINERS | {name: partial(train_shipped, name) for name in RECIPES}
+def _trainer(name: str, label: str) -> Callable[..., Path]:
+    return lambda work, out, device="cpu": train_shipped(name, label, work, out, device)
+
+
+#: name -> function(work, out, device), resumable, in the order in which they need each other.
+TRAINERS: dict[str, Callable[..., Path]] = backbones.TRAINERS | {
+    name + label.removeprefix("mini"): _trainer(name, label) for label, of in TRAININGS.items() for name in of.detectors
+}

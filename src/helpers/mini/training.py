@@ -13,26 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from PIL import Image
 from tqdm import tqdm
 
-from helpers import generators, study
+from helpers import detectors, generators, protocols, study
 from helpers.errors import UsageError, nearest
-from helpers.mini import train_detectors
+from helpers.machine import processor
+from helpers.mini import data, measures, train_detectors
 from helpers.mini.architectures import ARCHITECTURES, build
 from helpers.mini.captions import prompt
+from helpers.mini.judge import train_judge
+from helpers.mini.loop import record
 from helpers.mini.train_denoiser import RECIPES, train_denoiser
 from helpers.mini.train_text import train_text_encoder
-from helpers.mini.train_vae import evaluate_vae, train_decoder, train_encoder
+from helpers.mini.train_vae import train_decoder, train_encoder
 from helpers.mini.world import SPLITS
-from helpers.paths import BUILD, MODELS, replacing
+from helpers.paths import BUILD, CARD, MODELS, replacing, tree_sha256
 
-__all__ = ["NAMES", "WORK", "fakes", "train", "train_generator"]
+__all__ = ["NAMES", "WORK", "aligned", "calibrate", "evaluate", "fakes", "reals", "train", "train_generator"]
 
 WORK = BUILD / "train"
 
 #: Every miniature by name, in the order in which they are trained.
-NAMES = (*ARCHITECTURES, *train_detectors.TRAINERS)
+NAMES = (*ARCHITECTURES, "judge", *train_detectors.TRAINERS)
 
 #: First seed of the noise of training and validation fakes: far from the studies' own seeds.
 _NOISE = 1_000_000_000
@@ -49,36 +54,47 @@ def train_generator(key: str, work: Path = WORK, out: Path = MODELS / "mini", de
     Returns:
         the folder `out/<key>`, written beside and renamed, so that it is whole or absent.
     """
-    of = ARCHITECTURES[key]
+    of, recipe = ARCHITECTURES[key], RECIPES[key]
     vae = train_encoder(of.vae, work, device)
-    pipeline = build(key, RECIPES[key].seed, vae)
-    spent = {}
-    for i, (name, encoder) in enumerate(_text_encoders(pipeline).items()):
+    pipeline = build(key, recipe.seed, vae)
+    encoders = _text_encoders(pipeline)
+    for i, (name, encoder) in enumerate(encoders.items()):
         kind = "t5" if encoder.config.model_type == "t5" else "clip"
-        seed = 10 * RECIPES[key].seed + i
-        spent[name] = train_text_encoder(f"{key}-{name}", kind, encoder, seed, work, device)
-    spent["denoiser"] = train_denoiser(key, pipeline, work, device)
+        train_text_encoder(f"{key}-{name}", kind, encoder, 10 * recipe.seed + i, work, device)
+    train_denoiser(key, pipeline, work, device)
     train_decoder(of.trained, vae, work, device)
+    logs = [f"encoder-{of.vae}", *(f"{key}-{name}" for name in encoders), f"denoiser-{key}", f"decoder-{of.trained}"]
+    parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
     card = {
         "name": key,
         "kind": "miniature of its family, trained by this project on its own renders; no public weights in it",
-        "data": f"{RECIPES[key].images} training renders of {of.size} px and their captions",
+        "data": f"{recipe.images} training renders of {of.size} px and their captions",
         "prediction": of.prediction,
-        "trained": spent,
+        "parameters": sum(weight.numel() for part in parts for weight in part.parameters()),
+        "trained": {name: record(work, name) for name in logs},
         "device": device,
-        "seed": RECIPES[key].seed,
-        "vae": evaluate_vae(vae, work, of.size, device),
+        "hardware": processor() if device == "cpu" else torch.cuda.get_device_name(),
+        "seed": recipe.seed,
         "licence": "Apache-2.0",
     }
     return _store(pipeline.to("cpu"), card, out / key)
 
 
+def _stored_in_half(pipeline: Any) -> list[torch.nn.Module]:
+    """The parts whose weights are kept in 16 bits, as the originals publish theirs: VAE, text encoders and the
+    transformers of SD3, SD3.5 and Flux. The UNets are kept in 32. Everything is loaded in single precision.
+    """
+    transformer = [pipeline.transformer] if hasattr(pipeline, "transformer") else []
+    return [pipeline.vae, *_text_encoders(pipeline).values(), *transformer]
+
+
 def _store(pipeline: Any, card: dict[str, Any], folder: Path) -> Path:
     beside = folder.with_name(f".{folder.name}-new")
     shutil.rmtree(beside, ignore_errors=True)
-    pipeline.vae.half()  # no arm of the study quantizes it by default; diffusers loads it in single precision
+    for part in _stored_in_half(pipeline):
+        part.half()
     pipeline.save_pretrained(beside, safe_serialization=True)
-    (beside / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (beside / CARD).write_text(json.dumps(card, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
     _share_vae(folder)
@@ -98,22 +114,58 @@ def _share_vae(folder: Path) -> None:
 def fakes(split: str, key: str, count: int, work: Path = WORK) -> np.ndarray:
     """Return FP32 images of a trained miniature, uint8 (count, size, size, 3): image i has prompt i of the split.
 
-    Made once and kept in `work`; the noise's seeds are disjoint from the study's.
+    Made once per model and kept in `work`, more when more are asked for; the noise's seeds are not the study's.
     """
-    path = work / f"fakes-{split}-{key}-{count}.npy"
-    if not path.exists():
-        settings = study.load("mini").generators[key]
-        pipeline = generators.load(key, "mini")
-        images = []
-        for start in tqdm(range(0, count, 25), desc=f"fakes {split} {key}", mininterval=5):
-            rows = range(SPLITS[split] + start, SPLITS[split] + min(start + 25, count))
-            images += generators.sample(
-                pipeline, [prompt(i) for i in rows], [_NOISE + i for i in rows],
+    path = work / f"fakes-{split}-{key}-{tree_sha256(MODELS / 'mini' / key)[:12]}.npy"
+    settings = study.load("mini").generators[key]
+    made = np.load(path) if path.exists() else np.empty((0, settings.size, settings.size, 3), np.uint8)
+    if len(made) >= count:
+        return made[:count]
+    for old in work.glob(f"fakes-{split}-{key}-*.npy"):
+        if old != path:  # of a model that is no more
+            old.unlink()
+    pipeline = generators.load(key, "mini")
+    with tqdm(total=count, initial=len(made), desc=f"fakes {split} {key}", mininterval=5) as bar:
+        while len(made) < count:
+            rows = range(len(made), min(len(made) + 25, count))
+            images = generators.sample(
+                pipeline, [prompt(SPLITS[split] + i) for i in rows], [_NOISE + SPLITS[split] + i for i in rows],
                 steps=settings.steps, guidance=settings.guidance, size=settings.size, batch_size=25,
             )  # fmt: skip
+            made = np.concatenate([made, np.stack([np.asarray(image) for image in images])])
+            with replacing(path) as temporary:
+                np.save(temporary, made)
+            bar.update(len(rows))
+    return made
+
+
+def reals(split: str, key: str, count: int, work: Path = WORK) -> np.ndarray:
+    """Return renders of the same scenes as `fakes`, uint8 (count, size, size, 3)."""
+    return data.pool(work, split, study.load("mini").generators[key].size, count)
+
+
+def aligned(split: str, key: str, count: int, work: Path = WORK) -> np.ndarray:
+    """Return the same renders after the generator's own VAE, uint8 (count, size, size, 3); kept in `work`."""
+    path = work / f"aligned-{split}-{key}-{tree_sha256(MODELS / 'mini' / key / 'vae')[:12]}-{count}.npy"
+    if not path.exists():
+        pipeline = generators.load(key, "mini")
+        bar = tqdm(reals(split, key, count, work), desc=f"aligned {split} {key}", mininterval=5)
+        made = [np.asarray(generators.reconstruct(pipeline, [Image.fromarray(image)])[0]) for image in bar]
         with replacing(path) as temporary:
-            np.save(temporary, np.stack([np.asarray(image) for image in images]))
+            np.save(temporary, np.stack(made))
     return np.load(path, mmap_mode="r")
+
+
+def _device(device: str | None) -> str:
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _checked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """The known names among those asked for (all if none is), in their own order; UsageError for another name."""
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"no miniature {name!r}{nearest(name, known)}: choose from {', '.join(known)}")
+    return [name for name in known if name in (names or known)]
 
 
 def train(names: Sequence[str] | None = None, device: str | None = None) -> list[Path]:
@@ -122,15 +174,52 @@ def train(names: Sequence[str] | None = None, device: str | None = None) -> list
     Raises:
         UsageError: a name is unknown; the message gives the nearest.
     """
-    for name in names or ():
-        if name not in NAMES:
-            raise UsageError(f"no miniature {name!r}{nearest(name, NAMES)}: choose from {', '.join(NAMES)}")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    out = MODELS / "mini"
+    device, out = _device(device), MODELS / "mini"
+    trainers = {"judge": train_judge, **train_detectors.TRAINERS}
     done = []
-    for name in (n for n in NAMES if n in (names or NAMES)):
+    for name in _checked(names, NAMES):
         if name in ARCHITECTURES:
             done.append(train_generator(name, WORK, out, device))
         else:
-            done.append(train_detectors.TRAINERS[name](WORK, out, device, 0))
+            done.append(trainers[name](WORK, out, device))
     return done
+
+
+def evaluate(names: Sequence[str] | None = None, device: str | None = None) -> pd.DataFrame:
+    """Measure the shipped miniature generators by name (all if none is given); see `measures.evaluate`.
+
+    Raises:
+        UsageError: a name is not a generator's; the message gives the nearest.
+    """
+    keys = _checked(names, tuple(ARCHITECTURES))
+    return measures.evaluate(keys, fakes, WORK, MODELS / "mini", _device(device))
+
+
+def calibrate(count: int = 60) -> pd.DataFrame:
+    """Find the difficulty of the protocol `shared`, on `count` FP32 validation images of each generator.
+
+    Levels are tried from the mildest until the best detector's AUC falls under `protocols.WINDOW`. The table is
+    written to models/mini/shared.csv: level, detector, auc (mean over generators), chosen.
+    """
+    scorers = {name: detectors.load(name, "mini") for name in study.DETECTORS}
+    pictures = {
+        key: [[Image.fromarray(i) for i in images("validation", key, count)] for images in (fakes, reals)]
+        for key in ARCHITECTURES
+    }
+    rows: list[dict[str, Any]] = []
+    best: dict[int, float] = {}
+    for level in tqdm(range(1, len(protocols.LEVELS) + 1), desc="shared", unit=" levels"):
+        shown = [
+            [[protocols.shared(image, i, level) for i, image in enumerate(images)] for images in pair]
+            for pair in pictures.values()
+        ]
+        for name, detector in scorers.items():
+            areas = [train_detectors.auc(*(detector.score(images) for images in pair)) for pair in shown]
+            rows.append({"level": level, "detector": name, "auc": round(float(np.mean(areas)), 4)})
+        best[level] = max(row["auc"] for row in rows if row["level"] == level)
+        if best[level] < protocols.WINDOW[0]:
+            break
+    table = pd.DataFrame(rows).assign(chosen=lambda frame: frame["level"] == protocols.chosen_level(best))
+    with replacing(MODELS / "mini" / "shared.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    return table

@@ -19,26 +19,26 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers import detectors as detection
+from helpers.paths import file_sha256, tree_sha256
+from helpers.protocols import shared
 from helpers.runs import plan
 from helpers.runs.contact import write_sheets
 from helpers.runs.makers import CellMaker, RealMaker, maker
-from helpers.runs.plan import Shard, Source
-from helpers.runs.state import COLUMNS, State
+from helpers.runs.plan import Scoring, Shard, Source
+from helpers.runs.state import COLUMNS, State, of
 from helpers.runs.store import (
     RESULTS,
     Store,
-    file_sha256,
     git_revision,
     pixel_sha256,
     read_json,
-    tree_sha256,
     versions,
     write_json,
     write_parquet,
 )
 from helpers.study import Study
 
-__all__ = ["Done", "detector_digest", "run"]
+__all__ = ["Done", "run", "scoring_digest"]
 
 
 @dataclass
@@ -78,7 +78,7 @@ def run(
     shards = plan.shards(
         plan.sources(study, generators, precisions), images or study.images_per_cell, study.shard_size, shard
     )
-    weights = {name: detector_digest(name, study.weights) for name in study.detectors}
+    weights = {scoring: scoring_digest(study, scoring) for scoring in plan.scorings(study)}
     states = _make(study, store, shards, digest, done, progress)
     _score(study, store, states, weights, done, progress)
     _merge(study, store, digest, weights, done)
@@ -134,35 +134,35 @@ def _make_batch(store: Store, making: CellMaker | RealMaker, state: State, indic
 
 
 def _score(
-    study: Study, store: Store, states: Sequence[State], weights: dict[str, str], done: Done, progress: bool
+    study: Study, store: Store, states: Sequence[State], weights: dict[Scoring, str], done: Done, progress: bool
 ) -> None:
-    """Score what has no score by the present weights; a shard is read once for all its detectors."""
+    """Score what has no score by the present weights; a shard is read once for all its scorings."""
     work = [(state, lacking) for state in states if (lacking := state.unscored(weights))]
-    loaded = {
-        name: detection.load(name, study.weights)
-        for name in study.detectors
-        if any(name in lacking for _, lacking in work)
-    }
+    wanted = {(scoring.detector, scoring.weights) for _, lacking in work for scoring in lacking}
+    loaded = {pair: detection.load(*pair) for pair in sorted(wanted)}
     with _bar(sum(len(indices) for _, lacking in work for indices in lacking.values()), "scores", progress) as bar:
         for state, lacking in work:
-            source = state.shard.source
-            bar.set_postfix_str(source.folder)
-            images = {index: store.open(source, index) for index in sorted(set().union(*lacking.values()))}
-            again = {(name, index) for name, indices in lacking.items() for index in indices}
+            bar.set_postfix_str(state.shard.source.folder)
             kept = state.scores()
-            kept = kept[[pair not in again for pair in zip(kept["detector"], kept["index"], strict=True)]]
-            frames = [kept] if len(kept) else []
-            for name, indices in lacking.items():
-                logits = loaded[name].score([images[index] for index in indices])
-                frames.append(state.rows(name, loaded[name].weights, indices, logits))
+            images = {i: store.open(state.shard.source, i) for i in sorted(set().union(*lacking.values()))}
+            shown = {"shared": {i: shared(image, i, study.shared_level) for i, image in images.items()}} if any(
+                scoring.protocol == "shared" for scoring in lacking
+            ) else {}  # fmt: skip
+            frames = []
+            for scoring, indices in lacking.items():
+                seen = shown.get(scoring.protocol, images)
+                logits = loaded[scoring.detector, scoring.weights].score([seen[i] for i in indices])
+                kept = kept[~(of(kept, scoring) & kept["index"].isin(indices))]
+                frames.append(state.rows(scoring, indices, logits))
                 bar.update(len(indices))
+            frames = [kept, *frames] if len(kept) else frames
             write_parquet(pd.concat(frames, ignore_index=True), store.part(state.shard))
-            state.detectors |= {name: weights[name] for name in lacking}
+            state.scorings |= {scoring.key: weights[scoring] for scoring in lacking}
             state.write()
             done.scored += sum(len(indices) for indices in lacking.values())
 
 
-def _merge(study: Study, store: Store, digest: str, weights: dict[str, str], done: Done) -> None:
+def _merge(study: Study, store: Store, digest: str, weights: dict[Scoring, str], done: Done) -> None:
     """Write the results from every valid part in the folder, where they differ from what is there."""
     models, states = {}, []
     for source in plan.sources(study):
@@ -193,7 +193,7 @@ def _merge(study: Study, store: Store, digest: str, weights: dict[str, str], don
             "versions": versions(),
             "files": {name: file_sha256(store.folder / name) for name in tables},
             "images_per_cell": _images_per_cell(states),
-            "models": models | {f"detectors/{name}": weights[name] for name in weights},
+            "models": models | {f"scorings/{scoring.key}": digest for scoring, digest in weights.items()},
             "parts": parts,
         },
         store.folder / "manifest.json",
@@ -202,30 +202,15 @@ def _merge(study: Study, store: Store, digest: str, weights: dict[str, str], don
     done.merged = True
 
 
-def _scores_table(study: Study, states: Sequence[State], weights: dict[str, str]) -> pd.DataFrame:
+def _scores_table(study: Study, states: Sequence[State], weights: dict[Scoring, str]) -> pd.DataFrame:
+    """All scores that hold, source by source in the order of the study, then by scoring and index."""
     frames = []
-    for state in states:
-        frame = state.scores()
-        valid = [name for name in study.detectors if state.detectors.get(name) == weights[name]]
-        frames.append(frame[frame["detector"].isin(valid)])
-    frames = [frame for frame in frames if len(frame)]
-    if not frames:
-        return pd.DataFrame(columns=list(COLUMNS))
-    table = pd.concat(frames, ignore_index=True)
-    # Source by source in the order of the study, then by detector and index.
-    rank = {name: position for position, name in enumerate(study.detectors)}
-    order = {state.shard.source: position for position, state in reversed(list(enumerate(states)))}
-    place = {(s.generator, s.precision, s.arm, s.size): position for s, position in order.items()}
-    keys = pd.DataFrame(
-        {
-            "source": [
-                place[row] for row in zip(*(table[c] for c in ("generator", "precision", "arm", "size")), strict=True)
-            ],
-            "detector": table["detector"].map(rank),
-            "index": table["index"],
-        }
-    )
-    return table.loc[keys.sort_values(["source", "detector", "index"]).index].reset_index(drop=True)
+    for _, group in groupby(states, key=lambda state: state.shard.source):
+        parts = [(state, state.scores()) for state in group]
+        for scoring, digest in weights.items():
+            valid = [frame[of(frame, scoring)] for state, frame in parts if state.scorings.get(scoring.key) == digest]
+            frames += [pd.concat(valid).sort_values("index")] if any(map(len, valid)) else []
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
 
 
 def _cells_table(study: Study, states: Sequence[State]) -> pd.DataFrame:
@@ -272,10 +257,11 @@ def _images_per_cell(states: Sequence[State]) -> int:
     return max(counts.values(), default=0)
 
 
-def detector_digest(name: str, weights: str) -> str:
-    """Digest of a detector's weights file and of the backbones beside it."""
-    path = detection.weights_path(name, weights)
-    return tree_sha256(path, *sorted((path.parent.parent / "backbones").glob("*.safetensors")))
+def scoring_digest(study: Study, scoring: Scoring) -> str:
+    """Digest of what gives a scoring's logits: the weights, the backbones beside them, the handling of the images."""
+    path = detection.weights_path(scoring.detector, scoring.weights)
+    digest = tree_sha256(path, *sorted((path.parent.parent / "backbones").glob("*.safetensors")))
+    return f"{digest}/{study.shared_level}" if scoring.protocol == "shared" else digest
 
 
 def _bar(total: int, unit: str, progress: bool) -> tqdm:

@@ -14,16 +14,19 @@ from PIL import Image
 
 from helpers import generators, precision
 from helpers.mini import world
+from helpers.paths import tree_sha256
 from helpers.runs.plan import Source
-from helpers.runs.store import tree_sha256, versions
+from helpers.runs.store import versions
 from helpers.study import Study
 
-__all__ = ["CellMaker", "RealMaker", "maker"]
+__all__ = ["AlignedMaker", "CellMaker", "RealMaker", "maker"]
 
 
 def maker(study: Study, source: Source) -> CellMaker | RealMaker:
     """The maker of a source's images."""
-    return CellMaker(study, source) if source.label else RealMaker(source)
+    if source.label:
+        return CellMaker(study, source)
+    return RealMaker(source) if source.arm == "none" else AlignedMaker(study, source)
 
 
 class RealMaker:
@@ -48,6 +51,27 @@ class RealMaker:
     def check(self, image: Image.Image) -> str | None:
         """A render always counts."""
         return None
+
+
+class AlignedMaker(RealMaker):
+    """The same renders after a generator's own VAE, in full precision: reals of the protocol `aligned`."""
+
+    def __init__(self, study: Study, source: Source) -> None:
+        super().__init__(source)
+        self.key, self.where = source.arm, study.source(source.arm)
+        self._pipeline: Any = None
+
+    def model(self) -> str:
+        """Digest of what makes the images: the renderer's source and the VAE's files."""
+        return tree_sha256(world.__file__, Path(generators.source(self.key, self.where)) / "vae")
+
+    def load(self) -> None:
+        """Load the pipeline that has the VAE."""
+        self._pipeline = generators.load(self.key, self.where)
+
+    def make(self, indices: Sequence[int]) -> list[Image.Image]:
+        """The images of the given indices; after `load`."""
+        return generators.reconstruct(self._pipeline, super().make(indices))
 
 
 class CellMaker:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from helpers.errors import UsageError, nearest
+from helpers.protocols import weights_for
 from helpers.study import GENERATORS, PRECISIONS, Cell, Study
 
-__all__ = ["REAL", "Shard", "Source", "parse_share", "shards", "sources"]
+__all__ = ["REAL", "Scoring", "Shard", "Source", "parse_share", "scorings", "shards", "sources"]
 
 REAL = "real"
 
@@ -18,7 +20,8 @@ REAL = "real"
 class Source:
     """Where images come from: a cell of the study (label 1), or the renderer of real images at one size (label 0).
 
-    `size` is in pixels; precision and arm are "none" for real images.
+    `size` is in pixels; the precision is "none" for real images. Their arm is "none" too, or the generator through
+    whose VAE they were passed (protocol `aligned`).
     """
 
     generator: str
@@ -29,15 +32,38 @@ class Source:
 
     @property
     def folder(self) -> str:
-        """Path of its images below images/: real/64, sd15/fp4, sd15/fp4-rounding (arms other than native)."""
+        """Path of its images below images/: real/64, real/64-sd15, sd15/fp4, sd15/fp4-rounding."""
         if self.label == 0:
-            return f"{REAL}/{self.size}"
+            return f"{REAL}/{self.size}" + ("" if self.arm == "none" else f"-{self.arm}")
         return f"{self.generator}/{self.precision}" + ("" if self.arm == "native" else f"-{self.arm}")
 
     @property
     def cell(self) -> Cell:
         """The study's cell of this source, a cell "real" for renders."""
         return Cell(self.generator, self.precision, self.arm)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """One way in which images are scored: a detector, its weights (a training's label or a path), the protocol."""
+
+    detector: str
+    weights: str
+    protocol: str
+
+    @property
+    def label(self) -> str:
+        """The weights' name in tables."""
+        return Path(self.weights).stem
+
+    @property
+    def key(self) -> str:
+        """Its name in records."""
+        return f"{self.detector}/{self.label}/{self.protocol}"
+
+    def applies(self, source: Source) -> bool:
+        """Whether it scores a source's images: `aligned` has reals of its own."""
+        return source.label == 1 or (source.arm != "none") == (self.protocol == "aligned")
 
 
 @dataclass(frozen=True)
@@ -72,8 +98,21 @@ def sources(
     fakes = [
         Source(cell.generator, cell.precision, cell.arm, study.generators[cell.generator].size, 1) for cell in cells
     ]
-    sizes = sorted({source.size for source in fakes}) if study.scale == "mini" else []
-    return fakes + [Source(REAL, "none", "none", size, 0) for size in sizes]
+    if study.scale != "mini":
+        return fakes
+    sizes = sorted({source.size for source in fakes})
+    own = [key for key in keys if "aligned" in study.protocols]
+    return (
+        fakes
+        + [Source(REAL, "none", "none", size, 0) for size in sizes]
+        + [Source(REAL, "none", key, study.generators[key].size, 0) for key in own]
+    )
+
+
+def scorings(study: Study) -> list[Scoring]:
+    """Every way in which the study scores its images: each protocol, then the further trainings under `plain`."""
+    main = [Scoring(name, weights_for(p, study.weights), p) for p in study.protocols for name in study.detectors]
+    return main + [Scoring(name, label, "plain") for label, names in study.further.items() for name in names]
 
 
 def shards(chosen: Iterable[Source], images: int, size: int, share: tuple[int, int] | None = None) -> list[Shard]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.runs.plan import Shard
+from helpers.runs.plan import Scoring, Shard
 from helpers.runs.store import Store, pixel_sha256, read_json, write_json
 
-__all__ = ["COLUMNS", "State"]
+__all__ = ["COLUMNS", "State", "of"]
 
 #: Columns of scores.parquet.
 COLUMNS = (
@@ -37,7 +37,7 @@ class State:
     Attributes:
         images: index -> {"sha256", "seconds"}; rejected: index -> reason.
         record: what was measured of the cell (see `CellMaker.record`).
-        detectors: detector -> digest of the weights that its scores come from.
+        scorings: key of a scoring -> digest of what its scores come from.
         stale: whether an older record was dropped.
     """
 
@@ -51,7 +51,7 @@ class State:
         self.images: dict[int, dict[str, Any]] = {int(i): known for i, known in found.get("images", {}).items()}
         self.rejected: dict[int, str] = {int(i): why for i, why in found.get("rejected", {}).items()}
         self.record: dict[str, Any] = found.get("record", {})
-        self.detectors: dict[str, str] = found.get("detectors", {})
+        self.scorings: dict[str, str] = found.get("scorings", {})
 
     def write(self) -> None:
         """Put the state on disk."""
@@ -60,7 +60,7 @@ class State:
             "images": self.images,
             "rejected": self.rejected,
             "record": self.record,
-            "detectors": self.detectors,
+            "scorings": self.scorings,
         }
         write_json(content, self.store.state(self.shard))
 
@@ -79,28 +79,29 @@ class State:
         known = {index: image["sha256"] for index, image in self.images.items()}
         return frame[frame["index"].map(known) == frame["image_sha256"]]
 
-    def unscored(self, detectors: dict[str, str]) -> dict[str, list[int]]:
-        """Detector -> indices without a score by these weights; only detectors that lack some."""
-        frame = self.scores()
-        lacking = {}
-        for name, digest in detectors.items():
-            done = set(frame.loc[frame["detector"] == name, "index"]) if self.detectors.get(name) == digest else set()
-            lacking[name] = [index for index in sorted(self.images) if index not in done]
-        return {name: indices for name, indices in lacking.items() if indices}
+    def unscored(self, digests: dict[Scoring, str]) -> dict[Scoring, list[int]]:
+        """Scoring -> indices without a score by what its digest stands for; only scorings that lack some."""
+        frame, lacking = self.scores(), {}
+        for scoring, digest in digests.items():
+            if not scoring.applies(self.shard.source):
+                continue
+            done = set(frame.loc[of(frame, scoring), "index"]) if self.scorings.get(scoring.key) == digest else set()
+            lacking[scoring] = [index for index in sorted(self.images) if index not in done]
+        return {scoring: indices for scoring, indices in lacking.items() if indices}
 
-    def rows(self, detector: str, weights: str, indices: Sequence[int], logits: Sequence[float]) -> pd.DataFrame:
+    def rows(self, scoring: Scoring, indices: Sequence[int], logits: Sequence[float]) -> pd.DataFrame:
         """Scores of images of this shard as rows of scores.parquet."""
         source = self.shard.source
         values = {
             "generator": source.generator,
             "precision": source.precision,
             "arm": source.arm,
-            "protocol": "plain",
+            "protocol": scoring.protocol,
             "size": source.size,
             "index": list(indices),
             "label": source.label,
-            "detector": detector,
-            "weights": weights,
+            "detector": scoring.detector,
+            "weights": scoring.label,
             "logit": pd.array(logits, dtype="float32"),
             "image_sha256": [self.images[index]["sha256"] for index in indices],
         }
@@ -109,3 +110,12 @@ class State:
     def _valid(self, index: int) -> bool:
         image = self.store.open(self.shard.source, index)
         return image is not None and pixel_sha256(image) == self.images[index]["sha256"]
+
+
+def of(frame: pd.DataFrame, scoring: Scoring) -> pd.Series:
+    """Which rows of a table of scores are one scoring's."""
+    return (
+        (frame["detector"] == scoring.detector)
+        & (frame["weights"] == scoring.label)
+        & (frame["protocol"] == scoring.protocol)
+    )

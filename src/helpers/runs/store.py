@@ -28,11 +28,9 @@ from helpers.runs.plan import Shard, Source
 __all__ = [
     "RESULTS",
     "Store",
-    "file_sha256",
     "git_revision",
     "pixel_sha256",
     "read_json",
-    "tree_sha256",
     "versions",
     "write_json",
     "write_parquet",
@@ -79,28 +77,6 @@ def pixel_sha256(image: Image.Image) -> str:
     """SHA-256 (hex) of an image's size and RGB bytes, whatever file it came from."""
     pixels = np.ascontiguousarray(np.asarray(image.convert("RGB")))
     return hashlib.sha256(f"{image.width}x{image.height} RGB\n".encode() + pixels.tobytes()).hexdigest()
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def tree_sha256(*places: str | os.PathLike[str]) -> str:
-    """SHA-256 (hex) over names and contents of files and of folders' files, hidden ones left out.
-
-    A place that does not exist counts by its name: a hub id stands for itself.
-    """
-    total = hashlib.sha256()
-    for place in map(Path, places):
-        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if file.is_file() and not file.name.startswith("."):
-                name = file.relative_to(place).as_posix() if place.is_dir() else file.name
-                total.update(f"{name} {file_sha256(file)}\n".encode())
-        if not place.exists():
-            total.update(f"{place}\n".encode())
-    return total.hexdigest()
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

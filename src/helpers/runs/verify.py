@@ -16,9 +16,11 @@ from tqdm import tqdm
 
 from helpers import detectors as detection
 from helpers.errors import Failure, UsageError
+from helpers.machine import processor
 from helpers.runs import plan
 from helpers.runs.makers import maker
 from helpers.runs.plan import Source
+from helpers.runs.state import of
 from helpers.runs.store import pixel_sha256, versions, write_json
 from helpers.study import Study
 
@@ -42,19 +44,20 @@ def verify(
 
     `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report: machine,
     images, cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per
-    detector, agree), real (the same per size), tolerance, agree. The archive holds digests of its pixels, so images are
-    equal to the last bit or not. A cell agrees where every logit lies within `TOLERANCE`; verdicts may then differ only
-    next to logit 0. Raises UsageError where the archive is missing or of another study, Failure where it lacks cells.
+    detector, agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under
+    `plain`. The archive holds digests of its pixels, so images are equal to the last bit or not. A cell agrees where
+    every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. Raises UsageError where the
+    archive is missing or of another study, Failure where it lacks cells.
     """
     archived = _archive(study, Path(results))
     loaded = {name: detection.load(name, study.weights) for name in study.detectors}
-    sources = plan.sources(study)
+    sources = [source for source in plan.sources(study) if source.label or source.arm == "none"]
     rows = []
     for source in tqdm(sources, desc="verify", unit=" cells", disable=not progress, dynamic_ncols=True):
         rows.append(_compare(study, source, _rows_of(archived, source, images), loaded))
     report = {
         "machine": {
-            "processor": _processor(),
+            "processor": processor(),
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "system": platform.platform(),
             "threads": torch.get_num_threads(),
@@ -81,7 +84,8 @@ def _archive(study: Study, results: Path) -> pd.DataFrame:
         raise UsageError(
             f"{results}: made with another study than '{study.name}'; name its study file, or run it again"
         )
-    return scores[scores["detector"].isin(study.detectors) & (scores["protocol"] == "plain")]
+    plain = [scoring for scoring in plan.scorings(study) if scoring.protocol == "plain"][: len(study.detectors)]
+    return pd.concat([scores[of(scores, scoring)] for scoring in plain])
 
 
 def _rows_of(archived: pd.DataFrame, source: Source, images: int) -> pd.DataFrame:
@@ -127,12 +131,3 @@ def _within(differences: np.ndarray, archived: np.ndarray, equal: Sequence[bool]
     """Whether every difference is within tolerance; an undefined one is not."""
     bounds = [TOLERANCE[kind]["absolute"] + TOLERANCE[kind]["relative"] * np.abs(archived) for kind in ("near", "same")]
     return bool(np.all(differences <= np.where(equal, bounds[1], bounds[0])))
-
-
-def _processor() -> str:
-    """The processor's name; on Linux as the kernel gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
