@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from helpers import paths
-from helpers.study import GENERATORS
+from helpers.study import DETECTORS, GENERATORS
 
 __all__ = ["MEASURES", "cards", "curves", "measures", "overview"]
 
@@ -70,19 +70,20 @@ def cards(folder: Path = MINI) -> list[dict[str, Any]]:
 
 
 def overview(folder: Path = MINI) -> pd.DataFrame:
-    """One row per shipped model: name, what it is, numbers, steps, minutes of training, hardware, seed."""
+    """One row per shipped model: its name, millions of numbers, steps, minutes of training, seed, hardware."""
+    titles = {key: entry.title for catalogue in (GENERATORS, DETECTORS) for key, entry in catalogue.items()}
     rows = []
     for card in cards(folder):
         logs = card["trained"].values() if isinstance(card.get("trained"), dict) else [card]
+        training = card.get("weights", "").removeprefix("mini").removeprefix("-")
         rows.append(
             {
-                "model": f"{card['name']} {card.get('weights', '').removeprefix('mini').removeprefix('-')}".strip(),
-                "what": card.get("kind", card.get("task", "")).split(";")[0],
-                "parameters": f"{card['parameters'] / 1e6:.2f} M" if "parameters" in card else "",
+                "model": titles.get(card["name"], card["name"]) + (f" ({training})" if training else ""),
+                "weights, M": f"{card['parameters'] / 1e6:.2f}" if "parameters" in card else None,
                 "steps": sum(log["steps"] for log in logs),
                 "minutes": f"{sum(log['seconds'] for log in logs) / 60:.0f}",
-                "on": card.get("hardware", card.get("device", "")),
                 "seed": card["seed"],
+                "on": card.get("hardware", card.get("device", "")),
             }
         )
     return pd.DataFrame(rows)
