@@ -81,11 +81,12 @@ def train_generator(key: str, work: Path = WORK, out: Path = MODELS / "mini", de
 
 
 def _stored_in_half(pipeline: Any) -> list[torch.nn.Module]:
-    """The parts whose weights are kept in 16 bits, as the originals publish theirs: VAE, text encoders and the
-    transformers of SD3, SD3.5 and Flux. The UNets are kept in 32. Everything is loaded in single precision.
+    """The parts whose weights are kept in 16 bits: the VAE, and the transformers, as the originals' are published.
+
+    diffusers loads them in single precision. Text encoders stay in 32 bits: transformers loads what it finds, and a
+    pipeline takes the type of its latents from them.
     """
-    transformer = [pipeline.transformer] if hasattr(pipeline, "transformer") else []
-    return [pipeline.vae, *_text_encoders(pipeline).values(), *transformer]
+    return [pipeline.vae] + ([pipeline.transformer] if hasattr(pipeline, "transformer") else [])
 
 
 def _store(pipeline: Any, card: dict[str, Any], folder: Path) -> Path:
