@@ -14,7 +14,6 @@ camera's renders is blind to texture. No backbone ever sees a generated image.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from torch.nn import functional as F
 from helpers.detectors import checkpoints, clip_d, r50_tf
 from helpers.detectors.images import preprocess, tensor
 from helpers.mini import captions, data, fitting, world
-from helpers.paths import replacing
 
 __all__ = [
     "CONTEXT",
@@ -304,22 +302,14 @@ def _stored(name, weights, out: Path, fitted: fitting.Best, seed, device, steps,
     """Write a backbone and its card to out/backbones; returns the weights' path."""
     path = Path(out) / "backbones" / f"{name}.safetensors"
     checkpoints.write(path, weights, {"backbone": name, "width": "mini"})
-    card = {
+    facts = {
         "name": name,
         "task": task,
         "data": {"renders": {f"{s} px": n for s, n in POOL.items()}, "split": "train"},
         "validation": {"renders": VALIDATION, "split": "validation", "measures": measures},
         "parameters": sum(v.numel() for k, v in weights.items() if "running" not in k and "num_batches" not in k),
-        "steps": steps,
-        "best_step": fitted.step,
-        "seconds": round(fitted.seconds),
-        "device": torch.device(device).type,
-        "seed": seed,
-        "curve": fitted.history,
-        "licence": "Apache-2.0",
     }
-    with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(card, indent=1) + "\n")
+    fitting.card(path, facts, fitted, steps, device, seed)
     return path
 
 

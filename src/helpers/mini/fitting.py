@@ -6,6 +6,7 @@ with the same weights as one that was not (on the same machine and thread count)
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from helpers.mini.loop import run_steps
+from helpers.paths import replacing
 
-__all__ = ["Best", "fit"]
+__all__ = ["Best", "card", "fit"]
 
 
 class Best:
@@ -102,3 +104,18 @@ def _schedule(step: int, steps: int) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.51 + 0.49 * math.cos(math.pi * (step - warm) / max(1, steps - warm))
+
+
+def card(path: Path, facts: dict[str, Any], fitted: Best, steps: int, device: str, seed: int) -> None:
+    """Write the card beside a weights file (the same name, .json): `facts`, then how the network was trained."""
+    training = {
+        "steps": steps,
+        "best_step": fitted.step,
+        "seconds": round(fitted.seconds),
+        "device": torch.device(device).type,
+        "seed": seed,
+        "curve": fitted.history,
+        "licence": "Apache-2.0",
+    }
+    with replacing(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(facts | training, indent=1) + "\n")

@@ -6,7 +6,6 @@ image in training. Where a solid stands follows from the prompt's relation, so e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -171,22 +170,14 @@ def train_judge(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
     with replacing(path) as temporary:
         save_file({k: v.half() if v.is_floating_point() else v for k, v in fitted.state.items()}, temporary)
     judge = load(path)
-    card = {
+    facts = {
         "name": "judge",
         "task": "names a picture's ground, and each solid's colour and shape; measures how generators follow prompts",
         "data": {"renders": {f"{size} px": count for size, count in POOL.items()}, "split": "train"},
         "validation": {f"{size} px": fidelity(judge, images, seen) for size, images in held.items()},
         "parameters": sum(p.numel() for p in judge.parameters()),
-        "steps": steps,
-        "best_step": fitted.step,
-        "seconds": round(fitted.seconds),
-        "device": torch.device(device).type,
-        "seed": seed,
-        "curve": fitted.history,
-        "licence": "Apache-2.0",
     }
-    with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(card, indent=1) + "\n")
+    fitting.card(path, facts, fitted, steps, device, seed)
     return path
 
 

@@ -33,8 +33,8 @@ COUNT = 500
 #: Name of the table beside the models.
 TABLE = "measures.csv"
 
-#: Least value of each measure that has a target, set before any quantized image was scored. A VAE with 4 channels at
-#: 128 px has 12 numbers to tell by where the others have as many for a quarter of the picture: it may have less.
+#: Least value of each measure that has a target, set before any quantized image was scored; less was asked beforehand
+#: of a VAE with 4 channels at 128 px.
 TARGETS = {"vae_psnr_db": 30.0, "vae_fine_energy": 0.5, "ground": 0.95, "colour": 0.90, "shape": 0.80}
 _EASED = {("sdxl", "vae_psnr_db"): 27.0}
 

@@ -10,7 +10,6 @@ statistics of theirs move.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,6 @@ from helpers.detectors.images import Preprocess, preprocess, tensor
 from helpers.detectors.scoring import score as scored
 from helpers.errors import UsageError, nearest
 from helpers.mini import backbones, fitting
-from helpers.paths import replacing
 from helpers.study import GENERATORS
 
 __all__ = [
@@ -242,7 +240,7 @@ def train(
     notes = {"detector": name, "width": "mini"} | ({"backbone": module(name).BACKBONE} if frozen else {})
     checkpoints.write(path, {k: v for k, v in fitted.state.items() if k not in frozen}, notes)
     detector = detectors.load(name, path, device=device)
-    card = {
+    facts = {
         "name": name,
         "weights": label,
         "task": "renders (real) against FP32 images of the miniature generators (fake)",
@@ -263,16 +261,8 @@ def train(
         "parameters": sum(p.numel() for p in network.parameters()),
         "trained": sum(p.numel() for p in network.parameters() if p.requires_grad),
         "validation": _measures(pairs["validation"].logits(detector.score)),
-        "steps": recipe.steps,
-        "best step": fitted.step,
-        "seconds": round(fitted.seconds),
-        "device": torch.device(device).type,
-        "seed": seed,
-        "curve": fitted.history,
-        "licence": "Apache-2.0",
     }
-    with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(card, indent=1) + "\n")
+    fitting.card(path, facts, fitted, recipe.steps, device, seed)
     return path
 
 
