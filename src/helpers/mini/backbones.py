@@ -155,7 +155,7 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([model(part) for part in images.split(64)])
 
 
-def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 2600) -> Path:
+def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 1800) -> Path:
     """Train the namer on renders of 64, 96 and 128 px and store its trunk as out/backbones/namer.safetensors.
 
     Resumes from `work`. The card beside the file has the validation accuracies. Returns the file's path.
@@ -250,7 +250,7 @@ def _retrieval(pictures: Tensor, texts: Tensor, sentences: list[str]) -> dict[st
     return {"score": (to_text + to_picture) / 2, "image_to_text": to_text, "text_to_image": to_picture}
 
 
-def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 700) -> Path:
+def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 1000) -> Path:
     """Train the image-text model on renders and captions; store its vision tower in out/backbones.
 
     Symmetric cross-entropy over the batch (Radford et al., ICML 2021). Resumes from `work`. The card beside it has
