@@ -166,7 +166,7 @@ def _flowing(pipeline: Any, clean: torch.Tensor, noise: torch.Tensor, rng: torch
     return _Task((1 - share) * clean + share * noise, sigma * 1000, noise - clean, torch.ones_like(sigma))
 
 
-def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: Recipe | None = None) -> dict[str, Any]:
+def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: Recipe | None = None) -> None:
     """Train the denoiser of a pipeline whose VAE and text encoders are trained, in place and resumably.
 
     Args:
@@ -175,9 +175,6 @@ def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: R
         folder: where latents, checkpoint and log are kept.
         device: "cpu" or "cuda".
         recipe: how; the key's own in `RECIPES` if None.
-
-    Returns:
-        steps and seconds.
     """
     of, recipe = ARCHITECTURES[key], recipe or RECIPES[key]
     moments = latents(folder, pipeline.vae, of.vae, of.size, recipe.images, device)
@@ -226,7 +223,6 @@ def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: R
         return {"loss": loss.item()}
 
     state = {"denoiser": denoiser, "optimiser": optimiser, "ema": average}
-    spent = run_steps(f"denoiser-{key}", folder, recipe.steps, state, step)
+    run_steps(f"denoiser-{key}", folder, recipe.steps, state, step)
     denoiser.load_state_dict(average.shadow)
     denoiser.to("cpu").eval().requires_grad_(False)
-    return spent

@@ -2,7 +2,7 @@
 
 Fake i of a split and its real counterpart share scene, caption and size: what is left to tell them apart is how the
 picture was made. Every batch holds as many fakes of each generator as renders of the same scenes, cropped to one
-size. `TRAININGS` names the trainings that are shipped. Augmentation follows the published recipes: random crops and
+size. `TRAININGS` names the trainings that there are. Augmentation follows the published recipes: random crops and
 flips, now and then light JPEG or blur. The frozen backbones of R50_TF and CLIP-D stay in evaluation mode, so that no
 statistics of theirs move.
 """
