@@ -20,7 +20,7 @@ def study(tmp_path_factory: pytest.TempPathFactory):
 FIGURES = {
     "heatmap": lambda study: charts.heatmap(analysis.cells(study)),
     "anomaly": lambda study: charts.anomaly(analysis.cells(study)),
-    "forest": lambda study: charts.shift_forest(analysis.shifts(study)),
+    "forest": lambda study: charts.shift_forest(analysis.shifts(study), analysis.trainings(study)),
     "density": lambda study: charts.density(analysis.densities(study)),
     "robustness": lambda study: charts.robustness(analysis.cells(study)),
     "legacy": lambda study: charts.legacy(analysis.cells(study)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan, sqrt
 
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic
 from scipy import stats
@@ -12,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from helpers import analysis
+from helpers import analysis, charts, page
 from helpers.analysis import findings, metrics
 from helpers.analysis.metrics import Interval
 from helpers.errors import UsageError
@@ -150,6 +151,30 @@ def test_load_refuses_by_name(tmp_path) -> None:
         analysis.load(folder, generators=["sd_3"])
 
 
+def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -> None:
+    folder = synthetic.write(tmp_path, images=50, level=0.5, generators=("sd3", "sd15"), seeds={"mini-s1": -2.0})
+    scores = pd.read_parquet(folder / "scores.parquet")
+    aligned = scores[scores.weights == "mini"].assign(protocol="aligned", weights="mini-aligned")
+    aligned["arm"] = aligned["arm"].where(aligned.label == 1, "sd3")  # reals of SD3's own VAE
+    aligned["logit"] = -aligned["logit"]
+    pd.concat([scores, aligned]).to_parquet(folder / "scores.parquet")
+    study = analysis.load(folder)
+    found = analysis.conditions(study)
+    assert set(zip(found.protocol, found.weights, strict=True)) == {
+        ("plain", "mini"), ("plain", "mini-s1"), ("aligned", "mini-aligned"),
+    }  # fmt: skip
+    for row in found[(found.generator == "sd3") & (found.weights != "mini-s1")].itertuples():
+        own = scores[(scores.detector == row.detector) & (scores.weights == "mini") & (scores["size"] == 128)]
+        own = own[(own.label == 0) | ((own.generator == "sd3") & (own.precision == "fp4"))]
+        sign = -1 if row.protocol == "aligned" else 1
+        assert row.auc_fp4 == pytest.approx(roc_auc_score(own.label, sign * own.logit))
+        assert row.tpr_fp4 == pytest.approx((sign * own.logit[own.label == 1] > 0).mean())
+    table = page.conditions(study, "tpr").data
+    assert "mini-aligned" in table and table.index("SD1.5") < table.index("SD3")  # the catalogue's order
+    again = found[(found.weights == "mini-s1") & (found.generator == "sd3")].iloc[0]
+    assert f"{again.tpr_fp32:.2f} \N{RIGHTWARDS ARROW} {again.tpr_fp4:.2f}" in table
+
+
 def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None:
     moved = {"mini-s1": -2.0, "mini-s2": -4.0}
     study = analysis.load(synthetic.write(tmp_path, images=200, generators=("sd3", "sd15"), seeds=moved))
@@ -159,4 +184,10 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     fp4 = found[(found.generator == "sd3") & (found.precision == "fp4")].iloc[0]
     assert fp4.shift_max == pytest.approx(0.0, abs=0.2) and fp4.shift_min == pytest.approx(-4.0, abs=0.2)
     assert fp4.shift_mean == pytest.approx(-2.0, abs=0.2) and fp4.change_min < fp4.change_max <= 0.0
-    assert analysis.tables.trainings(analysis.load(synthetic.write(tmp_path / "one", images=20))).empty
+    bands = charts.shift_forest(analysis.shifts(study, resamples=50), found).to_dict()
+    drawn = [row for rows in bands["datasets"].values() for row in rows if row.get("generator_title") == "SD3"]
+    npr = next(row for row in drawn if row["detector"] == "npr" and row["precision"] == "fp4")
+    assert npr["shift_min"] == pytest.approx(fp4.shift_min, abs=1e-3)
+    assert f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}" in page.trainings(study, "sd3").data
+    alone = analysis.load(synthetic.write(tmp_path / "one", images=20))
+    assert analysis.tables.trainings(alone).empty and "trained once" in page.trainings(alone).data

@@ -25,6 +25,7 @@ __all__ = [
     "Text",
     "Verdict",
     "begin",
+    "conditions",
     "contact_sheets",
     "live_check",
     "matrix",
@@ -32,6 +33,7 @@ __all__ = [
     "say",
     "show",
     "table",
+    "trainings",
     "value",
 ]
 
@@ -116,6 +118,43 @@ def miniatures(study: Results) -> None:
     display(table(analysis.models.overview(), "Cards of the shipped models"))
     if len(curves):
         display(charts.curves(curves))
+
+
+def trainings(study: Results, *generators: str) -> HTML:
+    """How far each detector's own training moves the change of accuracy: its least and most over the trainings."""
+    found = analysis.trainings(study)
+    if not len(found):
+        return HTML(
+            "<p>The detectors of this study were trained once, so the spread between trainings is not known.</p>"
+        )
+    found = found[found.generator.isin(generators or study.generators)]
+    spread = [f"{100 * row.change_min:+.1f} to {100 * row.change_max:+.1f}" for row in found.itertuples()]
+    wide = found.assign(spread=spread).pivot(
+        index=["generator_title", "detector_title", "trainings"], columns="precision_title", values="spread"
+    )
+    wide = wide[[title for title in found.precision_title.unique()]].reset_index()
+    wide = wide.rename(columns={"generator_title": "generator", "detector_title": "detector"}).rename_axis(None, axis=1)
+    return table(wide, "Change of accuracy against FP32, in points: least to most of a detector's trainings")
+
+
+def conditions(study: Results, figure: str = "auc") -> HTML:
+    """One figure ("auc" or "tpr") of every protocol and training at the first precision and the last, per generator."""
+    first, last = study.precisions[0], study.precisions[-1]
+    found = analysis.conditions(study)
+    before, after = (found[f"{figure}_{end}"].map("{:.2f}".format, na_action="ignore") for end in (first, last))
+    found = found.assign(
+        figure=before + " \N{RIGHTWARDS ARROW} " + after,
+        detector=found.detector.map(study.titles("detector")),
+        generator=found.generator.map(study.titles("generator")),
+    ).rename(columns={"weights": "training"})
+    keys = ["protocol", "training", "detector"]
+    wide = found.pivot(index=keys, columns="generator", values="figure")
+    wide = wide.loc[list(found[keys].drop_duplicates().itertuples(index=False, name=None)), found.generator.unique()]
+    what = {"auc": "AUC", "tpr": "Accuracy"}[figure]
+    return table(
+        wide.rename_axis(None, axis=1).reset_index(),
+        f"{what} at {study.titles('precision')[first]} \N{RIGHTWARDS ARROW} {study.titles('precision')[last]}",
+    )
 
 
 def contact_sheets(study: Results) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ import pandas as pd
 from helpers import paths
 from helpers.analysis import metrics
 from helpers.errors import UsageError, nearest
-from helpers.protocols import weights_for
+from helpers.protocols import PROTOCOLS, weights_for
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = [
     "BASELINE",
+    "EFFECTS",
     "Results",
     "cells",
     "check_results",
+    "conditions",
     "costs",
     "densities",
     "images_per_cell",
@@ -39,6 +41,9 @@ SCORE_COLUMNS = (
     "generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights", "logit",
 )  # fmt: skip
 BASELINE = "fp32"
+
+#: Measures of an effect in the table of `shifts`.
+EFFECTS = ("shift", "standard", "score", "change")
 
 
 @dataclass(frozen=True)
@@ -287,27 +292,53 @@ def trainings(results: Results) -> pd.DataFrame:
     """How far a detector's own training moves an effect: the changes against FP32 under each of its seeds.
 
     One row per generator, detector and precision, for detectors that the study scored with more than one seed (weights
-    `X` and `X-s1`, `X-s2` ...): trainings, and `change` (accuracy) and `shift` (logits) as mean, least and most.
+    `X` and `X-s1`, `X-s2` ...): trainings, and each of `EFFECTS` (as in `shifts`) as _mean, _min and _max.
     """
     main = str(results.manifest.get("study", {}).get("weights") or "mini")
-    stored = pd.read_parquet(results.folder / "scores.parquet", columns=["detector", "weights", "protocol"])
-    stored = stored[(stored.protocol == results.protocol) & stored.weights.str.fullmatch(rf"{re.escape(main)}(-s\d+)?")]
     frames = []
-    for label, group in stored.drop_duplicates().groupby("weights"):
-        names = [name for name in results.detectors if name in set(group.detector)]
-        if names:
-            part = load(
-                results.folder, results.generators, results.precisions, names,
-                results.threshold, results.protocol, results.arm, label,
-            )  # fmt: skip
-            frames.append(shifts(part, resamples=100))
+    for label, names in _scored(results, rf"{re.escape(main)}(-s\d+)?").items():
+        frames.append(shifts(_under(results, results.protocol, label, names), resamples=100))
     if not frames:
         return pd.DataFrame()
     keys = ["generator", "generator_title", "detector", "detector_title", "precision", "precision_title"]
-    found = pd.concat(frames).groupby(keys, sort=False)[["change", "shift"]].agg(["mean", "min", "max", "count"])
+    groups = pd.concat(frames).groupby(keys, sort=False)
+    found = groups[list(EFFECTS)].agg(["mean", "min", "max"])
     found.columns = [f"{name}_{what}" for name, what in found.columns]
-    found = found.rename(columns={"change_count": "trainings"}).drop(columns="shift_count").reset_index()
-    return found[found.trainings > 1].reset_index(drop=True)
+    found.insert(0, "trainings", groups.size())
+    return found[found.trainings > 1].reset_index()
+
+
+def conditions(results: Results) -> pd.DataFrame:
+    """What other trainings and protocols say: one row per protocol, training, detector and generator.
+
+    `auc_X` and `tpr_X` are the AUC and the share of fakes called fake (logit above the threshold) at each precision X.
+    """
+    rows = []
+    for protocol in PROTOCOLS:
+        for label, names in _scored(replace(results, protocol=protocol), ".*").items():
+            table = cells(_under(results, protocol, label, names))
+            wide = table.set_index(["generator", "detector", "precision"])[["auc", "tpr"]].unstack(sort=False)
+            wide.columns = [f"{figure}_{precision}" for figure, precision in wide.columns]
+            rows.append(wide.reset_index().assign(protocol=protocol, weights=label))
+    return pd.concat(rows, ignore_index=True)
+
+
+def _scored(results: Results, labels: str) -> dict[str, list[str]]:
+    """The trainings whose label matches the pattern, with the detectors scored by them under the results' protocol."""
+    stored = pd.read_parquet(results.folder / "scores.parquet", columns=["detector", "weights", "protocol"])
+    stored = stored.drop_duplicates()
+    stored = stored[(stored.protocol == results.protocol) & stored.weights.str.fullmatch(labels)]
+    there = {label: set(group.detector) for label, group in stored.groupby("weights")}
+    kept = {label: [name for name in results.detectors if name in names] for label, names in there.items()}
+    return {label: names for label, names in kept.items() if names}
+
+
+def _under(results: Results, protocol: str, weights: str, detectors: list[str]) -> Results:
+    """The same page's results under another protocol and training."""
+    return load(
+        results.folder, results.generators, results.precisions, detectors,
+        results.threshold, protocol, results.arm, weights,
+    )  # fmt: skip
 
 
 def densities(results: Results, points: int = 61) -> pd.DataFrame:

@@ -74,15 +74,23 @@ def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4")
     return theme.describe(alt.layer(bars, spans, numbers).add_params(*menus), description, 260)
 
 
-def shift_forest(shifts: pd.DataFrame, detector: str = "npr", measure: str = "shift") -> alt.LayerChart:
+def shift_forest(
+    shifts: pd.DataFrame, trainings: pd.DataFrame, detector: str = "npr", measure: str = "shift"
+) -> alt.LayerChart:
     """The paired change against FP32 with its interval, per generator and precision; menus choose detector and
     measure.
 
-    `shifts` is the table of `helpers.analysis.shifts`. Left of zero the images look more real than at FP32.
+    `shifts` is the table of `helpers.analysis.shifts`, `trainings` that of `helpers.analysis.trainings`: behind an
+    interval a pale band spans what the detector's other trainings find. Left of zero the images look more real than
+    at FP32.
     """
     generators, precisions, detectors = (theme.options(shifts, key) for key in ("generator", "precision", "detector"))
     columns = ["generator_title", "precision", "precision_title", "detector", "n", "lost", "gained"]
     columns += [f"{name}{end}" for name in SHIFTS for end in ("", "_low", "_high")]
+    if len(trainings):
+        ends = [f"{name}{end}" for name in SHIFTS for end in ("_min", "_max")]
+        keys = ["generator_title", "precision", "detector"]
+        shifts, columns = shifts.merge(trainings[keys + ends], on=keys, how="left"), columns + ends
     base = (
         alt.Chart(shifts[columns].round(4))
         .transform_filter("datum.detector == detector")
@@ -90,6 +98,8 @@ def shift_forest(shifts: pd.DataFrame, detector: str = "npr", measure: str = "sh
             value="datum[measure]",
             low="datum[measure + '_low']",
             high="datum[measure + '_high']",
+            least="datum[measure + '_min']",
+            most="datum[measure + '_max']",
             interval=("format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')"),
         )
         .encode(
@@ -99,7 +109,8 @@ def shift_forest(shifts: pd.DataFrame, detector: str = "npr", measure: str = "sh
             yOffset=alt.YOffset("precision_title:N", sort=list(precisions.values())),
             color=alt.Color("precision_title:N", sort=list(precisions.values())).scale(
                 theme.colours(precisions, precisions.values())
-            ),
+            ).legend(symbolOpacity=1),  # the bands' paleness is not the colour's
+
             tooltip=[
                 alt.Tooltip("generator_title:N", title="generator"),
                 alt.Tooltip("precision_title:N", title="precision"),
@@ -128,5 +139,7 @@ def shift_forest(shifts: pd.DataFrame, detector: str = "npr", measure: str = "sh
         "generators at "
         f"{', '.join(precisions.values())}, with 95 % intervals; menus choose detector and measure."
     )
-    chart = alt.layer(zero, spans, points).add_params(*menus)
+    bands = base.mark_rule(strokeWidth=11, opacity=0.2).encode(x="least:Q", x2="most:Q")
+    bands = bands.transform_filter("isValid(datum.least)")
+    chart = alt.layer(bands, zero, spans, points).add_params(*menus)
     return theme.describe(chart, description, alt.Step(16, **{"for": "offset"}))

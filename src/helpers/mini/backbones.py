@@ -6,8 +6,8 @@
 - `clip`: an image and a text tower trained contrastively on (render, caption) pairs (in the place of
   CommonPool-XL for CLIP-D), built from open_clip's own classes.
 
-Pictures of the web are sharp, soft, grainy, compressed or enlarged, and captions say so; so are half the renders
-here, and so do their captions ("a grainy photo of a red ball on sand"). A backbone that has only ever seen one
+Pictures of the web are sharpened, soft, grainy, compressed or enlarged, and captions say so; so are three in four
+renders here, and so do their captions ("a grainy photo of a red ball on sand"). A backbone that has only ever seen one
 camera's renders is blind to texture. No backbone ever sees a generated image.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -54,40 +54,63 @@ VALIDATION = 500
 
 
 def _soft(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    return image.filter(ImageFilter.GaussianBlur(rng.uniform(0.6, 1.5)))
+    return image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.5)))
+
+
+def _sharpened(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return image.filter(ImageFilter.UnsharpMask(1, percent=int(rng.integers(40, 200)), threshold=0))
+
+
+def _denoised(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return Image.blend(image, image.filter(ImageFilter.MedianFilter(3)), rng.uniform(0.4, 1.0))
 
 
 def _grainy(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    pixels = np.asarray(image) + rng.uniform(5, 16) * rng.standard_normal((*image.size[::-1], 3), np.float32)
+    pixels = np.asarray(image) + rng.uniform(3, 16) * rng.standard_normal((*image.size[::-1], 3), np.float32)
     return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
 
 
 def _compressed(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=int(rng.integers(20, 61)))
+    image.save(file, "JPEG", quality=int(rng.integers(20, 81)))
     return Image.open(file).convert("RGB")
 
 
 def _enlarged(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     ways = (Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
-    small = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
-    return small.resize(image.size, ways[rng.integers(len(ways))])
+    smaller = tuple(round(side / rng.uniform(1.3, 2.2)) for side in image.size)
+    return image.resize(smaller, Image.Resampling.BOX).resize(image.size, ways[rng.integers(len(ways))])
+
+
+def _dithered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return image.quantize(int(rng.integers(12, 97)), dither=Image.Dither.FLOYDSTEINBERG).convert("RGB")
+
+
+def _posterized(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return ImageOps.posterize(image, int(rng.integers(3, 6)))
 
 
 #: What may have been done to a picture, as its caption says it; "" is nothing.
 TREATMENTS: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
     "": lambda image, rng: image,
     "soft": _soft,
+    "sharpened": _sharpened,
+    "denoised": _denoised,
     "grainy": _grainy,
     "compressed": _compressed,
     "enlarged": _enlarged,
+    "dithered": _dithered,
+    "posterized": _posterized,
 }
+
+#: Share of pictures that nothing was done to.
+_UNTREATED = 0.25
 
 
 def treated(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures uint8 (N, S, S, 3), half of them treated at random, and the treatments' places (N,)."""
+    """Return pictures uint8 (N, S, S, 3), three in four treated at random, and the treatments' places (N,)."""
     count = len(TREATMENTS)
-    chosen = np.where(rng.random(len(images)) < 0.5, 0, rng.integers(1, count, len(images)))
+    chosen = np.where(rng.random(len(images)) < _UNTREATED, 0, rng.integers(1, count, len(images)))
     ways = list(TREATMENTS.values())
     return np.stack([ways[c](Image.fromarray(i), rng) for i, c in zip(images, chosen, strict=True)]), chosen
 
@@ -113,7 +136,7 @@ NAMED = len(world.GROUNDS) + len(world.COLOURS) + len(world.SHAPES)
 
 
 class Namer(nn.Module):
-    """R50_TF's trunk and a linear layer that names what a render shows: logits (N, 23) in `facts`' order, then (5,)
+    """R50_TF's trunk and a linear layer that names what a render shows: logits (N, 23) in `facts`' order, then (9,)
     of the treatments."""
 
     def __init__(self, stem_stride: int = 2):
@@ -155,7 +178,7 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([model(part) for part in images.split(64)])
 
 
-def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 1800) -> Path:
+def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 3000) -> Path:
     """Train the namer on renders of 64, 96 and 128 px and store its trunk as out/backbones/namer.safetensors.
 
     Resumes from `work`. The card beside the file has the validation accuracies. Returns the file's path.
@@ -267,7 +290,9 @@ def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps:
 
     def loss(rng: np.random.Generator) -> Tensor:
         size = int(rng.choice(list(POOL), p=shares))
-        chosen = rng.integers(POOL[size], size=64)
+        # Each scene comes under several treatments, as a batch of tens of thousands holds near twins: with strangers
+        # alone, what a scene holds tells the pairs apart and nothing finer is learned.
+        chosen = rng.integers(POOL[size], size=16).repeat(4)
         pictures, done = treated(pools[size][chosen], rng)
         words = tokens([said(known[i], t) for i, t in zip(chosen, done, strict=True)])
         picture, text, scale = model(_resized(pictures).to(device), words.to(device))

@@ -70,10 +70,10 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     "sd15": Recipe(rounds=(5000, 4000), seed=21),
     "sd21": Recipe(rounds=(6500,), seed=22),
-    "sdxl": Recipe(rounds=(4500, 3500), seed=23),
-    "sd3": Recipe(rounds=(9000, 12000), seed=24),
-    "sd35": Recipe(rounds=(8000, 12000), seed=25),
-    "flux1": Recipe(rounds=(9000, 7500), seed=26),
+    "sdxl": Recipe(rounds=(4500, 3500, 3000), seed=23),
+    "sd3": Recipe(rounds=(9000, 12000, 8000), seed=24),
+    "sd35": Recipe(rounds=(8000, 12000, 8000), seed=25),
+    "flux1": Recipe(rounds=(9000, 7500, 12000), seed=26),
 }
 
 

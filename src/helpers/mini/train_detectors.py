@@ -101,8 +101,8 @@ TRAININGS = {
 
 RECIPES = {
     "npr": Recipe(steps=600, rate=5e-4, every=60),
-    "r50_nodown": Recipe(steps=450, rate=1e-3, every=50),
-    "r50_tf": Recipe(steps=500, rate=1e-3, every=100),
+    "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
+    "r50_tf": Recipe(steps=1000, rate=1e-3, every=100),
     "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
 }
 

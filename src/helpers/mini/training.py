@@ -81,12 +81,12 @@ def train_generator(key: str, work: Path = WORK, out: Path = MODELS / "mini", de
 
 
 def _stored_in_half(pipeline: Any) -> list[torch.nn.Module]:
-    """The parts whose weights are kept in 16 bits: the VAE, and the transformers, as the originals' are published.
+    """The parts whose weights are kept in 16 bits, as most of the originals' are published: all but a UNet.
 
-    diffusers loads them in single precision. Text encoders stay in 32 bits: transformers loads what it finds, and a
-    pipeline takes the type of its latents from them.
+    `generators.load` reads them in single precision. A UNet, published in 32 bits, has more to lose at FP16.
     """
-    return [pipeline.vae] + ([pipeline.transformer] if hasattr(pipeline, "transformer") else [])
+    parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    return [part for part in parts if part is not getattr(pipeline, "unet", None)]
 
 
 def _store(pipeline: Any, card: dict[str, Any], folder: Path) -> Path:
@@ -115,10 +115,12 @@ def _share_vae(folder: Path) -> None:
 def fakes(split: str, key: str, count: int, work: Path = WORK) -> np.ndarray:
     """Return FP32 images of a trained miniature, uint8 (count, size, size, 3): image i has prompt i of the split.
 
-    Made once per model and kept in `work`, more when more are asked for; the noise's seeds are not the study's.
+    Made once per model and sampler and kept in `work`, more when more are asked for; the noise's seeds are not the
+    study's.
     """
-    path = work / f"fakes-{split}-{key}-{tree_sha256(MODELS / 'mini' / key)[:12]}.npy"
     settings = study.load("mini").generators[key]
+    sampler = f"{settings.steps}-{settings.guidance}"
+    path = work / f"fakes-{split}-{key}-{tree_sha256(MODELS / 'mini' / key)[:12]}-{sampler}.npy"
     made = np.load(path) if path.exists() else np.empty((0, settings.size, settings.size, 3), np.uint8)
     if len(made) >= count:
         return made[:count]
