@@ -20,11 +20,12 @@ IMAGES = 2
 
 
 def quick(**changes):
-    """The mini study with few steps: what is tested here does not depend on how good the images are."""
+    """The mini study with few steps, one training and one protocol: what is tested here does not depend on them."""
     loaded = study.load("mini")
     settings = {key: value.model_copy(update={"steps": 3}) for key, value in loaded.generators.items()}
     # One image at a time: then an image made again is the same to the last bit.
-    return loaded.model_copy(update={"generators": settings, "batch_size": 1, **changes})
+    plain = {"protocols": ["plain"], "further": {}}
+    return loaded.model_copy(update={"generators": settings, "batch_size": 1, **plain, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,33 @@ def test_shares_make_the_whole(small, tmp_path_factory):
     pd.testing.assert_frame_equal(scores(folder), reference)
 
 
+def test_a_share_that_ends_while_another_merges_is_not_lost(small, monkeypatch):
+    folder, again = small
+    before, tables, merged = scores(folder), execute._scores_table, []
+    part, aside = folder / "parts/sd3/fp4/0000.json", folder / "aside"
+    part.rename(aside)
+
+    def meanwhile(*arguments):
+        table = tables(*arguments)
+        if not merged:
+            aside.rename(part)  # the other share's last part appears after this one has read the parts
+        merged.append(len(table))
+        return table
+
+    monkeypatch.setattr(execute, "_scores_table", meanwhile)
+    execute.run(quick(), folder, ["sd3"], ["fp32"], IMAGES, progress=False)
+    assert merged == [len(before) - 4 * IMAGES, len(before)]
+    pd.testing.assert_frame_equal(scores(folder), before)
+
+
+def test_a_table_that_its_manifest_disowns_is_written_again(small):
+    folder, again = small
+    before = scores(folder)
+    before.iloc[1:].to_parquet(folder / "scores.parquet")
+    assert again().merged
+    pd.testing.assert_frame_equal(scores(folder), before)
+
+
 def test_more_images_keep_those_there(small):
     folder, _ = small
     before = times(folder / "images")
@@ -238,9 +266,9 @@ def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):
 
 
 def test_shards_cover_every_image_once_and_keep_their_bounds():
-    loaded = study.load("mini")
-    sources = plan.sources(loaded)
+    sources = plan.sources(quick())
     assert len(sources) == 24 + 3
+    assert len(plan.sources(quick(protocols=["plain", "aligned"]))) == 24 + 3 + 6  # a VAE's reals for each generator
     every = plan.shards(sources, 60, 25)
     assert sum(len(shard.indices) for shard in every) == 27 * 60
     shared = [shard for i in (1, 2, 3, 4) for shard in plan.shards(sources, 60, 25, (i, 4))]

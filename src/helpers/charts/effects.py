@@ -107,10 +107,9 @@ def shift_forest(
                 labelFontWeight=600, ticks=False
             ),
             yOffset=alt.YOffset("precision_title:N", sort=list(precisions.values())),
-            color=alt.Color("precision_title:N", sort=list(precisions.values())).scale(
-                theme.colours(precisions, precisions.values())
-            ).legend(symbolOpacity=1),  # the bands' paleness is not the colour's
-
+            color=alt.Color("precision_title:N", sort=list(precisions.values()))
+            .scale(theme.colours(precisions, precisions.values()))
+            .legend(symbolOpacity=1),  # the bands' paleness is not the colour's
             tooltip=[
                 alt.Tooltip("generator_title:N", title="generator"),
                 alt.Tooltip("precision_title:N", title="precision"),

@@ -163,25 +163,44 @@ def _score(
 
 
 def _merge(study: Study, store: Store, digest: str, weights: dict[Scoring, str], done: Done) -> None:
-    """Write the results from every valid part in the folder, where they differ from what is there."""
+    """Write the results from every valid part in the folder, where they differ from what is there.
+
+    Merges again until nothing has changed meanwhile: of several shares that end together, each may write the results,
+    but the last one that does has seen the parts of all.
+    """
+    while not _merged(study, store, parts := tree_sha256(*map(store.state, _found(study, store)))):
+        _write_results(study, store, digest, weights, parts)
+        done.merged = True
+
+
+def _found(study: Study, store: Store) -> list[Shard]:
+    return [
+        Shard(source, int(path.stem), int(path.stem) + study.shard_size)
+        for source in plan.sources(study)
+        for path in sorted((store.folder / "parts" / source.folder).glob("*.json"))
+    ]
+
+
+def _merged(study: Study, store: Store, parts: str) -> bool:
+    manifest = read_json(store.folder / "manifest.json")
+    files = manifest.get("files", {})
+    there = all((store.folder / name).is_file() for name in RESULTS)
+    return (
+        there
+        and (manifest.get("parts"), manifest.get("study")) == (parts, study.model_dump(mode="json"))
+        and all(file_sha256(store.folder / name) == files[name] for name in files)
+    )
+
+
+def _write_results(study: Study, store: Store, digest: str, weights: dict[Scoring, str], parts: str) -> None:
     models, states = {}, []
-    for source in plan.sources(study):
-        found = sorted((store.folder / "parts" / source.folder).glob("*.json"))
-        if not found:
-            continue
+    for source, shards in groupby(_found(study, store), key=lambda shard: shard.source):
         model = models[source.folder] = maker(study, source).model()
-        starts = [int(path.stem) for path in found]
-        shards = [Shard(source, start, start + study.shard_size) for start in starts]
         states += [state for shard in shards if not (state := State(store, shard, digest, model)).stale]
     tables = {
         "scores.parquet": _scores_table(study, states, weights),
         "cells.parquet": _cells_table(study, states),
     }
-    parts = tree_sha256(*[store.state(state.shard) for state in states])
-    manifest = read_json(store.folder / "manifest.json")
-    there = all((store.folder / name).is_file() for name in RESULTS)
-    if there and (manifest.get("parts"), manifest.get("study")) == (parts, study.model_dump(mode="json")):
-        return
     for name, frame in tables.items():
         write_parquet(frame, store.folder / name)
     write_json(
@@ -199,7 +218,6 @@ def _merge(study: Study, store: Store, digest: str, weights: dict[Scoring, str],
         store.folder / "manifest.json",
     )
     write_sheets(study, store)
-    done.merged = True
 
 
 def _scores_table(study: Study, states: Sequence[State], weights: dict[Scoring, str]) -> pd.DataFrame:
