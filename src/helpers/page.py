@@ -137,10 +137,11 @@ def trainings(study: Results, *generators: str) -> HTML:
     return table(wide, "Change of accuracy against FP32, in points: least to most of a detector's trainings")
 
 
-def conditions(study: Results, figure: str = "auc") -> HTML:
+def conditions(study: Results, figure: str = "auc", *generators: str) -> HTML:
     """One figure ("auc" or "tpr") of every protocol and training at the first precision and the last, per generator."""
     first, last = study.precisions[0], study.precisions[-1]
     found = analysis.conditions(study)
+    found = found[found.generator.isin(generators or study.generators)]
     before, after = (found[f"{figure}_{end}"].map("{:.2f}".format, na_action="ignore") for end in (first, last))
     found = found.assign(
         figure=before + " \N{RIGHTWARDS ARROW} " + after,
