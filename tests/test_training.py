@@ -181,7 +181,7 @@ def test_an_unknown_miniature_is_named():
 def test_a_stored_miniature_loads_with_plain_diffusers(key):
     """`models/mini/<key>` needs nothing of this package, and makes what its prompt says: grass is green."""
     folder = MODELS / "mini" / key
-    pipeline = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     size = architectures.ARCHITECTURES[key].size
     extra = {"max_sequence_length": architectures.MAX_TOKENS} if hasattr(pipeline, "transformer") else {}

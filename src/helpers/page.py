@@ -138,17 +138,21 @@ def trainings(study: Results, *generators: str) -> HTML:
 
 
 def conditions(study: Results, figure: str = "auc", *generators: str) -> HTML:
-    """One figure ("auc" or "tpr") of every protocol and training at the first precision and the last, per generator."""
+    """One figure ("auc" or "tpr") of every protocol and training at the first precision and the last, per generator.
+
+    Without `generators`, all of the page's.
+    """
     first, last = study.precisions[0], study.precisions[-1]
     found = analysis.conditions(study)
     found = found[found.generator.isin(generators or study.generators)]
     before, after = (found[f"{figure}_{end}"].map("{:.2f}".format, na_action="ignore") for end in (first, last))
     found = found.assign(
         figure=before + " \N{RIGHTWARDS ARROW} " + after,
+        condition=found.protocol + " \N{MIDDLE DOT} " + found.weights,
         detector=found.detector.map(study.titles("detector")),
         generator=found.generator.map(study.titles("generator")),
-    ).rename(columns={"weights": "training"})
-    keys = ["protocol", "training", "detector"]
+    )
+    keys = ["condition", "detector"]
     wide = found.pivot(index=keys, columns="generator", values="figure")
     wide = wide.loc[list(found[keys].drop_duplicates().itertuples(index=False, name=None)), found.generator.unique()]
     what = {"auc": "AUC", "tpr": "Accuracy"}[figure]
