@@ -38,11 +38,13 @@ def write(
     seed: int = 0,
     contact: bool = False,
     seeds: Mapping[str, float] | None = None,
+    placebo: float | None = None,
 ) -> Path:
     """Write scores.parquet, cells.parquet and manifest.json of a study whose mean logits are `level` plus `effects`.
 
     `effects` maps (detector, generator, precision or None for all) to a shift. Logits of one image share the scene's
-    part across precisions, so cells are paired as in a real run.
+    part across precisions, so cells are paired as in a real run. With `placebo` there is an arm "batch", whose logits
+    differ from FP32's by normal noise of that standard deviation.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,10 +52,18 @@ def write(
     for label, moved in (seeds or {}).items():  # NPR's further trainings, whose FP4 effect differs by `moved`
         again = {("npr", g, "fp4"): effects.get(("npr", g, "fp4"), 0.0) + moved for g in generators}
         rows += [_fakes(rng, "npr", g, again, images, level).assign(weights=label) for g in generators]
+    if placebo is not None:
+        rows += [_placebo(rng, frame, placebo) for frame in rows if frame.weights.iloc[0] == "mini"]
     rows += [_reals(rng, d, size, images, level) for size in sorted(set(SIZES.values())) for d in DETECTORS]
     pd.concat(rows, ignore_index=True).to_parquet(folder / "scores.parquet")
-    pd.DataFrame([_cell(g, p, images) for g in generators for p in PRECISIONS]).to_parquet(folder / "cells.parquet")
-    (folder / "manifest.json").write_text(json.dumps(_manifest(folder, scale, images, generators)), encoding="utf-8")
+    cells = [_cell(g, p, images) for g in generators for p in PRECISIONS]
+    cells += [] if placebo is None else [_cell(g, "fp32", images) | {"arm": "batch"} for g in generators]
+    pd.DataFrame(cells).to_parquet(folder / "cells.parquet")
+    manifest = _manifest(folder, scale, images, generators)
+    if placebo is not None:
+        arm = {"title": "null control", "precisions": ["fp32"], "images": images, "batch_size": 5}
+        manifest["study"]["arms"] = {"batch": arm}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     if contact:
         (folder / "contact").mkdir(exist_ok=True)
         for generator in generators:
@@ -75,6 +85,12 @@ def _fakes(
             _frame(generator, precision, "native", SIZES[generator], 1, detector, level + moved + scene + noise)
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _placebo(rng: np.random.Generator, frame: pd.DataFrame, spread: float) -> pd.DataFrame:
+    fp32 = frame[frame.precision == "fp32"]
+    noise = rng.normal(0, spread, len(fp32)).astype(np.float32)
+    return fp32.assign(arm="batch", logit=fp32.logit + noise)
 
 
 def _reals(rng: np.random.Generator, detector: str, size: int, images: int, level: float) -> pd.DataFrame:
@@ -100,6 +116,8 @@ def _cell(generator: str, precision: str, images: int) -> dict[str, object]:
     part = {
         "parameters": before // 4, "quantized": int(0.97 * before / 4), "share": 0.97,
         "bytes_before": before, "bytes_after": int(before * SHRINK[precision]), "format": precision,
+        "weight_errors": {"attention": 0.1, "all": 0.1}, "output_error": 0.2,
+        "native_deviation": None if precision == "fp32" else 1e-7, "native_layer": "attn.to_q",
     }  # fmt: skip
     return {
         "generator": generator, "precision": precision, "arm": "native",

@@ -14,6 +14,7 @@ from PIL import Image
 from helpers import analysis, generators, paths, study
 from helpers.errors import Failure, UsageError
 from helpers.mini import world
+from helpers.precision import proof
 from helpers.runs import Source, Store, contact, execute, parse_share, plan, store, verify
 
 IMAGES = 2
@@ -24,7 +25,7 @@ def quick(**changes):
     loaded = study.load("mini")
     settings = {key: value.model_copy(update={"steps": 3}) for key, value in loaded.generators.items()}
     # One image at a time: then an image made again is the same to the last bit.
-    plain = {"protocols": ["plain"], "further": {}}
+    plain = {"protocols": ["plain"], "further": {}, "arms": {}}
     return loaded.model_copy(update={"generators": settings, "batch_size": 1, **plain, **changes})
 
 
@@ -151,7 +152,7 @@ def test_an_interrupted_run_goes_on(small, monkeypatch, tmp_path_factory):
 
     def stopping(*arguments, **options):
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) == 4 + 2:  # two are for the proof
             raise KeyboardInterrupt
         return sample(*arguments, **options)
 
@@ -217,9 +218,9 @@ def test_other_settings_make_the_cell_again_and_say_so(small):
 
 def test_rejected_images_are_kept_apart_named_and_not_scored(small, monkeypatch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rejects")
-    monkeypatch.setattr(
-        generators, "sample", lambda pipe, prompts, *a, **k: [Image.new("RGB", (128, 128))] * len(prompts)
-    )
+    sample = generators.sample
+    blank = lambda *a, **k: [Image.new("RGB", (128, 128)) for _ in sample(*a, **k)]  # noqa: E731
+    monkeypatch.setattr(generators, "sample", blank)
     done = execute.run(quick(), folder, ["sd3"], ["fp4"], IMAGES, progress=False)
     assert done.rejected == IMAGES
     row = pd.read_parquet(folder / "cells.parquet").iloc[0]
@@ -269,11 +270,11 @@ def test_shards_cover_every_image_once_and_keep_their_bounds():
     sources = plan.sources(quick())
     assert len(sources) == 24 + 3
     assert len(plan.sources(quick(protocols=["plain", "aligned"]))) == 24 + 3 + 6  # a VAE's reals for each generator
-    every = plan.shards(sources, 60, 25)
+    every = plan.shards(quick(), sources, 60)
     assert sum(len(shard.indices) for shard in every) == 27 * 60
-    shared = [shard for i in (1, 2, 3, 4) for shard in plan.shards(sources, 60, 25, (i, 4))]
+    shared = [shard for i in (1, 2, 3, 4) for shard in plan.shards(quick(), sources, 60, (i, 4))]
     assert sorted(s.name for s in shared) == sorted(s.name for s in every)
-    assert {s.name for s in every} <= {s.name for s in plan.shards(sources, 500, 25)}
+    assert {s.name for s in every} <= {s.name for s in plan.shards(quick(), sources, 500)}
     assert len({shard.name for shard in every}) == len(every)
 
 
@@ -291,8 +292,10 @@ def test_a_word_the_study_lacks_is_named():
     loaded = study.load("mini")
     with pytest.raises(UsageError, match="no generator 'sd4'.*nearest"):
         plan.sources(loaded, ["sd4"])
-    with pytest.raises(UsageError, match="the study has no precision 'int8'"):
-        plan.sources(loaded, None, ["int8"])
+    with pytest.raises(UsageError, match="the study has no precision 'bf16'"):
+        plan.sources(loaded, None, ["bf16"])
+    with pytest.raises(UsageError, match="no arm 'laddr'.*nearest: 'ladder'"):
+        plan.sources(loaded, arms=["laddr"])
 
 
 def test_an_unreadable_image_is_no_image(tmp_path):
@@ -329,6 +332,59 @@ def test_a_card_describes_a_model_and_does_not_change_it(tmp_path):
     before = paths.tree_sha256(tmp_path)
     (tmp_path / paths.CARD).write_text("{}")
     assert paths.tree_sha256(tmp_path) == before
+
+
+ARMS = {
+    "batch": study.Arm(title="null", precisions=["fp32"], images=4, batch_size=2),
+    "seed": study.Arm(title="seed", precisions=["fp32"], images=1, seed=7),
+    "vae": study.Arm(title="vae", precisions=["fp4"], images=1, components=["vae"], coverage="all"),
+    "ladder": study.Arm(title="ladder", precisions=["fp8", "int3", "int2"], images=1, way="rounding"),
+}
+
+
+def test_arms_change_what_they_say_and_no_more(tmp_path):
+    loaded = quick(arms=ARMS, precisions=["fp32", "fp8"], detectors=["npr"])
+    done = execute.run(loaded, tmp_path, ["sd15"], images=3, progress=False)
+    assert done.made == 2 * 3 + 3 + 1 + 1 + 3 + 3  # the main arm, the four others, the renders
+    pixels = lambda cell, i=0: np.asarray(Image.open(tmp_path / f"images/sd15/{cell}/000{i}.png"), np.int16)  # noqa: E731
+    fp32 = [pixels("fp32", i) for i in range(3)]
+    assert all(np.abs(pixels("fp32-batch", i) - fp32[i]).max() <= 1 for i in range(3))
+    assert np.abs(pixels("fp32-seed") - fp32[0]).mean() > 1
+    assert 0 < np.abs(pixels("fp4-vae") - fp32[0]).mean() < np.abs(pixels("fp32-seed") - fp32[0]).mean()
+    assert np.abs(pixels("fp8-ladder") - pixels("fp8")).max() <= 1  # rounding is what the native layers compute
+    cells = pd.read_parquet(tmp_path / "cells.parquet").set_index(["arm", "precision"])
+    assert cells["images"].to_dict() == {
+        ("native", "fp32"): 3, ("native", "fp8"): 3, ("batch", "fp32"): 3, ("seed", "fp32"): 1, ("vae", "fp4"): 1,
+        ("ladder", "fp8"): 1, ("ladder", "int3"): 1, ("ladder", "int2"): 1,
+    }  # fmt: skip
+    errors = cells["weight_error"]
+    assert errors["native", "fp32"] == errors["batch", "fp32"] == errors["seed", "fp32"] == 0
+    assert errors["native", "fp8"] == pytest.approx(errors["ladder", "fp8"], rel=1e-6)
+    assert errors["ladder", "fp8"] < errors["ladder", "int3"] < errors["ladder", "int2"]
+    assert list(json.loads(cells.loc[("vae", "fp4"), "component_coverage"])) == ["vae"]
+    assert cells.loc[("vae", "fp4"), "output_error"] > 0.01 and cells.loc[("vae", "fp4"), "coverage"] > 0.9
+    assert set(scores(tmp_path)["arm"]) == {"native", "batch", "seed", "vae", "ladder", "none"}
+    assert execute.run(loaded, tmp_path, ["sd15"], images=3, progress=False).nothing
+    assert contact.write_sheets(loaded, Store(tmp_path)) == []  # eight images make a sheet
+
+
+def test_a_batch_made_again_is_the_same_batch(tmp_path):
+    loaded = quick(arms=ARMS, precisions=["fp32"], detectors=["npr"])
+    again = lambda: execute.run(loaded, tmp_path, ["sd15"], arms=["batch"], progress=False)  # noqa: E731
+    again()
+    folder = tmp_path / "images/sd15/fp32-batch"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.png")}
+    (folder / "0001.png").unlink()
+    (folder / "0002.png").unlink()
+    assert again().made == 2
+    assert {path.name: path.read_bytes() for path in folder.glob("*.png")} == before
+
+
+def test_a_cell_whose_native_layers_stray_is_refused_before_its_first_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(proof, "strays", lambda *arguments: {"good": 1e-6, "bad.layer": 0.9})
+    with pytest.raises(Failure, match=r"sd15/fp8: denoiser\.bad\.layer strays from the rounding arm by 0\.9"):
+        execute.run(quick(detectors=["npr"]), tmp_path, ["sd15"], ["fp8"], 1, progress=False)
+    assert not list(tmp_path.rglob("*.png"))
 
 
 def test_every_protocol_is_scored_with_its_own_training_and_reals(tmp_path, monkeypatch):

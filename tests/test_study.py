@@ -168,6 +168,38 @@ def test_the_digest_ignores_what_does_not(tmp_path, old, new):
     assert study.load(changed(tmp_path, old, new)).digest() == study.load("mini").digest()
 
 
+def test_an_arm_changes_what_it_names_and_the_main_arm_stays():
+    mini = study.load("mini")
+    bare = mini.model_copy(update={"arms": {}})
+    assert mini.digest() == bare.digest()
+    digests = {name: mini.digest(name) for name in mini.arms}
+    assert len(set(digests.values()) | {mini.digest()}) == len(mini.arms) + 1
+    assert (mini.setting("seed", "native"), mini.setting("seed", "seed")) == (1000, 2000)
+    assert mini.seeds(2, "seed") == [2000, 2001] and mini.seeds(2, "vae") == [1000, 1001]
+    assert (mini.setting("way", "ladder"), mini.setting("way", "vae")) == ("rounding", "native")
+    assert mini.setting("components", "all") == mini.components and mini.setting("coverage", "all") == "all"
+    assert min(arm.images for arm in mini.arms.values()) >= 100 and mini.images_of("ladder", 500) == 100
+    assert mini.images_of("ladder", 7) == 7 and mini.images_of("native", 500) == 500
+
+
+def test_the_controls_of_the_mini_study_are_all_there():
+    """A null control, other seeds, the VAE alone, the text encoders alone, convolutions, and a ladder for everyone."""
+    mini = study.load("mini")
+    cells = {(cell.arm, cell.generator, cell.precision) for cell in mini.beside()}
+    for key in study.GENERATORS:
+        assert {("batch", key, "fp32"), ("seed", key, "fp32"), ("vae", key, "fp4"), ("text", key, "fp4")} <= cells
+        ladder = {precision for arm, generator, precision in cells if (arm, generator) == ("ladder", key)}
+        assert ladder == set(study.PRECISIONS) - {"fp32", "fp16", "bf16"}
+        assert (("all", key, "fp4") in cells) == (key in ("sd15", "sd21", "sdxl"))
+
+
+def test_an_arm_has_a_name_of_its_own(tmp_path):
+    with pytest.raises(UsageError, match="an arm cannot be called 'sd3'; give it another name"):
+        study.load(changed(tmp_path, "[arms.batch]", "[arms.sd3]"))
+    with pytest.raises(UsageError, match="arms.vae.componens: unknown key.*nearest: 'components'"):
+        study.load(changed(tmp_path, "[arms.vae]", '[arms.vae]\ncomponens = ["vae"]'))
+
+
 def test_a_study_survives_being_written_down():
     mini = study.load("mini")
     assert study.Study.model_validate_json(mini.model_dump_json()) == mini

@@ -55,6 +55,8 @@ def grid(study: StudyName = "mini") -> None:
         f"{len(rows)} cells x {loaded.images_per_cell} images; detectors {', '.join(loaded.detectors)};"
         f" 'made' counts images in {_shown(out)}, 'archived' those behind results/{loaded.name}"
     )
+    if loaded.arms:
+        typer.echo("\n" + _table([_arm_row(loaded, name, out, archived) for name in loaded.arms]))
 
 
 @app.command()
@@ -64,6 +66,7 @@ def run(
     generators: Names = None,
     precisions: Names = None,
     images: Annotated[int | None, typer.Option(min=1, help="Images per cell; default the study's.")] = None,
+    arms: Names = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N shares.")] = None,
     executor: Annotated[str, typer.Option(help="local: in this process.")] = "local",
 ) -> None:
@@ -81,7 +84,7 @@ def run(
     out = out or _default_out(loaded)
     from helpers.runs import execute
 
-    done = execute.run(loaded, out, _words(generators), _words(precisions), images, share)
+    done = execute.run(loaded, out, _words(generators), _words(precisions), images, share, arms=_words(arms))
     for note in done.notes:
         typer.echo(note)
     if done.nothing:
@@ -251,8 +254,8 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _archived(study: Study) -> dict[tuple[str, str], int]:
-    """Images of each (generator, precision) in the study's stored results; empty where there are none."""
+def _archived(study: Study) -> dict[tuple[str, str, str], int]:
+    """Images of each (generator, precision, arm) in the study's stored results; empty where there are none."""
     import pandas as pd
 
     from helpers import paths
@@ -260,10 +263,10 @@ def _archived(study: Study) -> dict[tuple[str, str], int]:
     stored = paths.RESULTS / study.name / "cells.parquet"
     if not stored.is_file():
         return {}
-    return pd.read_parquet(stored).groupby(["generator", "precision"])["images"].sum().to_dict()
+    return pd.read_parquet(stored).groupby(["generator", "precision", "arm"])["images"].sum().to_dict()
 
 
-def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str], int]) -> dict[str, Any]:
+def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
     folder = out / "images" / needs["generator"] / needs["precision"]
     size = needs["bytes"]
     return {
@@ -271,13 +274,29 @@ def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str], 
         "precision": needs["precision"],
         "images": needs["images"],
         "made": sum(1 for _ in folder.glob("[0-9]*.png")),
-        "archived": int(archived.get((needs["generator"], needs["precision"]), 0)),
+        "archived": int(archived.get((needs["generator"], needs["precision"], needs["arm"]), 0)),
         "px": needs["size"],
         "steps": needs["steps"],
         "guidance": needs["guidance"],
         "weights": "missing" if size is None else f"{size / 1e6:,.1f} MB",
         "terms": needs["terms"],
         "source": _shown(Path(needs["source"])) if Path(needs["source"]).is_absolute() else needs["source"],
+    }
+
+
+def _arm_row(study: Study, name: str, out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
+    """An arm beside the main one, all its cells in a line."""
+    arm = study.arms[name]
+    cells = [cell for cell in study.beside() if cell.arm == name]
+    folders = [out / "images" / cell.generator / f"{cell.precision}-{name}" for cell in cells]
+    return {
+        "arm": name,
+        "cells": len(cells),
+        "images": len(cells) * arm.images,
+        "made": sum(1 for folder in folders for _ in folder.glob("[0-9]*.png")),
+        "archived": sum(archived.get((cell.generator, cell.precision, name), 0) for cell in cells),
+        "precisions": ",".join(arm.precisions),
+        "what": arm.title,
     }
 
 

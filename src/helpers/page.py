@@ -20,16 +20,19 @@ from myst_nb import glue
 from helpers import analysis, charts, paths
 from helpers.analysis.findings import Finding, scale_note
 from helpers.analysis.tables import Results
+from helpers.study import PRECISIONS
 
 __all__ = [
     "Text",
     "Verdict",
     "begin",
     "conditions",
+    "controls",
     "contact_sheets",
     "live_check",
     "matrix",
     "miniatures",
+    "proofs",
     "say",
     "show",
     "table",
@@ -162,17 +165,67 @@ def conditions(study: Results, figure: str = "auc", *generators: str) -> HTML:
     )
 
 
-def contact_sheets(study: Results) -> None:
+def proofs(study: Results, arm: str = "") -> HTML:
+    """What was measured of each component of each quantized cell of an arm (default the main one)."""
+    found = analysis.arms.proofs(study)
+    found = found[(found.arm == (arm or study.arm)) & (found.precision != "fp32")] if len(found) else found
+    if found.empty or "output_error" not in found:
+        return HTML("<p>This study has no record of what its precisions did to the weights.</p>")
+    kinds = [kind for kind in ("attention", "feed-forward", "convolution", "other") if kind in found]
+    percent = {column: "{:.2%}".format for column in ("weight_error", "output_error", *kinds)}
+    percent |= {"share": "{:.1%}".format, "native_deviation": "{:.1e}".format, "parameters": "{:,}".format}
+    shown = found.assign(
+        bytes=[f"{before / 1e6:.2f} \N{RIGHTWARDS ARROW} {after / 1e6:.2f}" for before, after in zip(
+            found.bytes_before, found.bytes_after, strict=True)],
+        **{column: found[column].map(form, na_action="ignore") for column, form in percent.items()},
+    )  # fmt: skip
+    columns = {
+        "generator_title": "generator", "precision_title": "precision", "component": "component",
+        "parameters": "parameters", "share": "in the format", "bytes": "MB", "weight_error": "weight error",
+        **{kind: kind for kind in kinds}, "output_error": "output error",
+        "native_deviation": "native \N{MINUS SIGN} rounded",
+    }  # fmt: skip
+    shown = shown[list(columns)].rename(columns=columns)
+    return table(shown, "Each component at each precision; errors are relative (Frobenius), by kind of layer too")
+
+
+def controls(study: Results, figure: str = "spread") -> HTML:
+    """How far each arm moves each detector: "spread" of the paired logits, their "mean", or verdicts "changed"."""
+    found = analysis.arms.spreads(study)
+    if found.empty or found.arm.nunique() < 2:
+        return HTML("<p>This study has no arms beside its main one.</p>")
+    form = {"changed": "{:.1%}", "spread": "{:.3f}", "mean": "{:+.3f}"}[figure]
+    keys = ["arm_title", "precision_title"]
+    wide = found.pivot(index=keys, columns="detector_title", values=figure)
+    wide = wide.loc[
+        list(found[keys].drop_duplicates().itertuples(index=False, name=None)), found.detector_title.unique()
+    ]
+    images = found.groupby(keys).n.max()
+    wide = wide.map(lambda number: form.format(number)).assign(images=[images[key] for key in wide.index])
+    what = {
+        "spread": "Standard deviation of the paired change of logit against FP32",
+        "mean": "Mean paired change of logit against FP32",
+        "changed": "Share of images whose verdict differs from their FP32 twin's",
+    }[figure]
+    wide = wide.rename_axis(None, axis=1).reset_index()
+    return table(wide.rename(columns={"arm_title": "arm", "precision_title": "precision"}), f"{what}, all generators")
+
+
+def contact_sheets(study: Results, arm: str = "") -> None:
     """Display the contact sheet of each generator that has one: one row per precision, one column per prompt."""
     found = False
+    arms = study.manifest.get("study", {}).get("arms") or {}
+    keys = arms.get(arm, {}).get("precisions") or study.precisions
     for generator, title in study.titles("generator").items():
-        sheet = study.folder / "contact" / f"{generator}.webp"
+        sheet = study.folder / "contact" / (f"{generator}-{arm}.webp" if arm else f"{generator}.webp")
         if sheet.is_file():
             found = True
             beside = Path("contact") / sheet.name  # where the book puts them
             link = beside.as_posix() if beside.is_file() else Path(os.path.relpath(sheet)).as_posix()
-            rows = ", ".join(study.titles("precision").values())
-            display(Markdown(f"**{title}**\n\n![Contact sheet of {title}: the same prompts, rows {rows}]({link})"))
+            rows = ", ".join(PRECISIONS.get(key, key) for key in keys)
+            display(
+                Markdown(f"**{title}** ({rows})\n\n![Contact sheet of {title}: the same prompts, rows {rows}]({link})")
+            )
     if not found:
         display(Markdown("No contact sheets are stored with these results."))
 

@@ -95,8 +95,11 @@ PrecisionKey = Literal[
     "fp32", "fp16", "fp8", "fp4", "bf16", "int8", "fp8_e5m2", "nf4", "int4", "int4_affine", "int3", "int2"
 ]
 DetectorKey = Literal["npr", "r50_nodown", "r50_tf", "clip_d"]
-Component = Literal["denoiser", "t5"]
+Component = Literal["denoiser", "text_encoder", "text_encoder_2", "t5", "vae"]
+Way = Literal["native", "rounding"]
+Layers = Literal["linear", "all"]
 Protocol = Literal["plain", "shared", "aligned"]
+ArmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -134,6 +137,26 @@ class GeneratorSettings(Strict):
     variant: str | None = None
 
 
+class Arm(Strict):
+    """Cells beside the main arm: what they change, and with how many images.
+
+    `title` says what it is; `precisions` and `generators` (default all of the study) are its cells, `images` how many
+    each has. The rest is what differs from the main arm, where it is given: `way` ("native" storage and kernels, or
+    "rounding" in the computing type), `coverage`, `components`, the `seed` of image 0, and how many images are
+    computed together.
+    """
+
+    title: str = Field(min_length=1)
+    precisions: list[PrecisionKey] = Field(min_length=1)
+    images: int = Field(ge=1, le=1_000_000)
+    generators: list[GeneratorKey] | None = None
+    way: Way | None = None
+    coverage: Layers | None = None
+    components: list[Component] | None = None
+    seed: int | None = Field(None, ge=0, lt=2**62)
+    batch_size: int | None = Field(None, ge=1)
+
+
 class Margins(Strict):
     """Thresholds that turn the words of the deck's claims into numbers, fixed before any result is seen.
 
@@ -165,6 +188,8 @@ class Cell:
 class Study(Strict):
     """A whole study file. Image i of every cell has prompt i and seed `seed` + i: cells are paired.
 
+    The main arm is the study's question; `arms` are its controls and its ladder of formats, by name.
+
     `weights` is the detectors' training that the study is about, `further` maps the labels of other trainings to the
     detectors that have them; `shared_level` is the difficulty of the protocol `shared`.
     """
@@ -180,9 +205,10 @@ class Study(Strict):
     further: dict[str, list[DetectorKey]] = {}
     protocols: list[Protocol] = Field(["plain"], min_length=1)
     shared_level: int = Field(1, ge=1, le=len(showing.LEVELS))
-    arm: Literal["native"] = "native"
-    coverage: Literal["linear", "all"] = "linear"
+    arm: Way = "native"
+    coverage: Layers = "linear"
     components: list[Component] = Field(["denoiser", "t5"], min_length=1)
+    arms: dict[ArmName, Arm] = {}
     shard_size: int = Field(25, ge=1)
     batch_size: int = Field(1, ge=1)
     generators: dict[GeneratorKey, GeneratorSettings] = Field(min_length=1)
@@ -198,14 +224,42 @@ class Study(Strict):
             raise ValueError(f"'{twice[0]}' stands there more than once; name each once")
         return values
 
+    @field_validator("arms")
+    @classmethod
+    def _own_names(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+        # These stand beside the names of arms in a column of the results.
+        taken = [name for name in arms if name in (*GENERATORS, *get_args(Way), "none")]
+        if taken:
+            raise ValueError(f"an arm cannot be called '{taken[0]}'; give it another name")
+        return arms
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The generators of the study, in the order of `GENERATORS`."""
         return tuple(key for key in GENERATORS if key in self.generators)
 
     def cells(self) -> list[Cell]:
-        """Every cell, generator by generator, precisions in the order of the file."""
+        """Every cell of the main arm, generator by generator, precisions in the order of the file."""
         return [Cell(key, precision, self.arm) for key in self.keys for precision in self.precisions]
+
+    def beside(self) -> list[Cell]:
+        """Every cell of the other arms, arm by arm, then as in `cells`."""
+        return [
+            Cell(key, precision, name)
+            for name, arm in self.arms.items()
+            for key in self.keys
+            if arm.generators is None or key in arm.generators
+            for precision in arm.precisions
+        ]
+
+    def setting(self, name: str, arm: str) -> Any:
+        """What holds in an arm: "way", "coverage", "components", "seed" or "batch_size", the main arm's by default."""
+        own = getattr(self.arms[arm], name) if arm in self.arms else None
+        return own if own is not None else getattr(self, "arm" if name == "way" else name)
+
+    def images_of(self, arm: str, images: int) -> int:
+        """How many images a cell of an arm has where `images` are asked of the main arm's cells."""
+        return min(images, self.arms[arm].images) if arm in self.arms else images
 
     def source(self, generator: str) -> str:
         """What a pipeline is loaded from: a mini study's folder under models/mini, else the checkpoint."""
@@ -223,22 +277,28 @@ class Study(Strict):
         prompt = _caption if self.prompts.kind == "world" else prompts.prompt
         return [prompt(index) for index in range(count)]
 
-    def seeds(self, count: int) -> list[int]:
-        """The seeds of the first `count` images, the same in every cell."""
-        return [self.seed + index for index in range(count)]
+    def seeds(self, count: int, arm: str = "native") -> list[int]:
+        """The seeds of the first `count` images, the same in every cell of an arm."""
+        first = self.setting("seed", arm)
+        return [first + index for index in range(count)]
 
-    def digest(self) -> str:
-        """SHA-256 (hex) of what determines the images: settings, seed, prompts, arm, coverage, components.
+    def digest(self, arm: str = "native") -> str:
+        """SHA-256 (hex) of what determines an arm's images: settings, seed, prompts, way, coverage, components.
 
         The number of images, the precisions and the detectors are left out: more of them add to a run, they change
         nothing that is there.
         """
         what = {
             "generators": {key: self.generators[key].model_dump() for key in self.keys},
-            **self.model_dump(include={"scale", "seed", "arm", "coverage"}),
-            "components": sorted(self.components),
+            **self.model_dump(include={"scale"}),
+            "seed": self.setting("seed", arm),
+            "arm": self.setting("way", arm),
+            "coverage": self.setting("coverage", arm),
+            "components": sorted(self.setting("components", arm)),
             "prompts": self._prompt_probe(),
         }
+        if arm in self.arms and self.arms[arm].batch_size:
+            what["batch_size"] = self.arms[arm].batch_size
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
     def _prompt_probe(self) -> list[str]:
@@ -381,6 +441,7 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
         (): Study,
         ("prompts",): PromptSource,
         ("margins",): Margins,
+        ("arms",): Arm,
         **{("generators", key): GeneratorSettings for key in get_args(GeneratorKey)},
     }
 

@@ -16,7 +16,7 @@ from math import inf, isnan
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import metrics, tables
+from helpers.analysis import arms, metrics, tables
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS, Margins
@@ -32,6 +32,7 @@ __all__ = [
     "feature_based",
     "grid",
     "legacy",
+    "null",
     "overlap",
     "overview",
     "robust",
@@ -371,6 +372,28 @@ def grid(results: Results) -> str:
         "cells with "
         f"{int(made.sum()):,} generated images in all; {counted:,} real images stand against them, and "
         f"{len(results.detectors)} detectors judge each. Of the grid, {whole}."
+    )
+
+
+def null(results: Results) -> str:
+    """The sentence that sets the null control's spread beside the coarsest precision's, detector by detector."""
+    settings = results.manifest.get("study", {}).get("arms") or {}
+    placebo = next((name for name, arm in settings.items() if arm.get("batch_size")), "")
+    found = arms.spreads(results)
+    last = results.precisions[-1]
+    if found.empty or placebo not in set(found.arm) or last == tables.BASELINE:
+        return (
+            "This study has no null control, so what a change that should not matter does to its scores is not known."
+        )
+    rows = {key: found[(found.arm == key) & (found.precision == p)] for key, p in (
+        (placebo, tables.BASELINE), (results.arm, last),
+    )}  # fmt: skip
+    both = rows[placebo].merge(rows[results.arm], on="detector_title", suffixes=("", "_last"))
+    parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in both.itertuples()]
+    turned, images = int((rows[placebo].changed * rows[placebo].n).round().sum()), int(rows[placebo].n.sum())
+    return (
+        f"Paired logits change by this much (standard deviation) under the null control, against {PRECISIONS[last]}:"
+        f" {listed(parts)}. The null control turns {turned} of {images} verdicts."
     )
 
 

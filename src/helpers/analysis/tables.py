@@ -42,6 +42,9 @@ SCORE_COLUMNS = (
 )  # fmt: skip
 BASELINE = "fp32"
 
+#: What a run measures of each cell, in seconds and MB.
+MEASURED = ("seconds_load", "seconds_quantize", "seconds_per_image", "peak_memory_mb")
+
 #: Measures of an effect in the table of `shifts`.
 EFFECTS = ("shift", "standard", "score", "change")
 
@@ -393,7 +396,7 @@ def costs(results: Results) -> pd.DataFrame:
             titles(cell["generator"], cell["precision"])
             | {
                 "coverage": float(cell.get("coverage", nan)),
-                "seconds_per_image": float(cell.get("seconds_per_image", nan)),
+                **{name: float(cell.get(name, nan)) for name in MEASURED},
                 "bytes_before": before,
                 "bytes_after": after,
                 "bytes_share": after / before,

@@ -12,24 +12,25 @@ from helpers.errors import Failure, UsageError, nearest
 from helpers.precision.coverage import Component, Coverage, holdings
 from helpers.precision.formats import FORMATS, Format
 
-__all__ = ["ARMS", "LAYERS", "apply", "attributes"]
+__all__ = ["ARMS", "COMPONENTS", "LAYERS", "apply", "attributes", "targets"]
 
-#: How the weights are quantized: "native", by the library's own storage and kernels.
-ARMS = ("native",)
+#: How weights are quantized. "native": by the library's own storage and kernels. "rounding": each weight becomes the
+#: nearest one that the format can hold and stays in the computing type, so that nothing but its precision differs.
+ARMS = ("native", "rounding")
+#: Parts of a pipeline by name: the network run at every step, each text encoder ("t5" the T5-like one), the VAE.
+COMPONENTS = ("denoiser", "text_encoder", "text_encoder_2", "t5", "vae")
 #: Which layers a format takes: what diffusers' quantizers take, or convolutions too.
 LAYERS: dict[str, tuple[type[nn.Module], ...]] = {"linear": (nn.Linear,), "all": (nn.Linear, nn.Conv2d)}
 
 
 def attributes(pipeline: Any) -> dict[str, str]:
-    """Components that can be quantized: "denoiser", "t5" and "vae" -> the pipeline's attribute; only those it has."""
-    parts = {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
-    found = {"vae": "vae"} if "vae" in parts else {}
-    for name, part in parts.items():
-        if name in ("unet", "transformer"):
-            found["denoiser"] = name
-        elif "T5" in type(part).__name__:
-            found["t5"] = name
-    return found
+    """Components that can be quantized, by their names in `COMPONENTS` -> the pipeline's attribute; those it has."""
+    found = {}
+    for attribute, part in pipeline.components.items():
+        if isinstance(part, nn.Module):
+            name = "denoiser" if attribute in ("unet", "transformer") else attribute
+            found["t5" if "T5" in type(part).__name__ else name] = attribute
+    return {name: found[name] for name in COMPONENTS if name in found}
 
 
 def apply(
@@ -41,36 +42,50 @@ def apply(
 ) -> Coverage:
     """Store the weights of the pipeline's `components` at `precision`, in place; return what was covered, measured.
 
-    `coverage` says which layers the 8- and 4-bit formats take: "linear" (what users of these libraries get) or "all"
-    (Linear and Conv2d). Casts (fp16, bf16) take every parameter of a component, as a pipeline in that type does. A
-    component that the pipeline lacks is left out. Raises UsageError for unknown words and where nothing of the
-    denoiser would be quantized.
+    `arm` is one of `ARMS`. `coverage` says which layers the formats of 8 bits and fewer take: "linear" (what users of
+    these libraries get) or "all" (Linear and Conv2d). Casts (fp16, bf16) take every parameter of a component, as a
+    pipeline in that type does. A component that the pipeline lacks is left out. Raises UsageError for unknown words,
+    for a format without a native library in the native arm, and where nothing of the denoiser (of any component, if
+    it is not among them) would be quantized; Failure for weights that are not finite, with the layer named.
     """
     row = FORMATS[_one_of("precision", precision, FORMATS)]
     layers = LAYERS[_one_of("coverage", coverage, LAYERS)]
-    _one_of("arm", arm, ARMS)
+    if _one_of("arm", arm, ARMS) == "native" and row.native is None:
+        raise UsageError(f"{precision}: no library here stores it; use arm 'rounding'")
     where = attributes(pipeline)
     for component in components:
-        _one_of("component", component, ("denoiser", "t5", "vae"))
+        _one_of("component", component, COMPONENTS)
     asked = {name: getattr(pipeline, where[name]) for name in components if name in where}
-    if precision != "fp32" and "denoiser" in asked and not _targets(asked["denoiser"], row, layers):
+    must = [asked["denoiser"]] if "denoiser" in asked else list(asked.values())
+    if precision != "fp32" and not any(targets(part, row, layers) for part in must):
         raise UsageError(
-            f"{_name(pipeline)} at {precision} with coverage '{coverage}': 0 % of the denoiser would be"
-            " quantized; use coverage 'all' or leave the cell out"
+            f"{_name(pipeline)} at {precision} with coverage '{coverage}': 0 % of the"
+            f" {'denoiser' if 'denoiser' in asked else 'components'} would be quantized;"
+            " use coverage 'all' or leave the cell out"
         )
+    for name, part in asked.items():
+        _refuse_undefined(f"{_name(pipeline)} at {precision}: {name}", part, row, targets(part, row, layers))
     return Coverage(
         precision,
         arm,
         coverage,
-        {name: _convert(part, precision, row, layers) for name, part in asked.items()},
+        {name: _convert(part, precision, row, arm, layers) for name, part in asked.items()},
     )
 
 
-def _convert(component: nn.Module, precision: str, row: Format, layers: tuple[type[nn.Module], ...]) -> Component:
+def targets(component: nn.Module, row: Format, layers: tuple[type[nn.Module], ...]) -> list[str]:
+    """Names of the layers whose weight the format takes; for casts, of every module with parameters of its own."""
+    if row.scope == "component":
+        return [name for name, module in component.named_modules() if module._parameters]
+    return [name for name, module in component.named_modules() if isinstance(module, layers)]
+
+
+def _convert(
+    component: nn.Module, precision: str, row: Format, arm: str, layers: tuple[type[nn.Module], ...]
+) -> Component:
     before = list(holdings(component))
     if precision != "fp32":
-        _declare_type(component)
-        row.convert(component, _targets(component, row, layers))
+        _CONVERT[arm](component, row, targets(component, row, layers))
         component.requires_grad_(False).eval()
     after = list(holdings(component))
     total = sum(parameters for parameters, _, _ in before)
@@ -82,11 +97,39 @@ def _convert(component: nn.Module, precision: str, row: Format, layers: tuple[ty
     )
 
 
-def _targets(component: nn.Module, row: Format, layers: tuple[type[nn.Module], ...]) -> list[str]:
-    """Names of the layers the format takes; for casts, of every module with parameters of its own."""
+def _pack(component: nn.Module, row: Format, names: Sequence[str]) -> None:
+    _declare_type(component)
     if row.scope == "component":
-        return [name for name, module in component.named_modules() if module._parameters]
-    return [name for name, module in component.named_modules() if isinstance(module, layers)]
+        row.native(component)
+        return
+    for name in names:
+        component.set_submodule(name, row.native(component.get_submodule(name)))
+
+
+def _round(component: nn.Module, row: Format, names: Sequence[str]) -> None:
+    done: set[int] = set()  # a parameter that two modules share is rounded once
+    for name in names:
+        module = component.get_submodule(name)
+        for parameter in module._parameters.values() if row.scope == "component" else [module.weight]:
+            if parameter is not None and parameter.is_floating_point() and id(parameter) not in done:
+                parameter.data = row.rounded(parameter.data)
+                parameter.rounded_bits = row.bits
+                done.add(id(parameter))
+
+
+_CONVERT = {"native": _pack, "rounding": _round}
+
+
+def _refuse_undefined(what: str, component: nn.Module, row: Format, names: Sequence[str]) -> None:
+    """Raise Failure for a weight that is not finite, or would not be after a cast."""
+    for name in names:
+        for key, parameter in component.get_submodule(name)._parameters.items():
+            if parameter is None or (row.scope == "layers" and key != "weight"):
+                continue
+            if not torch.isfinite(parameter).all():
+                raise Failure(f"{what}.{name}.{key} holds numbers that are not finite; get the weights again")
+            if row.scope == "component" and not torch.isfinite(row.rounded(parameter)).all():
+                raise Failure(f"{what}.{name}.{key} holds numbers too large for the format; use bf16")
 
 
 def _declare_type(component: nn.Module) -> None:

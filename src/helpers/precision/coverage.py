@@ -19,10 +19,11 @@ class Component:
 
     Attributes:
         parameters: how many it had at first.
-        quantized: how many are now stored in the format (in as few bits or fewer); 0 for FP32.
+        quantized: how many are now stored in the format (in as few bits or fewer), in the rounding arm how many lie on
+            its grid; 0 for FP32.
         share: quantized / parameters, 0 to 1.
-        bytes_before, bytes_after: of all its parameters, scales included; the 4-bit code books (16 numbers)
-            are not.
+        bytes_before, bytes_after: of all its parameters as they are stored, scales included; the 4-bit code books (16
+            numbers) are not. The rounding arm packs nothing, so its bytes stay.
         format: key of the precision.
     """
 
@@ -36,7 +37,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What was asked, and per component (denoiser, t5, vae) what came of it."""
+    """What was asked, and per component (`apply.COMPONENTS`) what came of it."""
 
     precision: str
     arm: str
@@ -45,8 +46,11 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """The denoiser's share, 0 where it was not asked for."""
-        return self.components["denoiser"].share if "denoiser" in self.components else 0.0
+        """The denoiser's share; where it was not asked for, that of all components together."""
+        parts = list(self.components.values())
+        chosen = [self.components["denoiser"]] if "denoiser" in self.components else parts
+        total = sum(part.parameters for part in chosen)
+        return sum(part.quantized for part in chosen) / total if total else 0.0
 
     def as_json(self) -> str:
         """The components as a JSON object: name -> fields of `Component`."""
@@ -54,7 +58,10 @@ class Coverage:
 
 
 def holdings(component: nn.Module) -> Iterator[tuple[int, int, int]]:
-    """(parameters, bits of one, bytes in all) of every tensor the component's parameters are stored in, each once."""
+    """(parameters, bits of one, bytes in all) of every tensor the component's parameters are stored in, each once.
+
+    The bits of a rounded parameter are those of the grid its numbers lie on; its bytes are those it takes.
+    """
     for module in component.modules():  # a module that is met twice is given once
         if isinstance(module, Storage):
             yield module.parameters_held, module.bits, module.bytes_held
@@ -70,4 +77,5 @@ def _held(parameter: Tensor) -> tuple[int, int, int]:
     if qtype is not None:
         inner, _ = parameter.__tensor_flatten__()
         return parameter.numel(), qtype.bits, sum(getattr(parameter, name).nbytes for name in inner)
-    return parameter.numel(), 8 * parameter.element_size(), parameter.nbytes
+    bits = getattr(parameter, "rounded_bits", 8 * parameter.element_size())
+    return parameter.numel(), bits, parameter.nbytes

@@ -8,37 +8,58 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from math import ceil, prod
 from types import ModuleType
 from typing import Literal
 
 import torch
 from torch import nn
 
-__all__ = ["BLOCK", "FORMATS", "Cast", "Format", "FourBit", "Storage"]
+__all__ = ["BLOCK", "CODES", "FORMATS", "Cast", "Format", "FourBit", "Storage"]
 
-#: Weights that share one scale in the 4-bit formats.
+#: Weights that share one scale in the formats of 4 bits and fewer.
 BLOCK = 64
 
 
 @dataclass(frozen=True)
 class Format:
-    """One precision.
+    """One precision: a row of the table.
 
     Attributes:
         title: what it is, in print.
         bits: of one stored weight, its scale apart.
+        code: the values a stored number can have, before its scale.
+        group: what shares one scale: "channel" (an output channel), a number of consecutive weights in row-major order
+            (the last group of a weight may be shorter), None for casts.
+        scales: numbers kept with each group: 0, 1 (a scale) or 2 (a scale and a zero point).
+        backend: the library whose storage and kernels the native arm uses, "none" where there is none.
         scope: "layers" for formats of Linear (and Conv2d) weights, "component" for casts, which take every
             parameter.
-        convert: changes the component's named layers in place; "component" formats ignore the names.
+        rounded: weight -> the nearest weight that the format can hold, of the same shape and type.
+        native: layer -> the layer that stores its weight in the format; for casts, component -> None, changed in
+            place; None where no library here has it.
+        scale_bytes: of one scale; None where it is kept in the computing type.
     """
 
     title: str
     bits: int
+    code: str
+    group: Literal["channel"] | int | None
+    scales: int
+    backend: str
     scope: Literal["layers", "component"]
-    convert: Callable[[nn.Module, Iterable[str]], None]
+    rounded: Callable[[torch.Tensor], torch.Tensor]
+    native: Callable[[nn.Module], nn.Module | None] | None = None
+    scale_bytes: int | None = None
+
+    def stored_bytes(self, shape: Sequence[int], itemsize: int) -> int:
+        """Bytes of one stored weight of `shape`, scales included, beside a computing type of `itemsize` bytes."""
+        numbers = prod(shape)
+        groups = 0 if self.group is None else shape[0] if self.group == "channel" else ceil(numbers / self.group)
+        return ceil(numbers * self.bits / 8) + groups * self.scales * (self.scale_bytes or itemsize)
 
 
 class Storage(nn.Module):
@@ -118,11 +139,7 @@ def _bitsandbytes() -> ModuleType:
     return importlib.import_module("bitsandbytes")
 
 
-def _keep(component: nn.Module, layers: Iterable[str]) -> None:
-    """FP32 is what the pipeline comes in."""
-
-
-def _cast(dtype: torch.dtype, component: nn.Module, layers: Iterable[str]) -> None:
+def _cast(dtype: torch.dtype, component: nn.Module) -> None:
     stored: dict[int, Storage] = {}  # a parameter that two modules share stays shared
     for module in list(component.modules()):
         for name, parameter in list(module._parameters.items()):
@@ -131,31 +148,32 @@ def _cast(dtype: torch.dtype, component: nn.Module, layers: Iterable[str]) -> No
                 Storage.put(module, name, storage)
 
 
-def _quanto(qtype: str, component: nn.Module, layers: Iterable[str]) -> None:
-    """optimum-quanto: one scale per output channel, weights scaled back before the product."""
+def _quanto(qtype: str, layer: nn.Module) -> nn.Module:
+    """optimum-quanto: one scale per output channel, weights scaled back before the product.
+
+    Its 4- and 2-bit types are left out: they compile a C++ extension at first use, for more than a minute.
+    """
     from optimum import quanto
     from optimum.quanto import AbsmaxOptimizer
+    from optimum.quanto.nn.qmodule import quantize_module
 
     class Absmax(AbsmaxOptimizer):
-        """The library's, but an output channel of zeros alone gets scale 1: with scale 0 it would be NaN."""
+        """The library's, but a scale too small to divide by becomes 1: with scale 0 the channel would be NaN."""
 
         def optimize(self, base, qtype, axis=None):
-            scale = super().optimize(base, qtype, axis)
-            return torch.where(scale > 0, scale, torch.ones_like(scale))
+            return _usable(super().optimize(base, qtype, axis))
 
-    include = list(layers)
-    quanto.quantize(component, weights=getattr(quanto, qtype), optimizer=Absmax(), include=include)
-    quanto.freeze(component)
+    packed = quantize_module(layer, weights=getattr(quanto, qtype), optimizer=Absmax())
+    packed.freeze()
+    return packed
 
 
-def _blockwise(code: str, component: nn.Module, layers: Iterable[str]) -> None:
-    for name in layers:
-        module = component.get_submodule(name)
-        # The library's own layer where it computes what it should (see FourBit); the same numbers otherwise.
-        if isinstance(module, nn.Linear) and module.in_features % BLOCK == 0:
-            component.set_submodule(name, _linear_4bit(module, code))
-        else:
-            Storage.put(module, "weight", FourBit(module.weight, code))
+def _blockwise(code: str, layer: nn.Module) -> nn.Module:
+    # The library's own layer where it computes what it should (see FourBit); the same numbers otherwise.
+    if isinstance(layer, nn.Linear) and layer.in_features % BLOCK == 0:
+        return _linear_4bit(layer, code)
+    Storage.put(layer, "weight", FourBit(layer.weight, code))
+    return layer
 
 
 def _linear_4bit(linear: nn.Linear, code: str) -> nn.Module:
@@ -180,13 +198,108 @@ def _linear_4bit(linear: nn.Linear, code: str) -> nn.Module:
     return packed.to(weight.device)
 
 
+def _usable(scale: torch.Tensor) -> torch.Tensor:
+    """Scales to divide by: those of zeros alone, and of numbers below the type's normal range, become 1."""
+    return torch.where(scale >= torch.finfo(scale.dtype).tiny, scale, torch.ones_like(scale))
+
+
+def _same_type(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return weight.to(dtype).to(weight.dtype)
+
+
+def _per_channel(round_: Callable[[torch.Tensor], torch.Tensor], largest: float, weight: torch.Tensor) -> torch.Tensor:
+    """Each output channel divided by its largest magnitude / `largest`, rounded, and scaled back."""
+    rows = weight.detach().flatten(1)
+    scale = _usable(rows.abs().amax(1, keepdim=True) / largest)
+    return (round_((rows / scale).clamp(-largest, largest)).to(weight.dtype) * scale).view(weight.shape)
+
+
+def _per_group(round_: Callable[[torch.Tensor], torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
+    """`round_` of groups of 64 consecutive weights in row-major order (groups, 64), in single precision."""
+    flat = weight.detach().float().flatten()
+    short = -len(flat) % BLOCK
+    # The last group is filled up with its own last number, which changes neither its largest magnitude nor its range.
+    groups = torch.cat([flat, flat[-1:].expand(short)]).view(-1, BLOCK)
+    return round_(groups).flatten()[: len(flat)].view(weight.shape).to(weight.dtype)
+
+
+def _symmetric(levels: int, groups: torch.Tensor) -> torch.Tensor:
+    """Integers -levels to levels times a scale: the group's largest magnitude / levels."""
+    scale = _usable(groups.abs().amax(1, keepdim=True) / levels)
+    return (groups / scale).round().clamp(-levels, levels) * scale
+
+
+def _affine(steps: int, groups: torch.Tensor) -> torch.Tensor:
+    """Integers 0 to steps times a scale, from the group's least number to its largest; zero is held exactly.
+
+    The range is widened to hold zero and the zero point is an integer, as in Jacob et al. 2018 (arXiv 1712.05877).
+    """
+    low, high = groups.amin(1, keepdim=True).clamp(max=0), groups.amax(1, keepdim=True).clamp(min=0)
+    scale = _usable((high - low) / steps)
+    zero = (-low / scale).round()
+    return ((groups / scale + zero).round().clamp(0, steps) - zero) * scale
+
+
+def _coded(codes: Sequence[float], groups: torch.Tensor) -> torch.Tensor:
+    """The nearest of `codes` (-1 to 1) times the group's largest magnitude."""
+    book = torch.tensor(sorted(codes), dtype=groups.dtype, device=groups.device)
+    scale = _usable(groups.abs().amax(1, keepdim=True))
+    return book[torch.bucketize(groups / scale, (book[1:] + book[:-1]) / 2)] * scale
+
+
+def _float8(dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
+    return partial(_per_channel, lambda scaled: scaled.to(dtype), torch.finfo(dtype).max)
+
+
+def _grouped(bits: int, title: str, code: str, scales: int, round_: Callable[..., torch.Tensor]) -> Format:
+    return Format(title, bits, code, BLOCK, scales, "none", "layers", partial(_per_group, round_))
+
+
+#: FP4 of bitsandbytes' kernels (not OCP E2M1), and NF4 of QLoRA (Dettmers et al. 2023, arXiv 2305.14314, appendix E).
+_FP4 = (0.0, 0.0052083333, 0.16666667, 0.25, 0.33333333, 0.5, 0.66666667, 1.0)
+CODES = {
+    "fp4": tuple(sign * code for code in _FP4 for sign in (1, -1)),
+    "nf4": (
+        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
+        -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
+        0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+        0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+    ),
+}  # fmt: skip
+
+_QUANTO, _BNB = "optimum-quanto", "bitsandbytes"
 FORMATS: dict[str, Format] = {
-    "fp32": Format("FP32", 32, "component", _keep),
-    "fp16": Format("FP16", 16, "component", partial(_cast, torch.float16)),
-    "fp8": Format("FP8 E4M3 (optimum-quanto)", 8, "layers", partial(_quanto, "qfloat8_e4m3fn")),
-    "fp4": Format("FP4 (bitsandbytes)", 4, "layers", partial(_blockwise, "fp4")),
-    "bf16": Format("BF16", 16, "component", partial(_cast, torch.bfloat16)),
-    "int8": Format("INT8 (optimum-quanto)", 8, "layers", partial(_quanto, "qint8")),
-    "fp8_e5m2": Format("FP8 E5M2 (optimum-quanto)", 8, "layers", partial(_quanto, "qfloat8_e5m2")),
-    "nf4": Format("NF4 (bitsandbytes)", 4, "layers", partial(_blockwise, "nf4")),
-}
+    "fp32": Format("FP32", 32, "binary32", None, 0, "torch", "component", lambda weight: weight, lambda part: None),
+    "fp16": Format(
+        "FP16", 16, "binary16", None, 0, "torch", "component",
+        partial(_same_type, dtype=torch.float16), partial(_cast, torch.float16),
+    ),
+    "fp8": Format(
+        "FP8 E4M3", 8, "float8_e4m3fn, to \N{PLUS-MINUS SIGN}448", "channel", 1, _QUANTO, "layers",
+        _float8(torch.float8_e4m3fn), partial(_quanto, "qfloat8_e4m3fn"),
+    ),
+    "fp4": Format(
+        "FP4", 4, "\N{PLUS-MINUS SIGN}{0, .0052, .1667, .25, .3333, .5, .6667, 1}", BLOCK, 1, _BNB, "layers",
+        partial(_per_group, partial(_coded, CODES["fp4"])), partial(_blockwise, "fp4"), 4,
+    ),
+    "bf16": Format(
+        "BF16", 16, "bfloat16", None, 0, "torch", "component",
+        partial(_same_type, dtype=torch.bfloat16), partial(_cast, torch.bfloat16),
+    ),
+    "int8": Format(
+        "INT8", 8, "integers -127 to 127", "channel", 1, _QUANTO, "layers",
+        partial(_per_channel, torch.round, 127.0), partial(_quanto, "qint8"),
+    ),
+    "fp8_e5m2": Format(
+        "FP8 E5M2", 8, "float8_e5m2, to \N{PLUS-MINUS SIGN}57344", "channel", 1, _QUANTO, "layers",
+        _float8(torch.float8_e5m2), partial(_quanto, "qfloat8_e5m2"),
+    ),
+    "nf4": Format(
+        "NF4", 4, "16 quantiles of a normal distribution, -1 to 1", BLOCK, 1, _BNB, "layers",
+        partial(_per_group, partial(_coded, CODES["nf4"])), partial(_blockwise, "nf4"), 4,
+    ),
+    "int4": _grouped(4, "INT4 symmetric", "integers -7 to 7", 1, partial(_symmetric, 7)),
+    "int4_affine": _grouped(4, "INT4 affine", "integers 0 to 15 less a zero point", 2, partial(_affine, 15)),
+    "int3": _grouped(3, "INT3 symmetric", "integers -3 to 3", 1, partial(_symmetric, 3)),
+    "int2": _grouped(2, "INT2 symmetric", "-1, 0, 1", 1, partial(_symmetric, 1)),
+}  # fmt: skip

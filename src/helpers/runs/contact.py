@@ -1,4 +1,4 @@
-"""Contact sheets of a run: for each generator, the same prompts and seeds at every precision, one row per precision."""
+"""Contact sheets of a run: for each generator, the same prompts and seeds, one row per precision of an arm."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ COLUMNS, SIDE, GAP, QUALITY = 8, 128, 4, 88
 def write_sheets(study: Study, store: Store) -> list[str]:
     """Write `contact/<generator>.webp` for each generator whose first eight images are there at every precision.
 
+    Beside the main arm's, `contact/<generator>-<arm>.webp` for arms of at least three precisions.
     Images are enlarged to 128 pixels by pixel repetition or left as they are where 128 is no multiple of their size,
-    so that no resampling hides what the generator made. Returns the generators written.
+    so that no resampling hides what the generator made. Returns the names written.
     """
     rows: dict[str, list[Source]] = {}
     for source in sources(study):
-        if source.label:
-            rows.setdefault(source.generator, []).append(source)
+        if source.label and (source.arm == study.arm or len(study.arms[source.arm].precisions) >= 3):
+            name = source.generator + ("" if source.arm == study.arm else f"-{source.arm}")
+            rows.setdefault(name, []).append(source)
     written = []
-    for generator, cells in rows.items():
+    for name, cells in rows.items():
         images = [[store.open(cell, index) for index in range(COLUMNS)] for cell in cells]
         if all(image is not None for row in images for image in row):
-            with paths.replacing(store.folder / "contact" / f"{generator}.webp") as temporary:
+            with paths.replacing(store.folder / "contact" / f"{name}.webp") as temporary:
                 _sheet(images).save(temporary, format="WEBP", quality=QUALITY, method=6)
-            written.append(generator)
+            written.append(name)
     return written
 
 

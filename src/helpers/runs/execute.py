@@ -25,6 +25,7 @@ from helpers.runs import plan
 from helpers.runs.contact import write_sheets
 from helpers.runs.makers import CellMaker, RealMaker, maker
 from helpers.runs.plan import Scoring, Shard, Source
+from helpers.runs.proof import Prover
 from helpers.runs.state import COLUMNS, State, of
 from helpers.runs.store import (
     RESULTS,
@@ -38,7 +39,7 @@ from helpers.runs.store import (
 )
 from helpers.study import Study
 
-__all__ = ["Done", "run", "scoring_digest"]
+__all__ = ["Done", "digest_of", "run", "scoring_digest"]
 
 
 @dataclass
@@ -65,62 +66,76 @@ def run(
     images: int | None = None,
     shard: tuple[int, int] | None = None,
     *,
+    arms: Sequence[str] | None = None,
     progress: bool = True,
 ) -> Done:
     """Bring the run in folder `out` up to `images` images per cell (default: the study's number).
 
-    `generators`, `precisions` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes and
+    `generators`, `precisions`, `arms` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes and
     scores; the results are merged from all valid parts in the folder. What exists and is valid is kept, image by
-    image, so an interrupted run goes on where it stopped. Raises UsageError for a cell that cannot be made as asked.
+    image, so an interrupted run goes on where it stopped. A cell is proved (see `runs.proof`) before its first image.
+    Raises UsageError for a cell that cannot be made as asked, Failure for one that fails its proof.
     """
     store, done = Store(out), Done()
-    digest = _digest(study)
     shards = plan.shards(
-        plan.sources(study, generators, precisions), images or study.images_per_cell, study.shard_size, shard
+        study, plan.sources(study, generators, precisions, arms), images or study.images_per_cell, shard
     )
     weights = {scoring: scoring_digest(study, scoring) for scoring in plan.scorings(study)}
-    states = _make(study, store, shards, digest, done, progress)
+    states = _make(study, store, shards, done, progress)
     _score(study, store, states, weights, done, progress)
-    _merge(study, store, digest, weights, done)
+    _merge(study, store, weights, done)
     return done
 
 
-def _digest(study: Study) -> str:
+def digest_of(study: Study, source: Source) -> str:
+    """Digest of the settings behind a source's images and of the size of its shards."""
     # Shards of another size would overlap these.
-    return f"{study.digest()}/{study.shard_size}"
+    return f"{study.digest(source.arm)}/{study.shard_size}"
 
 
-def _make(study: Study, store: Store, shards: Iterable[Shard], digest: str, done: Done, progress: bool) -> list[State]:
+def _make(study: Study, store: Store, shards: Iterable[Shard], done: Done, progress: bool) -> list[State]:
     """Make the missing images of the shards; one source's model is in memory at a time."""
     states, work = [], []
     for source, group in groupby(shards, key=lambda shard: shard.source):
         making = maker(study, source)
         model = making.model()
-        own = [State(store, shard, digest, model) for shard in group]
+        own = [State(store, shard, digest_of(study, source), model) for shard in group]
         missing = [(state, state.missing()) for state in own]
         states += own
         if any(state.stale for state in own):
             done.notes.append(f"{source.folder}: made with other settings or another model; made again")
         work.append((source, sum(len(indices) for _, indices in missing), missing))
     total = sum(count for _, count, _ in work)
+    prover = Prover(study, store)
     with _bar(total, "images", progress) as bar:
         for source, count, missing in work:
-            if count:
-                bar.set_postfix_str(source.folder)
-                making = maker(study, source)
+            bar.set_postfix_str(source.folder)
+            making = maker(study, source)
+            loaded = source.label == 1 and prover.prove(source, making)
+            if count and not loaded:
                 making.load()
-                for state, indices in missing:
-                    for start in range(0, len(indices), study.batch_size):
-                        _make_batch(store, making, state, indices[start : start + study.batch_size], done)
-                        bar.update(len(indices[start : start + study.batch_size]))
+            for state, indices in missing:
+                for batch in _batches(state.shard, indices, study.setting("batch_size", source.arm)):
+                    _make_batch(store, making, state, batch, indices, done)
+                    bar.update(len(set(batch) & set(indices)))
     return states
 
 
-def _make_batch(store: Store, making: CellMaker | RealMaker, state: State, indices: Sequence[int], done: Done) -> None:
+def _batches(shard: Shard, missing: Sequence[int], size: int) -> list[range]:
+    """The shard's batches that lack an image: always the same ones, so that going on changes no image."""
+    every = [range(start, min(start + size, shard.stop)) for start in range(shard.start, shard.stop, size)]
+    return [batch for batch in every if set(batch) & set(missing)]
+
+
+def _make_batch(
+    store: Store, making: CellMaker | RealMaker, state: State, batch: range, missing: Sequence[int], done: Done
+) -> None:
     began = perf_counter()
-    made = making.make(indices)
-    seconds = (perf_counter() - began) / len(indices)
-    for index, image in zip(indices, made, strict=True):
+    made = making.make(batch)
+    seconds = (perf_counter() - began) / len(batch)
+    for index, image in zip(batch, made, strict=True):
+        if index not in missing:
+            continue
         why = making.check(image)
         store.save(image, state.shard.source, index, rejected=why is not None)
         if why is None:
@@ -162,15 +177,20 @@ def _score(
             done.scored += sum(len(indices) for indices in lacking.values())
 
 
-def _merge(study: Study, store: Store, digest: str, weights: dict[Scoring, str], done: Done) -> None:
+def _merge(study: Study, store: Store, weights: dict[Scoring, str], done: Done) -> None:
     """Write the results from every valid part in the folder, where they differ from what is there.
 
     Merges again until nothing has changed meanwhile: of several shares that end together, each may write the results,
     but the last one that does has seen the parts of all.
     """
-    while not _merged(study, store, parts := tree_sha256(*map(store.state, _found(study, store)))):
-        _write_results(study, store, digest, weights, parts)
+    while not _merged(study, store, parts := _parts_sha256(study, store)):
+        _write_results(study, store, weights, parts)
         done.merged = True
+
+
+def _parts_sha256(study: Study, store: Store) -> str:
+    proofs = [store.proof(source) for source in plan.sources(study) if source.label]
+    return tree_sha256(*map(store.state, _found(study, store)), *(proof for proof in proofs if proof.is_file()))
 
 
 def _found(study: Study, store: Store) -> list[Shard]:
@@ -192,14 +212,15 @@ def _merged(study: Study, store: Store, parts: str) -> bool:
     )
 
 
-def _write_results(study: Study, store: Store, digest: str, weights: dict[Scoring, str], parts: str) -> None:
+def _write_results(study: Study, store: Store, weights: dict[Scoring, str], parts: str) -> None:
     models, states = {}, []
     for source, shards in groupby(_found(study, store), key=lambda shard: shard.source):
         model = models[source.folder] = maker(study, source).model()
+        digest = digest_of(study, source)
         states += [state for shard in shards if not (state := State(store, shard, digest, model)).stale]
     tables = {
         "scores.parquet": _scores_table(study, states, weights),
-        "cells.parquet": _cells_table(study, states),
+        "cells.parquet": _cells_table(study, store, states),
     }
     for name, frame in tables.items():
         write_parquet(frame, store.folder / name)
@@ -231,14 +252,14 @@ def _scores_table(study: Study, states: Sequence[State], weights: dict[Scoring, 
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _cells_table(study: Study, states: Sequence[State]) -> pd.DataFrame:
+def _cells_table(study: Study, store: Store, states: Sequence[State]) -> pd.DataFrame:
     fakes = [state for state in states if state.shard.source.label]
     return pd.DataFrame(
-        [_cell_row(study, source, list(group)) for source, group in groupby(fakes, key=lambda s: s.shard.source)]
+        [_cell_row(study, store, source, list(group)) for source, group in groupby(fakes, key=lambda s: s.shard.source)]
     )
 
 
-def _cell_row(study: Study, source: Source, states: Sequence[State]) -> dict[str, Any]:
+def _cell_row(study: Study, store: Store, source: Source, states: Sequence[State]) -> dict[str, Any]:
     settings = study.generators[source.generator]
     rejected = {index: why for state in states for index, why in state.rejected.items()}
     seconds = [image["seconds"] for state in states for image in state.images.values()]
@@ -248,8 +269,7 @@ def _cell_row(study: Study, source: Source, states: Sequence[State]) -> dict[str
         "generator": source.generator,
         "precision": source.precision,
         "arm": source.arm,
-        "coverage": record.get("coverage"),
-        "component_coverage": record.get("component_coverage"),
+        **Prover(study, store).columns(source),
         "seconds_load": record.get("seconds_load"),
         "seconds_quantize": record.get("seconds_quantize"),
         "seconds_per_image": float(np.median(seconds)) if seconds else None,

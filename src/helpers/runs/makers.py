@@ -77,15 +77,15 @@ class AlignedMaker(RealMaker):
 class CellMaker:
     """A generator at a precision.
 
-    `record` holds what was measured of the cell: coverage (share of the denoiser), component_coverage (JSON),
-    seconds_load, seconds_quantize, peak_memory_mb, device, versions.
+    `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions;
+    after `load`, `pipeline` is the quantized pipeline and `coverage` what was covered.
     """
 
     def __init__(self, study: Study, source: Source) -> None:
         self.study, self.source = study, source
         self.settings = study.generators[source.generator]
         self.record: dict[str, Any] = {}
-        self._pipeline: Any = None
+        self.pipeline: Any = None
 
     def model(self) -> str:
         """Digest of what makes the images: the checkpoint's files, or its hub id and revision."""
@@ -95,9 +95,9 @@ class CellMaker:
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices, in one batch; after `load`."""
         count = max(indices) + 1
-        prompts, seeds = self.study.prompts_for(count), self.study.seeds(count)
+        prompts, seeds = self.study.prompts_for(count), self.study.seeds(count, self.source.arm)
         images = generators.sample(
-            self._pipeline,
+            self.pipeline,
             [prompts[index] for index in indices],
             [seeds[index] for index in indices],
             steps=self.settings.steps,
@@ -127,18 +127,15 @@ class CellMaker:
             variant=self.settings.variant,
         )
         loaded = time.perf_counter()
-        covered = precision.apply(
-            pipeline, self.source.precision, self.source.arm, self.study.coverage, self.study.components
-        )
+        asked = (self.study.setting(name, self.source.arm) for name in ("way", "coverage", "components"))
+        self.coverage = precision.apply(pipeline, self.source.precision, *asked)
         self.record = {
-            "coverage": covered.share,
-            "component_coverage": covered.as_json(),
             "seconds_load": loaded - began,
             "seconds_quantize": time.perf_counter() - loaded,
             "device": "cpu",
             "versions": versions(),
         }
-        self._pipeline = pipeline
+        self.pipeline = pipeline
 
 
 def _import_libraries(pipeline: str) -> None:

@@ -86,21 +86,26 @@ class Shard:
 
 
 def sources(
-    study: Study, generators: Sequence[str] | None = None, precisions: Sequence[str] | None = None
+    study: Study,
+    generators: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    arms: Sequence[str] | None = None,
 ) -> list[Source]:
-    """The chosen cells, generator by generator, then the renders at their sizes (in a mini study only).
+    """The chosen cells, those of the main arm first, then the renders at their sizes (in a mini study only).
 
-    Raises UsageError for a generator or precision that the study does not have.
+    Raises UsageError for a generator, precision or arm that the study does not have.
     """
+    every = study.cells() + study.beside()
     keys = _chosen("generator", generators, study.keys, GENERATORS)
-    levels = _chosen("precision", precisions, study.precisions, PRECISIONS)
-    cells = [cell for cell in study.cells() if cell.generator in keys and cell.precision in levels]
+    levels = _chosen("precision", precisions, list(dict.fromkeys(cell.precision for cell in every)), PRECISIONS)
+    ways = _chosen("arm", arms, [study.arm, *study.arms], ())
+    cells = [cell for cell in every if cell.generator in keys and cell.precision in levels and cell.arm in ways]
     fakes = [
         Source(cell.generator, cell.precision, cell.arm, study.generators[cell.generator].size, 1) for cell in cells
     ]
     if study.scale != "mini":
         return fakes
-    sizes = sorted({source.size for source in fakes})
+    sizes = sorted({study.generators[key].size for key in keys})
     own = [key for key in keys if "aligned" in study.protocols]
     return (
         fakes
@@ -115,15 +120,22 @@ def scorings(study: Study) -> list[Scoring]:
     return main + [Scoring(name, label, "plain") for label, names in study.further.items() for name in names]
 
 
-def shards(chosen: Iterable[Source], images: int, size: int, share: tuple[int, int] | None = None) -> list[Shard]:
-    """Shards of `size` images for `images` images of every source; with share (i, n) every n-th of them from the
-    i-th.
+def shards(study: Study, chosen: Iterable[Source], images: int, share: tuple[int, int] | None = None) -> list[Shard]:
+    """Shards for `images` images of every source, at most an arm's own number; with share (i, n) every n-th of them
+    from the i-th.
 
-    Shards begin at multiples of `size`, so a run with more images extends the last one and keeps the others.
+    Shards begin at multiples of the study's shard size, so a run with more images extends the last one and keeps the
+    others.
     """
     if images < 1:
         raise UsageError(f"{images} images per cell: ask for at least 1")
-    every = [Shard(source, start, min(start + size, images)) for source in chosen for start in range(0, images, size)]
+    size = study.shard_size
+    every = [
+        Shard(source, start, min(start + size, most))
+        for source in chosen
+        for most in [study.images_of(source.arm, images)]
+        for start in range(0, most, size)
+    ]
     first, step = share or (1, 1)
     return every[first - 1 :: step]
 

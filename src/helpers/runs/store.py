@@ -2,8 +2,9 @@
 
 images/<generator>/<precision>/<index>.png     images/real/<size>/<index>.png
 images/.../rejected/<index>.png                images that do not count, for the eye
-parts/<the same folders>/<start>.json          what made the shard: digests, times, coverage, rejections
+parts/<the same folders>/<start>.json          what made the shard: digests, times, rejections
 parts/<the same folders>/<start>.parquet       its scores
+proof/<generator>/<precision>.json             what was measured of the cell's weights (`runs.proof`)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
 """
 
@@ -67,6 +68,10 @@ class Store:
     def state(self, shard: Shard) -> Path:
         """Path of what is known of a shard."""
         return self.folder / "parts" / f"{shard.name}.json"
+
+    def proof(self, source: Source) -> Path:
+        """Path of what was measured of a cell's weights."""
+        return self.folder / "proof" / f"{source.folder}.json"
 
     def part(self, shard: Shard) -> Path:
         """Path of a shard's scores."""

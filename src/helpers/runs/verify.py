@@ -40,7 +40,7 @@ def verify(
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Compare the first `images` archived images of every cell, and of the renders per size, with freshly made ones.
+    """Compare the first `images` archived images of the main arm's cells, and of the renders per size, with new ones.
 
     `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report: machine,
     images, cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per
@@ -51,7 +51,7 @@ def verify(
     """
     archived = _archive(study, Path(results))
     loaded = {name: detection.load(name, study.weights) for name in study.detectors}
-    sources = [source for source in plan.sources(study) if source.label or source.arm == "none"]
+    sources = [source for source in plan.sources(study, arms=[study.arm]) if source.label or source.arm == "none"]
     rows = []
     for source in tqdm(sources, desc="verify", unit=" cells", disable=not progress, dynamic_ncols=True):
         rows.append(_compare(study, source, _rows_of(archived, source, images), loaded))

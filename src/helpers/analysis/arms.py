@@ -1,0 +1,95 @@
+"""The arms beside the main one: how far each moves the logits of the same images; what was measured of every cell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from helpers.analysis.tables import BASELINE, Results, titles
+
+__all__ = ["differences", "proofs", "spreads"]
+
+
+def differences(results: Results) -> pd.DataFrame:
+    """Logits of the main arm's and the other arms' fakes less those of FP32, image by image.
+
+    One row per image: arm, arm_title, generator, precision, detector (with titles), index, before (the FP32 logit),
+    after, change. The protocol and the training are the page's. Rows are in the order of the study, main arm first.
+    """
+    main = results.scores[results.scores.label == 1]
+    rows = pd.read_parquet(results.folder / "scores.parquet")
+    training = main.weights.iloc[0]
+    rows = rows[(rows.label == 1) & (rows.protocol == results.protocol) & (rows.weights == training)]
+    rows = rows[rows.generator.isin(results.generators) & rows.detector.isin(results.detectors)]
+    keys = ["generator", "detector", "index"]
+    base = rows[(rows.arm == results.arm) & (rows.precision == BASELINE)].set_index(keys)["logit"].rename("before")
+    rows = rows[(rows.arm != results.arm) | (rows.precision != BASELINE)]
+    rows = rows.join(base, on=keys, how="inner").rename(columns={"logit": "after"})
+    rows["change"] = rows.after - rows.before
+    names = _arm_titles(results)
+    rows["arm_title"] = rows.arm.map(names).fillna(rows.arm)
+    for kind in ("generator", "precision", "detector"):
+        named = {key: titles(**{kind: key})[f"{kind}_title"] for key in rows[kind].unique()}
+        rows[f"{kind}_title"] = rows[kind].map(named)
+    order = {arm: place for place, arm in enumerate(names)}
+    return rows.sort_values("arm", key=lambda arm: arm.map(order).fillna(99), kind="stable").reset_index(drop=True)
+
+
+def _arm_titles(results: Results) -> dict[str, str]:
+    """Names of the arms, the main one first."""
+    arms = results.manifest.get("study", {}).get("arms") or {}
+    return {results.arm: "main arm"} | {name: arm["title"] for name, arm in arms.items()}
+
+
+def spreads(results: Results) -> pd.DataFrame:
+    """How far each arm moves each detector at each precision, over all generators.
+
+    n images; `mean` and `spread` (standard deviation) of the paired changes of logit, `largest` the largest in
+    magnitude, `changed` the share of images whose verdict changes, `tpr` the share called fake, `tpr_before` that of
+    the same images at FP32.
+    """
+    rows = differences(results)
+    if rows.empty:
+        return rows
+    rows["fake"], rows["was"] = rows.after > results.threshold, rows.before > results.threshold
+    rows["turned"] = rows.fake != rows.was
+    keys = ["arm", "arm_title", "precision", "precision_title", "detector", "detector_title"]
+    return (
+        rows.groupby(keys, sort=False)
+        .agg(
+            n=("change", "size"),
+            mean=("change", "mean"),
+            spread=("change", "std"),
+            largest=("change", lambda change: float(change.abs().max())),
+            changed=("turned", "mean"),
+            tpr=("fake", "mean"),
+            tpr_before=("was", "mean"),
+        )
+        .reset_index()
+    )
+
+
+def proofs(results: Results) -> pd.DataFrame:
+    """What was measured of every component of every cell, all arms: one row per arm, generator, precision, component.
+
+    parameters; share stored in the format; bytes_before, bytes_after; weight_error of the whole component and one
+    column per kind of layer; output_error; native_deviation and native_layer, the layer that strays most.
+    """
+    path = results.folder / "cells.parquet"
+    cells = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["generator"])
+    names = _arm_titles(results)
+    rows: list[dict[str, Any]] = []
+    for cell in cells[cells.generator.isin(results.generators)].to_dict("records"):
+        stored = cell.get("component_coverage")
+        for name, part in (json.loads(stored) if isinstance(stored, str) else {}).items():
+            errors = part.get("weight_errors", {})
+            rows.append(
+                {"arm": cell["arm"], "arm_title": names.get(cell["arm"], cell["arm"])}
+                | titles(cell["generator"], cell["precision"])
+                | {"component": name, **{key: value for key, value in part.items() if key != "weight_errors"}}
+                | {"weight_error": errors.get("all")}
+                | {kind: error for kind, error in errors.items() if kind != "all"}
+            )
+    return pd.DataFrame(rows)

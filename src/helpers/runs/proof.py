@@ -1,0 +1,144 @@
+"""What each cell's precision did to its weights, measured before its first image and kept beside the run.
+
+A cell at 0 % coverage, or whose native layers stray from the rounding arm, is refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict
+from typing import Any
+
+from helpers import precision
+from helpers.errors import Failure
+from helpers.precision import proof
+from helpers.precision.apply import LAYERS, targets
+from helpers.runs.makers import CellMaker, maker
+from helpers.runs.plan import Source
+from helpers.runs.store import Store, read_json, write_json
+from helpers.study import Study
+
+__all__ = ["Prover"]
+
+#: Images whose denoising is recorded, and where along it the denoiser's inputs are taken (0 the first step, 1 the
+#: last).
+IMAGES, STEPS = 2, (0.0, 0.5, 1.0)
+
+
+class Prover:
+    """Measures cells of a study and keeps what it found in proof/ of the run's folder.
+
+    One generator's unquantized pipeline and its recorded inputs are in memory at a time.
+    """
+
+    def __init__(self, study: Study, store: Store) -> None:
+        self.study, self.store = study, store
+        self._reference: _Reference | None = None
+
+    def prove(self, source: Source, making: CellMaker) -> bool:
+        """Measure the cell unless that is on record; returns whether `making` was loaded for it.
+
+        Raises Failure where a native layer strays by more than `precision.proof.BOUND`, with the layer named.
+        """
+        key = self._key(source, making)
+        if self._known(source, key):
+            return False
+        making.load()
+        components = self._measure(source, making)
+        write_json({"key": key, "coverage": making.coverage.share, "components": components}, self.store.proof(source))
+        return True
+
+    def columns(self, source: Source) -> dict[str, Any]:
+        """A cell's columns of cells.parquet: coverage (share), component_coverage (JSON, all that was measured), and of
+        the denoiser, or else of the cell's first component, weight_error and output_error; native_deviation of all.
+        """
+        known = self._known(source, self._key(source, maker(self.study, source)))
+        parts = known.get("components", {})
+        main = parts.get("denoiser") or next(iter(parts.values()), {})
+        compared = [part for part in parts.values() if part["native_deviation"] is not None]
+        return {
+            "coverage": known.get("coverage"),
+            "component_coverage": json.dumps(parts) if parts else None,
+            "weight_error": main.get("weight_errors", {}).get("all"),
+            "output_error": main.get("output_error"),
+            "native_deviation": max((part["native_deviation"] for part in compared), default=None),
+        }
+
+    def _key(self, source: Source, making: CellMaker) -> str:
+        return f"{self.study.digest(source.arm)}/{making.model()}"
+
+    def _known(self, source: Source, key: str) -> dict[str, Any]:
+        known = read_json(self.store.proof(source))
+        return known if known.get("key") == key else {}
+
+    def _measure(self, source: Source, making: CellMaker) -> dict[str, dict[str, Any]]:
+        if self._reference is None or self._reference.key != source.generator:
+            self._reference = _Reference(self.study, source)
+        return {
+            name: asdict(covered) | self._reference.compare(source, name, making)
+            for name, covered in making.coverage.components.items()
+        }
+
+
+class _Reference:
+    """A generator without quantization, the inputs its components met and what they gave."""
+
+    def __init__(self, study: Study, source: Source) -> None:
+        self.study, self.key = study, source.generator
+        making = CellMaker(study, Source(source.generator, "fp32", study.arm, source.size, 1))
+        making.load()
+        where = precision.attributes(making.pipeline)
+        self.parts = {name: getattr(making.pipeline, attribute) for name, attribute in where.items()}
+        with proof.Recorder(self.parts) as recorder:
+            for index in range(IMAGES):
+                making.make([index])
+        self.calls = {name: _chosen(name, calls) for name, calls in recorder.calls.items()}
+        self.expected = {name: proof.outputs(part, self.calls[name]) for name, part in self.parts.items()}
+
+    def compare(self, source: Source, name: str, making: CellMaker) -> dict[str, Any]:
+        """Errors of one component of a cell, and how far its native layers stray (None where there is no such arm)."""
+        row = precision.FORMATS[source.precision]
+        way, coverage = (self.study.setting(what, source.arm) for what in ("way", "coverage"))
+        part = getattr(making.pipeline, precision.attributes(making.pipeline)[name])
+        names = targets(self.parts[name], row, LAYERS[coverage])
+        found = {
+            "weight_errors": proof.weight_errors(part, self.parts[name], names),
+            "output_error": proof.output_error(proof.outputs(part, self.calls[name]), self.expected[name]),
+            "native_deviation": None,
+            "native_layer": None,
+        }
+        if way == "native" and source.precision != "fp32":
+            layer, deviation = self._strays(source, name, part, coverage, names)
+            if deviation > proof.BOUND:
+                raise Failure(
+                    f"{source.folder}: {name}.{layer} strays from the rounding arm by {deviation:.2g} of its output,"
+                    f" more than {proof.BOUND:g}; this machine's kernel for {source.precision} cannot be trusted"
+                )
+            found |= {"native_deviation": deviation, "native_layer": layer}
+        return found
+
+    def _strays(self, source: Source, name: str, part: Any, coverage: str, names: list[str]) -> tuple[str, float]:
+        """The layer that strays most, and by how much."""
+        rounded = copy.deepcopy(self.parts[name])
+        precision.apply(_Lone(name, rounded), source.precision, "rounding", coverage, [name])
+        found = proof.strays(part, rounded, names, self.calls[name])
+        return max(found.items(), key=lambda item: item[1])
+
+
+class _Lone:
+    """One component, as a pipeline that has nothing else."""
+
+    def __init__(self, name: str, part: Any) -> None:
+        attribute = "transformer" if name == "denoiser" else name
+        self.components, self.name_or_path = {attribute: part}, name
+        setattr(self, attribute, part)
+
+
+def _chosen(name: str, calls: list[proof.Call]) -> list[proof.Call]:
+    """Of a denoiser's calls those of some steps of every image; of other components all."""
+    if name != "denoiser":
+        return calls
+    steps = len(calls) // IMAGES
+    places = sorted({round(share * (steps - 1)) for share in STEPS})
+    return [calls[image * steps + place] for image in range(IMAGES) for place in places]
