@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import generators, precision
+from helpers import generators, paths, precision
 from helpers.errors import Failure, UsageError
 from helpers.precision import proof
 from helpers.precision.formats import FORMATS, FourBit
-from helpers.study import PRECISIONS
+from helpers.study import PRECISIONS, STRAYS
 
 # The code books that bitsandbytes publishes (QLoRA, arXiv 2305.14314, appendix E; FP4 as in its kernels).
 FP4 = np.array([0, 0.0052, 0.1667, 0.25, 0.3333, 0.5, 0.6667, 1])
@@ -251,7 +251,7 @@ def test_a_wrong_kernel_is_found_and_its_layer_named():
     assert proof.strays(*body, names, [call])["0.0"] < 1e-5
     noisy = lambda module, args, output: torch.randn_like(output)  # noqa: E731 - as a broken kernel does
     body[0][0][0].register_forward_hook(noisy)
-    assert proof.strays(*body, names, [call])["0.0"] > proof.BOUND
+    assert proof.strays(*body, names, [call])["0.0"] > STRAYS
     undefined = lambda module, args, output: output * float("nan")  # noqa: E731
     body[0][0][0].register_forward_hook(undefined)
     assert proof.strays(*body, names, [call])["0.0"] == float("inf")
@@ -357,6 +357,17 @@ def test_unknown_words_name_the_nearest(wrong):
 def test_every_format_is_a_precision_of_the_study():
     assert set(precision.FORMATS) == set(PRECISIONS)
     assert list(precision.FORMATS)[:4] == ["fp32", "fp16", "fp8", "fp4"]
+
+
+def test_the_methods_page_prints_the_table_of_formats():
+    lines = (paths.BOOK / "methods.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    printed = {row[1].strip("`"): row for row in cells if row[1].startswith("`")}
+    assert list(printed) == list(FORMATS)
+    for key, row in FORMATS.items():
+        group = {"channel": "an output channel", None: "\N{EN DASH}"}.get(row.group, f"a block of {row.group}")
+        expected = [PRECISIONS[key], f"`{key}`", str(row.bits), row.code, group, str(row.scales), row.backend]
+        assert printed[key] == expected
 
 
 @pytest.mark.parametrize("key", ["sd15", "sd3", "flux1"])

@@ -29,6 +29,7 @@ __all__ = [
     "conditions",
     "controls",
     "contact_sheets",
+    "footprint",
     "live_check",
     "matrix",
     "miniatures",
@@ -36,6 +37,7 @@ __all__ = [
     "say",
     "show",
     "table",
+    "timings",
     "trainings",
     "value",
 ]
@@ -209,6 +211,68 @@ def controls(study: Results, figure: str = "spread") -> HTML:
     }[figure]
     wide = wide.rename_axis(None, axis=1).reset_index()
     return table(wide.rename(columns={"arm_title": "arm", "precision_title": "precision"}), f"{what}, all generators")
+
+
+def footprint() -> None:
+    """Display the memory of the public checkpoints' weights: the chart by component, and what stays at FP4."""
+    counted = analysis.footprint.weights()
+    if counted.empty:
+        display(Markdown("The checkpoints' memory was not counted: `quantdetect footprint` does it."))
+        return
+    ways = {
+        ("fp32", "whole"): "FP32", ("fp16", "whole"): "FP16",
+        ("fp8", "linear"): "FP8", ("fp8", "all"): "FP8 and convolutions",
+        ("fp4", "linear"): "FP4", ("fp4", "all"): "FP4 and convolutions",
+    }  # fmt: skip
+    how = pd.Series(list(zip(counted.precision, counted.coverage, strict=True))).map(ways)
+    bars = counted.assign(how=how).dropna(subset="how")
+    bars = bars.sort_values("how", key=lambda names: names.map(list(ways.values()).index), kind="stable")
+    show("footprint", charts.footprint(bars))
+    display(_stays(counted))
+
+
+def _stays(counted: pd.DataFrame) -> HTML:
+    """Each checkpoint at FP4: GB of its parts before (FP16) and after, and the share of its parameters quantized."""
+    parts = {"denoiser": ["denoiser"], "T5": ["t5"], "CLIP": ["text_encoder", "text_encoder_2"], "VAE": ["vae"]}
+    rows = []
+    for title, group in counted.groupby("title", sort=False):
+        half, four = (
+            group[(group.precision == key) & (group.coverage == coverage)].set_index("component")
+            for key, coverage in (("fp16", "whole"), ("fp4", "linear"))
+        )
+        row = {"checkpoint": title}
+        for name, keys in parts.items():
+            sizes = [frame.bytes.reindex(keys).sum() / 1e9 for frame in (half, four)]
+            row[name] = " \N{RIGHTWARDS ARROW} ".join(f"{size:.2f}" for size in sizes) if sizes[0] else pd.NA
+        row["denoiser quantized"] = f"{four.quantized['denoiser'] / four.parameters['denoiser']:.1%}"
+        row["all weights quantized"] = f"{four.quantized.sum() / four.parameters.sum():.1%}"
+        row["in all"] = f"{half.bytes.sum() / 1e9:.2f} \N{RIGHTWARDS ARROW} {four.bytes.sum() / 1e9:.2f}"
+        rows.append(row)
+    return table(pd.DataFrame(rows), "Weights in GB (10\N{SUPERSCRIPT NINE} bytes), FP16 \N{RIGHTWARDS ARROW} FP4")
+
+
+def timings() -> None:
+    """Display what was measured on a GPU, where a run is archived, and what others published, with its source."""
+    runs = analysis.footprint.measured()
+    if len(runs):
+        gigabytes = {
+            key: runs[key].div(1e9).map("{:.2f}".format) for key in ("bytes", "peak_allocated", "peak_reserved")
+        }
+        runs = runs.assign(**gigabytes, seconds_per_step=runs.seconds_per_step.map("{:.3f}".format))
+        columns = {
+            "title": "checkpoint", "precision": "precision", "coverage": "coverage", "bytes": "weights GB",
+            "peak_allocated": "peak GB", "peak_reserved": "reserved GB", "seconds_per_step": "s per step",
+            "card": "card", "driver": "driver", "versions": "versions", "kernels": "kernels",
+        }  # fmt: skip
+        display(table(runs[list(columns)].rename(columns=columns), "Measured with random weights, native resolution"))
+    found = analysis.footprint.published()
+    ratio = found.ratio.map("{:.2f}".format, na_action="ignore")
+    columns = {
+        "title": "checkpoint", "format": "format", "loaded_gb": "loaded", "peak_gb": "peak", "seconds": "seconds",
+        "ratio": "time against 16 bits", "card": "card", "source": "source",
+    }  # fmt: skip
+    shown = found.assign(ratio=ratio)[list(columns)].rename(columns=columns)
+    display(table(shown, "Published by others, 1024 px: memory in their GB, seconds for an image"))
 
 
 def contact_sheets(study: Results, arm: str = "") -> None:

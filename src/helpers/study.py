@@ -27,6 +27,7 @@ __all__ = [
     "GeneratorSettings",
     "Margins",
     "PRECISIONS",
+    "STRAYS",
     "PromptSource",
     "Study",
     "expected",
@@ -39,7 +40,8 @@ class Generator:
     """What is true of a generator in every study; `size` is the edge of its miniature's images in pixels.
 
     `parameters` and `linear_share` describe the denoiser of the public checkpoint: how many numbers it has, and the
-    share of them in Linear layers, which quantization reaches. `terms` is its gate and licence.
+    share of them in Linear layers, which quantization reaches. `licence` is the checkpoint's; a `gated` one is given
+    to accounts that have accepted it.
     """
 
     title: str
@@ -47,7 +49,13 @@ class Generator:
     size: int
     parameters: int
     linear_share: float
-    terms: str
+    licence: str
+    gated: bool = False
+
+    @property
+    def terms(self) -> str:
+        """Licence and gate, for a table."""
+        return f"{self.licence}, gated" if self.gated else self.licence
 
 
 @dataclass(frozen=True)
@@ -58,13 +66,14 @@ class Detector:
     kind: str
 
 
+_STABILITY, _FLUX = "Stability AI Community License", "FLUX.1 [dev] Non-Commercial License"
 GENERATORS = {
-    "sd15": Generator("SD1.5", "UNet, epsilon", 64, 859_520_964, 0.314, "open"),
-    "sd21": Generator("SD2.1", "UNet, v-prediction", 96, 865_910_724, 0.348, "mirror, OpenRAIL++"),
-    "sdxl": Generator("SDXL", "UNet, two text encoders", 128, 2_567_463_684, 0.870, "OpenRAIL++"),
-    "sd3": Generator("SD3", "MMDiT, flow matching", 128, 2_028_328_000, 0.999, "gated"),
-    "sd35": Generator("SD3.5", "MMDiT, normed queries and keys", 128, 8_056_627_520, 0.9996, "gated"),
-    "flux1": Generator("Flux.1", "DiT, mixed blocks", 128, 11_901_408_320, 0.9997, "gated, non-commercial"),
+    "sd15": Generator("SD1.5", "UNet, epsilon", 64, 859_520_964, 0.314, "CreativeML Open RAIL-M"),
+    "sd21": Generator("SD2.1", "UNet, v-prediction", 96, 865_910_724, 0.348, "CreativeML Open RAIL++-M"),
+    "sdxl": Generator("SDXL", "UNet, two text encoders", 128, 2_567_463_684, 0.870, "CreativeML Open RAIL++-M"),
+    "sd3": Generator("SD3", "MMDiT, flow matching", 128, 2_028_328_000, 0.999, _STABILITY, True),
+    "sd35": Generator("SD3.5", "MMDiT, normed queries and keys", 128, 8_056_627_520, 0.9996, _STABILITY, True),
+    "flux1": Generator("Flux.1", "DiT, mixed blocks", 128, 11_901_408_320, 0.9997, _FLUX, True),
 }
 
 PRECISIONS = {
@@ -81,6 +90,12 @@ PRECISIONS = {
     "int3": "INT3",
     "int2": "INT2",
 }
+
+#: A cell is refused where a native layer's output differs from that of the rounded weight, for the same input, by more
+#: than this share (Frobenius). A wrong kernel gives about 1. Single precision keeps the difference under 1e-5 and BF16
+#: under 0.01, but for weights that lie exactly between two codes, as weights stored in 16 bits may: in a small layer
+#: one such weight that is rounded up for down makes 0.02.
+STRAYS = 0.05
 
 DETECTORS = {
     "npr": Detector("NPR", "end-to-end"),
@@ -124,8 +139,8 @@ class GeneratorSettings(Strict):
     """How one generator makes its images.
 
     `checkpoint` is a folder under models/mini in a mini study; in a full one a hub id or a folder. `size` is the edge
-    in pixels (a multiple of 8, the latent grid), `dtype` the type in which a pipeline is loaded and computes (float32
-    where none is named), `variant` the file variant of a hub checkpoint.
+    in pixels (a multiple of 8, the latent grid), `dtype` the type in which a GPU computes all but FP32 (float32 where
+    none is named), `variant` the file variant of a hub checkpoint.
     """
 
     checkpoint: str = Field(min_length=1)

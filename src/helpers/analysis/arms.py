@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from helpers.analysis.tables import BASELINE, Results, titles
+from helpers.study import PRECISIONS
 
-__all__ = ["differences", "proofs", "spreads"]
+__all__ = ["differences", "positive", "proofs", "spreads"]
 
 
 def differences(results: Results) -> pd.DataFrame:
@@ -68,6 +69,30 @@ def spreads(results: Results) -> pd.DataFrame:
             tpr_before=("was", "mean"),
         )
         .reset_index()
+    )
+
+
+def positive(results: Results) -> str:
+    """The sentence on the positive control: how many verdicts the ladder's finest and coarsest format turn.
+
+    The ladder is the arm of the most precisions, the coarsest format the one at its end.
+    """
+    arms = results.manifest.get("study", {}).get("arms") or {}
+    name = max(arms, key=lambda arm: len(arms[arm]["precisions"]), default="")
+    found = spreads(results)
+    found = found[found.arm == name] if len(found) else found
+    if found.empty or found.precision.nunique() < 3:
+        return "This study has no ladder of formats, so what its detectors can notice at most is not known."
+    steps = [key for key in arms[name]["precisions"] if key in set(found.precision)]
+    first, last = steps[0], steps[-1]
+    wide = found.pivot(index="detector_title", columns="precision", values="changed")
+    parts = [
+        f"{title} {wide.loc[title, first]:.1%} and {wide.loc[title, last]:.1%}"
+        for title in found.detector_title.unique()
+    ]
+    return (
+        "Positive control: the share of verdicts that differ from FP32's, at the first step of the ladder"
+        f" ({PRECISIONS[first]}) and at its last ({PRECISIONS[last]}), is {', '.join(parts)}."
     )
 
 

@@ -23,6 +23,7 @@ class Entry:
         t5: the pipeline's attribute that holds the T5-like text encoder, None where there is none.
         tokens: the longest prompt the T5-like encoder is given, in tokens (the pipeline's own default).
         loading: further arguments of `from_pretrained`.
+        half: whether it computes in float16 without overflow.
     """
 
     pipeline: str
@@ -31,6 +32,7 @@ class Entry:
     t5: str | None = None
     tokens: int | None = None
     loading: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    half: bool = True
 
 
 # The checker of SD1.5 paints images it dislikes black, which would count as images of the generator.
@@ -63,6 +65,7 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             denoiser="transformer",
             t5="text_encoder_2",
             tokens=512,
+            half=False,  # activations beyond 65504, then NaN
         ),
     }
 )

@@ -50,8 +50,10 @@ def load(
     """The generator's pipeline, ready to sample: evaluation mode, no gradients, no progress bar, no safety checker.
 
     `weights` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the computation
-    (default float32). Raises UsageError where the weights are missing or are another generator's, Failure where they
-    cannot be read.
+    (default float32). In float16, what overflows there computes in float32: T5's last layers, which transformers keeps
+    so, the attention of a network whose configuration asks for it (SD2.1 gives black images otherwise), and a VAE whose
+    configuration asks for it (SDXL's, by its pipeline). Raises UsageError where the weights are missing, are another
+    generator's, or overflow in `dtype`, Failure where they cannot be read.
     """
     # On some CPUs bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels there need.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -60,6 +62,8 @@ def load(
     import transformers
 
     row, where = entry(key), source(key, weights)
+    if dtype == "float16" and not row.half:
+        raise UsageError(f"{key}: overflows in float16 and gives undefined pixels; use dtype bfloat16")
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()  # one line per file, a blink each
     arguments = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}
@@ -75,15 +79,39 @@ def load(
     except OSError as error:
         if Path(where).is_dir():
             raise Failure(f"{key}: '{where}' cannot be loaded: {_first_line(error)}") from error
-        raise UsageError(
-            f"{key}: no local copy of '{where}' ({GENERATORS[key].terms});"
-            f" accept its licence and run 'hf download {where}'"
-        ) from None
+        raise UsageError(f"{key}: no local copy of '{where}'; {_fetching(key, where, revision)}") from None
     if type(pipeline).__name__ != row.pipeline:
         raise UsageError(
             f"{key}: '{where}' holds a {type(pipeline).__name__}, not a {row.pipeline}; name another folder"
         )
+    for component in pipeline.components.values():
+        # Without the package accelerate, diffusers leaves a network whose first tensor is in FP32 (SD3's positions) so.
+        if isinstance(component, diffusers.ModelMixin) and component.dtype != getattr(torch, dtype or "float32"):
+            component.to(getattr(torch, dtype or "float32"))
+    if dtype == "float16":
+        _upcast_attention(pipeline)
     return _quiet(pipeline).to(device)
+
+
+def _fetching(key: str, where: str, revision: str | None) -> str:
+    """How to get a checkpoint from the hub, in one line."""
+    command = f"'hf download {where}{f' --revision {revision}' if revision else ''}'"
+    row = GENERATORS[key]
+    if not row.gated:
+        return f"get it with {command} ({row.licence})"
+    return f"accept the {row.licence} at huggingface.co/{where}, log in with 'hf auth login', then run {command}"
+
+
+def _upcast_attention(pipeline: DiffusionPipeline) -> None:
+    """Let attention compute its scores in float32 where the network's configuration asks for it.
+
+    diffusers' default processor hands queries and keys to PyTorch's fused attention as they are and reads no such wish.
+    """
+    from diffusers.models.attention_processor import AttnProcessor
+
+    unet = getattr(pipeline, "unet", None)
+    if unet is not None and unet.config.upcast_attention:
+        unet.set_attn_processor(AttnProcessor())
 
 
 def _quiet(pipeline: DiffusionPipeline) -> DiffusionPipeline:

@@ -12,7 +12,7 @@ from helpers.errors import Failure, UsageError, nearest
 from helpers.precision.coverage import Component, Coverage, holdings
 from helpers.precision.formats import FORMATS, Format
 
-__all__ = ["ARMS", "COMPONENTS", "LAYERS", "apply", "attributes", "targets"]
+__all__ = ["ARMS", "COMPONENTS", "LAYERS", "apply", "attributes", "declare_type", "targets"]
 
 #: How weights are quantized. "native": by the library's own storage and kernels. "rounding": each weight becomes the
 #: nearest one that the format can hold and stays in the computing type, so that nothing but its precision differs.
@@ -98,7 +98,7 @@ def _convert(
 
 
 def _pack(component: nn.Module, row: Format, names: Sequence[str]) -> None:
-    _declare_type(component)
+    declare_type(component)
     if row.scope == "component":
         row.native(component)
         return
@@ -132,14 +132,16 @@ def _refuse_undefined(what: str, component: nn.Module, row: Format, names: Seque
                 raise Failure(f"{what}.{name}.{key} holds numbers too large for the format; use bf16")
 
 
-def _declare_type(component: nn.Module) -> None:
+def declare_type(component: nn.Module) -> None:
     """Give the component an empty first parameter in its computing type.
 
     diffusers and transformers take a network's type from its first floating-point parameter; with that one quantized,
     they would cast its inputs to the storage type.
     """
-    dtype = next(parameter.dtype for parameter in component.parameters() if parameter.is_floating_point())
-    component.register_parameter("computing_type", nn.Parameter(torch.empty(0, dtype=dtype), requires_grad=False))
+    first = next(parameter for parameter in component.parameters() if parameter.is_floating_point())
+    # On the same device: a pipeline runs where the first parameter of its components is.
+    empty = torch.empty(0, dtype=first.dtype, device=first.device)
+    component.register_parameter("computing_type", nn.Parameter(empty, requires_grad=False))
 
 
 def _name(pipeline: Any) -> str:

@@ -20,6 +20,9 @@ from torch import nn
 
 __all__ = ["BLOCK", "CODES", "FORMATS", "Cast", "Format", "FourBit", "Storage"]
 
+# On some CPUs the import of bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels need.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
 #: Weights that share one scale in the formats of 4 bits and fewer.
 BLOCK = 64
 
@@ -134,8 +137,6 @@ class FourBit(Storage):
 
 @cache
 def _bitsandbytes() -> ModuleType:
-    # On some CPUs its import warns of a package that only its BF16 kernels there need.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     return importlib.import_module("bitsandbytes")
 
 

@@ -9,11 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BOUND", "KINDS", "Recorder", "dense", "kind", "output_error", "outputs", "strays", "weight_errors"]
-
-#: Largest relative difference (Frobenius) of a native layer's output from that of the rounded weight, for the same
-#: input. Single precision keeps it under 1e-5 and BF16 arithmetic under .01; a wrong kernel gives about 1.
-BOUND = 0.02
+__all__ = ["KINDS", "Recorder", "dense", "kind", "output_error", "outputs", "strays", "weight_errors"]
 
 #: Kinds of layers by their names; the first that fits.
 KINDS = {
@@ -41,7 +37,7 @@ def dense(layer: nn.Module, name: str = "weight") -> Tensor:
         value = bitsandbytes.functional.dequantize_4bit(value.data, state)
     elif hasattr(value, "dequantize") and hasattr(value, "qtype"):  # optimum-quanto
         value = value.dequantize()
-    return value.detach().float()
+    return value.detach().float().cpu()
 
 
 def relative(change: float, whole: float) -> float:
@@ -70,10 +66,15 @@ def weight_errors(component: nn.Module, original: nn.Module, names: Sequence[str
 
 
 def outputs(component: nn.Module, calls: Sequence[Call]) -> list[Tensor]:
-    """The component's first output for each of the recorded calls; a VAE's calls are those of its decoder."""
+    """The component's first output for each of the recorded calls, single precision, on the CPU.
+
+    A VAE's calls are those of its decoder. The inputs are brought to the component's device and type.
+    """
     run = component.decode if hasattr(component, "decode") else component
+    like = next(parameter for parameter in component.parameters() if parameter.is_floating_point())
     with torch.inference_mode():
-        return [_first(run(*args, **kwargs)).float() for args, kwargs in calls]
+        given = (brought(call, like) for call in calls)
+        return [_first(run(*args, **kwargs)).float().cpu() for args, kwargs in given]
 
 
 def output_error(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
@@ -119,7 +120,7 @@ def strays(native: nn.Module, rounded: nn.Module, names: Sequence[str], calls: S
 class Recorder:
     """Records, while it is open, the calls of a pipeline's components: {name: [(arguments, keywords)]}.
 
-    The tensors are copied. A VAE's calls are those of its `decode`.
+    The tensors are copied to the CPU. A VAE's calls are those of its `decode`.
     """
 
     def __init__(self, parts: dict[str, nn.Module]) -> None:
@@ -155,9 +156,18 @@ class Recorder:
         self.calls[name].append((tuple(_copied(value) for value in args), kept))
 
 
+def brought(value: Any, like: Tensor) -> Any:
+    """A value with every tensor in it on the device of `like`, numbers that are not whole in its type too."""
+    if torch.is_tensor(value):
+        return value.to(like.device, like.dtype if value.is_floating_point() else None)
+    if isinstance(value, dict):
+        return {key: brought(item, like) for key, item in value.items()}
+    return type(value)(brought(item, like) for item in value) if isinstance(value, (list, tuple)) else value
+
+
 def _copied(value: Any) -> Any:
     if torch.is_tensor(value):
-        return value.detach().clone()
+        return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
     return type(value)(_copied(item) for item in value) if isinstance(value, (list, tuple)) else value

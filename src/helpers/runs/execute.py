@@ -67,22 +67,24 @@ def run(
     shard: tuple[int, int] | None = None,
     *,
     arms: Sequence[str] | None = None,
+    device: str = "cpu",
     progress: bool = True,
 ) -> Done:
     """Bring the run in folder `out` up to `images` images per cell (default: the study's number).
 
     `generators`, `precisions`, `arms` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes and
-    scores; the results are merged from all valid parts in the folder. What exists and is valid is kept, image by
-    image, so an interrupted run goes on where it stopped. A cell is proved (see `runs.proof`) before its first image.
-    Raises UsageError for a cell that cannot be made as asked, Failure for one that fails its proof.
+    scores; pipelines and detectors run on `device` ("cpu", "cuda", "cuda:N"). The results are merged from all valid
+    parts in the folder. What exists and is valid is kept, image by image, so an interrupted run goes on where it
+    stopped. A cell is proved (see `runs.proof`) before its first image. Raises UsageError for a cell that cannot be
+    made as asked, Failure for one that fails its proof.
     """
     store, done = Store(out), Done()
     shards = plan.shards(
         study, plan.sources(study, generators, precisions, arms), images or study.images_per_cell, shard
     )
     weights = {scoring: scoring_digest(study, scoring) for scoring in plan.scorings(study)}
-    states = _make(study, store, shards, done, progress)
-    _score(study, store, states, weights, done, progress)
+    states = _make(study, store, shards, done, progress, device)
+    _score(study, store, states, weights, done, progress, device)
     _merge(study, store, weights, done)
     return done
 
@@ -93,7 +95,7 @@ def digest_of(study: Study, source: Source) -> str:
     return f"{study.digest(source.arm)}/{study.shard_size}"
 
 
-def _make(study: Study, store: Store, shards: Iterable[Shard], done: Done, progress: bool) -> list[State]:
+def _make(study: Study, store: Store, shards: Iterable[Shard], done: Done, progress: bool, device: str) -> list[State]:
     """Make the missing images of the shards; one source's model is in memory at a time."""
     states, work = [], []
     for source, group in groupby(shards, key=lambda shard: shard.source):
@@ -106,11 +108,11 @@ def _make(study: Study, store: Store, shards: Iterable[Shard], done: Done, progr
             done.notes.append(f"{source.folder}: made with other settings or another model; made again")
         work.append((source, sum(len(indices) for _, indices in missing), missing))
     total = sum(count for _, count, _ in work)
-    prover = Prover(study, store)
+    prover = Prover(study, store, device)
     with _bar(total, "images", progress) as bar:
         for source, count, missing in work:
             bar.set_postfix_str(source.folder)
-            making = maker(study, source)
+            making = maker(study, source, device)
             loaded = source.label == 1 and prover.prove(source, making)
             if count and not loaded:
                 making.load()
@@ -149,12 +151,18 @@ def _make_batch(
 
 
 def _score(
-    study: Study, store: Store, states: Sequence[State], weights: dict[Scoring, str], done: Done, progress: bool
+    study: Study,
+    store: Store,
+    states: Sequence[State],
+    weights: dict[Scoring, str],
+    done: Done,
+    progress: bool,
+    device: str,
 ) -> None:
     """Score what has no score by the present weights; a shard is read once for all its scorings."""
     work = [(state, lacking) for state in states if (lacking := state.unscored(weights))]
     wanted = {(scoring.detector, scoring.weights) for _, lacking in work for scoring in lacking}
-    loaded = {pair: detection.load(*pair) for pair in sorted(wanted)}
+    loaded = {pair: detection.load(*pair, device=device) for pair in sorted(wanted)}
     with _bar(sum(len(indices) for _, lacking in work for indices in lacking.values()), "scores", progress) as bar:
         for state, lacking in work:
             bar.set_postfix_str(state.shard.source.folder)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +10,21 @@ from typing import Any
 
 from PIL import Image
 
-from helpers import generators, precision
+from helpers import generators, machine, precision
 from helpers.mini import world
 from helpers.paths import tree_sha256
 from helpers.runs.plan import Source
 from helpers.runs.store import versions
-from helpers.study import Study
+from helpers.study import GeneratorSettings, Study
 
-__all__ = ["AlignedMaker", "CellMaker", "RealMaker", "maker"]
+__all__ = ["AlignedMaker", "CellMaker", "RealMaker", "computing_type", "maker"]
 
 
-def maker(study: Study, source: Source) -> CellMaker | RealMaker:
-    """The maker of a source's images."""
+def maker(study: Study, source: Source, device: str = "cpu") -> CellMaker | RealMaker:
+    """The maker of a source's images; pipelines run on `device`."""
     if source.label:
-        return CellMaker(study, source)
-    return RealMaker(source) if source.arm == "none" else AlignedMaker(study, source)
+        return CellMaker(study, source, device)
+    return RealMaker(source) if source.arm == "none" else AlignedMaker(study, source, device)
 
 
 class RealMaker:
@@ -56,8 +54,9 @@ class RealMaker:
 class AlignedMaker(RealMaker):
     """The same renders after a generator's own VAE, in full precision: reals of the protocol `aligned`."""
 
-    def __init__(self, study: Study, source: Source) -> None:
+    def __init__(self, study: Study, source: Source, device: str = "cpu") -> None:
         super().__init__(source)
+        self.device = device
         self.key, self.where = source.arm, study.source(source.arm)
         self._pipeline: Any = None
 
@@ -67,7 +66,7 @@ class AlignedMaker(RealMaker):
 
     def load(self) -> None:
         """Load the pipeline that has the VAE."""
-        self._pipeline = generators.load(self.key, self.where)
+        self._pipeline = generators.load(self.key, self.where, device=self.device)
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices; after `load`."""
@@ -81,8 +80,8 @@ class CellMaker:
     after `load`, `pipeline` is the quantized pipeline and `coverage` what was covered.
     """
 
-    def __init__(self, study: Study, source: Source) -> None:
-        self.study, self.source = study, source
+    def __init__(self, study: Study, source: Source, device: str = "cpu") -> None:
+        self.study, self.source, self.device = study, source, device
         self.settings = study.generators[source.generator]
         self.record: dict[str, Any] = {}
         self.pipeline: Any = None
@@ -105,7 +104,7 @@ class CellMaker:
             size=self.settings.size,
             batch_size=len(indices),
         )
-        self.record["peak_memory_mb"] = _peak_memory_mb()
+        self.record["peak_memory_mb"] = machine.peaks(self.device)["peak_allocated"] / 1e6
         return images
 
     def check(self, image: Image.Image) -> str | None:
@@ -115,16 +114,15 @@ class CellMaker:
     def load(self) -> None:
         """Load and quantize the pipeline."""
         _import_libraries(generators.entry(self.source.generator).pipeline)
-        _forget_peak_memory()
+        machine.forget_peak(self.device)
         began = time.perf_counter()
-        # FP32 and the 16-bit casts start from FP32 weights; formats of layers compute in the study's dtype.
-        layers = precision.FORMATS[self.source.precision].scope == "layers"
         pipeline = generators.load(
             self.source.generator,
             self.study.source(self.source.generator),
-            dtype=self.settings.dtype if layers else None,
+            dtype=computing_type(self.settings, self.source.precision, self.device),
             revision=self.settings.revision,
             variant=self.settings.variant,
+            device=self.device,
         )
         loaded = time.perf_counter()
         asked = (self.study.setting(name, self.source.arm) for name in ("way", "coverage", "components"))
@@ -132,35 +130,22 @@ class CellMaker:
         self.record = {
             "seconds_load": loaded - began,
             "seconds_quantize": time.perf_counter() - loaded,
-            "device": "cpu",
+            "device": machine.accelerator(self.device)["card"] if self.device != "cpu" else "cpu",
             "versions": versions(),
         }
         self.pipeline = pipeline
 
 
+def computing_type(settings: GeneratorSettings, precision: str, device: str) -> str:
+    """The type in which a cell computes: FP32 in itself, other precisions on a GPU in the study's `dtype`.
+
+    On a CPU everything computes in single precision, since many have no arithmetic of 16 bits.
+    """
+    return "float32" if precision == "fp32" or device == "cpu" else settings.dtype or "float32"
+
+
 def _import_libraries(pipeline: str) -> None:
     # Their import takes seconds, once per process: it is not the time of the cell that happens to be first.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     for name in ("bitsandbytes", "optimum.quanto"):
         importlib.import_module(name)
     getattr(importlib.import_module("diffusers"), pipeline)
-
-
-def _forget_peak_memory() -> None:
-    # Linux only: start the process's peak afresh; elsewhere the peak is that of the process so far.
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
-
-
-def _peak_memory_mb() -> float:
-    """Peak resident memory of this process, MB (10^6 bytes): of the cell on Linux, elsewhere of the process so far."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
-    except (OSError, StopIteration):
-        import resource
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

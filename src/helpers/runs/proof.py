@@ -10,14 +10,16 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from helpers import precision
+import torch
+
+from helpers import machine, precision
 from helpers.errors import Failure
 from helpers.precision import proof
 from helpers.precision.apply import LAYERS, targets
-from helpers.runs.makers import CellMaker, maker
+from helpers.runs.makers import CellMaker, computing_type, maker
 from helpers.runs.plan import Source
 from helpers.runs.store import Store, read_json, write_json
-from helpers.study import Study
+from helpers.study import STRAYS, Study
 
 __all__ = ["Prover"]
 
@@ -29,17 +31,18 @@ IMAGES, STEPS = 2, (0.0, 0.5, 1.0)
 class Prover:
     """Measures cells of a study and keeps what it found in proof/ of the run's folder.
 
-    One generator's unquantized pipeline and its recorded inputs are in memory at a time.
+    One generator's unquantized networks and recorded inputs are in memory at a time, on the CPU; outputs are computed
+    on `device`.
     """
 
-    def __init__(self, study: Study, store: Store) -> None:
-        self.study, self.store = study, store
+    def __init__(self, study: Study, store: Store, device: str = "cpu") -> None:
+        self.study, self.store, self.device = study, store, device
         self._reference: _Reference | None = None
 
     def prove(self, source: Source, making: CellMaker) -> bool:
         """Measure the cell unless that is on record; returns whether `making` was loaded for it.
 
-        Raises Failure where a native layer strays by more than `precision.proof.BOUND`, with the layer named.
+        Raises Failure where a native layer strays by more than `study.STRAYS`, with the layer named.
         """
         key = self._key(source, making)
         if self._known(source, key):
@@ -74,7 +77,7 @@ class Prover:
 
     def _measure(self, source: Source, making: CellMaker) -> dict[str, dict[str, Any]]:
         if self._reference is None or self._reference.key != source.generator:
-            self._reference = _Reference(self.study, source)
+            self._reference = _Reference(self.study, source, self.device)
         return {
             name: asdict(covered) | self._reference.compare(source, name, making)
             for name, covered in making.coverage.components.items()
@@ -84,9 +87,9 @@ class Prover:
 class _Reference:
     """A generator without quantization, the inputs its components met and what they gave."""
 
-    def __init__(self, study: Study, source: Source) -> None:
-        self.study, self.key = study, source.generator
-        making = CellMaker(study, Source(source.generator, "fp32", study.arm, source.size, 1))
+    def __init__(self, study: Study, source: Source, device: str) -> None:
+        self.study, self.key, self.device = study, source.generator, device
+        making = CellMaker(study, Source(source.generator, "fp32", study.arm, source.size, 1), device)
         making.load()
         where = precision.attributes(making.pipeline)
         self.parts = {name: getattr(making.pipeline, attribute) for name, attribute in where.items()}
@@ -95,6 +98,9 @@ class _Reference:
                 making.make([index])
         self.calls = {name: _chosen(name, calls) for name, calls in recorder.calls.items()}
         self.expected = {name: proof.outputs(part, self.calls[name]) for name, part in self.parts.items()}
+        for part in self.parts.values():
+            part.to("cpu")  # two pipelines of a real checkpoint are too much for most GPUs
+        machine.release(device)
 
     def compare(self, source: Source, name: str, making: CellMaker) -> dict[str, Any]:
         """Errors of one component of a cell, and how far its native layers stray (None where there is no such arm)."""
@@ -110,17 +116,19 @@ class _Reference:
         }
         if way == "native" and source.precision != "fp32":
             layer, deviation = self._strays(source, name, part, coverage, names)
-            if deviation > proof.BOUND:
+            if deviation > STRAYS:
                 raise Failure(
                     f"{source.folder}: {name}.{layer} strays from the rounding arm by {deviation:.2g} of its output,"
-                    f" more than {proof.BOUND:g}; this machine's kernel for {source.precision} cannot be trusted"
+                    f" more than {STRAYS:g}; this machine's kernel for {source.precision} cannot be trusted"
                 )
             found |= {"native_deviation": deviation, "native_layer": layer}
         return found
 
     def _strays(self, source: Source, name: str, part: Any, coverage: str, names: list[str]) -> tuple[str, float]:
         """The layer that strays most, and by how much."""
-        rounded = copy.deepcopy(self.parts[name])
+        settings = self.study.generators[source.generator]
+        dtype = getattr(torch, computing_type(settings, source.precision, self.device))
+        rounded = copy.deepcopy(self.parts[name]).to(self.device, dtype)
         precision.apply(_Lone(name, rounded), source.precision, "rounding", coverage, [name])
         found = proof.strays(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])

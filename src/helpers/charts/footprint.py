@@ -1,0 +1,57 @@
+"""Bytes of the public checkpoints' weights by component, from FP32 down."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from helpers.charts import theme
+
+__all__ = ["COMPONENTS", "footprint"]
+
+#: Components by name in print, with their colours (Tol's bright set).
+COMPONENTS = {
+    "denoiser": ("denoiser", "#4477AA"),
+    "t5": ("T5 encoder", "#EE6677"),
+    "text_encoder": ("CLIP encoders", "#CCBB44"),
+    "text_encoder_2": ("CLIP encoders", "#CCBB44"),
+    "vae": ("VAE", "#228833"),
+}
+
+
+def footprint(bars: pd.DataFrame) -> alt.Chart:
+    """Stacked bars, one per precision and coverage; a menu chooses the checkpoint.
+
+    `bars` has title, how (the bar's name, in order), component and bytes.
+    """
+    names = {key: title for key, (title, _) in COMPONENTS.items()}
+    shown = bars.assign(part=bars.component.map(names), gb=(bars.bytes / 1e9).round(3))
+    shown = shown.groupby(["title", "how", "part"], sort=False, as_index=False).gb.sum()
+    titles, order = list(shown.title.unique()), list(shown.how.unique())
+    colours = {title: colour for title, colour in COMPONENTS.values()}
+    chart = (
+        alt.Chart(shown)
+        .transform_filter("datum.title == model")
+        .mark_bar(size=18)
+        .encode(
+            x=alt.X("gb:Q", title="weights, GB (10⁹ bytes)").axis(tickCount=5),
+            y=alt.Y("how:N", sort=order, title=None).axis(ticks=False, labelLimit=170),
+            color=alt.Color("part:N", sort=list(colours), title=None).scale(
+                domain=list(colours), range=list(colours.values())
+            ),
+            order=alt.Order("rank:Q"),
+            tooltip=[
+                alt.Tooltip("title:N", title="checkpoint"),
+                alt.Tooltip("how:N", title="precision"),
+                alt.Tooltip("part:N", title="component"),
+                alt.Tooltip("gb:Q", title="GB", format=".3f"),
+            ],
+        )
+        .transform_calculate(rank=f"indexof({list(colours)}, datum.part)")
+        .add_params(theme.choice("model", "Checkpoint", {title: title for title in titles}, "Flux.1 dev"))
+    )
+    description = (
+        f"Gigabytes of weights of {len(titles)} public checkpoints by component at {', '.join(order)}; counted from the"
+        " networks' shapes."
+    )
+    return theme.describe(chart, description, alt.Step(30))

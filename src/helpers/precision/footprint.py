@@ -1,0 +1,78 @@
+"""Bytes of the public checkpoints' weights at each precision, counted from their networks' shapes on any machine.
+
+Nothing is downloaded and no weight exists: every parameter is counted in the bytes that its format stores, by the same
+rules and the same table as a quantized pipeline's. Activations are not weights and are not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from torch import nn
+
+from helpers.errors import UsageError, nearest
+from helpers.precision.apply import LAYERS, targets
+from helpers.precision.architectures import architecture, architectures, build
+from helpers.precision.formats import FORMATS, Format
+
+__all__ = ["QUANTIZED", "chosen", "count", "table"]
+
+#: Components that a precision below 16 bits quantizes; the others stay in 16 bits beside them, as in a pipeline loaded
+#: in half precision.
+QUANTIZED = ("denoiser", "t5")
+
+
+def chosen(precisions: Sequence[str] | None) -> list[str]:
+    """The named precisions, or all. Raises UsageError for an unknown one."""
+    for precision in precisions or ():
+        if precision not in FORMATS:
+            raise UsageError(f"no precision '{precision}'{nearest(precision, FORMATS)}; one of {', '.join(FORMATS)}")
+    return list(precisions or FORMATS)
+
+
+def count(component: nn.Module, row: Format, coverage: str, itemsize: int) -> tuple[int, int]:
+    """(parameters stored in the format, bytes in all) of a network with the format's layers quantized.
+
+    `itemsize` is that of the computing type, in bytes: what is not quantized takes it, scales too where the format
+    keeps them in it. A parameter that two layers share is counted once. For casts every parameter is in the format.
+    """
+    names = targets(component, row, LAYERS[coverage]) if row.scope == "layers" else []
+    packed = {id(component.get_submodule(name).weight) for name in names}
+    parameters = list(component.parameters())
+    inside = [parameter for parameter in parameters if id(parameter) in packed]
+    outside = sum(parameter.numel() for parameter in parameters if id(parameter) not in packed)
+    if row.scope == "component":
+        return outside, outside * row.bits // 8
+    held = sum(row.stored_bytes(parameter.shape, itemsize) for parameter in inside)
+    return sum(parameter.numel() for parameter in inside), held + outside * itemsize
+
+
+def table(checkpoints: Sequence[str] | None = None, precisions: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row per checkpoint, component, precision and coverage: parameters, quantized, bytes.
+
+    At FP32 every component is in FP32, at FP16 and BF16 every one in 16 bits (coverage "whole"). At the other
+    precisions `QUANTIZED` are in the format, as far as the coverage ("linear", or "all": convolutions too) reaches, and
+    all else is in 16 bits. Raises UsageError for an unknown checkpoint or precision.
+    """
+    keys = chosen(precisions)
+    rows = []
+    for key in checkpoints or architectures():
+        for name, network in architecture(key).parts.items():
+            component = build(network)
+            for precision in keys:
+                row = FORMATS[precision]
+                for coverage in ["whole"] if row.scope == "component" else LAYERS:
+                    if row.scope == "component":
+                        quantized, size = count(component, row, "linear", 0)
+                    elif name in QUANTIZED:
+                        quantized, size = count(component, row, coverage, 2)
+                    else:
+                        quantized, size = 0, 2 * network.parameters
+                    rows.append(
+                        {
+                            "checkpoint": key, "component": name, "precision": precision, "coverage": coverage,
+                            "parameters": network.parameters, "quantized": quantized, "bytes": size,
+                        }
+                    )  # fmt: skip
+    return pd.DataFrame(rows)
