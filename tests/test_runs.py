@@ -390,7 +390,7 @@ def test_a_cell_whose_native_layers_stray_is_refused_before_its_first_image(tmp_
 def test_every_protocol_is_scored_with_its_own_training_and_reals(tmp_path, monkeypatch):
     # No aligned training is needed to see where its scores go: the plain weights stand in for it.
     load, where = execute.detection.load, execute.detection.weights_path
-    monkeypatch.setattr(execute.detection, "load", lambda name, weights: load(name, "mini"))
+    monkeypatch.setattr(execute.detection, "load", lambda name, weights, device: load(name, "mini"))
     monkeypatch.setattr(execute.detection, "weights_path", lambda name, weights: where(name, "mini"))
     loaded = quick(protocols=["plain", "shared", "aligned"], further={"mini-s1": ["npr"]}, detectors=["npr"])
     execute.run(loaded, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)

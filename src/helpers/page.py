@@ -95,9 +95,9 @@ def show(name: str, chart: Any) -> None:
 def table(frame: pd.DataFrame, caption: str = "") -> HTML:
     """A table that scrolls inside its own box where the page is narrower than it."""
     inner = frame.to_html(index=False, border=0, classes="table", na_rep="\N{EN DASH}", justify="left")
-    if caption:
-        inner = inner.replace("<thead>", f"<caption>{html.escape(caption)}</caption><thead>", 1)
-    return HTML(f'<div class="table-scroll" tabindex="0">{inner}</div>')
+    # Outside the box that scrolls: a caption in the table would be as wide as it.
+    said = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return HTML(f'<figure class="table-figure">{said}<div class="table-scroll" tabindex="0">{inner}</div></figure>')
 
 
 def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HTML:
@@ -210,6 +210,7 @@ def controls(study: Results, figure: str = "spread") -> HTML:
         "changed": "Share of images whose verdict differs from their FP32 twin's",
     }[figure]
     wide = wide.rename_axis(None, axis=1).reset_index()
+    wide["arm_title"] = wide.arm_title.where(~wide.arm_title.duplicated(), "")  # each arm is named once
     return table(wide.rename(columns={"arm_title": "arm", "precision_title": "precision"}), f"{what}, all generators")
 
 
@@ -244,7 +245,7 @@ def _stays(counted: pd.DataFrame) -> HTML:
         for name, keys in parts.items():
             sizes = [frame.bytes.reindex(keys).sum() / 1e9 for frame in (half, four)]
             row[name] = " \N{RIGHTWARDS ARROW} ".join(f"{size:.2f}" for size in sizes) if sizes[0] else pd.NA
-        row["denoiser quantized"] = f"{four.quantized['denoiser'] / four.parameters['denoiser']:.1%}"
+        row["denoiser quantized"] = f"{four.quantized['denoiser'] / four.parameters['denoiser']:.2%}"
         row["all weights quantized"] = f"{four.quantized.sum() / four.parameters.sum():.1%}"
         row["in all"] = f"{half.bytes.sum() / 1e9:.2f} \N{RIGHTWARDS ARROW} {four.bytes.sum() / 1e9:.2f}"
         rows.append(row)

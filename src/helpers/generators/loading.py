@@ -87,7 +87,7 @@ def load(
     for component in pipeline.components.values():
         # Without the package accelerate, diffusers leaves a network whose first tensor is in FP32 (SD3's positions) so.
         if isinstance(component, diffusers.ModelMixin) and component.dtype != getattr(torch, dtype or "float32"):
-            component.to(getattr(torch, dtype or "float32"))
+            torch.nn.Module.to(component, getattr(torch, dtype or "float32"))
     if dtype == "float16":
         _upcast_attention(pipeline)
     return _quiet(pipeline).to(device)

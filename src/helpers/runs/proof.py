@@ -128,7 +128,8 @@ class _Reference:
         """The layer that strays most, and by how much."""
         settings = self.study.generators[source.generator]
         dtype = getattr(torch, computing_type(settings, source.precision, self.device))
-        rounded = copy.deepcopy(self.parts[name]).to(self.device, dtype)
+        # torch's own: diffusers' warns of an empty list of networks to leave in FP32.
+        rounded = torch.nn.Module.to(copy.deepcopy(self.parts[name]), self.device, dtype)
         precision.apply(_Lone(name, rounded), source.precision, "rounding", coverage, [name])
         found = proof.strays(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
