@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -141,10 +142,7 @@ def load(
     Raises UsageError where the folder, a column or a key is not there.
     """
     folder = check_results(results)
-    scores = pd.read_parquet(folder / "scores.parquet")
-    missing = [column for column in SCORE_COLUMNS if column not in scores.columns]
-    if missing:
-        raise UsageError(f"results: {folder / 'scores.parquet'} lacks the column {missing[0]!r}")
+    scores = stored(folder)
     manifest = _json(folder / "manifest.json")
     scores = scores[(scores.protocol == protocol) & ((scores.label == 0) | (scores.arm == arm))]
     wanted = weights or weights_for(protocol, manifest.get("study", {}).get("weights") or "")
@@ -167,6 +165,25 @@ def load(
         folder, kept, _cells_file(folder, chosen, arm), manifest,
         chosen["generator"], chosen["precision"], chosen["detector"], float(threshold), protocol, arm,
     )  # fmt: skip
+
+
+def stored(folder: Path) -> pd.DataFrame:
+    """All scores of a results folder, read once while the file stays the same; not to be written to.
+
+    Raises UsageError where a column is missing.
+    """
+    file = folder / "scores.parquet"
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(file: Path, changed: int) -> pd.DataFrame:
+    scores = pd.read_parquet(file)
+    missing = [column for column in SCORE_COLUMNS if column not in scores.columns]
+    if missing:
+        raise UsageError(f"results: {file} lacks the column {missing[0]!r}")
+    words = ["generator", "precision", "arm", "protocol", "detector", "weights"]
+    return scores.astype(dict.fromkeys(words, "category"))  # compared by number, ten times as fast
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -211,30 +228,60 @@ def _spread(name: str, interval: metrics.Interval) -> dict[str, float]:
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def cells(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """One row per generator, precision and detector: n, tpr (the deck's accuracy), tnr, balanced, auc, mean_logit.
+def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.DataFrame:
+    """One row per generator, precision and detector: n, tpr (the deck's accuracy), tnr, balanced, auc, calibrated.
 
-    Each figure has its `_low` and `_high`: Wilson for rates, MOVER for balanced accuracy, DeLong for AUC, and the
-    bootstrap over prompts for the mean logit. Reals are those of the generator's own image size.
+    Each figure has its `_low` and `_high`: Wilson for rates, MOVER for balanced accuracies, DeLong for AUC. Reals are
+    those of the generator's own image size.
+
+    `calibrated` is the balanced accuracy on images of odd index, fakes of this precision and reals, at the logit
+    `calibrated_at` that is best on the FP32 fakes and the reals of even index: a threshold that has seen no image it is
+    used on and no quantized one. Its interval is for this threshold as it is.
+
+    `mean_logit` is bootstrapped by prompt, and so are, where `resamples` are asked for, `metrics.OPERATING` (ap, eer,
+    tpr_at_1, tpr_at_5): fake i and real i are of prompt i and are drawn together.
     """
     rows = []
     for generator in results.generators:
         for detector in results.detectors:
-            real = results.reals(detector, generator).to_numpy()
-            tnr = metrics.wilson(int((real <= results.threshold).sum()), len(real), confidence)
+            real = results.reals(detector, generator)
+            base = results.logits(detector, generator, BASELINE)
+            limit = metrics.calibrate(*(half(series, 0).to_numpy() for series in (base, real)))
+            tnr = _above(-real, -results.threshold, confidence, or_at=True)
+            passed = _above(-half(real, 1), -limit, confidence, or_at=True)
             for precision in results.precisions:
-                fake = results.logits(detector, generator, precision).to_numpy()
+                fake = results.logits(detector, generator, precision)
                 if not len(fake):
                     continue
-                tpr = metrics.wilson(int((fake > results.threshold).sum()), len(fake), confidence)
+                tpr = _above(fake, results.threshold, confidence)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
                 row |= _spread("tpr", tpr) | _spread("tnr", tnr)
                 row |= _spread("balanced", metrics.balanced_accuracy(tpr, tnr))
                 row |= _spread("auc", metrics.auc(fake, real, confidence))
-                row |= _spread("mean_logit", metrics.bootstrap_mean(fake, confidence=confidence))
+                caught = _above(half(fake, 1), limit, confidence)
+                row |= _spread("calibrated", metrics.balanced_accuracy(caught, passed)) | {"calibrated_at": limit}
+                row |= _spread("mean_logit", metrics.bootstrap_mean(fake, fake.index, confidence=confidence))
+                if resamples:
+                    of_both = metrics.operating(
+                        fake, real, fake.index, real.index, resamples=resamples, confidence=confidence
+                    )
+                    for name, interval in of_both.items():
+                        row |= _spread(name, interval)
                 rows.append(row)
     return pd.DataFrame(rows)
+
+
+def half(logits: pd.Series, odd: int) -> pd.Series:
+    """The logits whose image index is even (0: they calibrate a threshold) or odd (1: they are judged by it)."""
+    return logits[logits.index % 2 == odd]
+
+
+def _above(logits: pd.Series, threshold: float, confidence: float, or_at: bool = False) -> metrics.Interval:
+    """The share of logits above (or at) a threshold; unknown where the threshold is."""
+    values = logits.to_numpy()
+    count = int((values >= threshold).sum() if or_at else (values > threshold).sum())
+    return metrics.UNKNOWN if np.isnan(threshold) else metrics.wilson(count, len(values), confidence)
 
 
 def _kind(detector: str) -> str:
