@@ -34,8 +34,12 @@ __all__ = [
     "pairs",
     "settings",
     "shifts",
+    "spread",
     "standard_shift",
+    "stored",
+    "titles",
     "trainings",
+    "with_fakes",
 ]
 
 SCORE_COLUMNS = (
@@ -111,6 +115,11 @@ class Results:
                 key: group.set_index("index")["logit"].sort_index() for key, group in rows.groupby(keys, observed=True)
             }
         return self.cache[name]
+
+
+def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
+    """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
+    return replace(results, precisions=precisions, cache={"fakes": logits})
 
 
 def check_results(results: str | Path) -> Path:
@@ -224,7 +233,8 @@ def titles(generator: str = "", precision: str = "", detector: str = "") -> dict
     return row
 
 
-def _spread(name: str, interval: metrics.Interval) -> dict[str, float]:
+def spread(name: str, interval: metrics.Interval) -> dict[str, float]:
+    """An interval as three entries of a table's row: the name, and with _low and _high."""
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
@@ -256,18 +266,18 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
                 tpr = _above(fake, results.threshold, confidence)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
-                row |= _spread("tpr", tpr) | _spread("tnr", tnr)
-                row |= _spread("balanced", metrics.balanced_accuracy(tpr, tnr))
-                row |= _spread("auc", metrics.auc(fake, real, confidence))
+                row |= spread("tpr", tpr) | spread("tnr", tnr)
+                row |= spread("balanced", metrics.balanced_accuracy(tpr, tnr))
+                row |= spread("auc", metrics.auc(fake, real, confidence))
                 caught = _above(half(fake, 1), limit, confidence)
-                row |= _spread("calibrated", metrics.balanced_accuracy(caught, passed)) | {"calibrated_at": limit}
-                row |= _spread("mean_logit", metrics.bootstrap_mean(fake, fake.index, confidence=confidence))
+                row |= spread("calibrated", metrics.balanced_accuracy(caught, passed)) | {"calibrated_at": limit}
+                row |= spread("mean_logit", metrics.bootstrap_mean(fake, fake.index, confidence=confidence))
                 if resamples:
                     of_both = metrics.operating(
                         fake, real, fake.index, real.index, resamples=resamples, confidence=confidence
                     )
                     for name, interval in of_both.items():
-                        row |= _spread(name, interval)
+                        row |= spread(name, interval)
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -301,10 +311,10 @@ def standard_shift(
     base: np.ndarray, other: np.ndarray, index: np.ndarray, confidence: float = 0.95, resamples: int = 2000
 ) -> metrics.Interval:
     """The mean paired logit shift in standard deviations of the baseline's logits, bootstrapped by prompt."""
-    spread = float(base.std(ddof=1)) if len(base) > 1 else 0.0
-    if spread == 0:
+    deviation = float(base.std(ddof=1)) if len(base) > 1 else 0.0
+    if deviation == 0:
         return metrics.UNKNOWN
-    return metrics.bootstrap_mean((other - base) / spread, index, resamples=resamples, confidence=confidence)
+    return metrics.bootstrap_mean((other - base) / deviation, index, resamples=resamples, confidence=confidence)
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
@@ -329,11 +339,11 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                 score = metrics.probability(other) - metrics.probability(base)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(base), "lost": lost, "gained": gained, "p": p}
-                row |= _spread("shift", metrics.bootstrap_mean(other - base, **by_prompt))
-                row |= _spread("standard", standard_shift(base, other, index, confidence, resamples))
-                row |= _spread("score", metrics.bootstrap_mean(score, **by_prompt))
-                row |= _spread("change", metrics.paired_difference(before, after, confidence))
-                row |= _spread("changed", metrics.wilson(lost + gained, len(base), confidence))
+                row |= spread("shift", metrics.bootstrap_mean(other - base, **by_prompt))
+                row |= spread("standard", standard_shift(base, other, index, confidence, resamples))
+                row |= spread("score", metrics.bootstrap_mean(score, **by_prompt))
+                row |= spread("change", metrics.paired_difference(before, after, confidence))
+                row |= spread("changed", metrics.wilson(lost + gained, len(base), confidence))
                 rows.append(row)
     return pd.DataFrame(rows)
 
