@@ -169,39 +169,6 @@ def test_the_rule_of_verdicts() -> None:
     assert findings.verdict([], low=0.95) == findings.verdict([metrics.UNKNOWN]) == "not testable"
 
 
-CLAIMS = {
-    "anomaly": findings.anomaly,
-    "shift": findings.shift,
-    "legacy": findings.legacy,
-    "challenging": findings.challenging,
-    "families": findings.families,
-}
-
-
-def test_findings_follow_the_data(tmp_path) -> None:
-    deck = analysis.load(synthetic.write(tmp_path / "deck", synthetic.DECK))
-    flat = analysis.load(synthetic.write(tmp_path / "flat", synthetic.FLAT))
-    for name, claim in CLAIMS.items():
-        assert claim(deck).verdict == "supported", name
-        assert claim(flat).verdict == "contradicted", name
-        assert claim(deck).sentence != claim(flat).sentence
-    weak = synthetic.write(tmp_path / "weak", {("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0})
-    study = analysis.load(weak)
-    for claim in (findings.robust, findings.detectable, findings.feature_based, findings.overlap):
-        assert claim(flat).verdict == "supported"
-        assert claim(study).verdict == "contradicted"
-
-
-def test_too_few_images_are_inconclusive(tmp_path) -> None:
-    study = analysis.load(synthetic.write(tmp_path, synthetic.FLAT, images=20))
-    assert findings.robust(study).verdict == "inconclusive"
-
-
-def test_a_study_without_the_cells_cannot_say(tmp_path) -> None:
-    study = analysis.load(synthetic.write(tmp_path, generators=("sd21",), images=20))
-    assert findings.anomaly(study).verdict == findings.robust(study).verdict == "not testable"
-
-
 def test_shifts_find_the_known_effect(tmp_path) -> None:
     study = analysis.load(synthetic.write(tmp_path, synthetic.DECK))
     row = analysis.shifts(study).query("generator == 'sd3' and detector == 'npr' and precision == 'fp4'").iloc[0]

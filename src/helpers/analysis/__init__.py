@@ -1,11 +1,12 @@
 """From raw scores to figures with intervals: metrics, tables of a study, findings. Nothing here needs torch."""
 
-from helpers.analysis import arms, effects, findings, metrics, models, tables
+from helpers.analysis import arms, claims, effects, findings, metrics, models, tables
 from helpers.analysis.tables import Results, cells, conditions, densities, load, shifts, trainings
 
 __all__ = [
     "Results",
     "arms",
+    "claims",
     "cells",
     "conditions",
     "densities",

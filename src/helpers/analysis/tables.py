@@ -29,8 +29,10 @@ __all__ = [
     "conditions",
     "costs",
     "densities",
+    "half",
     "images_per_cell",
     "load",
+    "own_training",
     "pairs",
     "settings",
     "shifts",
@@ -39,6 +41,8 @@ __all__ = [
     "stored",
     "titles",
     "trainings",
+    "trainings_of",
+    "under",
     "with_fakes",
 ]
 
@@ -354,10 +358,12 @@ def trainings(results: Results) -> pd.DataFrame:
     One row per generator, detector and precision, for detectors that the study scored with more than one seed (weights
     `X` and `X-s1`, `X-s2` ...): trainings, and each of `EFFECTS` (as in `shifts`) as _mean, _min and _max.
     """
-    main = str(results.manifest.get("study", {}).get("weights") or "mini")
-    frames = []
-    for label, names in _scored(results, rf"{re.escape(main)}(-s\d+)?").items():
-        frames.append(shifts(_under(results, results.protocol, label, names), resamples=100))
+    main = own_training(results, results.protocol)
+    frames = [
+        shifts(under(results, protocol, label, names), resamples=100)
+        for protocol, label, names in trainings_of(results)
+        if protocol == results.protocol and re.fullmatch(rf"{re.escape(main)}(-s\d+)?", label)
+    ]
     if not frames:
         return pd.DataFrame()
     keys = ["generator", "generator_title", "detector", "detector_title", "precision", "precision_title"]
@@ -374,26 +380,33 @@ def conditions(results: Results) -> pd.DataFrame:
     `auc_X` and `tpr_X` are the AUC and the share of fakes called fake (logit above the threshold) at each precision X.
     """
     rows = []
-    for protocol in PROTOCOLS:
-        for label, names in _scored(replace(results, protocol=protocol), ".*").items():
-            table = cells(_under(results, protocol, label, names))
-            wide = table.set_index(["generator", "detector", "precision"])[["auc", "tpr"]].unstack(sort=False)
-            wide.columns = [f"{figure}_{precision}" for figure, precision in wide.columns]
-            rows.append(wide.reset_index().assign(protocol=protocol, weights=label))
+    for protocol, label, names in trainings_of(results):
+        table = cells(under(results, protocol, label, names))
+        wide = table.set_index(["generator", "detector", "precision"])[["auc", "tpr"]].unstack(sort=False)
+        wide.columns = [f"{figure}_{precision}" for figure, precision in wide.columns]
+        rows.append(wide.reset_index().assign(protocol=protocol, weights=label))
     return pd.concat(rows, ignore_index=True)
 
 
-def _scored(results: Results, labels: str) -> dict[str, list[str]]:
-    """The trainings whose label matches the pattern, with the detectors scored by them under the results' protocol."""
-    stored = pd.read_parquet(results.folder / "scores.parquet", columns=["detector", "weights", "protocol"])
-    stored = stored.drop_duplicates()
-    stored = stored[(stored.protocol == results.protocol) & stored.weights.str.fullmatch(labels)]
-    there = {label: set(group.detector) for label, group in stored.groupby("weights")}
-    kept = {label: [name for name in results.detectors if name in names] for label, names in there.items()}
-    return {label: names for label, names in kept.items() if names}
+def own_training(results: Results, protocol: str) -> str:
+    """The label of the training that the study is about, under a protocol."""
+    return weights_for(protocol, str(results.manifest.get("study", {}).get("weights") or "mini"))
 
 
-def _under(results: Results, protocol: str, weights: str, detectors: list[str]) -> Results:
+def trainings_of(results: Results) -> list[tuple[str, str, list[str]]]:
+    """Every protocol with each training scored under it and the page's detectors that have it; own training first."""
+    kept = stored(results.folder)[["protocol", "weights", "detector"]].drop_duplicates()
+    found = []
+    for protocol in PROTOCOLS:
+        own = own_training(results, protocol)
+        there = {label: set(group.detector) for label, group in kept[kept.protocol == protocol].groupby("weights")}
+        for label in sorted(there, key=lambda label: (label != own, label)):
+            if names := [name for name in results.detectors if name in there[label]]:
+                found.append((protocol, label, names))
+    return found
+
+
+def under(results: Results, protocol: str, weights: str, detectors: Sequence[str]) -> Results:
     """The same page's results under another protocol and training."""
     return load(
         results.folder, results.generators, results.precisions, detectors,
