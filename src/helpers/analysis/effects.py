@@ -224,13 +224,12 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                 if precision in (BASELINE, name) or len(shared) < 2:
                     continue
                 first, moved, placebo = (s[shared].to_numpy(np.float64) for s in (base, other, control))
-                spread = float(base.std(ddof=1)) or nan
-                excess = (np.abs(moved - first) - np.abs(placebo - first)) / spread
+                excess = np.abs(moved - first) - np.abs(placebo - first)
                 by = {"clusters": shared.to_numpy(), "resamples": resamples, "confidence": confidence}
                 row: dict[str, Any] = {"control": name, "control_title": title}
                 row |= tables.titles(generator, precision, detector) | {"n": len(shared)}
-                row |= tables.spread("excess", metrics.bootstrap_mean(excess, **by))
-                row |= tables.spread("apart", metrics.bootstrap_mean((moved - placebo) / spread, **by))
+                row |= tables.spread("excess", metrics.bootstrap_ratio(excess, first, **by))
+                row |= tables.spread("apart", metrics.bootstrap_ratio(moved - placebo, first, **by))
                 rows.append(row | {"p": _t(excess, "greater")})
     found = pd.DataFrame(rows)
     if len(found):

@@ -20,6 +20,7 @@ __all__ = [
     "auc",
     "balanced_accuracy",
     "bootstrap_mean",
+    "bootstrap_ratio",
     "bootstrap_sum",
     "calibrate",
     "drawn",
@@ -135,6 +136,34 @@ def bootstrap_mean(
     return Interval(float(values.mean()), float(low), float(high))
 
 
+def bootstrap_ratio(
+    values: ArrayLike,
+    unit: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """The mean of values (N,) in standard deviations of `unit` (N,), with a percentile bootstrap of whole clusters.
+
+    Both the mean and the standard deviation are those of the resample, so the interval knows that the unit is an
+    estimate too. Unknown where `unit` does not vary.
+    """
+    values, unit = np.asarray(values, dtype=np.float64), np.asarray(unit, dtype=np.float64)
+    deviation = float(unit.std(ddof=1)) if len(unit) > 1 else 0.0
+    if deviation == 0:
+        return UNKNOWN
+    groups = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    centred = (unit - unit.mean()) / deviation
+    sums = np.stack([np.bincount(groups, weights=x) for x in (values, centred, centred**2, np.ones_like(values))])
+    total, first, second, n = sums @ drawn(sums.shape[1], resamples, seed)
+    spread = np.sqrt(np.maximum((second - first**2 / n) / np.maximum(n - 1, 1), 0))
+    means = total[spread > 0] / n[spread > 0] / spread[spread > 0] / deviation
+    low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(float(values.mean()) / deviation, float(low), float(high))
+
+
 @functools.lru_cache(maxsize=8)
 def drawn(clusters: int, resamples: int = 2000, seed: int = 0) -> np.ndarray:
     """How often each cluster is drawn in each bootstrap resample: float64 (clusters, resamples), columns sum to
@@ -180,12 +209,13 @@ def operating(
     with straight lines through ties, has as many false alarms as misses. tpr_at_1, tpr_at_5: the largest TPR at a
     threshold with an FPR of at most 0.01 (0.05).
 
-    Intervals come from a bootstrap that draws whole clusters, in which a fake and a real of the same cluster (M,) (N,),
-    that is of the same prompt, go together; without clusters fakes and reals are all their own. They are percentile
-    intervals; that of ap, near 1 on one side only, is symmetric in its logit (Boyd et al., ECML 2013). A bootstrap of
-    perfect figures has no width: so those of TPR contain Wilson's at the threshold found, and where the classes are
-    separable eer takes Wilson's for no error in the smaller class and ap that of `auc`. An FPR of 1 % that rests on
-    one real has no useful interval: the tests hold these to 500 images a class.
+    Intervals of ap and eer come from a bootstrap that draws whole clusters, in which a fake and a real of the same
+    cluster (M,) (N,), that is of the same prompt, go together; without clusters fakes and reals are all their own. That
+    of eer is a percentile interval; that of ap, near 1 on one side only, is symmetric in its logit (Boyd et al., ECML
+    2013). A bootstrap of perfect figures has no width, so where the classes are separable eer takes Wilson's for no
+    error in the smaller class and ap that of `auc`. A bootstrap of the highest reals is poor, as tests show; so those
+    of TPR let the threshold and the rate vary as order statistics and counts do, and are wide where few reals define
+    the threshold.
     """
     fake, real = np.asarray(fake, dtype=np.float64), np.asarray(real, dtype=np.float64)
     m, n = len(fake), len(real)
@@ -195,7 +225,7 @@ def operating(
     of_real = np.arange(m, m + n) if real_clusters is None else np.asarray(real_clusters)
     names, groups = np.unique(np.concatenate([of_fake, of_real]), return_inverse=True)
     curve = _Curve(fake, real)
-    estimate = curve.figures(np.ones((m, 1)), np.ones((n, 1)))[:, 0]
+    estimate = [float(value) for value in curve.figures(np.ones((m, 1)), np.ones((n, 1)))[:, 0]]
     weights = drawn(len(names), resamples, seed)
     parts = [
         curve.figures(chunk[groups[:m]], chunk[groups[m:]])
@@ -203,17 +233,16 @@ def operating(
     ]  # a chunk's arrays stay in the processor's cache
     draws = np.concatenate(parts, axis=1)
     draws = draws[:, ~np.isnan(draws[0])]  # a resample of few clusters can miss a class
-    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=1)
-    found = {name: Interval(*map(float, ends)) for name, *ends in zip(OPERATING, estimate, low, high, strict=True)}
-    for name in ("tpr_at_1", "tpr_at_5"):
-        found[name] = _hull(found[name], wilson(round(found[name].estimate * m), m, confidence))
     if separable(fake, real):
-        found["eer"] = _hull(found["eer"], wilson(0, min(m, n), confidence))
         area = auc(fake, real, confidence)
-        found["ap"] = Interval(1.0, area.low, 1.0)
+        found = {"ap": Interval(1.0, area.low, 1.0), "eer": wilson(0, min(m, n), confidence)}
     else:
-        found["ap"] = _in_logit(found["ap"].estimate, float(draws[0].std()), confidence)
-    return found
+        low, high = np.quantile(draws[1], [0.5 - confidence / 2, 0.5 + confidence / 2])
+        ap = _in_logit(estimate[0], float(draws[0].std()), confidence)
+        found = {"ap": ap, "eer": Interval(estimate[1], float(low), float(high))}
+    ordered = np.sort(fake), np.sort(real)[::-1]
+    at = {f"tpr_at_{share}": _at_fpr(*ordered, share / 100, resamples, seed, confidence) for share in (1, 5)}
+    return found | at
 
 
 def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
@@ -223,8 +252,22 @@ def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
     return Interval(estimate, 1 / (1 + odds * exp(half)), 1 / (1 + odds * exp(-half)))
 
 
-def _hull(first: Interval, second: Interval) -> Interval:
-    return Interval(first.estimate, min(first.low, second.low), max(first.high, second.high))
+def _at_fpr(fake: np.ndarray, real: np.ndarray, share: float, draws: int, seed: int, confidence: float) -> Interval:
+    """The largest TPR at an FPR of at most `share`, for fakes (M,) in rising and reals (N,) in falling order.
+
+    The interval: how many of N reals lie above the population's own threshold is binomial, so that threshold lies
+    somewhere in the gap below the real of that rank (above all reals: anywhere up to the highest fake); given it, the
+    rate has Jeffreys' posterior.
+    """
+    m, n = len(fake), len(real)
+    rng = np.random.default_rng(seed)
+    ends = np.concatenate([[max(real[0], fake[-1])], real, [real[-1] - 1]])
+    rank = rng.binomial(n, share, draws)
+    limits = ends[rank + 1] + rng.random(draws) * (ends[rank] - ends[rank + 1])
+    hits = m - np.searchsorted(fake, limits, side="right")
+    low, high = np.quantile(rng.beta(hits + 0.5, m - hits + 0.5), [0.5 - confidence / 2, 0.5 + confidence / 2])
+    estimate = 1 - np.searchsorted(fake, ends[int(n * share + 1e-9) + 1], side="right") / m
+    return Interval(float(estimate), min(float(low), float(estimate)), max(float(high), float(estimate)))
 
 
 class _Curve:
@@ -237,7 +280,7 @@ class _Curve:
         self.above = np.searchsorted(-real[self.reals], values, side="left")
 
     def figures(self, of_fake: np.ndarray, of_real: np.ndarray) -> np.ndarray:
-        """`OPERATING` (4, R) under weights of the fakes (M, R) and of the reals (N, R); NaN where a class has none."""
+        """ap and eer (2, R) under weights of the fakes (M, R) and of the reals (N, R); NaN where a class has none."""
         own = of_fake[self.fakes]  # (M, R), then one row per distinct score
         own = np.add.reduceat(own, self.starts, axis=0) if len(self.starts) < len(own) else own
         hits = np.cumsum(own, axis=0)
@@ -245,15 +288,7 @@ class _Curve:
         false = alarms[self.reach]
         m, n = np.where(hits[-1] > 0, hits[-1], np.nan), np.where(alarms[-1] > 0, alarms[-1], np.nan)
         precision = hits / np.maximum(hits + false, 1)
-        at = [self._rate(hits, false, share * n) / m for share in (0.01, 0.05)]
-        return np.stack([(own * precision).sum(axis=0) / m + 0 * n, self._eer(hits, alarms, m, n), *at])
-
-    @staticmethod
-    def _rate(hits: np.ndarray, false: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """Weighted hits (R,) at the last threshold with no more than the allowed false alarms (R,)."""
-        allowed = np.floor(np.nan_to_num(allowed) + 1e-4).astype(np.float32)
-        count = (false <= allowed).sum(axis=0)
-        return np.where(count > 0, hits[np.maximum(count - 1, 0), np.arange(hits.shape[1])], 0)
+        return np.stack([(own * precision).sum(axis=0) / m + 0 * n, self._eer(hits, alarms, m, n)])
 
     def _eer(self, hits: np.ndarray, alarms: np.ndarray, m: np.ndarray, n: np.ndarray) -> np.ndarray:
         columns = np.arange(hits.shape[1])

@@ -315,10 +315,7 @@ def standard_shift(
     base: np.ndarray, other: np.ndarray, index: np.ndarray, confidence: float = 0.95, resamples: int = 2000
 ) -> metrics.Interval:
     """The mean paired logit shift in standard deviations of the baseline's logits, bootstrapped by prompt."""
-    deviation = float(base.std(ddof=1)) if len(base) > 1 else 0.0
-    if deviation == 0:
-        return metrics.UNKNOWN
-    return metrics.bootstrap_mean((other - base) / deviation, index, resamples=resamples, confidence=confidence)
+    return metrics.bootstrap_ratio(other - base, base, index, resamples=resamples, confidence=confidence)
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
