@@ -100,7 +100,9 @@ def scale_note(results: Results) -> str:
             "measurements of the public checkpoints."
         )
     if results.scale == "full":
-        return f"These are results of the public checkpoints at full size, {count} images per cell."
+        whose = results.manifest.get("imported", {}).get("title")
+        taken = f" The scores are those of another study: {whose}." if whose else ""
+        return f"These are results of the public checkpoints at full size, {count} images per cell.{taken}"
     return f"The manifest does not say at which scale this study was run; it has {count} images per cell."
 
 
@@ -128,6 +130,10 @@ def _title(key: str) -> str:
         if key in catalogue:
             return catalogue[key].title
     return PRECISIONS.get(key, key)
+
+
+def _base(results: Results) -> str:
+    return _title(results.baseline)
 
 
 def _accuracies(
@@ -172,7 +178,7 @@ def overview(results: Results) -> Finding:
     if isnan(change.estimate):
         return Finding(NOT_TESTABLE, span, {})
     shown = number(change, 3, sign=True)
-    mean = f" Averaged over generators and detectors, FP4 changes accuracy by {shown} against FP32."
+    mean = f" Averaged over generators and detectors, FP4 changes accuracy by {shown} against {_base(results)}."
     return Finding("", span + mean, {"mean change at FP4": change})
 
 
@@ -212,11 +218,11 @@ def _stay_high(results: Results, precisions: Sequence[str], where: str) -> Findi
 def challenging(results: Results) -> Finding:
     """C3: SD1.5 is challenging for modern detectors (NPR)."""
     limit = margins(results)["challenging"]
-    judged, figures = _judge(_accuracies(results, ["sd15"], ["fp32"], ["npr"]), high=limit)
+    judged, figures = _judge(_accuracies(results, ["sd15"], [results.baseline], ["npr"]), high=limit)
     if not figures:
-        return _missing("scores of NPR on SD1.5 at FP32")
+        return _missing(f"scores of NPR on SD1.5 at {_base(results)}")
     figure = number(next(iter(figures.values())))
-    sentence = f"At FP32 NPR's accuracy on SD1.5 is {figure}; it counts as challenging below {limit:.2f}."
+    sentence = f"At {_base(results)} NPR's accuracy on SD1.5 is {figure}; it counts as challenging below {limit:.2f}."
     return Finding(judged, sentence, figures)
 
 
@@ -225,7 +231,7 @@ def drop(results: Results, generator: str, detectors: Sequence[str], precision: 
     margin = margins(results)["drop"]
     pairs = _pairs(results, generator, {d: (d, precision) for d in detectors})
     if not pairs:
-        return _missing(f"pairs of FP32 and {_title(precision)} images of {_title(generator)}")
+        return _missing(f"pairs of {_base(results)} and {_title(precision)} images of {_title(generator)}")
     called = {d: (base > results.threshold, other > results.threshold) for d, (base, other, _) in pairs.items()}
     judged, figures = _judge(
         lambda level: {d: metrics.paired_difference(*both, level) for d, both in called.items()}, high=-margin
@@ -237,7 +243,7 @@ def drop(results: Results, generator: str, detectors: Sequence[str], precision: 
         for d, figure in figures.items()
     ]
     sentence = (
-        f"On {_title(generator)}, from FP32 to {_title(precision)}, {listed(parts)}. A loss counts as "
+        f"On {_title(generator)}, from {_base(results)} to {_title(precision)}, {listed(parts)}. A loss counts as "
         "a drop when all "
         f"of its interval is beyond {margin:.2f}."
     )
@@ -276,7 +282,7 @@ def shift(results: Results, detector: str = "npr", generator: str = "sd3") -> Fi
     parts = [f"{number(figure, sign=True)} at {_title(p)}" for p, figure in figures.items()]
     sentence = (
         f"{_title(detector)}'s logits on {_title(generator)} shift, in standard deviations of the "
-        "FP32 scores, by "
+        f"{_base(results)} scores, by "
         f"{listed(parts)}; at least {least:.2f} to the left counts as a shift."
     )
     return Finding(judged, sentence, figures)
@@ -285,7 +291,7 @@ def shift(results: Results, detector: str = "npr", generator: str = "sd3") -> Fi
 def overlap(results: Results, detector: str = "r50_tf", generator: str = "sd3") -> Finding:
     """C8: the densities overlap across precisions."""
     most = margins(results)["overlap"]
-    wanted = [p for p in results.precisions if p != tables.BASELINE]
+    wanted = [p for p in results.precisions if p != results.baseline]
     judged, figures = _judge(_shifts(results, detector, generator, wanted), low=-most, high=most)
     if not figures:
         return _missing(f"pairs of {_title(detector)} scores on {_title(generator)}")
@@ -293,7 +299,7 @@ def overlap(results: Results, detector: str = "r50_tf", generator: str = "sd3") 
     sentence = (
         f"Of {_title(detector)}'s shifts on {_title(generator)} the largest is "
         f"{number(figures[widest], sign=True)} "
-        f"standard deviations of the FP32 scores, at {_title(widest)}; up to {most:.2f} either way "
+        f"standard deviations of the {_base(results)} scores, at {_title(widest)}; up to {most:.2f} either way "
         "counts as an overlap."
     )
     return Finding(judged, sentence, figures)
@@ -303,16 +309,16 @@ def legacy(results: Results) -> Finding:
     """C10: modern detectors (NPR) do worse on the older, low-resolution SD1.5 than on what came after it."""
     margin = margins(results)["drop"]
     newer = [key for key in results.generators if key in GENERATORS and key not in ("sd15", "sd21")]
-    old = results.logits("npr", "sd15", tables.BASELINE)
-    recent = [results.logits("npr", key, tables.BASELINE) for key in newer]
+    old = results.logits("npr", "sd15", results.baseline)
+    recent = [results.logits("npr", key, results.baseline) for key in newer]
     recent = [series for series in recent if len(series)]
     if not len(old) or not recent:
-        return _missing("scores of NPR at FP32 on both SD1.5 and newer generators")
+        return _missing(f"scores of NPR at {_base(results)} on both SD1.5 and newer generators")
     pooled = pd.concat(recent)
     rates = [metrics.wilson(int((s > results.threshold).sum()), len(s)) for s in (pooled, old)]
     figure = metrics.independent_difference(*rates)
     sentence = (
-        f"At FP32 NPR finds {number(rates[1])} of SD1.5's images and {number(rates[0])} of those of the "
+        f"At {_base(results)} NPR finds {number(rates[1])} of SD1.5's images and {number(rates[0])} of those of the "
         f"{len(recent)} newer generators, a difference of {number(figure, sign=True)}; a deficit "
         "counts when all of its "
         f"interval is beyond {margin:.2f}."
@@ -327,9 +333,9 @@ def families(results: Results) -> Finding:
     changes = [_mean_change(results, group) for group in groups]
     figure = _mean_change(results, *groups)
     if isnan(figure.estimate):
-        return _missing("pairs of FP32 and FP4 images for both kinds of detectors")
+        return _missing(f"pairs of {_base(results)} and FP4 images for both kinds of detectors")
     sentence = (
-        f"From FP32 to FP4 accuracy, averaged over generators, changes by "
+        f"From {_base(results)} to FP4 accuracy, averaged over generators, changes by "
         f"{number(changes[0], 3, sign=True)} for "
         f"end-to-end detectors and {number(changes[1], 3, sign=True)} for feature-based ones; the "
         "difference is "
@@ -381,12 +387,12 @@ def null(results: Results) -> str:
     placebo = next((name for name, arm in settings.items() if arm.get("batch_size")), "")
     found = arms.spreads(results)
     last = results.precisions[-1]
-    if found.empty or placebo not in set(found.arm) or last == tables.BASELINE:
+    if found.empty or placebo not in set(found.arm) or last == results.baseline:
         return (
             "This study has no null control, so what a change that should not matter does to its scores is not known."
         )
     rows = {key: found[(found.arm == key) & (found.precision == p)] for key, p in (
-        (placebo, tables.BASELINE), (results.arm, last),
+        (placebo, results.baseline), (results.arm, last),
     )}  # fmt: skip
     both = rows[placebo].merge(rows[results.arm], on="detector_title", suffixes=("", "_last"))
     parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in both.itertuples()]
@@ -400,7 +406,7 @@ def null(results: Results) -> str:
 def cost_note(results: Results) -> str:
     """The sentence under the costs: on which device, and how many images were rejected for which reasons."""
     table = tables.costs(results)
-    if table.empty:
+    if table.empty or not any(table.device):
         return "What the cells cost was not recorded."
     devices = listed(sorted(set(table.device)))
     rejected = int(table.rejected.sum())

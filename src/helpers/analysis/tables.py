@@ -33,6 +33,7 @@ __all__ = [
     "pairs",
     "settings",
     "shifts",
+    "spread",
     "standard_shift",
     "trainings",
 ]
@@ -73,6 +74,11 @@ class Results:
     def scale(self) -> str:
         """ "mini", "full", or "" where the manifest does not say."""
         return str(self.manifest.get("study", {}).get("scale", ""))
+
+    @property
+    def baseline(self) -> str:
+        """The precision that the others are compared with: the study's own, FP32 where it names none."""
+        return str(self.manifest.get("study", {}).get("baseline") or BASELINE)
 
     @property
     def margins(self) -> dict[str, float]:
@@ -207,7 +213,8 @@ def titles(generator: str = "", precision: str = "", detector: str = "") -> dict
     return row
 
 
-def _spread(name: str, interval: metrics.Interval) -> dict[str, float]:
+def spread(name: str, interval: metrics.Interval) -> dict[str, float]:
+    """An interval as three entries of a table's row: the name, and with _low and _high."""
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
@@ -229,10 +236,10 @@ def cells(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 tpr = metrics.wilson(int((fake > results.threshold).sum()), len(fake), confidence)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
-                row |= _spread("tpr", tpr) | _spread("tnr", tnr)
-                row |= _spread("balanced", metrics.balanced_accuracy(tpr, tnr))
-                row |= _spread("auc", metrics.auc(fake, real, confidence))
-                row |= _spread("mean_logit", metrics.bootstrap_mean(fake, confidence=confidence))
+                row |= spread("tpr", tpr) | spread("tnr", tnr)
+                row |= spread("balanced", metrics.balanced_accuracy(tpr, tnr))
+                row |= spread("auc", metrics.auc(fake, real, confidence))
+                row |= spread("mean_logit", metrics.bootstrap_mean(fake, confidence=confidence))
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -244,7 +251,7 @@ def _kind(detector: str) -> str:
 
 def pairs(results: Results, detector: str, generator: str, precision: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,)."""
-    base = results.logits(detector, generator, BASELINE)
+    base = results.logits(detector, generator, results.baseline)
     other = results.logits(detector, generator, precision)
     shared = base.index.intersection(other.index)
     return base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64), shared.to_numpy()
@@ -261,8 +268,8 @@ def standard_shift(
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
-    """One row per generator, detector and precision other than FP32: what changes in the same images, paired by
-    index.
+    """One row per generator, detector and precision other than the baseline (FP32 where the study names no other):
+    what changes in the same images, paired by index.
 
     `shift` is the mean logit difference, `standard` the same in standard deviations of the FP32 logits and `score`
     the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
@@ -274,7 +281,7 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
         for detector in results.detectors:
             for precision in results.precisions:
                 base, other, index = pairs(results, detector, generator, precision)
-                if precision == BASELINE or not len(base):
+                if precision == results.baseline or not len(base):
                     continue
                 before, after = base > results.threshold, other > results.threshold
                 lost, gained, p = metrics.mcnemar(before, after)
@@ -282,11 +289,11 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                 score = metrics.probability(other) - metrics.probability(base)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(base), "lost": lost, "gained": gained, "p": p}
-                row |= _spread("shift", metrics.bootstrap_mean(other - base, **by_prompt))
-                row |= _spread("standard", standard_shift(base, other, index, confidence, resamples))
-                row |= _spread("score", metrics.bootstrap_mean(score, **by_prompt))
-                row |= _spread("change", metrics.paired_difference(before, after, confidence))
-                row |= _spread("changed", metrics.wilson(lost + gained, len(base), confidence))
+                row |= spread("shift", metrics.bootstrap_mean(other - base, **by_prompt))
+                row |= spread("standard", standard_shift(base, other, index, confidence, resamples))
+                row |= spread("score", metrics.bootstrap_mean(score, **by_prompt))
+                row |= spread("change", metrics.paired_difference(before, after, confidence))
+                row |= spread("changed", metrics.wilson(lost + gained, len(base), confidence))
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -426,7 +433,12 @@ def settings(results: Results) -> pd.DataFrame:
         cell = table[table.generator == key].iloc[0].to_dict() if len(table) and key in set(table.generator) else {}
         family = GENERATORS[key].family if key in GENERATORS else ""
         rows.append(
-            {"generator": title, "family": family, "pixels": cell.get("size"), "steps": cell.get("steps")}
+            {
+                "generator": title,
+                "family": family,
+                "pixels": cell.get("size") or None,
+                "steps": cell.get("steps") or None,
+            }
             | {"guidance": cell.get("guidance")}
         )
     return pd.DataFrame(rows)
