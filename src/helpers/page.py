@@ -103,7 +103,9 @@ def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HT
     if costs.empty or column not in costs:
         return HTML("<p>This study has no cells.parquet, so this is not known.</p>")
     wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
-    wide = wide.reindex(index=costs.generator_title.unique(), columns=costs.precision_title.unique())
+    places = {title: place for place, title in enumerate(PRECISIONS.values())}
+    columns = sorted(costs.precision_title.unique(), key=lambda title: places.get(title, len(places)))
+    wide = wide.reindex(index=costs.generator_title.unique(), columns=columns)
     printed = wide.map(lambda number: "\N{EN DASH}" if pd.isna(number) else form.format(number))
     return table(printed.rename_axis(None, axis=1).reset_index(names="generator"), caption)
 

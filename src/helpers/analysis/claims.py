@@ -19,7 +19,7 @@ import pandas as pd
 from helpers.analysis import findings, metrics, tables
 from helpers.analysis.findings import FROZEN, NOT_TESTABLE, Finding, listed, margins, named, number
 from helpers.analysis.metrics import Interval
-from helpers.analysis.tables import BASELINE, Results
+from helpers.analysis.tables import Results
 from helpers.study import GENERATORS
 
 __all__ = [
@@ -252,13 +252,14 @@ def _stay_high(results: Results, precisions: Sequence[str], where: str) -> Findi
 
 def _robust_loss(results: Results) -> Finding:
     """C9: FP4 costs Flux.1 and SDXL no accuracy."""
+    base = named(results.baseline)
     figures = _losses(results, ["sdxl", "flux1"], results.detectors, low=-margins(results)["drop"])
     if not figures:
-        return _missing("pairs of FP32 and FP4 images of SDXL or Flux.1")
+        return _missing(f"pairs of {base} and FP4 images of SDXL or Flux.1")
     return _judge(
         figures,
         lambda shown, worst: (
-            f"From FP32 to FP4 the largest loss of accuracy among {len(shown)} on SDXL and Flux.1 is a change of "
+            f"From {base} to FP4 the largest loss of accuracy among {len(shown)} on SDXL and Flux.1 is a change of "
             f"{number(shown[worst], sign=True)}, {worst}."
         ),
     )
@@ -266,24 +267,26 @@ def _robust_loss(results: Results) -> Finding:
 
 def _challenging(results: Results) -> Finding:
     """C3: SD1.5 is challenging for modern detectors (NPR)."""
-    figures = _accuracies(results, ["sd15"], [BASELINE], ["npr"], high=margins(results)["challenging"])
+    base = named(results.baseline)
+    figures = _accuracies(results, ["sd15"], [results.baseline], ["npr"], high=margins(results)["challenging"])
     if not figures:
-        return _missing("scores of NPR on SD1.5 at FP32")
-    return _judge(figures, lambda shown, worst: f"At FP32 NPR's accuracy on SD1.5 is {number(shown[worst])}.")
+        return _missing(f"scores of NPR on SD1.5 at {base}")
+    return _judge(figures, lambda shown, worst: f"At {base} NPR's accuracy on SD1.5 is {number(shown[worst])}.")
 
 
 def _anomaly(results: Results) -> Finding:
     """C4: SD3 at FP4 shows a significant drop in accuracy for the end-to-end detectors."""
+    base = named(results.baseline)
     drop = margins(results)["drop"]
     figures = _losses(results, ["sd3"], END_TO_END, high=-drop)
     if not figures:
-        return _missing("pairs of FP32 and FP4 images of SD3 for an end-to-end detector")
+        return _missing(f"pairs of {base} and FP4 images of SD3 for an end-to-end detector")
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
         parts = [f"by {number(change, sign=True)} for {name.split(' on ')[0]}" for name, change in shown.items()]
         fell = sum(change.high <= -drop for change in shown.values())
         return (
-            f"On SD3, from FP32 to FP4, accuracy changes {listed(parts)}, which is a drop for {fell} of {len(shown)}."
+            f"On SD3, from {base} to FP4, accuracy changes {listed(parts)}, which is a drop for {fell} of {len(shown)}."
         )
 
     return _judge(figures, sentence)
@@ -291,16 +294,17 @@ def _anomaly(results: Results) -> Finding:
 
 def _anomaly_size(results: Results) -> Finding:
     """C4: on SD3 the end-to-end detectors fall from about 0.9 to under 0.4."""
+    base = named(results.baseline)
     limits, detectors = margins(results), _present(END_TO_END, results.detectors)
-    before = _accuracies(results, ["sd3"], [BASELINE], detectors, low=limits["anomaly_before"])
+    before = _accuracies(results, ["sd3"], [results.baseline], detectors, low=limits["anomaly_before"])
     after = _accuracies(results, ["sd3"], ["fp4"], detectors, high=limits["anomaly_after"])
     if len(before) != len(detectors) or len(after) != len(detectors) or not detectors:
-        return _missing("scores of an end-to-end detector on SD3 at both FP32 and FP4")
+        return _missing(f"scores of an end-to-end detector on SD3 at both {base} and FP4")
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
         pairs = zip(detectors, before, after, strict=True)
         parts = [f"from {number(shown[b])} to {number(shown[a])} for {named(d)}" for d, b, a in pairs]
-        return f"On SD3, from FP32 to FP4, accuracy goes {listed(parts)}."
+        return f"On SD3, from {base} to FP4, accuracy goes {listed(parts)}."
 
     return _judge(before | after, sentence)
 
@@ -315,21 +319,23 @@ def _feature_based(results: Results) -> Finding:
 
 def _moved(results: Results) -> Finding:
     """C7: on SD3 NPR's scores move to the left at FP8 and FP4, into false negatives."""
+    base = named(results.baseline)
     figures = _shifts(results, "npr", "sd3", ["fp8", "fp4"], high=-margins(results)["shift"])
     if not figures:
         return _missing("pairs of NPR's scores on SD3 at FP8 or FP4")
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
         parts = [f"{number(figure, sign=True)} at {precision}" for precision, figure in shown.items()]
-        return f"NPR's logits on SD3 shift, in standard deviations of the FP32 scores, by {listed(parts)}."
+        return f"NPR's logits on SD3 shift, in standard deviations of the {base} scores, by {listed(parts)}."
 
     return _judge(figures, sentence)
 
 
 def _overlap(results: Results) -> Finding:
     """C8: R50_TF's densities on SD3 overlap across precisions."""
+    base = named(results.baseline)
     most = margins(results)["overlap"]
-    others = [precision for precision in results.precisions if precision != BASELINE]
+    others = [precision for precision in results.precisions if precision != results.baseline]
     figures = _shifts(results, "r50_tf", "sd3", others, low=-most, high=most)
     if not figures:
         return _missing("pairs of R50_TF's scores on SD3")
@@ -337,20 +343,21 @@ def _overlap(results: Results) -> Finding:
         figures,
         lambda shown, worst: (
             f"The largest of R50_TF's shifts on SD3 is {number(shown[worst], sign=True)} standard deviations of the "
-            f"FP32 scores, at {worst}."
+            f"{base} scores, at {worst}."
         ),
     )
 
 
 def _legacy(results: Results) -> Finding:
     """C10: modern detectors (NPR) do poorly on the older SD1.5, and worse than on what came after it."""
+    base = named(results.baseline)
     limits = margins(results)
     newer = [key for key in results.generators if key in GENERATORS and key not in ("sd15", "sd21")]
-    figures = _accuracies(results, ["sd15"], [BASELINE], ["npr"], high=limits["challenging"])
-    recent = [results.logits("npr", key, BASELINE) for key in newer]
+    figures = _accuracies(results, ["sd15"], [results.baseline], ["npr"], high=limits["challenging"])
+    recent = [results.logits("npr", key, results.baseline) for key in newer]
     recent = [series for series in recent if len(series)]
     if not figures or not recent:
-        return _missing("scores of NPR at FP32 on both SD1.5 and newer generators")
+        return _missing(f"scores of NPR at {base} on both SD1.5 and newer generators")
     pooled = pd.concat(recent).to_numpy() > results.threshold
     (old,) = figures.values()
 
@@ -363,7 +370,7 @@ def _legacy(results: Results) -> Finding:
     return _judge(
         figures,
         lambda shown, worst: (
-            f"At FP32 NPR finds {number(old.at(0.95))} of SD1.5's images and {number(rate(0.95))} of those of the "
+            f"At {base} NPR finds {number(old.at(0.95))} of SD1.5's images and {number(rate(0.95))} of those of the "
             f"{len(recent)} newer generators, a difference of {number(shown['SD1.5 minus newer'], sign=True)}."
         ),
     )
@@ -371,10 +378,11 @@ def _legacy(results: Results) -> Finding:
 
 def _families(results: Results) -> Finding:
     """C11: the end-to-end detectors are less robust to FP4 than the feature-based ones, over all generators."""
+    base = named(results.baseline)
     groups = [_present(group, results.detectors) for group in (END_TO_END, FROZEN)]
     changes = [findings.mean_change(results, group) for group in groups]
     if any(isnan(change.estimate) for change in changes):
-        return _missing("pairs of FP32 and FP4 images for both kinds of detectors")
+        return _missing(f"pairs of {base} and FP4 images for both kinds of detectors")
     images = len({i for g in results.generators for d in groups[0] for i in tables.pairs(results, d, g, "fp4")[2]})
     figure = _Figure(
         lambda level: findings.mean_change(results, *groups, confidence=level), images, high=-margins(results)["drop"]
@@ -382,7 +390,7 @@ def _families(results: Results) -> Finding:
     return _judge(
         {"end-to-end minus feature-based": figure},
         lambda shown, worst: (
-            f"From FP32 to FP4 accuracy, averaged over generators, changes by {number(changes[0], 3, sign=True)} for "
+            f"From {base} to FP4 accuracy, averaged over generators, changes by {number(changes[0], 3, sign=True)} for "
             f"end-to-end detectors and {number(changes[1], 3, sign=True)} for feature-based ones, a difference of "
             f"{number(shown[worst], 3, sign=True)}."
         ),
@@ -520,7 +528,7 @@ def calibrated(results: Results) -> Results:
     moved = {}
     for detector in results.detectors:
         for generator in results.generators:
-            sides = (results.logits(detector, generator, BASELINE), results.reals(detector, generator))
+            sides = (results.logits(detector, generator, results.baseline), results.reals(detector, generator))
             limit = metrics.calibrate(*(tables.half(side, 0).to_numpy() for side in sides))
             for precision in results.precisions if not isnan(limit) else ():
                 logits = tables.half(results.logits(detector, generator, precision), 1)

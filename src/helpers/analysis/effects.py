@@ -18,7 +18,7 @@ from scipy import stats
 
 from helpers.analysis import metrics, tables
 from helpers.analysis.metrics import Interval
-from helpers.analysis.tables import BASELINE, Results
+from helpers.analysis.tables import Results
 
 __all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "swaps"]
 
@@ -56,7 +56,7 @@ def _more(results: Results, row: dict[str, Any], confidence: float, resamples: i
     if row["arm"] == results.arm:
         base, other, index = tables.pairs(results, *key, row["precision"])
     else:
-        base, other, index = _paired(results.logits(*key, BASELINE), _arms(results)[row["arm"]][1].get(key))
+        base, other, index = _paired(results.logits(*key, results.baseline), _arms(results)[row["arm"]][1].get(key))
     n, spread = len(base), float(base.std(ddof=1)) if len(base) > 1 else nan
     found = swaps(base, other)
     return {
@@ -183,7 +183,7 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
         rows = stored[(stored.label == 1) & (stored.protocol == results.protocol) & stored.weights.isin(ours)]
         for name, arm in (results.manifest.get("study", {}).get("arms") or {}).items():
             kind = "null control" if arm.get("batch_size") else "other seed" if arm.get("seed") is not None else ""
-            own = rows[(rows.arm == name) & (rows.precision == BASELINE)]
+            own = rows[(rows.arm == name) & (rows.precision == results.baseline)]
             if kind and len(own):
                 groups = own.groupby(["detector", "generator"], observed=True)
                 found[name] = (kind, {key: group.set_index("index")["logit"] for key, group in groups})
@@ -193,9 +193,13 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
 
 def _beside(results: Results, series: Series, name: str) -> Results:
     """The study as if the control were its one precision beside FP32, for `tables.shifts`."""
-    kept = {(d, g, BASELINE): results.logits(d, g, BASELINE) for d in results.detectors for g in results.generators}
+    kept = {
+        (d, g, results.baseline): results.logits(d, g, results.baseline)
+        for d in results.detectors
+        for g in results.generators
+    }
     kept |= {(d, g, name): logits for (d, g), logits in series.items()}
-    return tables.with_fakes(results, (BASELINE, name), kept)
+    return tables.with_fakes(results, (base, name), kept)
 
 
 def _paired(base: pd.Series, other: pd.Series | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -217,11 +221,11 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
         for (detector, generator), control in series.items():
             if detector not in results.detectors or generator not in results.generators:
                 continue
-            base = results.logits(detector, generator, BASELINE)
+            base = results.logits(detector, generator, results.baseline)
             for precision in results.precisions:
                 other = results.logits(detector, generator, precision)
                 shared = base.index.intersection(other.index).intersection(control.index)
-                if precision in (BASELINE, name) or len(shared) < 2:
+                if precision in (results.baseline, name) or len(shared) < 2:
                     continue
                 first, moved, placebo = (s[shared].to_numpy(np.float64) for s in (base, other, control))
                 excess = np.abs(moved - first) - np.abs(placebo - first)

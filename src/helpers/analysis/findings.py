@@ -101,7 +101,9 @@ def scale_note(results: Results) -> str:
             "measurements of the public checkpoints."
         )
     if results.scale == "full":
-        return f"These are results of the public checkpoints at full size, {count} images per cell."
+        whose = results.manifest.get("imported", {}).get("title")
+        taken = f" The scores are those of another study: {whose}." if whose else ""
+        return f"These are results of the public checkpoints at full size, {count} images per cell.{taken}"
     return f"The manifest does not say at which scale this study was run; it has {count} images per cell."
 
 
@@ -139,9 +141,11 @@ def overview(results: Results) -> Finding:
     )
     change = mean_change(results, results.detectors)
     if isnan(change.estimate):
-        return Finding(NOT_TESTABLE, f"This study has no pairs of FP32 and FP4 images; {span}.", {})
+        return Finding(
+            NOT_TESTABLE, f"This study has no pairs of {named(results.baseline)} and FP4 images; {span}.", {}
+        )
     shown = number(change, 3, sign=True)
-    mean = f"Averaged over generators and detectors, FP4 changes accuracy by {shown} against FP32"
+    mean = f"Averaged over generators and detectors, FP4 changes accuracy by {shown} against {named(results.baseline)}"
     return Finding("", f"{mean}; {span}.", {"mean change at FP4": change})
 
 
@@ -196,12 +200,12 @@ def null(results: Results) -> str:
     placebo = next((name for name, arm in settings.items() if arm.get("batch_size")), "")
     found = arms.spreads(results)
     last = results.precisions[-1]
-    if found.empty or placebo not in set(found.arm) or last == tables.BASELINE:
+    if found.empty or placebo not in set(found.arm) or last == results.baseline:
         return (
             "This study has no null control, so what a change that should not matter does to its scores is not known."
         )
     rows = {key: found[(found.arm == key) & (found.precision == p)] for key, p in (
-        (placebo, tables.BASELINE), (results.arm, last),
+        (placebo, results.baseline), (results.arm, last),
     )}  # fmt: skip
     both = rows[placebo].merge(rows[results.arm], on="detector_title", suffixes=("", "_last"))
     parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in both.itertuples()]
@@ -236,7 +240,7 @@ def _deed(control: str) -> str:
 def cost_note(results: Results) -> str:
     """The sentence under the costs: on which device, and how many images were rejected for which reasons."""
     table = tables.costs(results)
-    if table.empty:
+    if table.empty or not any(table.device):
         return "What the cells cost was not recorded."
     devices = listed(sorted(set(table.device)))
     rejected = int(table.rejected.sum())

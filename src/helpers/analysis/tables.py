@@ -84,6 +84,11 @@ class Results:
         return str(self.manifest.get("study", {}).get("scale", ""))
 
     @property
+    def baseline(self) -> str:
+        """The precision that the others are compared with: the study's own, FP32 where it names none."""
+        return str(self.manifest.get("study", {}).get("baseline") or BASELINE)
+
+    @property
     def margins(self) -> dict[str, float]:
         """The margins that the study file stated for its claims, by name."""
         return dict(self.manifest.get("study", {}).get("margins") or {})
@@ -259,7 +264,7 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
     for generator in results.generators:
         for detector in results.detectors:
             real = results.reals(detector, generator)
-            base = results.logits(detector, generator, BASELINE)
+            base = results.logits(detector, generator, results.baseline)
             limit = metrics.calibrate(*(half(series, 0).to_numpy() for series in (base, real)))
             tnr = _above(-real, -results.threshold, confidence, or_at=True)
             passed = _above(-half(real, 1), -limit, confidence, or_at=True)
@@ -305,7 +310,7 @@ def _kind(detector: str) -> str:
 
 def pairs(results: Results, detector: str, generator: str, precision: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,)."""
-    base = results.logits(detector, generator, BASELINE)
+    base = results.logits(detector, generator, results.baseline)
     other = results.logits(detector, generator, precision)
     shared = base.index.intersection(other.index)
     return base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64), shared.to_numpy()
@@ -319,8 +324,8 @@ def standard_shift(
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
-    """One row per generator, detector and precision other than FP32: what changes in the same images, paired by
-    index.
+    """One row per generator, detector and precision other than the baseline (FP32 where the study names no other):
+    what changes in the same images, paired by index.
 
     `shift` is the mean logit difference, `standard` the same in standard deviations of the FP32 logits and `score`
     the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
@@ -332,7 +337,7 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
         for detector in results.detectors:
             for precision in results.precisions:
                 base, other, index = pairs(results, detector, generator, precision)
-                if precision == BASELINE or not len(base):
+                if precision == results.baseline or not len(base):
                     continue
                 before, after = base > results.threshold, other > results.threshold
                 lost, gained, p = metrics.mcnemar(before, after)
@@ -378,11 +383,17 @@ def conditions(results: Results) -> pd.DataFrame:
     """
     rows = []
     for protocol, label, names in trainings_of(results):
-        table = cells(under(results, protocol, label, names))
-        wide = table.set_index(["generator", "detector", "precision"])[["auc", "tpr"]].unstack(sort=False)
-        wide.columns = [f"{figure}_{precision}" for figure, precision in wide.columns]
-        rows.append(wide.reset_index().assign(protocol=protocol, weights=label))
-    return pd.concat(rows, ignore_index=True)
+        there = under(results, protocol, label, names)
+        for generator in there.generators:
+            for detector in there.detectors:
+                row: dict[str, Any] = {"generator": generator, "detector": detector}
+                real = there.reals(detector, generator)
+                for precision in there.precisions:
+                    fake = there.logits(detector, generator, precision)
+                    row[f"auc_{precision}"] = metrics.auc(fake, real).estimate
+                    row[f"tpr_{precision}"] = _above(fake, there.threshold, 0.95).estimate
+                rows.append(row | {"protocol": protocol, "weights": label})
+    return pd.DataFrame(rows)
 
 
 def own_training(results: Results, protocol: str) -> str:
@@ -493,7 +504,12 @@ def settings(results: Results) -> pd.DataFrame:
         cell = table[table.generator == key].iloc[0].to_dict() if len(table) and key in set(table.generator) else {}
         family = GENERATORS[key].family if key in GENERATORS else ""
         rows.append(
-            {"generator": title, "family": family, "pixels": cell.get("size"), "steps": cell.get("steps")}
+            {
+                "generator": title,
+                "family": family,
+                "pixels": cell.get("size") or None,
+                "steps": cell.get("steps") or None,
+            }
             | {"guidance": cell.get("guidance")}
         )
     return pd.DataFrame(rows)

@@ -26,12 +26,13 @@ def density(
     # One row holds all curves of a choice as lists, and is unfolded in the browser: a fifth of the size.
     keys = ["generator", "detector", "scale"]
     wide = densities[[*keys, "x", *precisions]].rename(columns=dict(zip(precisions, titles, strict=True)))
-    wide = wide.groupby(keys, sort=False).agg(list).reset_index()
+    wide = wide.groupby(keys, sort=False).agg(_listed).reset_index()
     base = (
         alt.Chart(wide)
         .transform_filter("datum.generator == model && datum.detector == detector && datum.scale == scale")
         .transform_flatten(["x", *titles])
         .transform_fold(titles, as_=["precision", "density"])
+        .transform_filter("isValid(datum.density)")
         .encode(
             x=alt.X("x:Q", title="real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake")
             .scale(zero=False, nice=False)
@@ -66,3 +67,8 @@ def density(
         f"{', '.join(titles)}; menus choose another detector or generator."
     )
     return theme.describe(alt.layer(areas, lines, threshold).add_params(*menus), description, 260)
+
+
+def _listed(values: pd.Series) -> list[float | None]:
+    """A column as a list that JSON knows: None at a precision at which this generator was not run."""
+    return [None if pd.isna(value) else value for value in values]

@@ -20,7 +20,8 @@ SHIFTS = {
 def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4") -> alt.LayerChart:
     """Bars of accuracy per detector at FP32 and at one other precision, with Wilson intervals; menus choose both."""
     generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
-    others = {key: title for key, title in precisions.items() if key != "fp32"} or precisions
+    first = next(iter(precisions))  # the baseline: nothing is finer
+    others = {key: title for key, title in precisions.items() if key != first} or precisions
     columns = [
         "generator",
         "precision",
@@ -34,7 +35,7 @@ def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4")
     ]
     base = (
         alt.Chart(cells[columns].round(4))
-        .transform_filter("datum.generator == model && (datum.precision == 'fp32' || datum.precision == precision)")
+        .transform_filter(f"datum.generator == model && (datum.precision == '{first}' || datum.precision == precision)")
         .transform_calculate(interval="format(datum.tpr_low, '.3f') + ' to ' + format(datum.tpr_high, '.3f')")
         .encode(
             x=alt.X("detector_title:N", sort=list(detectors.values()), title=None).axis(
@@ -65,10 +66,10 @@ def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4")
     )
     menus = [
         theme.choice("model", "Generator", generators, generator),
-        theme.choice("precision", "FP32 against", others, precision),
+        theme.choice("precision", f"{precisions[first]} against", others, precision),
     ]
     description = (
-        f"Bars of accuracy per detector on {generators.get(generator, generator)} at FP32 and "
+        f"Bars of accuracy per detector on {generators.get(generator, generator)} at {precisions[first]} and "
         f"{precisions.get(precision, precision)}, with 95 % Wilson intervals; menus choose both."
     )
     return theme.describe(alt.layer(bars, spans, numbers).add_params(*menus), description, 260)
