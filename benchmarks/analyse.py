@@ -40,23 +40,26 @@ def main() -> None:
         "sentences": lambda: (findings.overview(study), findings.null(study), findings.grid(study)),
     }
     taken = {name: _seconds(task) for name, task in tasks.items()}
-    for name, seconds in taken.items():
-        print(f"{seconds:7.2f} s  {name}")
+    for name, (seconds, busy) in taken.items():
+        print(f"{seconds:7.2f} s  ({busy:.2f} s of a processor)  {name}")
     cells = len(study.generators) * len(study.precisions) * len(study.detectors)
     loop = _loop(study) / (CELLS * DRAWS) * cells * RESAMPLES
-    print(f"{sum(taken.values()):7.2f} s  in all, on {os.cpu_count()} cores, {cells} cells, {RESAMPLES} resamples")
+    wall, busy = (sum(column) for column in zip(*taken.values(), strict=True))
+    print(f"{wall:7.2f} s  ({busy:.2f} s of a processor)  in all: {cells} cells, {RESAMPLES} resamples")
+    print(f"machine: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{loop:7.0f} s  the cells' curves alone as a loop ({CELLS} cells, {DRAWS} resamples, scaled up)")
-    print(f"{loop / taken['cells, every figure with its interval']:7.0f} x  the loop against the cells as done here")
+    print(f"{loop / taken['cells, every figure with its interval'][1]:7.0f} x  the loop against the cells as done here")
 
 
-def _seconds(task: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(task: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock and of a processor, which other work on the machine does not lengthen."""
+    start, busy = time.perf_counter(), time.process_time()
     task()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - busy
 
 
 def _loop(study: analysis.Results) -> float:
-    rng, start = np.random.default_rng(0), time.perf_counter()
+    rng, start = np.random.default_rng(0), time.process_time()
     for generator in study.generators[:CELLS]:
         detector = study.detectors[0]
         fake = study.logits(detector, generator, study.precisions[0])
@@ -68,7 +71,7 @@ def _loop(study: analysis.Results) -> float:
             labels = [1] * len(drawn) + [0] * len(drawn)
             average_precision_score(labels, scores)
             roc_curve(labels, scores)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

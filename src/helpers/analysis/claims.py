@@ -284,7 +284,7 @@ def _anomaly(results: Results) -> Finding:
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
         parts = [f"by {number(change, sign=True)} for {name.split(' on ')[0]}" for name, change in shown.items()]
-        fell = sum(change.high <= -drop for change in shown.values())
+        fell = f"{sum(change.high <= -drop for change in shown.values())} of {len(shown)}"
         return (
             f"On SD3, from {base} to FP4, accuracy changes {listed(parts)}, which is a drop for {fell} of {len(shown)}."
         )

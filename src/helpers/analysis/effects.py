@@ -193,11 +193,8 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
 
 def _beside(results: Results, series: Series, name: str) -> Results:
     """The study as if the control were its one precision beside FP32, for `tables.shifts`."""
-    kept = {
-        (d, g, results.baseline): results.logits(d, g, results.baseline)
-        for d in results.detectors
-        for g in results.generators
-    }
+    base, pairs = results.baseline, [(d, g) for d in results.detectors for g in results.generators]
+    kept = {(d, g, base): results.logits(d, g, base) for d, g in pairs}
     kept |= {(d, g, name): logits for (d, g), logits in series.items()}
     return tables.with_fakes(results, (base, name), kept)
 
