@@ -136,12 +136,13 @@ def test_a_mean_in_standard_deviations_has_the_interval_of_its_resamples() -> No
     rng = np.random.default_rng(8)
     unit = rng.normal(5, 3, 40)
     values = rng.normal(1, 1, 40)
-    found = metrics.bootstrap_ratio(values, unit, np.arange(40), resamples=100, seed=2)
+    found, double = metrics.bootstrap_ratio([values, 2 * values], unit, np.arange(40), resamples=100, seed=2)
+    assert double.high == pytest.approx(2 * found.high)
     again = [np.repeat(np.arange(40), times) for times in metrics.drawn(40, 100, 2).T.astype(int)]
     by_hand = [values[rows].mean() / unit[rows].std(ddof=1) for rows in again]
     assert found.estimate == pytest.approx(values.mean() / unit.std(ddof=1))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(by_hand, [0.025, 0.975])))
-    assert isnan(metrics.bootstrap_ratio([1.0, 2.0], [3.0, 3.0], [0, 1]).estimate)
+    assert isnan(metrics.bootstrap_ratio([1.0, 2.0], [3.0, 3.0], [0, 1])[0].estimate)
 
 
 def test_mcnemar_is_statsmodels() -> None:

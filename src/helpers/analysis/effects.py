@@ -219,21 +219,33 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
             if detector not in results.detectors or generator not in results.generators:
                 continue
             base = results.logits(detector, generator, results.baseline)
-            for precision in results.precisions:
-                other = results.logits(detector, generator, precision)
-                shared = base.index.intersection(other.index).intersection(control.index)
-                if precision in (results.baseline, name) or len(shared) < 2:
-                    continue
-                first, moved, placebo = (s[shared].to_numpy(np.float64) for s in (base, other, control))
-                excess = np.abs(moved - first) - np.abs(placebo - first)
-                by = {"clusters": shared.to_numpy(), "resamples": resamples, "confidence": confidence}
-                row: dict[str, Any] = {"control": name, "control_title": title}
-                row |= tables.titles(generator, precision, detector) | {"n": len(shared)}
-                row |= tables.spread("excess", metrics.bootstrap_ratio(excess, first, **by))
-                row |= tables.spread("apart", metrics.bootstrap_ratio(moved - placebo, first, **by))
-                rows.append(row | {"p": _t(excess, "greater")})
+            for shared, precisions in _alike(results, detector, generator, base.index.intersection(control.index)):
+                first, placebo = (series[shared].to_numpy(np.float64) for series in (base, control))
+                named = {"control": name, "control_title": title, "n": len(shared)}
+                precisions = [precision for precision in precisions if precision not in (results.baseline, name)]
+                moved = [results.logits(detector, generator, p)[shared].to_numpy(np.float64) for p in precisions]
+                excess = [np.abs(other - first) - np.abs(placebo - first) for other in moved]
+                both = metrics.bootstrap_ratio(
+                    [*excess, *(other - placebo for other in moved)], first, shared.to_numpy(),
+                    resamples=resamples, confidence=confidence,
+                ) if moved else []  # fmt: skip
+                for place, precision in enumerate(precisions):
+                    row = named | tables.titles(generator, precision, detector)
+                    row |= tables.spread("excess", both[place])
+                    row |= tables.spread("apart", both[place + len(moved)])
+                    rows.append(row | {"p": _t(excess[place], "greater")})
     found = pd.DataFrame(rows)
     if len(found):
         found["p_holm"] = found.groupby("control", sort=False)["p"].transform(holm)
         found["further"] = found.p_holm < 1 - confidence
     return found
+
+
+def _alike(results: Results, detector: str, generator: str, there: pd.Index) -> list[tuple[pd.Index, list[str]]]:
+    """The precisions of a generator and detector that share the same two or more of these images, with the images."""
+    found: dict[tuple[int, ...], tuple[pd.Index, list[str]]] = {}
+    for precision in results.precisions:
+        shared = there.intersection(results.logits(detector, generator, precision).index)
+        if len(shared) > 1:
+            found.setdefault(tuple(shared), (shared, []))[1].append(precision)
+    return list(found.values())

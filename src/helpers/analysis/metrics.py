@@ -144,24 +144,27 @@ def bootstrap_ratio(
     resamples: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,
-) -> Interval:
-    """The mean of values (N,) in standard deviations of `unit` (N,), with a percentile bootstrap of whole clusters.
+) -> list[Interval]:
+    """Means of several series of values (K, N) in standard deviations of `unit` (N,): one interval for each.
 
-    Both the mean and the standard deviation are those of the resample, so the interval knows that the unit is an
-    estimate too. Unknown where `unit` does not vary.
+    A percentile bootstrap of whole clusters (N,). Both the mean and the standard deviation are those of the resample,
+    so the intervals know that the unit is an estimate too. Unknown where `unit` does not vary.
     """
-    values, unit = np.asarray(values, dtype=np.float64), np.asarray(unit, dtype=np.float64)
+    values, unit = np.atleast_2d(np.asarray(values, dtype=np.float64)), np.asarray(unit, dtype=np.float64)
     deviation = float(unit.std(ddof=1)) if len(unit) > 1 else 0.0
     if deviation == 0:
-        return UNKNOWN
+        return [UNKNOWN] * len(values)
     groups = np.unique(np.asarray(clusters), return_inverse=True)[1]
     centred = (unit - unit.mean()) / deviation
-    sums = np.stack([np.bincount(groups, weights=x) for x in (values, centred, centred**2, np.ones_like(values))])
-    total, first, second, n = sums @ drawn(sums.shape[1], resamples, seed)
+    rows = [*values, centred, centred**2, np.ones(len(unit))]
+    sums = np.stack([np.bincount(groups, weights=row) for row in rows])
+    *totals, first, second, n = sums @ drawn(sums.shape[1], resamples, seed)
     spread = np.sqrt(np.maximum((second - first**2 / n) / np.maximum(n - 1, 1), 0))
-    means = total[spread > 0] / n[spread > 0] / spread[spread > 0] / deviation
-    low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(float(values.mean()) / deviation, float(low), float(high))
+    varies = spread > 0
+    means = np.stack(totals)[:, varies] / (n * spread * deviation)[varies]
+    ends = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=1)
+    estimates = values.mean(axis=1) / deviation
+    return [Interval(*map(float, three)) for three in zip(estimates, *ends, strict=True)]
 
 
 @functools.lru_cache(maxsize=8)

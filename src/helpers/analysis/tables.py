@@ -320,7 +320,7 @@ def standard_shift(
     base: np.ndarray, other: np.ndarray, index: np.ndarray, confidence: float = 0.95, resamples: int = 2000
 ) -> metrics.Interval:
     """The mean paired logit shift in standard deviations of the baseline's logits, bootstrapped by prompt."""
-    return metrics.bootstrap_ratio(other - base, base, index, resamples=resamples, confidence=confidence)
+    return metrics.bootstrap_ratio(other - base, base, index, resamples=resamples, confidence=confidence)[0]
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
