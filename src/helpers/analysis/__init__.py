@@ -1,6 +1,6 @@
 """From raw scores to figures with intervals: metrics, tables of a study, findings. Nothing here needs torch."""
 
-from helpers.analysis import arms, claims, effects, findings, metrics, models, tables
+from helpers.analysis import arms, claims, effects, findings, metrics, models, power, tables
 from helpers.analysis.tables import Results, cells, conditions, densities, load, shifts, trainings
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "load",
     "metrics",
     "models",
+    "power",
     "shifts",
     "tables",
     "trainings",

@@ -15,7 +15,7 @@ from scipy import stats
 from helpers.analysis import metrics
 from helpers.study import Margins
 
-__all__ = ["drop", "overlap", "shift", "stays_high", "table"]
+__all__ = ["drop", "overlap", "sentence", "shift", "stays_high", "table"]
 
 #: Standard deviation of the paired change of a logit, in standard deviations of the FP32 logits, that the table takes.
 CHANGE = 0.5
@@ -71,3 +71,13 @@ def table(margins: dict[str, float] | None = None, sizes: tuple[int, ...] = (30,
         {"claim": claim, "truth": words} | {f"n_{n}": chance(truth, n, margin) for n in sizes}
         for claim, words, chance, truth, margin in asked
     ])  # fmt: skip
+
+
+def sentence(found: pd.DataFrame, chance: float = 0.8) -> str:
+    """The sentence that says which rows of `table` the largest number of images shows with at least this chance."""
+    last = [name for name in found if name.startswith("n_")][-1]
+    parts = []
+    for claim, rows in found.groupby("claim", sort=False):
+        shown = ", ".join(rows.truth[rows[last] >= chance]) or "none of the cases of the table"
+        parts.append(f"{claim} ({shown})")
+    return f"With {last[2:]} images a cell the chance is at least {chance:.0%} for: {'; '.join(parts)}."
