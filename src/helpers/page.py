@@ -118,7 +118,7 @@ def scorecard(study: Results, outcomes: Sequence[Outcome]) -> HTML:
 def _card(study: Results, outcome: Outcome) -> str:
     claim, found = outcome.claim, outcome.interval
     numbers = "" if pd.isna(found.estimate) else (
-        f"<dl><div><dt>{html.escape(outcome.finding.deciding)}</dt><dd>{number(found)}</dd></div>"
+        f"<dl><div><dt>{html.escape(outcome.finding.deciding)}</dt><dd>{number(found, sign=found.low < 0)}</dd></div>"
         f"<div><dt>images</dt><dd>{outcome.finding.n}</dd></div></dl>"
     )  # fmt: skip
     other = analysis.claims.elsewhere(study, claim) if claim.of_scores else ""
@@ -154,7 +154,7 @@ def elsewhere(study: Results) -> HTML:
     )
     legend = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
     return HTML(
-        f'<div class="table-scroll" tabindex="0"><table class="table verdicts"><caption>Verdicts: {legend}</caption>'
+        f'<p>{legend}</p><div class="table-scroll" tabindex="0"><table class="table verdicts">'
         f"<thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -182,7 +182,7 @@ def effects(found: pd.DataFrame, *generators: str) -> HTML:
 
     rows = [
         {
-            "generator": row.generator_title, "detector": row.detector_title, "against": row.precision_title,
+            "generator": row.generator_title, "detector": row.detector_title, "at": row.precision_title,
             "pairs": row.n, "shift, SD": interval(row, "standard"), "p of shift": p(row.shift_p_holm),
             "fake to real": interval(row, "lost_share", 3, False),
             "real to fake": interval(row, "gained_share", 3, False), "p of verdicts": p(row.p_holm),
@@ -192,11 +192,10 @@ def effects(found: pd.DataFrame, *generators: str) -> HTML:
         }
         for row in found.itertuples()
     ]  # fmt: skip
-    family = int((found.arm == found.arm.iloc[0]).sum())
-    return table(
-        pd.DataFrame(rows),
-        f"Paired effects with 95 % intervals; p-values with Holm's correction, {family} of a family shown here",
-    )
+    shown = pd.DataFrame(rows)
+    if shown.generator.nunique() == 1:
+        shown = shown.drop(columns="generator")
+    return table(shown, "Paired effects; p with Holm's correction")
 
 
 def beyond(found: pd.DataFrame) -> HTML:
@@ -205,15 +204,15 @@ def beyond(found: pd.DataFrame) -> HTML:
         return HTML("<p>This study has no control to set its precisions against.</p>")
     rows = [
         {
-            "precision": title, "control": control, "pairs": len(own), "moved further": int(own.further.sum()),
-            "excess, SD: least": number(_at(own, own.excess.idxmin())),
-            "most": number(_at(own, own.excess.idxmax())),
+            "precision": title, "control": control, "further": f"{int(own.further.sum())} of {len(own)}",
+            "least excess": number(_at(own, own.excess.idxmin()), sign=True),
+            "largest excess": number(_at(own, own.excess.idxmax()), sign=True),
         }
         for (title, control), own in found.groupby(["precision_title", "control_title"], sort=False)
     ]  # fmt: skip
     return table(
         pd.DataFrame(rows),
-        "Size of the change of logit beyond the control's on the same images, in standard deviations at FP32",
+        "Change of logit beyond the control's, in SD at FP32",
     )
 
 
@@ -225,11 +224,8 @@ def _at(found: pd.DataFrame, place: Any) -> Interval:
 def power(found: pd.DataFrame) -> HTML:
     """The table of `analysis.power.table`: the chance to show what is so, by number of images."""
     sizes = [name for name in found if name.startswith("n_")]
-    shown = found.assign(**{name: found[name].map("{:.0%}".format) for name in sizes})
-    return table(
-        shown.rename(columns={name: f"{name[2:]} images" for name in sizes}),
-        "Chance that a claim which is true by so much is found supported",
-    )
+    shown = found.assign(**{name: [f"{100 * chance:.0f} %" for chance in found[name]] for name in sizes})
+    return table(shown.rename(columns={name: f"{name[2:]} images" for name in sizes}), "Chance to be found supported")
 
 
 def show(name: str, chart: Any) -> None:

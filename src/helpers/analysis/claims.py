@@ -285,9 +285,7 @@ def _anomaly(results: Results) -> Finding:
     def sentence(shown: dict[str, Interval], worst: str) -> str:
         parts = [f"by {number(change, sign=True)} for {name.split(' on ')[0]}" for name, change in shown.items()]
         fell = f"{sum(change.high <= -drop for change in shown.values())} of {len(shown)}"
-        return (
-            f"On SD3, from {base} to FP4, accuracy changes {listed(parts)}, which is a drop for {fell} of {len(shown)}."
-        )
+        return f"On SD3, from {base} to FP4, accuracy changes {listed(parts)}, a drop for {fell}."
 
     return _judge(figures, sentence)
 
@@ -604,11 +602,12 @@ def elsewhere(results: Results, claim: Claim) -> str:
         f"{row.verdict} under {row.condition}" + ("" if isnan(row.estimate) else f" ({_short(row)})")
         for row in differs.itertuples()
     ]
-    return f"Of {len(others)} other conditions {len(differs)} come out otherwise: {listed(parts)}."
+    come = "one comes" if len(differs) == 1 else f"{len(differs)} come"
+    return f"Of {len(others)} other conditions {come} out otherwise: {listed(parts)}."
 
 
 def _short(row: object) -> str:
-    return number(Interval(row.estimate, row.low, row.high)).replace(" (", ", ").removesuffix(")")
+    return number(Interval(row.estimate, row.low, row.high), sign=row.low < 0).replace(" (", ", ").removesuffix(")")
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
