@@ -167,11 +167,15 @@ def _mark(row: pd.Series) -> str:
     return f'<td><span class="verdict verdict-{name}" title="{html.escape(told)}">{MARKS[row.verdict]}</span></td>'
 
 
-def effects(found: pd.DataFrame, *generators: str) -> HTML:
-    """Effect sizes of the table of `analysis.effects.effects`, with intervals and Holm's corrected p-values."""
+def effects(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
+    """Effect sizes on a generator, from `analysis.effects.effects`, with intervals and Holm's corrected p-values.
+
+    Without `detectors`, of all of them.
+    """
+    if len(found):
+        found = found[(found.generator == generator) & found.detector.isin(detectors or found.detector.unique())]
     if found.empty:
-        return HTML("<p>This study has no pairs of images at two precisions.</p>")
-    found = found[found.generator.isin(generators or found.generator.unique())]
+        return HTML("<p>This study has no such pairs of images at two precisions.</p>")
 
     def interval(row: Any, name: str, digits: int = 2, sign: bool = True) -> str:
         ends = (getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
@@ -182,7 +186,7 @@ def effects(found: pd.DataFrame, *generators: str) -> HTML:
 
     rows = [
         {
-            "generator": row.generator_title, "detector": row.detector_title, "at": row.precision_title,
+            "detector": row.detector_title, "at": row.precision_title,
             "pairs": row.n, "shift, SD": interval(row, "standard"), "p of shift": p(row.shift_p_holm),
             "fake to real": interval(row, "lost_share", 3, False),
             "real to fake": interval(row, "gained_share", 3, False), "p of verdicts": p(row.p_holm),
@@ -192,10 +196,7 @@ def effects(found: pd.DataFrame, *generators: str) -> HTML:
         }
         for row in found.itertuples()
     ]  # fmt: skip
-    shown = pd.DataFrame(rows)
-    if shown.generator.nunique() == 1:
-        shown = shown.drop(columns="generator")
-    return table(shown, "Paired effects; p with Holm's correction")
+    return table(pd.DataFrame(rows), "Paired effects; p with Holm's correction")
 
 
 def beyond(found: pd.DataFrame) -> HTML:

@@ -185,6 +185,10 @@ def _present(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
     return [key for key in wanted if key in there]
 
 
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
 def _missing(what: str) -> Finding:
     return Finding(NOT_TESTABLE, f"This study cannot say: it has no {what}.", {})
 
@@ -369,7 +373,7 @@ def _legacy(results: Results) -> Finding:
         figures,
         lambda shown, worst: (
             f"At {base} NPR finds {number(old.at(0.95))} of SD1.5's images and {number(rate(0.95))} of those of the "
-            f"{len(recent)} newer generators, a difference of {number(shown['SD1.5 minus newer'], sign=True)}."
+            f"{_count(recent, 'newer generator')}, a difference of {number(shown['SD1.5 minus newer'], sign=True)}."
         ),
     )
 
@@ -597,13 +601,13 @@ def elsewhere(results: Results, claim: Claim) -> str:
     own, others = rows.iloc[0], rows.iloc[1:]
     differs = others[others.verdict != own.verdict]
     if differs.empty:
-        return f"The verdict is the same under all {len(others)} other conditions."
+        return f"The verdict is the same under {_count(others, 'other condition')}."
     parts = [
         f"{row.verdict} under {row.condition}" + ("" if isnan(row.estimate) else f" ({_short(row)})")
         for row in differs.itertuples()
     ]
     come = "one comes" if len(differs) == 1 else f"{len(differs)} come"
-    return f"Of {len(others)} other conditions {come} out otherwise: {listed(parts)}."
+    return f"Of {_count(others, 'other condition')} {come} out otherwise: {listed(parts)}."
 
 
 def _short(row: object) -> str:

@@ -169,7 +169,7 @@ def controls(results: Results) -> dict[str, tuple[str, Series]]:
     arm's FP16, which on a CPU computes in 32 bits with weights cast to 16.
     """
     found = _arms(results)
-    if "fp16" in results.precisions:
+    if "fp16" in results.precisions and results.baseline != "fp16":
         pairs = [(d, g) for d in results.detectors for g in results.generators]
         found = found | {"fp16": ("FP16", {(d, g): results.logits(d, g, "fp16") for d, g in pairs})}
     return found
