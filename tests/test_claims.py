@@ -118,7 +118,7 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     assert by["plain, training mini-s1", "C4"] == "contradicted"
     assert by["plain, training mini-s1", "C8"] == "not testable"
     said = claims.elsewhere(results, next(claim for claim in claims.CLAIMS if claim.key == "C4"))
-    assert "contradicted under shared (0.00," in said and "training mini-s1" in said and "aligned (" not in said
+    assert "contradicted under shared (+0.00," in said and "training mini-s1" in said and "aligned (" not in said
     # Seen from another protocol the same conditions stand, its own first.
     assert claims.across(analysis.load(folder, protocol="shared")).condition.iloc[0] == "shared"
 
