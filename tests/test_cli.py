@@ -14,7 +14,7 @@ from PIL import Image
 from helpers import cli
 from helpers.mini import world
 
-COMMANDS = [["grid"], ["run"], ["detect"], ["report"], ["verify"], ["train", "mini"]]
+COMMANDS = [["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["verify"], ["train", "mini"]]
 
 
 def call(capsys, *words):

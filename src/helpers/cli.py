@@ -122,6 +122,38 @@ def detect(
         typer.echo(_table([{"path": name, **{d: f"{row[d]:+.3f}" for d in names}} for name, row in wide.iterrows()]))
 
 
+@app.command("import-scores")
+def import_scores(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .parquet, one row per image and detector.")],
+    out: Annotated[Path, typer.Option(help="Folder that gets the study's results.")],
+    map: Annotated[
+        Path | None, typer.Option(help="TOML file that says what the file's columns and words mean.")
+    ] = None,
+    summary: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .json file for the paired effects.")] = None,
+) -> None:
+    """Take anybody's per-image scores in as a study's results, from which `report` makes the book.
+
+    Example: quantdetect import-scores scores.csv --map studies/maps/public-scores.toml --out results/theirs
+    """
+    from helpers import importing
+
+    write = _writer(summary) if summary else None
+    done = importing.import_scores(file, out, importing.read_map(map) if map else None)
+    for why, count in done.dropped:
+        typer.echo(f"{count} rows left out: {why}")
+    for cell, count in done.unpaired.items():
+        typer.echo(f"{count} rows of {cell} have no image at the baseline to be paired with")
+    for remark in done.notes:
+        typer.echo(remark)
+    typer.echo(f"{done.kept} of {done.read} rows, {done.cells} cells, in {_shown(out)}")
+    if write:
+        from helpers import analysis
+
+        table = analysis.checkpoints.summary(analysis.load(out))
+        write(table)
+        typer.echo(f"{len(table)} paired effects in {_shown(summary)}")
+
+
 @app.command()
 def report(
     results: Annotated[Path | None, typer.Option(help="Folder with a run's results; default results/mini.")] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import os
 import re
@@ -150,12 +151,13 @@ def build(
     """Run every notebook on `results`, compile the book and put it at `out`/html; returns its index.html.
 
     The heatmap is also put at `out`/heatmap.png, for a README or a slide. `parameters` go to each notebook that has one
-    of that name. Everything is made in a temporary folder first: a
-    build that fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the old book where it is.
+    of that name; generators, precisions and detectors are the study's own where none are given. Everything is made in
+    a temporary folder first: a build that fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the
+    old book where it is.
     """
     out = Path(out) if Path(out).is_absolute() else paths.ROOT / out
     folder = check_results(results)
-    given = dict(parameters or {}) | {"results": _short(folder)}
+    given = _of_study(folder) | dict(parameters or {}) | {"results": _short(folder)}
     has = {notebook: declared(notebook) for notebook in notebooks()}
     known = {name for names in has.values() for name in names}
     for name in given:
@@ -174,6 +176,13 @@ def build(
         _check_pages(built)
         _picture(folder, out / "heatmap.png")
         return _swap(built, out / "html") / "index.html"
+
+
+def _of_study(folder: Path) -> dict[str, list[str]]:
+    """What the manifest says the study's main arm has of what the notebooks list as parameters."""
+    file = folder / "manifest.json"
+    said = json.loads(file.read_text(encoding="utf-8")).get("study", {}) if file.is_file() else {}
+    return {name: list(said[name]) for name in KEYS if said.get(name)}
 
 
 def _short(folder: Path) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -29,8 +30,10 @@ __all__ = [
     "PRECISIONS",
     "STRAYS",
     "PromptSource",
+    "Strict",
     "Study",
     "expected",
+    "explain",
     "load",
 ]
 
@@ -180,7 +183,7 @@ class Margins(Strict):
 
     high: Share = Field(0.95, description="C2, C9: accuracy from which a generator is highly detectable")
     challenging: Share = Field(0.75, description="C3, C10: accuracy under which a generator is challenging")
-    drop: Share = Field(0.05, description="C4, C9, C11: accuracy lost to FP4 that is a drop; less is stable")
+    drop: Share = Field(0.05, description="C4, C9, C11: accuracy lost to FP4 that is a drop; C10: deficit that counts")
     anomaly_before: Share = Field(0.90, description="C4: least accuracy on SD3 at FP32, before the anomaly")
     anomaly_after: Share = Field(0.40, description="C4: most accuracy on SD3 at FP4, after the anomaly")
     robust: Share = Field(0.90, description="C5: accuracy on SD3 at FP4 above which R50_TF is unharmed")
@@ -203,7 +206,8 @@ class Cell:
 class Study(Strict):
     """A whole study file. Image i of every cell has prompt i and seed `seed` + i: cells are paired.
 
-    The main arm is the study's question; `arms` are its controls and its ladder of formats, by name.
+    Every precision is compared with `baseline`. The main arm is the study's question; `arms` are its controls and its
+    ladder of formats, by name.
 
     `weights` is the detectors' training that the study is about, `further` maps the labels of other trainings to the
     detectors that have them; `shared_level` is the difficulty of the protocol `shared`.
@@ -215,6 +219,7 @@ class Study(Strict):
     seed: int = Field(0, ge=0, lt=2**62)
     prompts: PromptSource
     precisions: list[PrecisionKey] = Field(min_length=1)
+    baseline: PrecisionKey = "fp32"
     detectors: list[DetectorKey] = Field(min_length=1)
     weights: str = Field("mini", min_length=1)
     further: dict[str, list[DetectorKey]] = {}
@@ -344,7 +349,7 @@ def load(study: str | os.PathLike[str]) -> Study:
     try:
         loaded = Study.model_validate(data)
     except ValidationError as error:
-        raise UsageError(f"{path}: {_explain(error)}") from None
+        raise UsageError(f"{path}: {explain(error, _models())}") from None
     loaded._folder = path.parent
     if loaded.prompts.kind != "world":  # the world never runs out of scenes
         try:
@@ -412,23 +417,29 @@ def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _explain(error: ValidationError) -> str:
-    """The first mistake as "place: what is wrong (nearest: ...)"; misspelt keys before missing ones."""
+Models = Mapping[tuple[str, ...], type[BaseModel]]
+
+
+def explain(error: ValidationError, models: Models) -> str:
+    """The first mistake as "place: what is wrong (nearest: ...)"; misspelt keys before missing ones.
+
+    `models` says which model checks which table of the file, by its path of keys; () is the file itself.
+    """
     mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] == "missing")
     mistake = mistakes[0]
     place = [part for part in mistake["loc"] if part != "[key]"]
     more = f"; {len(mistakes) - 1} more after this" if len(mistakes) > 1 else ""
-    return f"{_dotted(place)}: {_complaint(mistake, place)}{more}"
+    return f"{_dotted(place)}: {_complaint(mistake, place, models)}{more}"
 
 
 def _dotted(place: list[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
-def _complaint(mistake: dict[str, Any], place: list[str | int]) -> str:
+def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) -> str:
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     if kind == "extra_forbidden":
-        return f"unknown key (value {value!r}){_nearest_of(place[-1], _siblings(place))}"
+        return f"unknown key (value {value!r}){_nearest_of(place[-1], _siblings(place, models))}"
     if kind == "literal_error":
         options = re.findall(r"'([^']*)'", context["expected"])
         what = "key" if mistake["loc"][-1] == "[key]" else "value"
@@ -461,6 +472,6 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
     }
 
 
-def _siblings(place: list[str | int]) -> list[str]:
-    model = _models().get(tuple(str(part) for part in place[:-1]), Study)
+def _siblings(place: list[str | int], models: Models) -> list[str]:
+    model = models.get(tuple(part for part in place[:-1] if isinstance(part, str)), models[()])
     return list(model.model_fields)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.analysis.tables import BASELINE, Results, titles
+from helpers.analysis.tables import Results, titles
 from helpers.study import PRECISIONS
 
 __all__ = ["differences", "positive", "proofs", "spreads"]
 
 
 def differences(results: Results) -> pd.DataFrame:
-    """Logits of the main arm's and the other arms' fakes less those of FP32, image by image.
+    """Logits of the main arm's and the other arms' fakes less those of the baseline (FP32), image by image.
 
     One row per image: arm, arm_title, generator, precision, detector (with titles), index, before (the FP32 logit),
     after, change. The protocol and the training are the page's. Rows are in the order of the study, main arm first.
@@ -25,8 +25,10 @@ def differences(results: Results) -> pd.DataFrame:
     rows = rows[(rows.label == 1) & (rows.protocol == results.protocol) & (rows.weights == training)]
     rows = rows[rows.generator.isin(results.generators) & rows.detector.isin(results.detectors)]
     keys = ["generator", "detector", "index"]
-    base = rows[(rows.arm == results.arm) & (rows.precision == BASELINE)].set_index(keys)["logit"].rename("before")
-    rows = rows[(rows.arm != results.arm) | (rows.precision != BASELINE)]
+    base = (
+        rows[(rows.arm == results.arm) & (rows.precision == results.baseline)].set_index(keys)["logit"].rename("before")
+    )
+    rows = rows[(rows.arm != results.arm) | (rows.precision != results.baseline)]
     rows = rows.join(base, on=keys, how="inner").rename(columns={"logit": "after"})
     rows["change"] = rows.after - rows.before
     names = _arm_titles(results)

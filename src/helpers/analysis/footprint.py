@@ -77,7 +77,7 @@ def memory(limit: float | None = None) -> Finding:
         f" ({sizes.loc[most, ('fp16', 'whole')] / 1e9:.1f} to {sizes.loc[most, ('fp4', 'linear')] / 1e9:.1f} GB), but"
         f" {least} {half[least]:.0%}, since only {reach:.0%} of its weights lie in layers that the libraries take."
     )
-    return Finding(verdict(figures.values(), high=limit), sentence, figures)
+    return Finding(verdict(figures.values(), high=limit), sentence, figures, shares.idxmax())
 
 
 def time(limit: float | None = None) -> Finding:
@@ -116,4 +116,4 @@ def _timed(runs: pd.DataFrame, limit: float) -> Finding:
         f" {shares.max():.2f} of its time at FP32 ({len(shares)} checkpoints){against}; up to {limit:.2f} counts as"
         " drastic."
     )
-    return Finding(verdict(figures.values(), high=limit), sentence, figures)
+    return Finding(verdict(figures.values(), high=limit), sentence, figures, shares.idxmax())
