@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -208,3 +210,11 @@ def test_the_map_of_the_public_study_is_valid():
     mapping = importing.read_map(PUBLIC)
     assert mapping.baseline == "fp16" and mapping.values["precision"] == {"fp8": "int8", "fp4": "nf4"}
     assert all(rule.why for rule in (*mapping.drop, *mapping.correct)) and all(cell.note for cell in mapping.cells)
+
+
+def test_the_maps_of_the_book_are_maps():
+    text = (paths.BOOK / "reproduce.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        importing.Map.model_validate(tomllib.loads(block))

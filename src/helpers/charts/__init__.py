@@ -1,5 +1,6 @@
 """One function per figure: a table in, an Altair chart out that works in a static page, with no server and no CDN."""
 
+from helpers.charts.checkpoints import beside, ladders
 from helpers.charts.distributions import density
 from helpers.charts.effects import anomaly, shift_forest
 from helpers.charts.heatmap import heatmap
@@ -7,4 +8,16 @@ from helpers.charts.robustness import legacy, robustness
 from helpers.charts.theme import bundle, enable
 from helpers.charts.training import curves
 
-__all__ = ["anomaly", "bundle", "curves", "density", "enable", "heatmap", "legacy", "robustness", "shift_forest"]
+__all__ = [
+    "anomaly",
+    "beside",
+    "bundle",
+    "curves",
+    "density",
+    "enable",
+    "heatmap",
+    "ladders",
+    "legacy",
+    "robustness",
+    "shift_forest",
+]
