@@ -25,6 +25,8 @@ DECK = {
     ("r50_nodown", "sd3", "fp4"): -6.0,
 }
 FLAT: dict[tuple[str, str, str | None], float] = {}
+# The deck is wrong in everything that scores can show: what should fall does not, what should hold falls.
+WRONG = {("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0}
 
 
 def write(
@@ -39,12 +41,14 @@ def write(
     contact: bool = False,
     seeds: Mapping[str, float] | None = None,
     placebo: float | None = None,
+    protocols: Mapping[str, Mapping[tuple[str, str, str | None], float]] | None = None,
 ) -> Path:
     """Write scores.parquet, cells.parquet and manifest.json of a study whose mean logits are `level` plus `effects`.
 
     `effects` maps (detector, generator, precision or None for all) to a shift. Logits of one image share the scene's
     part across precisions, so cells are paired as in a real run. With `placebo` there is an arm "batch", whose logits
-    differ from FP32's by normal noise of that standard deviation.
+    differ from FP32's by normal noise of that standard deviation. `protocols` maps further protocols to their own
+    effects.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +58,16 @@ def write(
         rows += [_fakes(rng, "npr", g, again, images, level).assign(weights=label) for g in generators]
     if placebo is not None:
         rows += [_placebo(rng, frame, placebo) for frame in rows if frame.weights.iloc[0] == "mini"]
-    rows += [_reals(rng, d, size, images, level) for size in sorted(set(SIZES.values())) for d in DETECTORS]
+    sizes = sorted(set(SIZES.values()))
+    rows += [_reals(rng, d, size, images, level) for size in sizes for d in DETECTORS]
+    for protocol, moved in (protocols or {}).items():
+        own = [_fakes(rng, d, g, moved, images, level) for g in generators for d in DETECTORS]
+        if protocol == "aligned":  # the reals of each generator's own VAE, and a training of its own
+            own += [_reals(rng, d, SIZES[g], images, level).assign(arm=g) for g in generators for d in DETECTORS]
+            own = [frame.assign(weights="mini-aligned") for frame in own]
+        else:
+            own += [_reals(rng, d, size, images, level) for size in sizes for d in DETECTORS]
+        rows += [frame.assign(protocol=protocol) for frame in own]
     pd.concat(rows, ignore_index=True).to_parquet(folder / "scores.parquet")
     cells = [_cell(g, p, images) for g in generators for p in PRECISIONS]
     cells += [] if placebo is None else [_cell(g, "fp32", images) | {"arm": "batch"} for g in generators]

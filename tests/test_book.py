@@ -8,6 +8,7 @@ import pytest
 import synthetic
 
 from helpers import report
+from helpers.analysis import claims
 from helpers.errors import UsageError
 
 LOCAL = ("file:", "data:", "blob:")
@@ -23,7 +24,7 @@ def opened(browser, width: int):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
-    study = synthetic.write(folder / "study", synthetic.DECK, contact=True)
+    study = synthetic.write(folder / "study", synthetic.DECK, contact=True, placebo=0.05)
     return report.build(study, folder / "out").parent
 
 
@@ -33,6 +34,18 @@ def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
     conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")
     assert "verdict-supported" in conclusion and "100 images per cell" in conclusion
     assert not list(site.parent.glob(".book-*"))
+
+
+def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
+    page = opened(browser, 390)
+    page.goto((site / "notebooks/09_claims.html").as_uri())
+    assert page.locator(".claim").count() == len(claims.CLAIMS)
+    assert page.locator(".claim .verdict-supported").count() == sum(claim.of_scores for claim in claims.CLAIMS)
+    links = page.locator(".claim a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    for link in set(links):
+        file, anchor = link.split("#")
+        assert f'id="{anchor}"' in (site / "notebooks" / file).read_text(encoding="utf-8"), link
+    page.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -59,6 +72,8 @@ def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int
     ("name", "menu", "choice"),
     [
         ("02_heatmap", "Figure", "auc"),
+        ("02_heatmap", "Figure", "tpr_at_5"),
+        ("03_sd3_anomaly", "FP32 against", "fp16"),
         ("02_heatmap", "Generator", "sd3"),
         ("03_sd3_anomaly", "FP32 against", "fp8"),
         ("04_distribution_shift", "Detector", "clip_d"),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import synthetic
 from scipy import stats
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score, roc_curve
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
@@ -31,6 +31,8 @@ def test_nothing_is_not_zero() -> None:
     assert isnan(metrics.auc([1.0, 2.0], []).estimate)
     assert isnan(metrics.auc([], [1.0]).low)
     assert isnan(metrics.bootstrap_mean([]).estimate)
+    for one_class in (([1.0, 2.0], []), ([], [1.0])):
+        assert all(isnan(found.estimate) and isnan(found.high) for found in metrics.operating(*one_class).values())
 
 
 @pytest.mark.parametrize("digits", [6, 0], ids=["continuous", "ties"])
@@ -52,6 +54,74 @@ def test_separated_classes_are_not_certain() -> None:
     assert metrics.auc(np.zeros(5), np.zeros(5)).estimate == 0.5
 
 
+@pytest.mark.parametrize("digits", [6, 1, 0], ids=["continuous", "some ties", "ties"])
+@pytest.mark.parametrize(("fakes", "reals"), [(120, 150), (7, 90), (40, 3), (1, 1)])
+def test_figures_of_the_curve_are_sklearns(digits: int, fakes: int, reals: int) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        fake, real = rng.normal(1, 1.3, fakes).round(digits), rng.normal(0, 1, reals).round(digits)
+        found = {name: interval.estimate for name, interval in metrics.operating(fake, real, resamples=20).items()}
+        labels, scores = np.r_[np.ones(fakes), np.zeros(reals)], np.r_[fake, real]
+        fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+        assert found["ap"] == pytest.approx(average_precision_score(labels, scores))
+        for share in (1, 5):
+            assert found[f"tpr_at_{share}"] == pytest.approx(tpr[fpr <= share / 100 + 1e-12].max())
+        at = int(np.flatnonzero(fpr + tpr >= 1)[0])  # the curve crosses FPR = 1 - TPR between at - 1 and at
+        along = (1 - fpr[at - 1] - tpr[at - 1]) / (fpr[at] + tpr[at] - fpr[at - 1] - tpr[at - 1])
+        assert found["eer"] == pytest.approx(fpr[at - 1] + along * (fpr[at] - fpr[at - 1]))
+
+
+def test_a_bootstrap_of_the_curve_is_that_of_the_resampled_images() -> None:
+    rng = np.random.default_rng(5)
+    fake, real = rng.normal(1, 1, 30).round(1), rng.normal(0, 1, 30).round(1)
+    by_hand = []
+    for times in metrics.drawn(30, 40, seed=3).T.astype(int):  # a prompt drawn twice gives both its images twice
+        again = metrics.operating(np.repeat(fake, times), np.repeat(real, times), resamples=2)
+        by_hand.append([again[name].estimate for name in ("ap", "eer")])
+    found = metrics.operating(fake, real, np.arange(30), np.arange(30), resamples=40, seed=3)
+    ends = np.quantile(by_hand, [0.025, 0.975], axis=0)
+    assert (found["eer"].low, found["eer"].high) == pytest.approx(tuple(ends[:, 1]), abs=1e-6)
+    p = found["ap"].estimate
+    half = stats.norm.ppf(0.975) * np.std(by_hand, axis=0)[0] / (p * (1 - p))
+    assert found["ap"].high == pytest.approx(1 / (1 + (1 / p - 1) * np.exp(-half)), abs=1e-6)
+
+
+def test_perfect_figures_have_width() -> None:
+    found = metrics.operating(np.arange(50) + 100.0, np.arange(50.0))
+    assert {name: found[name].estimate for name in found} == {"ap": 1, "eer": 0, "tpr_at_1": 1, "tpr_at_5": 1}
+    wilson = proportion_confint(0, 50, method="wilson")[1]
+    assert found["eer"].high == pytest.approx(wilson)
+    assert found["tpr_at_1"].low < 0.5  # the highest of 50 reals says little of the highest hundredth
+    sure = metrics.operating(np.arange(5000) + 6000.0, np.arange(5000.0))["tpr_at_1"]
+    assert sure.low == pytest.approx(stats.beta.ppf(0.025, 5000.5, 0.5), abs=2e-4) and sure.high <= 1
+    assert found["ap"].low == metrics.auc(np.ones(50), np.zeros(50)).low < 1
+
+
+def test_a_calibrated_threshold_is_the_best_there_is() -> None:
+    rng = np.random.default_rng(6)
+    for digits in (6, 0):
+        fake, real = rng.normal(1, 1, 80).round(digits), rng.normal(0, 1, 60).round(digits)
+        labels, scores = np.r_[np.ones(80), np.zeros(60)], np.r_[fake, real]
+        found = metrics.calibrate(fake, real)
+        tried = [balanced_accuracy_score(labels, scores > at) for at in np.r_[np.unique(scores), -99, found]]
+        assert tried[-1] == pytest.approx(max(tried)) and found not in scores
+    assert metrics.calibrate([3.0, 4.0], [0.0, 1.0]) == 2.0  # the middle of the gap
+    assert isnan(metrics.calibrate([], [1.0])) and isnan(metrics.calibrate([1.0], []))
+
+
+def test_the_calibrated_accuracy_has_not_seen_its_images(tmp_path) -> None:
+    study = analysis.load(synthetic.write(tmp_path, synthetic.DECK, images=61))
+    found = analysis.cells(study, resamples=50)
+    row = found.query("generator == 'sd3' and detector == 'npr' and precision == 'fp8'").iloc[0]
+    base, real, fake = study.logits("npr", "sd3", "fp32"), study.reals("npr", "sd3"), study.logits("npr", "sd3", "fp8")
+    at = metrics.calibrate(base.iloc[::2], real.iloc[::2])
+    labels, scores = np.r_[np.ones(30), np.zeros(30)], np.r_[fake.iloc[1::2], real.iloc[1::2]]
+    assert row.calibrated == pytest.approx(balanced_accuracy_score(labels, scores > at))
+    for name in ("tpr", "tnr", "balanced", "auc", "calibrated", "mean_logit", *metrics.OPERATING):
+        low, high = found[f"{name}_low"], found[f"{name}_high"]
+        assert ((low <= found[name] + 1e-9) & (found[name] <= high + 1e-9)).all()
+
+
 def test_bootstrap_is_as_wide_as_the_theory_says_and_follows_clusters() -> None:
     values = np.random.default_rng(2).normal(3, 2, 400)
     found = metrics.bootstrap_mean(values)
@@ -60,6 +130,19 @@ def test_bootstrap_is_as_wide_as_the_theory_says_and_follows_clusters() -> None:
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
     copied = metrics.bootstrap_mean(np.repeat(values, 4), np.repeat(np.arange(400), 4))
     assert copied.high - copied.low == pytest.approx(found.high - found.low)
+
+
+def test_a_mean_in_standard_deviations_has_the_interval_of_its_resamples() -> None:
+    rng = np.random.default_rng(8)
+    unit = rng.normal(5, 3, 40)
+    values = rng.normal(1, 1, 40)
+    found, double = metrics.bootstrap_ratio([values, 2 * values], unit, np.arange(40), resamples=100, seed=2)
+    assert double.high == pytest.approx(2 * found.high)
+    again = [np.repeat(np.arange(40), times) for times in metrics.drawn(40, 100, 2).T.astype(int)]
+    by_hand = [values[rows].mean() / unit[rows].std(ddof=1) for rows in again]
+    assert found.estimate == pytest.approx(values.mean() / unit.std(ddof=1))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(by_hand, [0.025, 0.975])))
+    assert isnan(metrics.bootstrap_ratio([1.0, 2.0], [3.0, 3.0], [0, 1])[0].estimate)
 
 
 def test_mcnemar_is_statsmodels() -> None:
@@ -99,39 +182,6 @@ def test_the_rule_of_verdicts() -> None:
     assert findings.verdict([inside, outside], low=0.95) == "contradicted"
     assert findings.verdict([outside], low=0.55, widened=[Interval(0.5, 0.3, 0.7)]) == "inconclusive"
     assert findings.verdict([], low=0.95) == findings.verdict([metrics.UNKNOWN]) == "not testable"
-
-
-CLAIMS = {
-    "anomaly": findings.anomaly,
-    "shift": findings.shift,
-    "legacy": findings.legacy,
-    "challenging": findings.challenging,
-    "families": findings.families,
-}
-
-
-def test_findings_follow_the_data(tmp_path) -> None:
-    deck = analysis.load(synthetic.write(tmp_path / "deck", synthetic.DECK))
-    flat = analysis.load(synthetic.write(tmp_path / "flat", synthetic.FLAT))
-    for name, claim in CLAIMS.items():
-        assert claim(deck).verdict == "supported", name
-        assert claim(flat).verdict == "contradicted", name
-        assert claim(deck).sentence != claim(flat).sentence
-    weak = synthetic.write(tmp_path / "weak", {("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0})
-    study = analysis.load(weak)
-    for claim in (findings.robust, findings.detectable, findings.feature_based, findings.overlap):
-        assert claim(flat).verdict == "supported"
-        assert claim(study).verdict == "contradicted"
-
-
-def test_too_few_images_are_inconclusive(tmp_path) -> None:
-    study = analysis.load(synthetic.write(tmp_path, synthetic.FLAT, images=20))
-    assert findings.robust(study).verdict == "inconclusive"
-
-
-def test_a_study_without_the_cells_cannot_say(tmp_path) -> None:
-    study = analysis.load(synthetic.write(tmp_path, generators=("sd21",), images=20))
-    assert findings.anomaly(study).verdict == findings.robust(study).verdict == "not testable"
 
 
 def test_shifts_find_the_known_effect(tmp_path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import synthetic
 
 from helpers import importing, page, paths, report
+from helpers.analysis import claims
 from helpers.errors import Failure, UsageError
 
 NOTEBOOKS = report.notebooks()
@@ -35,8 +36,9 @@ def glued(notebook: Path) -> dict[str, str]:
     return found
 
 
-def test_there_are_six() -> None:
-    assert [notebook.stem[:2] for notebook in NOTEBOOKS[:6]] == ["01", "02", "03", "04", "05", "06"]
+def test_they_are_there_in_order() -> None:
+    numbers = [notebook.stem[:2] for notebook in NOTEBOOKS]
+    assert {"01", "02", "03", "04", "05", "06", "09"} <= set(numbers) and numbers == sorted(numbers)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
@@ -63,16 +65,37 @@ def test_the_live_check_is_told_as_it_came_out(tmp_path: Path) -> None:
     assert "not run" in page.live_check(str(tmp_path / "absent.json"))
 
 
-def test_sentences_change_with_the_data(deck: Path, tmp_path: Path) -> None:
-    notebook = paths.NOTEBOOKS / "03_sd3_anomaly.ipynb"
-    flat = synthetic.write(tmp_path / "flat", synthetic.FLAT, images=100, scale="full")
-    first, second = (
-        glued(report.execute(notebook, tmp_path / f"{study.name}.ipynb", {"results": str(study)}))
-        for study in (deck, flat)
-    )
-    assert (first["anomaly_verdict"], second["anomaly_verdict"]) == ("supported", "contradicted")
-    assert first["anomaly_answer"] != second["anomaly_answer"]
-    assert "public checkpoints at full size" in second["scale_note"]
+CLAIMED = ["02_heatmap", "03_sd3_anomaly", "04_distribution_shift", "05_flux_sdxl_robustness", "06_legacy_sd15"]
+
+
+def test_another_study_changes_every_verdict_and_sentence(tmp_path: Path) -> None:
+    # One study in which the deck is right, one in which it is wrong, so far as scores can show.
+    studies = [
+        synthetic.write(tmp_path / "right", synthetic.DECK, images=200, placebo=0.05),
+        synthetic.write(tmp_path / "wrong", synthetic.WRONG, images=200, scale="full"),
+    ]
+    keys = {claim.key for claim in claims.CLAIMS if claim.of_scores}
+    seen: set[str] = set()
+    for name in [*CLAIMED, "09_claims"]:
+        right, wrong = (
+            glued(report.execute(paths.NOTEBOOKS / f"{name}.ipynb", tmp_path / f"{name}-{study.name}.ipynb",
+                                 {"results": str(study)}))
+            for study in studies
+        )  # fmt: skip
+        here = {key.removesuffix("_verdict") for key in right if key.endswith("_verdict")} & keys
+        for key in here:
+            assert (right[f"{key}_verdict"], wrong[f"{key}_verdict"]) == ("supported", "contradicted"), (name, key)
+            assert "this agrees with the deck." in right[f"{key}_answer"]
+            assert "this contradicts the deck." in wrong[f"{key}_answer"]
+        assert "public checkpoints at full size" in wrong["scale_note"]
+        changed = [
+            key for key in right if key.endswith("_answer") and key.removesuffix("_answer") in here | {"overview"}
+        ]
+        assert changed and all(right[key] != wrong[key] for key in changed)
+        seen |= here
+    assert seen == keys
+    assert right["summary"] != wrong["summary"] and "11 are supported" in right["summary"]
+    assert "11 are contradicted" in wrong["summary"]
 
 
 @pytest.mark.parametrize(

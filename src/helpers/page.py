@@ -18,7 +18,9 @@ from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
 from helpers import analysis, charts, paths
-from helpers.analysis.findings import Finding, scale_note
+from helpers.analysis.claims import Outcome
+from helpers.analysis.findings import Finding, number, scale_note
+from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
 from helpers.study import PRECISIONS
 
@@ -26,14 +28,20 @@ __all__ = [
     "Text",
     "Verdict",
     "begin",
+    "beyond",
+    "claims",
     "conditions",
-    "controls",
     "contact_sheets",
+    "controls",
+    "effects",
+    "elsewhere",
     "live_check",
     "matrix",
     "miniatures",
+    "power",
     "proofs",
     "say",
+    "scorecard",
     "show",
     "table",
     "trainings",
@@ -83,6 +91,145 @@ def say(name: str, finding: Finding) -> None:
     value(f"{name}_answer", finding.sentence)
     if finding.verdict:
         glue(f"{name}_verdict", Verdict(finding.verdict), display=False)
+
+
+def claims(study: Results, *ids: str) -> list[Outcome]:
+    """Judge the deck's claims (`ids` such as "C4", or all) and glue what is said of each, by its key.
+
+    `C4_verdict`, `C4_answer` (the sentence), `C4_rule` (what counts) and, for a claim that depends on scores,
+    `C4_elsewhere` (where another protocol, training or threshold comes out otherwise); `C4_size_...` for a part.
+    """
+    outcomes = analysis.claims.evaluate(study, *ids)
+    for outcome in outcomes:
+        key = outcome.claim.key
+        glue(f"{key}_verdict", Verdict(outcome.verdict), display=False)
+        value(f"{key}_answer", outcome.answer)
+        value(f"{key}_rule", outcome.rule)
+        if outcome.claim.of_scores:
+            value(f"{key}_elsewhere", analysis.claims.elsewhere(study, outcome.claim))
+    return outcomes
+
+
+def scorecard(study: Results, outcomes: Sequence[Outcome]) -> HTML:
+    """A card for each claim: what the deck says, what is found with its interval, the verdict, and the figure."""
+    return HTML(f'<div class="claims">{"".join(_card(study, outcome) for outcome in outcomes)}</div>')
+
+
+def _card(study: Results, outcome: Outcome) -> str:
+    claim, found = outcome.claim, outcome.interval
+    numbers = "" if pd.isna(found.estimate) else (
+        f"<dl><div><dt>{html.escape(outcome.finding.deciding)}</dt><dd>{number(found)}</dd></div>"
+        f"<div><dt>images</dt><dd>{outcome.finding.n}</dd></div></dl>"
+    )  # fmt: skip
+    other = analysis.claims.elsewhere(study, claim) if claim.of_scores else ""
+    return (
+        f'<section class="claim" aria-label="{html.escape(claim.title)}"><p class="claim-head">'
+        f"<strong>{html.escape(claim.title)}</strong> {Verdict(outcome.verdict)._repr_html_()}</p>"
+        f"<p><em>The deck:</em> {html.escape(claim.words)}</p><p><em>Here:</em> {html.escape(outcome.answer)}</p>"
+        f'{numbers}<p class="claim-small">Measured: {html.escape(claim.quantity)}. {html.escape(outcome.rule)} '
+        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
+        + (f'<p class="claim-small">{html.escape(other)}</p>' if other else "")
+        + "</section>"
+    )
+
+
+#: Verdicts in a table that must be narrow.
+MARKS = {
+    "supported": "\N{CHECK MARK}",
+    "contradicted": "\N{MULTIPLICATION SIGN}",
+    "inconclusive": "?",
+    "not testable": "\N{EN DASH}",
+}
+
+
+def elsewhere(study: Results) -> HTML:
+    """The verdict on every claim under every protocol, training and threshold, the page's own first."""
+    found = analysis.claims.across(study)
+    keys, names = found.key.unique(), found.condition.unique()
+    by = found.set_index(["condition", "key"])
+    head = "".join(f"<th>{html.escape(key.replace('_', ' '))}</th>" for key in keys)
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th>{"".join(_mark(by.loc[(name, key)]) for key in keys)}</tr>'
+        for name in names
+    )
+    legend = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+    return HTML(
+        f'<div class="table-scroll" tabindex="0"><table class="table verdicts"><caption>Verdicts: {legend}</caption>'
+        f"<thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _mark(row: pd.Series) -> str:
+    told = row.verdict if pd.isna(row.estimate) else (
+        f"{row.verdict}: {number(Interval(row.estimate, row.low, row.high))}, {row['of']}"
+    )  # fmt: skip
+    name = row.verdict.replace(" ", "-")
+    return f'<td><span class="verdict verdict-{name}" title="{html.escape(told)}">{MARKS[row.verdict]}</span></td>'
+
+
+def effects(found: pd.DataFrame, *generators: str) -> HTML:
+    """Effect sizes of the table of `analysis.effects.effects`, with intervals and Holm's corrected p-values."""
+    if found.empty:
+        return HTML("<p>This study has no pairs of images at two precisions.</p>")
+    found = found[found.generator.isin(generators or found.generator.unique())]
+
+    def interval(row: Any, name: str, digits: int = 2, sign: bool = True) -> str:
+        ends = (getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
+        return number(Interval(*ends), digits, sign)
+
+    def p(value: float) -> str:
+        return "\N{EN DASH}" if pd.isna(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+    rows = [
+        {
+            "generator": row.generator_title, "detector": row.detector_title, "against": row.precision_title,
+            "pairs": row.n, "shift, SD": interval(row, "standard"), "p of shift": p(row.shift_p_holm),
+            "fake to real": interval(row, "lost_share", 3, False),
+            "real to fake": interval(row, "gained_share", 3, False), "p of verdicts": p(row.p_holm),
+            "Cliff's delta": interval(row, "cliff"),
+            "KS": f"{row.ks:.3f}", "p of KS": p(row.ks_p_holm),
+            "Wasserstein, SD": f"{row.wasserstein:.2f}", "p of it": p(row.wasserstein_p_holm),
+        }
+        for row in found.itertuples()
+    ]  # fmt: skip
+    family = int((found.arm == found.arm.iloc[0]).sum())
+    return table(
+        pd.DataFrame(rows),
+        f"Paired effects with 95 % intervals; p-values with Holm's correction, {family} of a family shown here",
+    )
+
+
+def beyond(found: pd.DataFrame) -> HTML:
+    """In how many pairs of generator and detector a precision moves images further than each control does."""
+    if found.empty:
+        return HTML("<p>This study has no control to set its precisions against.</p>")
+    rows = [
+        {
+            "precision": title, "control": control, "pairs": len(own), "moved further": int(own.further.sum()),
+            "excess, SD: least": number(_at(own, own.excess.idxmin())),
+            "most": number(_at(own, own.excess.idxmax())),
+        }
+        for (title, control), own in found.groupby(["precision_title", "control_title"], sort=False)
+    ]  # fmt: skip
+    return table(
+        pd.DataFrame(rows),
+        "Size of the change of logit beyond the control's on the same images, in standard deviations at FP32",
+    )
+
+
+def _at(found: pd.DataFrame, place: Any) -> Interval:
+    row = found.loc[place]
+    return Interval(row.excess, row.excess_low, row.excess_high)
+
+
+def power(found: pd.DataFrame) -> HTML:
+    """The table of `analysis.power.table`: the chance to show what is so, by number of images."""
+    sizes = [name for name in found if name.startswith("n_")]
+    shown = found.assign(**{name: found[name].map("{:.0%}".format) for name in sizes})
+    return table(
+        shown.rename(columns={name: f"{name[2:]} images" for name in sizes}),
+        "Chance that a claim which is true by so much is found supported",
+    )
 
 
 def show(name: str, chart: Any) -> None:

@@ -168,7 +168,7 @@ class Margins(Strict):
 
     high: Share = Field(0.95, description="C2, C9: accuracy from which a generator is highly detectable")
     challenging: Share = Field(0.75, description="C3, C10: accuracy under which a generator is challenging")
-    drop: Share = Field(0.05, description="C4, C9, C11: accuracy lost to FP4 that is a drop; less is stable")
+    drop: Share = Field(0.05, description="C4, C9, C11: accuracy lost to FP4 that is a drop; C10: deficit that counts")
     anomaly_before: Share = Field(0.90, description="C4: least accuracy on SD3 at FP32, before the anomaly")
     anomaly_after: Share = Field(0.40, description="C4: most accuracy on SD3 at FP4, after the anomaly")
     robust: Share = Field(0.90, description="C5: accuracy on SD3 at FP4 above which R50_TF is unharmed")

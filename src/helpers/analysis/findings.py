@@ -1,15 +1,15 @@
-"""What a study says about the deck's words: a verdict, the sentence that a page prints, and the estimates behind it.
+"""What a study says: a verdict and the rule behind it, sentences with their estimates, and how numbers are printed.
 
-One rule for all: a claim names a region for each of its figures. If every interval lies inside its region the claim
-is supported; if any lies wholly outside it is contradicted; else it is inconclusive. Intervals are 95 % ones; to
+One rule for all claims: a claim names a region for each of its figures. If every interval lies inside its region the
+claim is supported; if any lies wholly outside it is contradicted; else it is inconclusive. Intervals are 95 % ones; to
 contradict, where one figure of several is enough, an interval widened for their number (Bonferroni) must lie outside.
 A claim whose cells were not run is not testable. The regions come from the margins of the study file, stated before
-the run.
+the run. The claims themselves are in `helpers.analysis.claims`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isnan
 
@@ -22,22 +22,21 @@ from helpers.analysis.tables import Results
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS, Margins
 
 __all__ = [
+    "END_TO_END",
+    "FROZEN",
     "Finding",
-    "anomaly",
-    "challenging",
+    "NOT_TESTABLE",
     "cost_note",
-    "detectable",
-    "drop",
-    "families",
-    "feature_based",
     "grid",
-    "legacy",
+    "listed",
+    "margins",
+    "mean_change",
+    "moved",
+    "named",
     "null",
-    "overlap",
+    "number",
     "overview",
-    "robust",
     "scale_note",
-    "shift",
     "verdict",
 ]
 
@@ -48,11 +47,22 @@ FROZEN = tuple(key for key in DETECTORS if key not in END_TO_END)
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict on the deck's words, a plain sentence with estimates and intervals, and the figures by name."""
+    """A verdict on the deck's words, a plain sentence with estimates and intervals, and the figures by name.
+
+    `deciding` names the figure on which the verdict hangs and `n` is the number of images behind it.
+    """
 
     verdict: str
     sentence: str
     figures: dict[str, Interval]
+    deciding: str = ""
+    n: int = 0
+
+    @property
+    def interval(self) -> Interval:
+        """The deciding figure, else the first one, else unknown."""
+        name = self.deciding or next(iter(self.figures), "")
+        return self.figures.get(name, metrics.UNKNOWN)
 
 
 def verdict(
@@ -73,15 +83,6 @@ def verdict(
         return "contradicted"
     inside = all(low <= figure.low and figure.high <= high for figure in figures)
     return "supported" if inside else "inconclusive"
-
-
-def _judge(
-    estimate: Callable[[float], dict[str, Interval]], low: float = -inf, high: float = inf
-) -> tuple[str, dict[str, Interval]]:
-    """The verdict on figures that `estimate` gives at a confidence level, and those figures at 95 %."""
-    figures = estimate(0.95)
-    widened = estimate(1 - 0.05 / len(figures)) if len(figures) > 1 else figures
-    return verdict(figures.values(), low, high, widened.values()), figures
 
 
 def margins(results: Results) -> dict[str, float]:
@@ -121,65 +122,31 @@ def listed(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1] if parts else ""]))
 
 
-def _missing(what: str) -> Finding:
-    return Finding(NOT_TESTABLE, f"This study cannot say: it has no {what}.", {})
-
-
-def _title(key: str) -> str:
+def named(key: str) -> str:
+    """A generator's, detector's or precision's name in print; a key outside the catalogue is its own."""
     for catalogue in (GENERATORS, DETECTORS):
         if key in catalogue:
             return catalogue[key].title
     return PRECISIONS.get(key, key)
 
 
-def _base(results: Results) -> str:
-    return _title(results.baseline)
-
-
-def _accuracies(
-    results: Results, generators: Sequence[str], precisions: Sequence[str], detectors: Sequence[str]
-) -> Callable[[float], dict[str, Interval]]:
-    """Accuracy of each named cell that was run, by confidence level."""
-    cells = {
-        f"{_title(d)} on {_title(g)} at {_title(p)}": results.logits(d, g, p).to_numpy() > results.threshold
-        for g in generators for p in precisions for d in detectors
-    }  # fmt: skip
-    cells = {name: called for name, called in cells.items() if len(called)}
-    return lambda level: {name: metrics.wilson(int(c.sum()), len(c), level) for name, c in cells.items()}
-
-
-Pairs = dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
-
-
-def _pairs(results: Results, generator: str, cells: dict[str, tuple[str, str]]) -> Pairs:
-    """Baseline logits, other logits and index of each named (detector, precision) that was run."""
-    found = {name: tables.pairs(results, d, generator, p) for name, (d, p) in cells.items()}
-    return {name: pair for name, pair in found.items() if len(pair[0])}
-
-
-def _extreme(figures: dict[str, Interval], lowest: bool = True) -> str:
-    return (min if lowest else max)(figures, key=lambda name: figures[name].estimate)
-
-
-def _present(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
-    return [key for key in wanted if key in there]
-
-
 def overview(results: Results) -> Finding:
-    """All cells at once: the range of accuracy and the mean change from FP32 to the lowest precision of the deck."""
+    """All cells at once: the mean change of accuracy from FP32 to FP4, and the range of accuracy."""
     table = tables.cells(results)
     best, worst = table.loc[table.tpr.idxmax()], table.loc[table.tpr.idxmin()]
     span = (
-        f"Over {len(table)} cells accuracy runs from {_cell(worst)} to {_cell(best)}."
+        f"over {len(table)} cells accuracy runs from {_cell(worst)} to {_cell(best)}"
         if worst.tpr < best.tpr
-        else f"Every one of the {len(table)} cells has the same accuracy, {best.tpr:.2f}."
+        else f"every one of the {len(table)} cells has the same accuracy, {best.tpr:.2f}"
     )
-    change = _mean_change(results, results.detectors)
+    change = mean_change(results, results.detectors)
     if isnan(change.estimate):
-        return Finding(NOT_TESTABLE, span, {})
+        return Finding(
+            NOT_TESTABLE, f"This study has no pairs of {named(results.baseline)} and FP4 images; {span}.", {}
+        )
     shown = number(change, 3, sign=True)
-    mean = f" Averaged over generators and detectors, FP4 changes accuracy by {shown} against {_base(results)}."
-    return Finding("", span + mean, {"mean change at FP4": change})
+    mean = f"Averaged over generators and detectors, FP4 changes accuracy by {shown} against {named(results.baseline)}"
+    return Finding("", f"{mean}; {span}.", {"mean change at FP4": change})
 
 
 def _cell(row: pd.Series) -> str:
@@ -187,164 +154,9 @@ def _cell(row: pd.Series) -> str:
     return f"{number(interval)} for {row.detector_title} on {row.generator_title} at {row.precision_title}"
 
 
-def detectable(results: Results) -> Finding:
-    """C2: SDXL and Flux are highly detectable across all precisions."""
-    return _stay_high(results, results.precisions, "at every precision")
-
-
-def robust(results: Results) -> Finding:
-    """C9: Flux.1 and SDXL stay above 95 % accuracy even at FP4."""
-    return _stay_high(results, ["fp4"], "at FP4")
-
-
-def _stay_high(results: Results, precisions: Sequence[str], where: str) -> Finding:
-    high = margins(results)["high"]
-    judged, figures = _judge(_accuracies(results, ["sdxl", "flux1"], precisions, results.detectors), low=high)
-    names = listed([_title(key) for key in _present(["sdxl", "flux1"], results.generators)])
-    if not figures:
-        return _missing(f"cells of SDXL or Flux.1 {where}")
-    worst = min(figures, key=lambda name: figures[name].estimate)
-    above = sum(figure.low >= high for figure in figures.values())
-    below = sum(figure.high < high for figure in figures.values())
-    sentence = (
-        f"Of the {len(figures)} accuracies on {names} {where}, {above} lie above {high:.2f} with "
-        "their whole interval, "
-        f"{below} below and {len(figures) - above - below} across it; the lowest is "
-        f"{number(figures[worst])}, {worst}."
-    )
-    return Finding(judged, sentence, figures)
-
-
-def challenging(results: Results) -> Finding:
-    """C3: SD1.5 is challenging for modern detectors (NPR)."""
-    limit = margins(results)["challenging"]
-    judged, figures = _judge(_accuracies(results, ["sd15"], [results.baseline], ["npr"]), high=limit)
-    if not figures:
-        return _missing(f"scores of NPR on SD1.5 at {_base(results)}")
-    figure = number(next(iter(figures.values())))
-    sentence = f"At {_base(results)} NPR's accuracy on SD1.5 is {figure}; it counts as challenging below {limit:.2f}."
-    return Finding(judged, sentence, figures)
-
-
-def drop(results: Results, generator: str, detectors: Sequence[str], precision: str = "fp4") -> Finding:
-    """A significant drop: each detector's accuracy on the generator falls by more than the margin, image by image."""
-    margin = margins(results)["drop"]
-    pairs = _pairs(results, generator, {d: (d, precision) for d in detectors})
-    if not pairs:
-        return _missing(f"pairs of {_base(results)} and {_title(precision)} images of {_title(generator)}")
-    called = {d: (base > results.threshold, other > results.threshold) for d, (base, other, _) in pairs.items()}
-    judged, figures = _judge(
-        lambda level: {d: metrics.paired_difference(*both, level) for d, both in called.items()}, high=-margin
-    )
-    parts = [
-        f"{_title(d)}'s accuracy goes from {called[d][0].mean():.2f} to {called[d][1].mean():.2f}, a "
-        "change of "
-        f"{number(figure, sign=True)}"
-        for d, figure in figures.items()
-    ]
-    sentence = (
-        f"On {_title(generator)}, from {_base(results)} to {_title(precision)}, {listed(parts)}. A loss counts as "
-        "a drop when all "
-        f"of its interval is beyond {margin:.2f}."
-    )
-    return Finding(judged, sentence, figures)
-
-
-def anomaly(results: Results) -> Finding:
-    """C4: SD3 at FP4 shows a significant drop in accuracy for the end-to-end detectors."""
-    return drop(results, "sd3", _present(END_TO_END, results.detectors))
-
-
-def feature_based(results: Results) -> Finding:
-    """C5: on SD3 at FP4 R50_TF stays above 0.9."""
-    limit = margins(results)["robust"]
-    judged, figures = _judge(_accuracies(results, ["sd3"], ["fp4"], ["r50_tf"]), low=limit)
-    if not figures:
-        return _missing("scores of R50_TF on SD3 at FP4")
-    figure = number(next(iter(figures.values())))
-    sentence = f"R50_TF's accuracy on SD3 at FP4 is {figure}; the deck has it above {limit:.2f}."
-    return Finding(judged, sentence, figures)
-
-
-def _shifts(results: Results, detector: str, generator: str, precisions: Sequence[str]) -> Callable:
-    """Paired logit shifts in standard deviations of the FP32 logits, by precision, at a confidence level."""
-    pairs = _pairs(results, generator, {p: (detector, p) for p in precisions})
-    return lambda level: {p: tables.standard_shift(*pair, confidence=level) for p, pair in pairs.items()}
-
-
-def shift(results: Results, detector: str = "npr", generator: str = "sd3") -> Finding:
-    """C7: at FP8 and FP4 the scores move to the left, into false negatives."""
-    least = margins(results)["shift"]
-    wanted = _present(["fp8", "fp4"], results.precisions)
-    judged, figures = _judge(_shifts(results, detector, generator, wanted), high=-least)
-    if not figures:
-        return _missing(f"pairs of {_title(detector)} scores on {_title(generator)} at FP8 or FP4")
-    parts = [f"{number(figure, sign=True)} at {_title(p)}" for p, figure in figures.items()]
-    sentence = (
-        f"{_title(detector)}'s logits on {_title(generator)} shift, in standard deviations of the "
-        f"{_base(results)} scores, by "
-        f"{listed(parts)}; at least {least:.2f} to the left counts as a shift."
-    )
-    return Finding(judged, sentence, figures)
-
-
-def overlap(results: Results, detector: str = "r50_tf", generator: str = "sd3") -> Finding:
-    """C8: the densities overlap across precisions."""
-    most = margins(results)["overlap"]
-    wanted = [p for p in results.precisions if p != results.baseline]
-    judged, figures = _judge(_shifts(results, detector, generator, wanted), low=-most, high=most)
-    if not figures:
-        return _missing(f"pairs of {_title(detector)} scores on {_title(generator)}")
-    widest = max(figures, key=lambda p: abs(figures[p].estimate))
-    sentence = (
-        f"Of {_title(detector)}'s shifts on {_title(generator)} the largest is "
-        f"{number(figures[widest], sign=True)} "
-        f"standard deviations of the {_base(results)} scores, at {_title(widest)}; up to {most:.2f} either way "
-        "counts as an overlap."
-    )
-    return Finding(judged, sentence, figures)
-
-
-def legacy(results: Results) -> Finding:
-    """C10: modern detectors (NPR) do worse on the older, low-resolution SD1.5 than on what came after it."""
-    margin = margins(results)["drop"]
-    newer = [key for key in results.generators if key in GENERATORS and key not in ("sd15", "sd21")]
-    old = results.logits("npr", "sd15", results.baseline)
-    recent = [results.logits("npr", key, results.baseline) for key in newer]
-    recent = [series for series in recent if len(series)]
-    if not len(old) or not recent:
-        return _missing(f"scores of NPR at {_base(results)} on both SD1.5 and newer generators")
-    pooled = pd.concat(recent)
-    rates = [metrics.wilson(int((s > results.threshold).sum()), len(s)) for s in (pooled, old)]
-    figure = metrics.independent_difference(*rates)
-    sentence = (
-        f"At {_base(results)} NPR finds {number(rates[1])} of SD1.5's images and {number(rates[0])} of those of the "
-        f"{len(recent)} newer generators, a difference of {number(figure, sign=True)}; a deficit "
-        "counts when all of its "
-        f"interval is beyond {margin:.2f}."
-    )
-    return Finding(verdict([figure], high=-margin), sentence, {"SD1.5 minus newer": figure})
-
-
-def families(results: Results) -> Finding:
-    """C11: the end-to-end detectors are less robust to FP4 than the feature-based ones, over all generators."""
-    margin = margins(results)["drop"]
-    groups = [_present(group, results.detectors) for group in (END_TO_END, FROZEN)]
-    changes = [_mean_change(results, group) for group in groups]
-    figure = _mean_change(results, *groups)
-    if isnan(figure.estimate):
-        return _missing(f"pairs of {_base(results)} and FP4 images for both kinds of detectors")
-    sentence = (
-        f"From {_base(results)} to FP4 accuracy, averaged over generators, changes by "
-        f"{number(changes[0], 3, sign=True)} for "
-        f"end-to-end detectors and {number(changes[1], 3, sign=True)} for feature-based ones; the "
-        "difference is "
-        f"{number(figure, 3, sign=True)}, and less robust means all of its interval beyond {margin:.2f}."
-    )
-    return Finding(verdict([figure], high=-margin), sentence, {"end-to-end minus feature-based": figure})
-
-
-def _mean_change(results: Results, detectors: Sequence[str], against: Sequence[str] = ()) -> Interval:
+def mean_change(
+    results: Results, detectors: Sequence[str], against: Sequence[str] = (), confidence: float = 0.95
+) -> Interval:
     """Mean change of verdict from FP32 to FP4, minus the same of `against`; prompts are resampled whole.
 
     Each generator and detector has the same weight, whatever its number of images.
@@ -361,7 +173,8 @@ def _mean_change(results: Results, detectors: Sequence[str], against: Sequence[s
             weights.append(np.full(len(prompts), sign / len(rows) / len(prompts)))
     if not values or not detectors:
         return metrics.UNKNOWN
-    return metrics.bootstrap_sum(np.concatenate(values) * np.concatenate(weights), np.concatenate(index))
+    parts = np.concatenate(values) * np.concatenate(weights)
+    return metrics.bootstrap_sum(parts, np.concatenate(index), confidence=confidence)
 
 
 def grid(results: Results) -> str:
@@ -401,6 +214,27 @@ def null(results: Results) -> str:
         f"Paired logits change by this much (standard deviation) under the null control, against {PRECISIONS[last]}:"
         f" {listed(parts)}. The null control turns {turned} of {images} verdicts."
     )
+
+
+def moved(beyond: pd.DataFrame, precision: str = "fp4") -> str:
+    """The sentence that counts where a precision moves images further than each control does.
+
+    `beyond` is the table of `helpers.analysis.effects.beyond`.
+    """
+    rows = beyond[beyond.precision == precision] if len(beyond) else beyond
+    if rows.empty:
+        return f"Whether {named(precision)} moves images further than a control does, this study cannot say."
+    groups = dict(list(rows.groupby("control_title", sort=False)))
+    parts = [f"than {_deed(title)} in {int(own.further.sum())} of {len(own)}" for title, own in groups.items()]
+    family = int(beyond.groupby("control").size().max())
+    return (
+        f"{named(precision)} moves the same images further {listed(parts)} pairs of generator and detector (one-sided "
+        f"paired tests at 5 %, for each control with Holm's correction over its tests, at most {family})."
+    )
+
+
+def _deed(control: str) -> str:
+    return {"null control": "the null control does", "other seed": "another seed does"}.get(control, f"{control} does")
 
 
 def cost_note(results: Results) -> str:

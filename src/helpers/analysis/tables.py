@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -28,14 +29,21 @@ __all__ = [
     "conditions",
     "costs",
     "densities",
+    "half",
     "images_per_cell",
     "load",
+    "own_training",
     "pairs",
     "settings",
     "shifts",
     "spread",
     "standard_shift",
+    "stored",
+    "titles",
     "trainings",
+    "trainings_of",
+    "under",
+    "with_fakes",
 ]
 
 SCORE_COLUMNS = (
@@ -118,6 +126,11 @@ class Results:
         return self.cache[name]
 
 
+def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
+    """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
+    return replace(results, precisions=precisions, cache={"fakes": logits})
+
+
 def check_results(results: str | Path) -> Path:
     """The folder `results` (a path, or one relative to the checkout) if it holds scores; else UsageError."""
     given = Path(results).expanduser()
@@ -147,10 +160,7 @@ def load(
     Raises UsageError where the folder, a column or a key is not there.
     """
     folder = check_results(results)
-    scores = pd.read_parquet(folder / "scores.parquet")
-    missing = [column for column in SCORE_COLUMNS if column not in scores.columns]
-    if missing:
-        raise UsageError(f"results: {folder / 'scores.parquet'} lacks the column {missing[0]!r}")
+    scores = stored(folder)
     manifest = _json(folder / "manifest.json")
     scores = scores[(scores.protocol == protocol) & ((scores.label == 0) | (scores.arm == arm))]
     wanted = weights or weights_for(protocol, manifest.get("study", {}).get("weights") or "")
@@ -173,6 +183,25 @@ def load(
         folder, kept, _cells_file(folder, chosen, arm), manifest,
         chosen["generator"], chosen["precision"], chosen["detector"], float(threshold), protocol, arm,
     )  # fmt: skip
+
+
+def stored(folder: Path) -> pd.DataFrame:
+    """All scores of a results folder, read once while the file stays the same; not to be written to.
+
+    Raises UsageError where a column is missing.
+    """
+    file = folder / "scores.parquet"
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(file: Path, changed: int) -> pd.DataFrame:
+    scores = pd.read_parquet(file)
+    missing = [column for column in SCORE_COLUMNS if column not in scores.columns]
+    if missing:
+        raise UsageError(f"results: {file} lacks the column {missing[0]!r}")
+    words = ["generator", "precision", "arm", "protocol", "detector", "weights"]
+    return scores.astype(dict.fromkeys(words, "category"))  # compared by number, ten times as fast
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -218,30 +247,60 @@ def spread(name: str, interval: metrics.Interval) -> dict[str, float]:
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def cells(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """One row per generator, precision and detector: n, tpr (the deck's accuracy), tnr, balanced, auc, mean_logit.
+def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.DataFrame:
+    """One row per generator, precision and detector: n, tpr (the deck's accuracy), tnr, balanced, auc, calibrated.
 
-    Each figure has its `_low` and `_high`: Wilson for rates, MOVER for balanced accuracy, DeLong for AUC, and the
-    bootstrap over prompts for the mean logit. Reals are those of the generator's own image size.
+    Each figure has its `_low` and `_high`: Wilson for rates, MOVER for balanced accuracies, DeLong for AUC. Reals are
+    those of the generator's own image size.
+
+    `calibrated` is the balanced accuracy on images of odd index, fakes of this precision and reals, at the logit
+    `calibrated_at` that is best on the FP32 fakes and the reals of even index: a threshold that has seen no image it is
+    used on and no quantized one. Its interval is for this threshold as it is.
+
+    `mean_logit` is bootstrapped by prompt, and so are, where `resamples` are asked for, `metrics.OPERATING` (ap, eer,
+    tpr_at_1, tpr_at_5): fake i and real i are of prompt i and are drawn together.
     """
     rows = []
     for generator in results.generators:
         for detector in results.detectors:
-            real = results.reals(detector, generator).to_numpy()
-            tnr = metrics.wilson(int((real <= results.threshold).sum()), len(real), confidence)
+            real = results.reals(detector, generator)
+            base = results.logits(detector, generator, results.baseline)
+            limit = metrics.calibrate(*(half(series, 0).to_numpy() for series in (base, real)))
+            tnr = _above(-real, -results.threshold, confidence, or_at=True)
+            passed = _above(-half(real, 1), -limit, confidence, or_at=True)
             for precision in results.precisions:
-                fake = results.logits(detector, generator, precision).to_numpy()
+                fake = results.logits(detector, generator, precision)
                 if not len(fake):
                     continue
-                tpr = metrics.wilson(int((fake > results.threshold).sum()), len(fake), confidence)
+                tpr = _above(fake, results.threshold, confidence)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
                 row |= spread("tpr", tpr) | spread("tnr", tnr)
                 row |= spread("balanced", metrics.balanced_accuracy(tpr, tnr))
                 row |= spread("auc", metrics.auc(fake, real, confidence))
-                row |= spread("mean_logit", metrics.bootstrap_mean(fake, confidence=confidence))
+                caught = _above(half(fake, 1), limit, confidence)
+                row |= spread("calibrated", metrics.balanced_accuracy(caught, passed)) | {"calibrated_at": limit}
+                row |= spread("mean_logit", metrics.bootstrap_mean(fake, fake.index, confidence=confidence))
+                if resamples:
+                    of_both = metrics.operating(
+                        fake, real, fake.index, real.index, resamples=resamples, confidence=confidence
+                    )
+                    for name, interval in of_both.items():
+                        row |= spread(name, interval)
                 rows.append(row)
     return pd.DataFrame(rows)
+
+
+def half(logits: pd.Series, odd: int) -> pd.Series:
+    """The logits whose image index is even (0: they calibrate a threshold) or odd (1: they are judged by it)."""
+    return logits[logits.index % 2 == odd]
+
+
+def _above(logits: pd.Series, threshold: float, confidence: float, or_at: bool = False) -> metrics.Interval:
+    """The share of logits above (or at) a threshold; unknown where the threshold is."""
+    values = logits.to_numpy()
+    count = int((values >= threshold).sum() if or_at else (values > threshold).sum())
+    return metrics.UNKNOWN if np.isnan(threshold) else metrics.wilson(count, len(values), confidence)
 
 
 def _kind(detector: str) -> str:
@@ -261,10 +320,7 @@ def standard_shift(
     base: np.ndarray, other: np.ndarray, index: np.ndarray, confidence: float = 0.95, resamples: int = 2000
 ) -> metrics.Interval:
     """The mean paired logit shift in standard deviations of the baseline's logits, bootstrapped by prompt."""
-    spread = float(base.std(ddof=1)) if len(base) > 1 else 0.0
-    if spread == 0:
-        return metrics.UNKNOWN
-    return metrics.bootstrap_mean((other - base) / spread, index, resamples=resamples, confidence=confidence)
+    return metrics.bootstrap_ratio(other - base, base, index, resamples=resamples, confidence=confidence)[0]
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
@@ -304,10 +360,12 @@ def trainings(results: Results) -> pd.DataFrame:
     One row per generator, detector and precision, for detectors that the study scored with more than one seed (weights
     `X` and `X-s1`, `X-s2` ...): trainings, and each of `EFFECTS` (as in `shifts`) as _mean, _min and _max.
     """
-    main = str(results.manifest.get("study", {}).get("weights") or "mini")
-    frames = []
-    for label, names in _scored(results, rf"{re.escape(main)}(-s\d+)?").items():
-        frames.append(shifts(_under(results, results.protocol, label, names), resamples=100))
+    main = own_training(results, results.protocol)
+    frames = [
+        shifts(under(results, protocol, label, names), resamples=100)
+        for protocol, label, names in trainings_of(results)
+        if protocol == results.protocol and re.fullmatch(rf"{re.escape(main)}(-s\d+)?", label)
+    ]
     if not frames:
         return pd.DataFrame()
     keys = ["generator", "generator_title", "detector", "detector_title", "precision", "precision_title"]
@@ -324,26 +382,39 @@ def conditions(results: Results) -> pd.DataFrame:
     `auc_X` and `tpr_X` are the AUC and the share of fakes called fake (logit above the threshold) at each precision X.
     """
     rows = []
+    for protocol, label, names in trainings_of(results):
+        there = under(results, protocol, label, names)
+        for generator in there.generators:
+            for detector in there.detectors:
+                row: dict[str, Any] = {"generator": generator, "detector": detector}
+                real = there.reals(detector, generator)
+                for precision in there.precisions:
+                    fake = there.logits(detector, generator, precision)
+                    row[f"auc_{precision}"] = metrics.auc(fake, real).estimate
+                    row[f"tpr_{precision}"] = _above(fake, there.threshold, 0.95).estimate
+                rows.append(row | {"protocol": protocol, "weights": label})
+    return pd.DataFrame(rows)
+
+
+def own_training(results: Results, protocol: str) -> str:
+    """The label of the training that the study is about, under a protocol."""
+    return weights_for(protocol, str(results.manifest.get("study", {}).get("weights") or "mini"))
+
+
+def trainings_of(results: Results) -> list[tuple[str, str, list[str]]]:
+    """Every protocol with each training scored under it and the page's detectors that have it; own training first."""
+    kept = stored(results.folder)[["protocol", "weights", "detector"]].drop_duplicates()
+    found = []
     for protocol in PROTOCOLS:
-        for label, names in _scored(replace(results, protocol=protocol), ".*").items():
-            table = cells(_under(results, protocol, label, names))
-            wide = table.set_index(["generator", "detector", "precision"])[["auc", "tpr"]].unstack(sort=False)
-            wide.columns = [f"{figure}_{precision}" for figure, precision in wide.columns]
-            rows.append(wide.reset_index().assign(protocol=protocol, weights=label))
-    return pd.concat(rows, ignore_index=True)
+        own = own_training(results, protocol)
+        there = {label: set(group.detector) for label, group in kept[kept.protocol == protocol].groupby("weights")}
+        for label in sorted(there, key=lambda label: (label != own, label)):
+            if names := [name for name in results.detectors if name in there[label]]:
+                found.append((protocol, label, names))
+    return found
 
 
-def _scored(results: Results, labels: str) -> dict[str, list[str]]:
-    """The trainings whose label matches the pattern, with the detectors scored by them under the results' protocol."""
-    stored = pd.read_parquet(results.folder / "scores.parquet", columns=["detector", "weights", "protocol"])
-    stored = stored.drop_duplicates()
-    stored = stored[(stored.protocol == results.protocol) & stored.weights.str.fullmatch(labels)]
-    there = {label: set(group.detector) for label, group in stored.groupby("weights")}
-    kept = {label: [name for name in results.detectors if name in names] for label, names in there.items()}
-    return {label: names for label, names in kept.items() if names}
-
-
-def _under(results: Results, protocol: str, weights: str, detectors: list[str]) -> Results:
+def under(results: Results, protocol: str, weights: str, detectors: Sequence[str]) -> Results:
     """The same page's results under another protocol and training."""
     return load(
         results.folder, results.generators, results.precisions, detectors,
@@ -354,6 +425,7 @@ def _under(results: Results, protocol: str, weights: str, detectors: list[str]) 
 def densities(results: Results, points: int = 61) -> pd.DataFrame:
     """Smoothed densities of the scores, one row per generator, detector, scale and x; one column per precision.
 
+    Beside each precision's column are its `_low` and `_high`: at every x a 95 % interval from a bootstrap by prompt.
     On the scale "score" x is the probability in [0, 1] and the smoothing is reflected at both ends, so that mass at
     1.0 stays there; on the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator.
     """
@@ -371,19 +443,25 @@ def densities(results: Results, points: int = 61) -> pd.DataFrame:
                 ("score", np.linspace(0, 1, points)),
                 ("logit", np.linspace(low - pad, high + pad, points)),
             ):
-                curves = {p: _density(values, grid, scale) for p, values in logits.items()}
-                frame = pd.DataFrame({"x": grid.round(3)} | {p: curve.round(3) for p, curve in curves.items()})
+                curves = {"x": grid}
+                for precision, values in logits.items():
+                    curve, bottom, top = _density(values, grid, scale)
+                    curves |= {precision: curve, f"{precision}_low": bottom, f"{precision}_high": top}
+                frame = pd.DataFrame(curves).round(3)
                 frames.append(frame.assign(scale=scale, **titles(generator, "", detector)))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _density(values: np.ndarray, grid: np.ndarray, scale: str) -> np.ndarray:
+def _density(values: np.ndarray, grid: np.ndarray, scale: str, resamples: int = 200) -> np.ndarray:
+    """A density on a grid (K,) with the ends of its interval: (3, K)."""
     width = 0.025 if scale == "score" else max(0.05, 0.9 * values.std() * len(values) ** -0.2)
     data = values if scale == "logit" else metrics.probability(values)
-    if scale == "score":
-        data = np.concatenate([data, -data, 2 - data])
-    kernel = np.exp(-0.5 * ((grid[:, None] - data[None, :]) / width) ** 2)
-    return kernel.sum(axis=1) / (len(values) * width * np.sqrt(2 * np.pi))
+    kernel = np.zeros((len(grid), len(values)), np.float32)
+    for reflected in [data, -data, 2 - data] if scale == "score" else [data]:
+        kernel += np.exp(-0.5 * ((grid[:, None] - reflected[None, :]) / width) ** 2).astype(np.float32)
+    kernel /= len(values) * width * np.sqrt(2 * np.pi)
+    again = kernel @ metrics.drawn(len(values), resamples).astype(np.float32)
+    return np.stack([kernel.sum(axis=1), *np.quantile(again, [0.025, 0.975], axis=1)])
 
 
 def images_per_cell(results: Results) -> str:

@@ -18,37 +18,48 @@ def density(
 ) -> alt.LayerChart:
     """Overlaid densities, starting at one detector and generator; menus reach every other one and the other scale.
 
-    `densities` is the table of `helpers.analysis.densities`. The dashed line is the threshold, logit 0.
+    `densities` is the table of `helpers.analysis.densities`; pale bands are its intervals. The dashed line is the
+    threshold, logit 0.
     """
     generators, detectors = (theme.options(densities, key) for key in ("generator", "detector"))
     precisions = [key for key in PRECISIONS if key in densities.columns]
     titles = [PRECISIONS[key] for key in precisions]
     # One row holds all curves of a choice as lists, and is unfolded in the browser: a fifth of the size.
     keys = ["generator", "detector", "scale"]
-    wide = densities[[*keys, "x", *precisions]].rename(columns=dict(zip(precisions, titles, strict=True)))
+    names = {f"{key}{end}": f"{PRECISIONS[key]}{end}" for key in precisions for end in ("", "_low", "_high")}
+    wide = densities[[*keys, "x", *names]].rename(columns=names)
     wide = wide.groupby(keys, sort=False).agg(_listed).reset_index()
     base = (
         alt.Chart(wide)
         .transform_filter("datum.generator == model && datum.detector == detector && datum.scale == scale")
-        .transform_flatten(["x", *titles])
+        .transform_flatten(["x", *names.values()])
         .transform_fold(titles, as_=["precision", "density"])
         .transform_filter("isValid(datum.density)")
+        .transform_calculate(low="datum[datum.precision + '_low']", high="datum[datum.precision + '_high']")
         .encode(
             x=alt.X("x:Q", title="real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake")
             .scale(zero=False, nice=False)
             .axis(tickCount=5),
-            y=alt.Y("density:Q", title="density", stack=None).axis(tickCount=4),
             color=alt.Color("precision:N", scale=theme.colours(precisions, titles), sort=titles).legend(
                 symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
             ),
-            tooltip=["precision:N", alt.Tooltip("x:Q", format=".2f"), alt.Tooltip("density:Q", format=".2f")],
+            tooltip=[
+                "precision:N",
+                alt.Tooltip("x:Q", format=".2f"),
+                alt.Tooltip("density:Q", format=".2f"),
+                alt.Tooltip("low:Q", format=".2f"),
+                alt.Tooltip("high:Q", format=".2f"),
+            ],
         )
     )
-    areas = base.mark_area(opacity=0.12)
+    bands = base.mark_area(opacity=0.22).encode(
+        y=alt.Y("low:Q", title="density", stack=None).axis(tickCount=4), y2="high:Q"
+    )
     lines = base.mark_line(strokeWidth=2).encode(
+        y=alt.Y("density:Q", stack=None),
         strokeDash=alt.StrokeDash("precision:N", sort=titles).scale(
             domain=titles, range=[[1, 0], [6, 2], [2, 2], [8, 2, 2, 2]] * 3
-        )
+        ),
     )
     threshold = (
         alt.Chart(alt.Data(values=[{}]))
@@ -64,9 +75,9 @@ def density(
     description = (
         f"Densities of {detectors.get(detector, detector)} scores on "
         f"{generators.get(generator, generator)} images at "
-        f"{', '.join(titles)}; menus choose another detector or generator."
+        f"{', '.join(titles)}, with 95 % intervals; menus choose another detector or generator."
     )
-    return theme.describe(alt.layer(areas, lines, threshold).add_params(*menus), description, 260)
+    return theme.describe(alt.layer(bands, lines, threshold).add_params(*menus), description, 260)
 
 
 def _listed(values: pd.Series) -> list[float | None]:

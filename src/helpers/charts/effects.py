@@ -14,6 +14,7 @@ SHIFTS = {
     "standard": "standard deviations at FP32",
     "score": "score (0 to 1)",
     "change": "accuracy",
+    "cliff": "Cliff's delta",
 }
 
 
@@ -81,15 +82,16 @@ def shift_forest(
     """The paired change against FP32 with its interval, per generator and precision; menus choose detector and
     measure.
 
-    `shifts` is the table of `helpers.analysis.shifts`, `trainings` that of `helpers.analysis.trainings`: behind an
-    interval a pale band spans what the detector's other trainings find. Left of zero the images look more real than
-    at FP32.
+    `shifts` is the table of `helpers.analysis.shifts`, or that of `helpers.analysis.effects.effects`, which adds the
+    controls; `trainings` is that of `helpers.analysis.trainings`: behind an interval a pale band spans what the
+    detector's other trainings find. Left of zero the images look more real than at FP32.
     """
+    measures = {name: title for name, title in SHIFTS.items() if name in shifts}
     generators, precisions, detectors = (theme.options(shifts, key) for key in ("generator", "precision", "detector"))
     columns = ["generator_title", "precision", "precision_title", "detector", "n", "lost", "gained"]
-    columns += [f"{name}{end}" for name in SHIFTS for end in ("", "_low", "_high")]
+    columns += [f"{name}{end}" for name in measures for end in ("", "_low", "_high")]
     if len(trainings):
-        ends = [f"{name}{end}" for name in SHIFTS for end in ("_min", "_max")]
+        ends = [f"{name}{end}" for name in measures for end in ("_min", "_max") if f"{name}{end}" in trainings]
         keys = ["generator_title", "precision", "detector"]
         shifts, columns = shifts.merge(trainings[keys + ends], on=keys, how="left"), columns + ends
     base = (
@@ -132,7 +134,7 @@ def shift_forest(
     zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color="#555").encode(x=alt.datum(0))
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
-        theme.choice("measure", "Measured in", SHIFTS, measure),
+        theme.choice("measure", "Measured in", measures, measure),
     ]
     description = (
         f"Paired shift of {detectors.get(detector, detector)} against FP32 for {len(generators)} "
@@ -142,4 +144,4 @@ def shift_forest(
     bands = base.mark_rule(strokeWidth=11, opacity=0.2).encode(x="least:Q", x2="most:Q")
     bands = bands.transform_filter("isValid(datum.least)")
     chart = alt.layer(bands, zero, spans, points).add_params(*menus)
-    return theme.describe(chart, description, alt.Step(16, **{"for": "offset"}))
+    return theme.describe(chart, description, alt.Step(14, **{"for": "offset"}))

@@ -13,6 +13,11 @@ METRICS = {
     "tpr": "accuracy (fakes called fake)",
     "balanced": "balanced accuracy",
     "auc": "AUC",
+    "ap": "average precision",
+    "tpr_at_1": "TPR at 1 % FPR",
+    "tpr_at_5": "TPR at 5 % FPR",
+    "eer": "equal error rate (lower is better)",
+    "calibrated": "balanced accuracy, threshold calibrated at FP32",
     "tnr": "reals called real (TNR)",
 }
 
@@ -26,7 +31,8 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
     first = cells.detector.iloc[0]
     columns = ["generator", "precision", "detector", "n", "reals"]
     columns += [f"{key}_title" for key in ("generator", "precision", "detector")]
-    columns += [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
+    figures = {name: title for name, title in METRICS.items() if name in cells}
+    columns += [f"{name}{end}" for name in figures for end in ("", "_low", "_high")]
     base = (
         alt.Chart(cells[columns].round(4))
         .transform_filter("model == '' || datum.generator == model")
@@ -72,7 +78,7 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
         .encode(x=alt.value(-6), text="precision_title:N")
     )
     menus = [
-        theme.choice("figure", "Figure", METRICS, metric),
+        theme.choice("figure", "Figure", figures, metric),
         theme.choice("model", "Generator", generators, generator, all_as="all"),
         theme.choice("precision", "Precision", precisions, precision, all_as="all"),
     ]

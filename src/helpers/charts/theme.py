@@ -21,7 +21,7 @@ import vl_convert
 from helpers import paths
 
 __all__ = [
-    "DETECTOR_COLOURS", "FONT", "LAB", "PICTURE_WIDTH", "PRECISION_COLOURS",
+    "CONTROL_COLOURS", "DETECTOR_COLOURS", "FONT", "LAB", "PICTURE_WIDTH", "PRECISION_COLOURS",
     "TWO_LINES", "bundle", "choice", "colours", "describe", "enable", "options", "render",
 ]  # fmt: skip
 
@@ -34,6 +34,7 @@ PRECISION_COLOURS = {
     "int4": "#AA4499", "int4_affine": "#117733", "int3": "#555555", "int2": "#000000",
 }  # fmt: skip
 DETECTOR_COLOURS = {"npr": "#CC6677", "r50_nodown": "#882255", "r50_tf": "#117733", "clip_d": "#332288"}
+CONTROL_COLOURS = {"batch": "#999999", "seed": "#4d4d4d"}  # changes that are no precision
 OTHER = "#666666"
 
 # Where columns are narrow a detector's name takes two lines.
@@ -124,8 +125,8 @@ def bundle(folder: str | Path) -> Path:
 
 
 def colours(keys: Iterable[str], titles: Iterable[str]) -> alt.Scale:
-    """The fixed colours of precisions or detectors, for a field that holds their titles."""
-    known = PRECISION_COLOURS | DETECTOR_COLOURS
+    """The fixed colours of precisions, controls or detectors, for a field that holds their titles."""
+    known = PRECISION_COLOURS | DETECTOR_COLOURS | CONTROL_COLOURS
     return alt.Scale(domain=list(titles), range=[known.get(key, OTHER) for key in keys])
 
 

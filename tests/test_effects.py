@@ -1,0 +1,81 @@
+"""Paired effects against scipy, statsmodels and their definitions; controls that do nothing and that do as much."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import numpy as np
+import pytest
+import synthetic
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from helpers import analysis
+from helpers.analysis import effects
+
+
+def test_holm_is_statsmodels_and_leaves_out_what_is_unknown() -> None:
+    p = np.random.default_rng(0).random(40) ** 3
+    assert effects.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    found = effects.holm([0.01, np.nan, 0.04])
+    assert found[[0, 2]] == pytest.approx([0.02, 0.04]) and isnan(found[1])
+    assert len(effects.holm([])) == 0
+
+
+@pytest.mark.parametrize("digits", [6, 0], ids=["continuous", "ties"])
+def test_distances_are_scipys_and_cliffs_delta_is_its_definition(digits: int) -> None:
+    rng = np.random.default_rng(1)
+    base = rng.normal(0, 1, 60).round(digits)
+    other = (base + rng.normal(0.3, 0.5, 60)).round(digits)
+    found = effects.swaps(base, other, times=20)
+    assert found["ks"] == pytest.approx(stats.ks_2samp(base, other).statistic)
+    assert found["wasserstein"] == pytest.approx(stats.wasserstein_distance(base, other), rel=1e-5)
+    delta = effects.cliff(base, other, resamples=200)
+    assert delta.estimate == pytest.approx(np.sign(other[:, None] - base).mean())
+    assert delta.low < delta.estimate < delta.high
+
+
+def test_nothing_has_no_effect_and_everything_has_the_whole() -> None:
+    base = np.arange(30.0)
+    same = effects.swaps(base, base)
+    assert same["ks"] == same["wasserstein"] == 0 and same["ks_p"] == same["wasserstein_p"] == 1
+    assert effects.cliff(base, base).estimate == 0 and effects.cliff(base, base - 100).estimate == -1
+    assert effects.swaps(base, base - 100)["ks_p"] < 0.01
+    assert isnan(effects.cliff([], []).estimate) and isnan(effects.swaps([], [])["ks_p"])
+
+
+def test_pairs_see_what_the_usual_test_misses() -> None:
+    rng = np.random.default_rng(2)
+    base = rng.normal(0, 3, 200)
+    other = base + rng.normal(0.4, 0.1, 200)
+    assert stats.ks_2samp(base, other).pvalue > 0.05 > effects.swaps(base, other)["ks_p"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory):
+    # FP16 moves each logit by noise of standard deviation 0.21; the null control does the same.
+    noise = 0.15 / synthetic.SHRINK["fp16"] ** 0.5
+    return analysis.load(synthetic.write(tmp_path_factory.mktemp("effects"), synthetic.DECK, placebo=noise))
+
+
+def test_the_table_holds_the_effect_put_in_and_one_family_of_the_main_arm(study) -> None:
+    found = effects.effects(study, resamples=200)
+    own = found[found.arm == "native"]
+    assert len(own) == 6 * 4 * 3 and set(found[found.arm != "native"].precision) == {"batch"}
+    row = own.query("generator == 'sd3' and detector == 'npr' and precision == 'fp4'").iloc[0]
+    assert row.lost_share > 0.9 and row.cliff < -0.95 and row.shift_low < -6 < row.shift_high
+    assert max(row[f"{name}_holm"] for name in ("p", "shift_p")) < 1e-6
+    assert own.p_holm.to_numpy() == pytest.approx(multipletests(own.p, method="holm")[1])
+    assert found[found.arm == "batch"].p_holm.isna().all()
+    calm = own[(own.detector == "clip_d") & (own.precision == "fp16")]
+    assert (calm.shift_p_holm > 0.05).all() and (calm["standard"].abs() < 0.1).all()
+
+
+def test_what_moves_no_further_than_the_control_is_not_said_to(study) -> None:
+    found = effects.beyond(study, resamples=200)
+    assert set(found.control) == {"batch", "fp16"}
+    beside = found[found.control == "batch"].groupby("precision", sort=False).further.mean()
+    assert beside["fp16"] == 0 and beside["fp4"] > 0.9
+    row = found.query("control == 'batch' and precision == 'fp4' and generator == 'sd3' and detector == 'npr'").iloc[0]
+    assert row.n == 100 and row.apart_low < row.apart < row.apart_high < -3 and row.excess > 3
+    assert "fp16" not in set(found[found.control == "fp16"].precision)
