@@ -238,10 +238,11 @@ def power_note(study: Results) -> str:
     own = _own(study)
     if own.empty:
         return text
-    pairs = int(own[own.generator != real.ALL].n.max())
+    cells = own[own.generator != real.ALL]
+    pairs, named = int(cells.n.max()), listed(list(cells.arm_title.unique()))
     return (
-        f"{text} The {_whose(study)} have {pairs} pairs a cell here: {real.smallest_shift(pairs):.2f} standard "
-        f"deviations, and a change of accuracy of {flips / pairs:.2f}."
+        f"{text} The {_whose(study)} have {pairs} pairs a cell here ({named}): {real.smallest_shift(pairs):.2f} "
+        f"standard deviations, and a change of accuracy of {flips / pairs:.2f}."
     )
 
 
