@@ -7,7 +7,7 @@ import json
 import pytest
 import synthetic
 
-from helpers import analysis, charts, widgets
+from helpers import analysis, beside, charts, widgets
 from helpers.charts import theme
 from helpers.study import DETECTORS, PRECISIONS
 
@@ -24,6 +24,7 @@ FIGURES = {
     "density": lambda study: charts.density(analysis.densities(study)),
     "robustness": lambda study: charts.robustness(analysis.cells(study)),
     "legacy": lambda study: charts.legacy(analysis.cells(study)),
+    "beside": lambda study: charts.beside(beside.both(study)),
 }
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from helpers import analysis, cli, importing, paths
 from helpers.errors import UsageError
+from helpers.mini import world
 
 MINI = paths.RESULTS / "mini"
 PUBLIC = paths.STUDIES / "maps" / "public-scores.toml"
@@ -105,7 +109,7 @@ def test_names_of_files_are_taken_apart(tmp_path):
     """What `quantdetect detect` writes holds paths; a pattern reads generator, precision and index from them."""
     frame = pd.DataFrame({"path": ["a/sd3/fp32/0007.png", "a/sd3/fp4/0007.png", "notes"], "logit": [1.0, 3.0, 0.0]})
     text = """
-    constants = { detector = "npr", label = 1 }
+    constants = { detector = "npr" }
     [pattern]
     column = "path"
     regex = '(?P<generator>\\w+)/(?P<precision>\\w+)/(?P<index>\\d+)\\.png$'
@@ -116,6 +120,24 @@ def test_names_of_files_are_taken_apart(tmp_path):
     assert done.dropped == [("not an image", 1)]
     assert done.notes == ["no real images for npr: TNR and AUC stay unknown"]
     assert analysis.shifts(analysis.load(tmp_path / "out"))["shift"].tolist() == [2.0]
+
+
+def test_a_folder_of_images_becomes_a_study(tmp_path, capsys):
+    """Detect, then import with the pattern that the book prints: the folders of a run are understood as they are."""
+    for name, scene in (("sd3/fp32/0000", 1), ("sd3/fp4/0000", 1), ("real/64/0000", 2), ("real/64/0001", 3)):
+        place = tmp_path / "images" / f"{name}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(world.render(world.SPLITS["test"] + scene, 64)).save(place)
+    block = next(b for b in maps() if "[pattern]" in b)
+    (tmp_path / "map.toml").write_text(block)
+    scores, out = str(tmp_path / "scores.csv"), str(tmp_path / "out")
+    assert cli.main(["detect", str(tmp_path / "images"), "--detectors", "npr", "--out", scores]) == 0
+    assert cli.main(["import-scores", scores, "--map", str(tmp_path / "map.toml"), "--out", out]) == 0
+    assert "4 of 4 rows, 2 cells" in capsys.readouterr().out
+    study = analysis.load(out)
+    shift = analysis.shifts(study).iloc[0]
+    assert (shift.generator, shift.precision, shift.n, shift["shift"]) == ("sd3", "fp4", 1, 0.0)  # the same picture
+    assert analysis.cells(study).reals.tolist() == [2, 2] and set(study.scores.weights) == {"mini"}
 
 
 def test_labels_are_corrected_and_cells_described(tmp_path):
@@ -208,3 +230,15 @@ def test_the_map_of_the_public_study_is_valid():
     mapping = importing.read_map(PUBLIC)
     assert mapping.baseline == "fp16" and mapping.values["precision"] == {"fp8": "int8", "fp4": "nf4"}
     assert all(rule.why for rule in (*mapping.drop, *mapping.correct)) and all(cell.note for cell in mapping.cells)
+
+
+def maps():
+    """The maps that the book prints."""
+    text = (paths.BOOK / "reproduce.md").read_text(encoding="utf-8")
+    return re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_maps_of_the_book_are_maps():
+    assert len(maps()) == 2
+    for block in maps():
+        importing.Map.model_validate(tomllib.loads(block))

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 import synthetic
 
-from helpers import page, paths, report
+from helpers import importing, page, paths, report
 from helpers.analysis import claims
 from helpers.errors import Failure, UsageError
 
@@ -140,3 +141,26 @@ def test_a_failing_cell_names_its_notebook(deck: Path, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="broken.ipynb: .*ZeroDivisionError"):
         report.execute(broken, tmp_path / "out.ipynb", {"results": str(deck)})
     assert not (tmp_path / "out.ipynb").exists()
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody else's scores: nothing at FP32, two generators, a format that one of them lacks, no R50_TF."""
+    folder = tmp_path_factory.mktemp("theirs")
+    deck = pd.read_parquet(synthetic.write(folder / "deck", synthetic.DECK, images=20) / "scores.parquet")
+    words = {"fp32": "fp16", "fp16": "int8", "fp4": "nf4"}
+    kept = deck[deck.generator.isin(["sd15", "sd3", "real"]) & (deck.detector != "r50_tf") & (deck.precision != "fp8")]
+    kept = kept[(kept.generator != "sd15") | (kept.precision != "fp16")]
+    kept.assign(precision=kept.precision.replace(words)).to_csv(folder / "scores.csv", index=False)
+    importing.import_scores(folder / "scores.csv", folder / "study", importing.Map(baseline="fp16"))
+    return folder / "study"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_a_notebook_runs_on_an_imported_study(notebook: Path, theirs: Path, tmp_path: Path) -> None:
+    has = report.declared(notebook)
+    given = report.of_study(theirs) | {"results": str(theirs)}
+    assert given["precisions"] == ["fp16", "int8", "nf4"] and given["generators"] == ["sd15", "sd3"]
+    said = glued(report.execute(notebook, tmp_path / notebook.name, {k: v for k, v in given.items() if k in has}))
+    assert "public checkpoints at full size" in said["scale_note"]
+    assert not any("nan" in text.lower().split() for text in said.values())

@@ -273,12 +273,18 @@ def _scores(table: _Table, mapping: Map) -> pd.DataFrame:
 
 
 def _column(table: _Table, mapping: Map, name: str) -> pd.Series:
-    """One of our columns as text: the file's, translated; a constant; or its default."""
+    """One of our columns as text: the file's, translated; a constant; or its default.
+
+    Without a column of labels the images of the generator "real" are the reals.
+    """
     if name in mapping.constants:
         return pd.Series(str(mapping.constants[name]), index=table.rows.index)
     theirs = mapping.columns.get(name, name)
-    if theirs not in table.rows and name not in mapping.columns and COLUMNS[name] is not None:
-        return pd.Series(COLUMNS[name], index=table.rows.index)
+    if theirs not in table.rows and name not in mapping.columns:
+        if name == "label":
+            return (_column(table, mapping, "generator") != "real").astype(int).astype(str)
+        if COLUMNS[name] is not None:
+            return pd.Series(COLUMNS[name], index=table.rows.index)
     words = mapping.values.get(name, {})
     given = table.column(theirs, f"which should hold the {name}; name it in [columns] of a map").str.strip()
     return given.map(lambda word: words.get(word, word))

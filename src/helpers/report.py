@@ -28,7 +28,7 @@ from helpers.errors import Failure, UsageError, nearest
 from helpers.protocols import PROTOCOLS
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
-__all__ = ["build", "execute", "notebooks", "pages"]
+__all__ = ["build", "declared", "execute", "notebooks", "of_study", "pages"]
 
 KEYS = {"generators": GENERATORS, "precisions": PRECISIONS, "detectors": DETECTORS}
 # Over TCP every kernel prints a warning about encryption; Windows has nothing else.
@@ -157,7 +157,7 @@ def build(
     """
     out = Path(out) if Path(out).is_absolute() else paths.ROOT / out
     folder = check_results(results)
-    given = _of_study(folder) | dict(parameters or {}) | {"results": _short(folder)}
+    given = of_study(folder) | dict(parameters or {}) | {"results": _short(folder)}
     has = {notebook: declared(notebook) for notebook in notebooks()}
     known = {name for names in has.values() for name in names}
     for name in given:
@@ -178,7 +178,7 @@ def build(
         return _swap(built, out / "html") / "index.html"
 
 
-def _of_study(folder: Path) -> dict[str, list[str]]:
+def of_study(folder: Path) -> dict[str, list[str]]:
     """What the manifest says the study's main arm has of what the notebooks list as parameters."""
     file = folder / "manifest.json"
     said = json.loads(file.read_text(encoding="utf-8")).get("study", {}) if file.is_file() else {}

@@ -1,18 +1,19 @@
 """From raw scores to figures with intervals: metrics, tables of a study, findings. Nothing here needs torch."""
 
-from helpers.analysis import arms, claims, effects, findings, footprint, metrics, models, power, tables
+from helpers.analysis import arms, checkpoints, claims, effects, findings, footprint, metrics, models, power, tables
 from helpers.analysis.tables import Results, cells, conditions, densities, load, shifts, trainings
 
 __all__ = [
     "Results",
     "arms",
-    "claims",
     "cells",
+    "checkpoints",
+    "claims",
     "conditions",
     "densities",
     "effects",
-    "footprint",
     "findings",
+    "footprint",
     "load",
     "metrics",
     "models",

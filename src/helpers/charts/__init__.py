@@ -1,5 +1,6 @@
 """One function per figure: a table in, an Altair chart out that works in a static page, with no server and no CDN."""
 
+from helpers.charts.checkpoints import beside, ladders
 from helpers.charts.distributions import density
 from helpers.charts.effects import anomaly, shift_forest
 from helpers.charts.footprint import footprint
@@ -10,12 +11,14 @@ from helpers.charts.training import curves
 
 __all__ = [
     "anomaly",
+    "beside",
     "bundle",
     "curves",
     "density",
     "enable",
     "footprint",
     "heatmap",
+    "ladders",
     "legacy",
     "robustness",
     "shift_forest",
