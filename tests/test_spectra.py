@@ -39,14 +39,14 @@ def test_white_noise_is_flat_at_its_variance(noise):
     assert share.mean() == pytest.approx(1 - np.pi / 16, abs=0.01)
 
 
-@pytest.mark.parametrize("cycles", [5, 16, 29])
+@pytest.mark.parametrize("cycles", [5, 12, 29])
 def test_a_sinusoid_lies_in_its_bin(cycles):
     wave = 128 + 50 * np.sin(2 * np.pi * cycles * np.arange(SIZE) / SIZE)
     for image in (np.tile(wave, (SIZE, 1)), np.tile(wave[:, None], (1, SIZE))):
         curve = spectra.radial(spectra.power(image[None]))[0]
         assert curve.argmax() == cycles and curve[cycles] > 100 * np.delete(curve, range(cycles - 2, cycles + 3)).max()
         _, share = spectra.high_energy(spectra.power(image[None]))
-        assert share[0] > 0.95 if cycles > 18 else share[0] < 0.05 or cycles == 16
+        assert share[0] > 0.95 if cycles > 16 else share[0] < 0.05
 
 
 def test_power_scales_with_the_square_and_ignores_the_mean(noise):
@@ -143,7 +143,7 @@ def test_fingerprints_correlate_by_what_they_share_not_by_their_scenes(true):
     first, second = cell(common, scenes, rng), cell(true * common + np.sqrt(1 - true**2) * other, scenes, rng)
     products = [spectra.fold_products(*pair) for pair in ((first, second), (first, first), (second, second))]
     assert spectra.correlation(*products)[0] == pytest.approx(true, abs=0.06)
-    again = spectra.correlation(*products, rng.multinomial(25, np.full(25, 1 / 25), size=300))
+    again = spectra.correlation(*products, rng.multinomial(20, np.full(20, 1 / 20), size=300))
     assert 0.0 < again.std() < 0.06 and np.median(again) == pytest.approx(true, abs=0.08)
     # Same scenes: the plain correlation of the mean residuals is high whatever the fingerprints.
     plain = products[0].sum() / np.sqrt(products[1].sum() * products[2].sum())
@@ -153,7 +153,7 @@ def test_fingerprints_correlate_by_what_they_share_not_by_their_scenes(true):
 
 
 def test_without_a_fingerprint_there_is_no_correlation():
-    nothing = np.zeros((25, 25))
+    nothing = np.zeros((20, 20))
     assert np.isnan(spectra.correlation(nothing, nothing, nothing)[0]) and spectra.reliability(nothing) == 0
 
 

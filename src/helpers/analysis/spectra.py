@@ -38,7 +38,7 @@ PERIODS = (2, 4, 8)
 LAGS = 16
 
 #: Groups of prompts whose residuals are summed, so that fingerprints can be resampled without their images.
-FOLDS = 25
+FOLDS = 20
 
 
 def grey(pixels: ArrayLike) -> np.ndarray:
