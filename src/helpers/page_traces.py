@@ -1,4 +1,4 @@
-"""What the cells of notebook 07 call: a figure or table of the images' traces, or the sentence that a study lacks it."""
+"""What the cells of notebook 07 call: figures and tables of the images' traces, or the sentence that one is missing."""
 
 from __future__ import annotations
 

@@ -25,9 +25,10 @@ from helpers.analysis.findings import END_TO_END, NOT_TESTABLE, Finding, listed,
 from helpers.analysis.metrics import Interval
 from helpers.analysis.sources import detection, shares
 from helpers.analysis.tables import Results
-from helpers.analysis.traces import FIGURES, LOWERED, changes, fingerprints, paired, relative, treatments
+from helpers.analysis.traces import FIGURES, LOWERED, changes, fingerprints, paired, pooled_shift, relative, treatments
+from helpers.study import DETECTORS
 
-__all__ = ["PREDICTIONS", "decoder", "lowered", "percent", "pooled", "predictions", "smoothing"]
+__all__ = ["PREDICTIONS", "answer", "decoder", "lowered", "percent", "pooled", "predictions", "smoothing"]
 
 #: Share of detection from which it is owed to the decoder: the greater part.
 HALF = 0.5
@@ -87,6 +88,12 @@ def predictions(results: Results) -> dict[str, Finding]:
 
     Intervals that may contradict are widened for the number of figures of all four together.
     """
+    if "predictions" not in results.cache:
+        results.cache["predictions"] = _judged(results)
+    return results.cache["predictions"]
+
+
+def _judged(results: Results) -> dict[str, Finding]:
     bounds = margins(results)
     asked: dict[str, tuple[Callable[[float], dict[str, Interval]], float, float]] = {
         "a": (lambda level: _fine_detail(results, level), -np.inf, -bounds["smoothing"]),
@@ -194,11 +201,39 @@ def smoothing(results: Results) -> Finding:
     if verdicts["a"] == NOT_TESTABLE:
         return Finding(NOT_TESTABLE, "This study cannot say: it has no spectra of FP32 and FP4 images.", {})
     judged = _together(verdicts.values())
-    words = {"contradicted": "is not", "supported": "is", "inconclusive": "cannot be said to be"}[judged]
     groups = {kind: [f"({k})" for k, v in verdicts.items() if v == kind] for kind in dict.fromkeys(verdicts.values())}
-    tally = "; ".join(f"{kind}: {listed(keys)}" for kind, keys in groups.items())
-    sentence = f"Quantization {words} a smoothing filter here. {found['a'].sentence} Of the four predictions, {tally}."
+    tally = "; ".join(f"{kind} {listed(keys)}" for kind, keys in groups.items())
+    sentence = (
+        f"Quantization {WORDS[judged]} a smoothing filter here: from FP32 to FP4 the energy above half Nyquist changes "
+        f"by {percent(pooled(results, 'high'))}, mean over generators, and of the deck's four predictions come out "
+        f"{tally}."
+    )
     return Finding(judged, sentence, figures)
+
+
+WORDS = {"contradicted": "is not", "supported": "is", "inconclusive": "cannot be said to be"}
+
+
+def answer(results: Results) -> str:
+    """The plain answer to: is quantization a smoothing filter, here? With what a smoothing filter would do instead."""
+    found = smoothing(results)
+    if found.verdict not in WORDS:
+        return found.sentence
+    change = pooled(results, "high")
+    does = "removes" if change.high < 0 else "adds" if change.low > 0 else "leaves"
+    plain = {"contradicted": "No", "supported": "Yes", "inconclusive": "It cannot be said"}[found.verdict]
+    said = [f"{plain}: FP4 {does} fine detail in these images ({percent(change)} of the energy above half Nyquist)."]
+    halved = {key: pooled_shift(results, key, "halved") for key in END_TO_END if key in results.detectors}
+    parts = [f"{DETECTORS[key].title} by {number(f, sign=True)}" for key, f in halved.items() if not isnan(f.estimate)]
+    if parts:
+        said.append(
+            "A filter that does smooth, taking half the power above half Nyquist from FP32 images, moves the logits of "
+            f"{listed(parts)} standard deviations, mean over generators."
+        )
+    rival = decoder(results).verdict
+    if rival != NOT_TESTABLE:
+        said.append(f"The rival explanation, that detectors read the decoder, comes out {rival}.")
+    return " ".join(said)
 
 
 def decoder(results: Results) -> Finding:
@@ -220,18 +255,12 @@ def decoder(results: Results) -> Finding:
     widened = _owed(results, 1 - 0.05 / sum(map(len, figures.values())))
     verdicts = {kind: verdict(figures[kind].values(), *regions[kind], widened[kind].values()) for kind in regions}
     judged = _together(verdicts.values())
-    owed, moves, table = figures["share"], figures["change"], shares(results)
-    left, again = (_figures(table, name, lambda row: row.detector_title) for name in ("denoiser", "retrained"))
+    owed, moves = figures["share"], figures["change"]
+    widest = max(moves, key=lambda name: abs(moves[name].estimate))
     sentence = (
-        "Of the detection of FP32 images (AUC above 1/2), reals that were only passed through the generator's VAE keep "
-        f"{listed([f'{number(figure)} for {name}' for name, figure in owed.items()])}. Against such reals the same "
-        f"detectors keep {listed([f'{number(figure)} ({name})' for name, figure in left.items()])} for the denoiser"
-    )
-    if again:
-        sentence += f", and detectors trained on them {listed([f'{number(f)} ({name})' for name, f in again.items()])}"
-    sentence += (
-        ". FP4 of the denoiser changes the AUC against renders by "
-        f"{listed([f'{number(figure, 3, sign=True)} ({name})' for name, figure in moves.items()])}."
+        "Of the detection of FP32 images (AUC above 1/2), the decoder alone makes "
+        f"{listed([f'{number(figure)} for {name}' for name, figure in owed.items()])}; FP4 of the denoiser changes the "
+        f"AUC most for {widest}, by {number(moves[widest], 3, sign=True)}, mean over generators."
     )
     named = {f"decoder's share, {name}": figure for name, figure in owed.items()}
     return Finding(judged, sentence, named | {f"change at FP4, {name}": figure for name, figure in moves.items()})

@@ -16,13 +16,13 @@ from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import BASELINE, Results, titles
 from helpers.analysis.traces import ends, placebo_arm, quantiles, read, redrawn
 
-__all__ = ["detection", "moved", "shares"]
+__all__ = ["areas", "detection", "moved", "shares"]
 
 #: Detection above chance (AUC less 1/2) below which it has no shares.
 LEAST = 0.05
 
 
-def _areas(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
+def areas(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
     """AUC of fakes against reals of the same prompts (N,) each: of the whole, then of each resample (R + 1,).
 
     A resample's area is taken to first order, from how each prompt's two images are placed among the others (DeLong et
@@ -46,7 +46,7 @@ def _above_chance(results: Results, detector: str, generator: str, precision: st
 def _area(results: Results, detector: str, generator: str, precision: str) -> np.ndarray | None:
     fake, real = results.logits(detector, generator, precision), results.reals(detector, generator)
     both = fake.index.intersection(real.index)
-    return _areas(fake[both].to_numpy(), real[both].to_numpy()) - 0.5 if len(both) > 1 else None
+    return areas(fake[both].to_numpy(), real[both].to_numpy()) - 0.5 if len(both) > 1 else None
 
 
 def _decoded(results: Results, detector: str, generator: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -64,7 +64,7 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[np.ndarra
     if len(both) < 2:
         return None
     passed, fake, real = (series[both].to_numpy() for series in (passed, fake, real))
-    return tuple(_areas(*pair) - 0.5 for pair in ((fake, real), (passed, real), (fake, passed)))
+    return tuple(areas(*pair) - 0.5 for pair in ((fake, real), (passed, real), (fake, passed)))
 
 
 def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
@@ -105,13 +105,14 @@ def _mean_of(values: list[np.ndarray], confidence: float) -> Interval:
 
 def _aligned(results: Results) -> Results | None:
     """The same page under the protocol `aligned`; None where the study was not scored so."""
-    stored = pd.read_parquet(results.folder / "scores.parquet", columns=["protocol"])
-    if results.protocol != "plain" or "aligned" not in set(stored.protocol):
-        return None
-    return tables.load(
-        results.folder, results.generators, results.precisions, results.detectors, results.threshold, "aligned",
-        results.arm,
-    )  # fmt: skip
+    if "aligned" not in results.cache:
+        stored = pd.read_parquet(results.folder / "scores.parquet", columns=["protocol"])
+        there = results.protocol == "plain" and "aligned" in set(stored.protocol)
+        results.cache["aligned"] = tables.load(
+            results.folder, results.generators, results.precisions, results.detectors, results.threshold, "aligned",
+            results.arm,
+        ) if there else None  # fmt: skip
+    return results.cache["aligned"]
 
 
 def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:

@@ -27,6 +27,7 @@ __all__ = [
     "levels",
     "paired",
     "placebo_arm",
+    "pooled_shift",
     "quantiles",
     "read",
     "redrawn",
@@ -310,6 +311,21 @@ def treatments(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             row |= ends("of_restored", _ratio(-moved["given_back"], moved["fp4"], confidence))
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def pooled_shift(results: Results, detector: str, effect: str) -> Interval:
+    """One of the `EFFECTS` on a detector, mean over generators, in standard deviations of the FP32 logits."""
+    parts, prompts = [], []
+    for generator in results.generators:
+        wide = _logits(results, generator, detector)
+        spread = float(wide["sham", BASELINE].std()) if len(wide) > 1 else 0.0
+        if spread:
+            after, before = EFFECTS[effect]
+            parts.append(((wide[after] - wide[before]) / spread / len(wide)).to_numpy(np.float64))
+            prompts.append(wide.index)
+    if not parts:
+        return metrics.UNKNOWN
+    return metrics.bootstrap_sum(np.concatenate(parts) / len(parts), np.concatenate(prompts))
 
 
 def _ratio(values: np.ndarray, by: np.ndarray, confidence: float) -> Interval:

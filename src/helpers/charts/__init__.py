@@ -10,6 +10,6 @@ from helpers.charts.theme import bundle, enable
 from helpers.charts.training import curves
 
 __all__ = [
-    "anomaly", "autocorrelation", "bundle", "curves", "density", "detail", "enable", "filters", "fingerprints", "heatmap",
-    "ladder", "legacy", "radial", "robustness", "shift_forest",
+    "anomaly", "autocorrelation", "bundle", "curves", "density", "detail", "enable", "filters", "fingerprints",
+    "heatmap", "ladder", "legacy", "radial", "robustness", "shift_forest",
 ]  # fmt: skip
