@@ -1,4 +1,4 @@
-"""Verdicts on the mechanism where it is known: FP4 that smooths, roughens, or spares; decoders that tell all or none."""
+"""Verdicts on the mechanism where it is known: FP4 that smooths, roughens or spares; decoders that tell all or none."""
 
 from __future__ import annotations
 
@@ -136,7 +136,9 @@ def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):
     scores = pd.read_parquet(smooth.folder / "scores.parquet")
     own = scores[(scores.detector == "npr") & scores.generator.isin(TWO)]
     wide = own.pivot(index=["generator", "index"], columns=["arm", "precision"], values="logit")
-    change = (wide["native", "fp4"] - wide["native", "fp32"]) / wide["native", "fp32"].groupby("generator").transform("std")
+    change = (wide["native", "fp4"] - wide["native", "fp32"]) / wide["native", "fp32"].groupby("generator").transform(
+        "std"
+    )
     row = table.loc[("denoiser", "fp4", "npr")]
     assert row["shift"] == pytest.approx(change.mean()) and row["size"] == pytest.approx(np.sqrt((change**2).mean()))
     assert row.size_low < row["size"] < row.size_high and row.n == 200

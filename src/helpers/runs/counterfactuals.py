@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,6 +29,7 @@ from tqdm import tqdm
 from helpers import detectors as detection
 from helpers.analysis import spectra
 from helpers.analysis.tables import BASELINE
+from helpers.analysis.traces import LOWERED
 from helpers.paths import tree_sha256
 from helpers.runs import extras, plan
 from helpers.runs.plan import Source
@@ -34,10 +37,7 @@ from helpers.runs.state import COLUMNS
 from helpers.runs.store import Store
 from helpers.study import Study
 
-__all__ = ["LOWERED", "gain", "halving", "write"]
-
-#: The precision whose spectrum is set against FP32's.
-LOWERED = "fp4"
+__all__ = ["gain", "halving", "write"]
 
 
 def write(study: Study, store: Store, *, progress: bool = True) -> bool:
@@ -81,7 +81,7 @@ def _work(study: Study, key: str, measured: pd.DataFrame) -> list[tuple[str, Sou
 
 def _curve(measured: pd.DataFrame, source: Source) -> np.ndarray | None:
     """The mean radial spectrum (S/2 + 1,) of a source's images, in dB; None where it was not measured."""
-    own = (measured[list(extras.CELL)] == astuple(source)).all(axis=1)
+    own = (measured[list(extras.CELL)] == list(astuple(source))).all(axis=1)
     return np.stack(measured.loc[own, "radial"]).mean(axis=0) if own.any() else None
 
 
@@ -99,13 +99,22 @@ def halving(size: int) -> np.ndarray:
 
 
 def _scored(
-    study: Study, store: Store, treatment: str, source: Source, digests: pd.Series, gain: np.ndarray, loaded
+    study: Study,
+    store: Store,
+    treatment: str,
+    source: Source,
+    digests: pd.Series,
+    gain: np.ndarray,
+    loaded: Callable[[str], detection.Detector],
 ) -> pd.DataFrame | None:
     batches = extras.opened(store, source, digests) if len(digests) else None
     if batches is None:
         return None
     images = [Image.fromarray(one) for pixels, _ in batches for one in spectra.filtered(pixels, gain)]
-    common = dict(zip(extras.CELL, astuple(source), strict=True)) | {"protocol": "plain", "weights": study.weights}
+    common = dict(zip(extras.CELL, astuple(source), strict=True)) | {
+        "protocol": "plain",
+        "weights": Path(study.weights).stem,
+    }
     common |= {"index": digests.index, "image_sha256": digests.to_numpy()}
     logits = {name: loaded(name).score(images) for name in study.detectors}
     frames = [pd.DataFrame(common | {"detector": name, "logit": values}) for name, values in logits.items()]

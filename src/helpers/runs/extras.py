@@ -24,7 +24,7 @@ IMAGES = 100
 CELL = ("generator", "precision", "arm", "size", "label")
 
 #: Images in memory at a time.
-_BATCH = 20
+_BATCH = 10
 
 
 def scored(store: Store) -> dict[Source, pd.Series]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -99,7 +100,7 @@ def _residuals(store: Store, source: Source, digests: pd.Series | None) -> Resid
     return Residuals(sums, spectrum / len(digests), len(digests))
 
 
-def _pattern(source: Source, base: Source, read) -> pd.DataFrame | None:
+def _pattern(source: Source, base: Source, read: Callable[[Source], Residuals | None]) -> pd.DataFrame | None:
     own = read(source)
     if own is None:
         return None
