@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from helpers.analysis import dose, mechanism, sources, traces
 from helpers.analysis.findings import margins, number
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
+from helpers.study import PRECISIONS
 
 __all__ = [
     "autocorrelation", "contrasts", "detail", "filters", "fingerprints", "ladder", "levels", "moved", "predictions",
@@ -23,6 +24,7 @@ MISSING = {
     "spectra": "The spectra of this study's images were not measured, so this figure is missing.",
     "filters": "This study has no filtered images, so what a filter does to its detectors is not known.",
     "ladder": "This study has no ladder of formats.",
+    "arms": "This study has nothing beside FP32.",
     "shares": "This study has neither reals passed through the VAE nor the protocol aligned: no shares are known.",
 }
 
@@ -89,13 +91,16 @@ def _table(
     return page.table(_printed(table, columns, keys), caption)
 
 
-def levels(study: Results, figures: Sequence[str] = ("npr", "period_2", "period_4", "period_8")) -> HTML:
-    """Figures of the images themselves, a row per generator and precision, reals first."""
-    digits = {"npr": 2, "high": 2, "residual": 2}
-    columns = {name: (traces.FIGURES[name], digits.get(name, 1), False) for name in figures}
+def levels(study: Results) -> HTML:
+    """What NPR reads and the peaks of upsampling, of reals, of FP32 images and of the lowest precision's."""
+    table = traces.levels(study)
+    table = table[table.precision.isin(["real", study.precisions[0], study.precisions[-1]])] if len(table) else table
+    columns = {"npr": ("NPR residual", 2, False)}
+    columns |= {f"period_{period}": (f"period {period}", 1, False) for period in (2, 4, 8)}
     keys = {"generator_title": "generator", "precision_title": "images"}
-    caption = "NPR residual in levels of 255; peaks as ratios to the power around them, 1 where there is none"
-    return _table(traces.levels(study), columns, keys, caption, "spectra")
+    return _table(
+        table, columns, keys, "NPR residual (levels of 255); peaks over their neighbours (1: none)", "spectra"
+    )
 
 
 def predictions(study: Results) -> HTML:
@@ -114,43 +119,44 @@ def shares(study: Results) -> HTML:
     known = table[[f"{name}_generators" for name in ("decoder", "retrained")]].sum(axis=1) > 0
     columns = {
         "decoder": ("decoder alone", 2, False),
-        "denoiser": ("denoiser alone, same detector", 2, False),
-        "retrained": ("denoiser alone, retrained", 2, False),
+        "denoiser": ("denoiser alone", 2, False),
+        "retrained": ("retrained", 2, False),
     }
-    caption = "Shares of the detection of FP32 images (AUC above 1/2 against renders), mean over generators"
+    caption = "Shares of the detection of FP32 images, mean over generators"
     return _table(table[known], columns, {"detector_title": "detector"}, caption, "shares")
 
 
 def moved(study: Results) -> HTML:
     """What quantizing the denoiser moves, and what quantizing the VAE alone."""
     table = sources.moved(study)
-    columns = {"shift": ("mean shift", 3, True), "size": ("root mean square", 3, False)}
+    columns = {"shift": ("mean shift", 2, True), "size": ("root mean square", 2, False)}
     keys = {"detector_title": "detector", "precision_title": "precision", "part": "quantized"}
-    table = table.sort_values(["detector", "precision"], kind="stable") if len(table) else table
-    caption = "Paired change of logit against FP32, in standard deviations of the FP32 logits, all generators"
-    return _table(table, columns, keys, caption, "ladder")
+    for column, order in (("precision", list(PRECISIONS)), ("detector", list(study.detectors))) if len(table) else ():
+        table = table.sort_values(column, key=lambda keys, order=order: keys.map(order.index), kind="stable")
+    caption = "Paired change of logit, in standard deviations of FP32's, all generators"
+    return _table(table, columns, keys, caption, "arms")
 
 
 def relations(study: Results) -> HTML:
     """What detection follows along the ladder, detector by detector."""
     columns = {
-        "rank_error": ("rank correlation with error", 2, True),
-        "rank_bits": ("with fewer bits", 2, True),
-        "miss_error": ("missed by, from errors", 3, False),
-        "miss_bits": ("missed by, from bits", 3, False),
-        "gain_error": ("difference", 3, True),
+        "rank_error": ("rank by error", 2, True),
+        "rank_bits": ("rank by fewer bits", 2, True),
+        "miss_error": ("missed by errors", 2, False),
+        "miss_bits": ("missed by bits", 2, False),
+        "gain_error": ("bits less errors", 2, True),
     }
-    caption = "What the shift of a format follows; misses in standard deviations of the FP32 logits"
+    caption = "What the shift follows; misses in standard deviations of the FP32 logits"
     return _table(dose.relations(study), columns, {"detector_title": "detector"}, caption, "ladder")
 
 
 def contrasts(study: Results) -> HTML:
     """Formats of equal bits side by side, all detectors and each."""
     columns = {
-        "difference": ("difference of shifts", 3, True),
-        "expected": ("by their errors", 3, True),
-        "beyond": ("beyond", 3, True),
+        "difference": ("difference", 2, True),
+        "expected": ("by their errors", 2, True),
+        "beyond": ("beyond", 2, True),
     }
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}
-    caption = "Formats of equal bits, in standard deviations of the FP32 logits, mean over generators"
+    caption = "Shifts at equal bits, in standard deviations of the FP32 logits"
     return _table(dose.contrasts(study), columns, keys, caption, "ladder")

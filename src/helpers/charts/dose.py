@@ -58,7 +58,7 @@ def ladder(
     spans = base.mark_rule(strokeWidth=2).encode(
         y=alt.Y("low:Q", title="estimate with 95 % interval").scale(zero=False).axis(tickCount=6), y2="high:Q"
     )
-    points = base.mark_point(filled=True, size=80, opacity=1).encode(
+    points = base.mark_point(filled=True, size=80, opacity=0.8).encode(
         y="value:Q",
         shape=alt.Shape("family:N").scale(domain=families, range=[FAMILIES[f][1] for f in families]),
     )

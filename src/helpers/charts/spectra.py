@@ -43,7 +43,7 @@ def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change") -
         .encode(
             x=alt.X("x:Q", title="frequency, as a share of Nyquist's").scale(domain=[0, 1]).axis(tickCount=5),
             color=alt.Color("precision_title:N", scale=scale, sort=names).legend(
-                symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
+                symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=5
             ),
             tooltip=[
                 alt.Tooltip("precision_title:N", title="images"),
@@ -118,7 +118,7 @@ def autocorrelation(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerCha
     return theme.describe(alt.layer(cells, words).add_params(menu), description, 190)
 
 
-def _forest(table: pd.DataFrame, value: str, title: str, form: str, zero: float | None) -> list[alt.Chart]:
+def _forest(table: pd.DataFrame, value: str, title: str, form: str, ticks: str, zero: float) -> list[alt.Chart]:
     """Points with intervals, generators down, precisions beside each other, over a line at `zero`."""
     names, scale = _titles(table)
     generators = list(theme.options(table, "generator").values())
@@ -135,7 +135,7 @@ def _forest(table: pd.DataFrame, value: str, title: str, form: str, zero: float 
         ],
     )
     spans = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X(f"{value}_low:Q", title=title).scale(zero=zero == 0).axis(tickCount=6, format=form.replace("1", "0")),
+        x=alt.X(f"{value}_low:Q", title=title).scale(zero=zero == 0, padding=10).axis(tickCount=6, format=ticks),
         x2=f"{value}_high:Q",
     )
     points = base.mark_point(filled=True, size=60, opacity=1).encode(x=f"{value}:Q")
@@ -175,7 +175,7 @@ def fingerprints(table: pd.DataFrame) -> alt.LayerChart:
     columns = ["generator", "generator_title", "precision", "precision_title"]
     columns += ["correlation", "correlation_low", "correlation_high"]
     shown = table[columns].dropna().round(4)
-    layers = _forest(shown, "correlation", "correlation with FP32's fingerprint", ".3f", 1)
+    layers = _forest(shown, "correlation", "correlation with FP32's fingerprint", ".3f", ".1f", 1)
     description = (
         f"Correlation of the fingerprints of {shown.generator.nunique()} generators' images with that of their FP32 "
         "images, with 95 % intervals."
