@@ -131,6 +131,24 @@ def test_the_decoder_has_the_share_it_was_given(made, smooth):
     assert found.verdict == "contradicted" and "0.00 (0.00 to 0.00) for NPR" in found.sentence
 
 
+def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):
+    """Under `aligned` FP4 loses all it has above chance; against renders nothing."""
+    folder = synthetic.write(tmp_path, images=100, generators=TWO)
+    scores = pd.read_parquet(folder / "scores.parquet")
+    again, rng = scores.assign(protocol="aligned", weights="mini-aligned"), np.random.default_rng(2)
+    again.loc[(again.label == 1) & (again.precision == "fp4"), "logit"] = rng.normal(-4, 1.5, 2 * 4 * 100).astype(np.float32)
+    reals = again[again.label == 0]
+    again = pd.concat([again[again.label == 1], *(reals.assign(arm=generator) for generator in TWO)])
+    pd.concat([scores, again]).to_parquet(folder / "scores.parquet")
+    study = analysis.load(folder)
+    row = sources.detection(study).set_index(["detector", "precision"]).loc[("", "fp4")]
+    assert abs(row.plain_change) < 0.01 and row.aligned_change == pytest.approx(-0.5, abs=0.05)
+    assert row.further == pytest.approx(row.aligned_change - row.plain_change)
+    assert mechanism.moves(study).startswith("Detection moves more where only the denoiser's traces are left")
+    shares = sources.shares(study)
+    np.testing.assert_allclose(shares.retrained, 1, atol=0.02)  # at FP32 the fakes are as far from both reals
+
+
 def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):
     table = sources.moved(smooth).set_index(["part", "precision", "detector"])
     scores = pd.read_parquet(smooth.folder / "scores.parquet")

@@ -16,8 +16,8 @@ from helpers.analysis.tables import Results
 from helpers.study import PRECISIONS
 
 __all__ = [
-    "autocorrelation", "contrasts", "detail", "filters", "fingerprints", "ladder", "levels", "moved", "predictions",
-    "radial", "relations", "shares",
+    "autocorrelation", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder", "levels", "moved",
+    "predictions", "radial", "relations", "shares",
 ]  # fmt: skip
 
 MISSING = {
@@ -135,6 +135,19 @@ def moved(study: Results) -> HTML:
         table = table.sort_values(column, key=lambda keys, order=order: keys.map(order.index), kind="stable")
     caption = "Paired change of logit, in standard deviations of FP32's, all generators"
     return _table(table, columns, keys, caption, "arms")
+
+
+def detection(study: Results) -> HTML:
+    """How the AUC changes against FP32, with and without the decoder's traces in the reals."""
+    table = sources.detection(study)
+    table = table[table.precision != study.precisions[0]]
+    columns = {
+        "plain_change": ("against renders", 3, True),
+        "aligned_change": ("aligned", 3, True),
+        "further": ("difference", 3, True),
+    }
+    keys = {"detector_title": "detector", "precision_title": "precision"}
+    return _table(table, columns, keys, "Change of AUC against FP32, mean over generators", "arms")
 
 
 def relations(study: Results) -> HTML:

@@ -28,7 +28,7 @@ from helpers.analysis.tables import Results
 from helpers.analysis.traces import FIGURES, LOWERED, changes, fingerprints, paired, pooled_shift, relative, treatments
 from helpers.study import DETECTORS
 
-__all__ = ["PREDICTIONS", "answer", "decoder", "lowered", "percent", "pooled", "predictions", "smoothing"]
+__all__ = ["PREDICTIONS", "answer", "decoder", "lowered", "moves", "percent", "pooled", "predictions", "smoothing"]
 
 #: Share of detection from which it is owed to the decoder: the greater part.
 HALF = 0.5
@@ -242,6 +242,10 @@ def decoder(results: Results) -> Finding:
     Two regions: for every detector the decoder alone must make at least half of the detection of FP32 images, and FP4
     of the denoiser must change detection (AUC) by no more than the margin `drop`, mean over generators.
     """
+    if results.protocol != "plain":
+        return Finding(
+            NOT_TESTABLE, "What detectors owe to the decoder is measured under the protocol plain alone.", {}
+        )
     drop = margins(results)["drop"]
     regions = {"share": (HALF, np.inf), "change": (-drop, drop)}
     figures = _owed(results, 0.95)
@@ -266,13 +270,35 @@ def decoder(results: Results) -> Finding:
     return Finding(judged, sentence, named | {f"change at FP4, {name}": figure for name, figure in moves.items()})
 
 
+def moves(results: Results) -> str:
+    """The sentence that says which traces move with precision: all of an image's, or those of the denoiser alone."""
+    table = detection(results)
+    row = table[(table.precision == LOWERED) & (table.detector == "")]
+    if row.empty or row.further.isna().all():
+        return "This study cannot say which traces move with precision: it lacks FP4 or the protocol aligned."
+    plain, again, further = (
+        Interval(*(row.iloc[0][f"{name}{end}"] for end in ("", "_low", "_high")))
+        for name in ("plain_change", "aligned_change", "further")
+    )
+    which = (
+        "more where only the denoiser's traces are left" if further.high < 0
+        else "less where only the denoiser's traces are left" if further.low > 0
+        else "alike with and without the decoder's traces"
+    )  # fmt: skip
+    return (
+        f"Detection moves {which}: from FP32 to FP4 the AUC changes by {number(plain, 3, sign=True)} against renders "
+        f"and by {number(again, 3, sign=True)} under aligned, mean over generators and detectors, a difference of "
+        f"{number(further, 3, sign=True)}."
+    )
+
+
 def _owed(results: Results, confidence: float) -> dict[str, dict[str, Interval]]:
     """The decoder's share of each detector's detection at FP32, and what FP4 of the denoiser changes of it."""
     changed = detection(results, confidence)
-    changed = changed[changed.precision == LOWERED]
+    changed = changed[(changed.precision == LOWERED) & (changed.detector != "")]
     return {
         "share": _figures(shares(results, confidence), "decoder", lambda row: row.detector_title),
-        "change": _figures(changed, f"{results.protocol}_change", lambda row: row.detector_title),
+        "change": _figures(changed, "plain_change", lambda row: row.detector_title),
     }
 
 

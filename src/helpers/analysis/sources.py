@@ -6,6 +6,7 @@ above 1/2; all intervals are bootstrapped over prompts, drawn for fakes and real
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -116,31 +117,37 @@ def _aligned(results: Results) -> Results | None:
 
 
 def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """Detection above chance by precision: one row per detector and precision (with titles), mean over generators.
+    """Detection above chance by precision: a row per detector and precision, and per precision for all (detector "").
 
-    `plain` and `aligned` are AUC less 1/2, `plain_change` and `aligned_change` the paired change against FP32, all
-    with ends; NaN where the study was not scored so.
+    Means over generators (and detectors): `plain` and `aligned` are AUC less 1/2, `plain_change` and `aligned_change`
+    the paired change against FP32, `further` what aligned loses more than plain; all with ends, NaN where the study was
+    not scored so.
     """
-    rows = []
-    of = {results.protocol: results, "aligned": _aligned(results)}
-    for detector in results.detectors:
-        areas = {
-            (name, generator, precision): _above_chance(page, detector, generator, precision)
-            for name, page in of.items() if page is not None
-            for generator in results.generators for precision in results.precisions
-        }  # fmt: skip
+    aligned, rows = _aligned(results), []
+    for detectors in [results.detectors, *((key,) for key in results.detectors)]:
+        row = titles(detector=detectors[0]) if len(detectors) == 1 else {"detector": "", "detector_title": "all"}
         for precision in results.precisions:
-            row = titles(precision=precision, detector=detector)
-            for name in of:
-                own = [area for key, area in areas.items() if key[::2] == (name, precision) and area is not None]
-                moved = [
-                    area - areas[name, g, BASELINE] for (n, g, p), area in areas.items()
-                    if (n, p) == (name, precision) and area is not None and areas.get((n, g, BASELINE)) is not None
-                ]  # fmt: skip
-                row |= ends(name, _mean_of(own, confidence))
-                row |= ends(f"{name}_change", _mean_of(moved, confidence))
-            rows.append(row)
+            plain, again = (_changes(page, detectors, precision) for page in (results, aligned))
+            found = {"plain": plain[0], "aligned": again[0], "plain_change": plain[1], "aligned_change": again[1]}
+            there = len(plain[1]) == len(again[1])
+            found["further"] = [two - one for one, two in zip(plain[1], again[1], strict=True)] if there else []
+            figures = {name: ends(name, _mean_of(values, confidence)) for name, values in found.items()}
+            rows.append(
+                row | titles(precision=precision) | {k: v for part in figures.values() for k, v in part.items()}
+            )
     return pd.DataFrame(rows)
+
+
+def _changes(
+    results: Results | None, detectors: Sequence[str], precision: str
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Detection above chance (R + 1,) of each generator's and detector's cell at a precision, and its change."""
+    pairs = [] if results is None else [
+        tuple(_above_chance(results, d, g, p) for p in (precision, BASELINE)) for g in results.generators
+        for d in detectors
+    ]  # fmt: skip
+    pairs = [pair for pair in pairs if all(area is not None for area in pair)]
+    return [own for own, _ in pairs], [own - base for own, base in pairs]
 
 
 def moved(results: Results) -> pd.DataFrame:

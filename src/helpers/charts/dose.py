@@ -40,6 +40,7 @@ def ladder(
         alt.Chart(table[columns].round(4))
         .transform_filter("datum.generator == model && datum.detector == detector")
         .transform_calculate(value="datum[measure]", low="datum[measure + '_low']", high="datum[measure + '_high']")
+        .transform_filter("isValid(datum.value)")
         .encode(
             x=alt.X("error:Q", title="relative error of the weights (log scale)")
             .scale(type="log", nice=False, padding=18)

@@ -153,7 +153,7 @@ def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05) ->
     columns += ["relative", "relative_low", "relative_high"]
     table = changes[columns].round(5)
     layers = _forest(
-        table, "relative", "less  \N{LEFTWARDS ARROW}  change of power  \N{RIGHTWARDS ARROW}  more", "+.1%", 0
+        table, "relative", "less  \N{LEFTWARDS ARROW}  change of power  \N{RIGHTWARDS ARROW}  more", "+.1%", "+.0%", 0
     )
     layers = [layers[0], *(layer.transform_filter("datum.figure == figure") for layer in layers[1:])]
     counts = alt.Chart(alt.Data(values=[{}])).mark_rule(color="#333", strokeDash=[6, 4]).encode(x=alt.datum(-margin))
