@@ -88,6 +88,19 @@ def test_a_study_without_a_ladder_says_so(tmp_path):
     assert dose.ladder(study).empty and dose.relations(study).empty and dose.contrasts(study).empty
 
 
+def test_fine_detail_is_told_in_the_order_of_the_error(made):
+    study = made("error")
+    assert "not measured" in dose.detail(study)
+    low = pd.DataFrame({"generator": "sd3", "arm": "native", "precision": "fp32", "index": range(9), "high": 2.0})
+    arm = [low.assign(arm="ladder", precision=key, high=high) for key, high in (("int2", 1.0), ("int8", 4.0))]
+    pd.concat([low, *arm]).to_parquet(study.folder / "spectra.parquet")
+    said = dose.detail(analysis.load(study.folder))
+    (study.folder / "spectra.parquet").unlink()
+    assert said.index("+100.0\N{NO-BREAK SPACE}% (+100.0 to +100.0) at INT8") < said.index(
+        "50.0 to \N{MINUS SIGN}50.0) at INT2"
+    )
+
+
 def test_the_figure_keeps_families_apart(made):
     charts.enable()
     spec = charts.ladder(dose.ladder(made("error"))).to_dict()

@@ -136,7 +136,9 @@ def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):
     folder = synthetic.write(tmp_path, images=100, generators=TWO)
     scores = pd.read_parquet(folder / "scores.parquet")
     again, rng = scores.assign(protocol="aligned", weights="mini-aligned"), np.random.default_rng(2)
-    again.loc[(again.label == 1) & (again.precision == "fp4"), "logit"] = rng.normal(-4, 1.5, 2 * 4 * 100).astype(np.float32)
+    again.loc[(again.label == 1) & (again.precision == "fp4"), "logit"] = rng.normal(-4, 1.5, 2 * 4 * 100).astype(
+        np.float32
+    )
     reals = again[again.label == 0]
     again = pd.concat([again[again.label == 1], *(reals.assign(arm=generator) for generator in TWO)])
     pd.concat([scores, again]).to_parquet(folder / "scores.parquet")

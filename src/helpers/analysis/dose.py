@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analysis import arms, metrics
-from helpers.analysis.findings import Finding, number
+from helpers.analysis import arms, mechanism, metrics
+from helpers.analysis.findings import Finding, listed, number
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results, titles
 from helpers.analysis.traces import ends, paired, quantiles, redrawn
 
-__all__ = ["CONTRASTS", "FORMATS", "contrasts", "follows", "ladder", "relations"]
+__all__ = ["CONTRASTS", "FORMATS", "contrasts", "detail", "follows", "ladder", "relations"]
 
 #: The plainest family, whose curve the others are held against.
 SYMMETRIC = "integer, symmetric"
@@ -122,6 +122,21 @@ def _high(results: Results, generator: str, precision: str) -> Interval:
         values, index = paired(results, generator, precision, _arm(results), "high")
         results.cache[key] = metrics.bootstrap_mean(values, index) if len(values) else metrics.UNKNOWN
     return results.cache[key]
+
+
+def detail(results: Results) -> str:
+    """The sentence that says what each format does to the images' fine detail, in the order of its weight error."""
+    arm, errors = _arm(results), _errors(results)
+    mean = {key: np.mean([error for (_, p), error in errors.items() if p == key] or [np.inf]) for key in FORMATS}
+    found = {key: mechanism.pooled(results, "high", key, arm) for key in sorted(FORMATS, key=mean.get)} if arm else {}
+    parts = [
+        f"{mechanism.percent(figure)} at {titles(precision=key)['precision_title']}"
+        for key, figure in found.items()
+        if not np.isnan(figure.estimate)
+    ]
+    if not parts:
+        return "What the formats do to fine detail was not measured in this study."
+    return f"From the smallest error to the largest, the energy above half Nyquist changes by {listed(parts)}."
 
 
 def _responses(results: Results) -> Responses | None:

@@ -118,9 +118,12 @@ def _counted(figures: dict[str, Interval], low: float = -np.inf, high: float = n
     return f"{inside} of {len(figures)} with the whole interval, {outside} with none of it"
 
 
-def pooled(results: Results, figure: str, precision: str = LOWERED) -> Interval:
-    """The change of a figure from FP32 to a precision, a share of FP32's, the mean over generators; prompts drawn."""
-    cells = [paired(results, generator, precision, results.arm, figure) for generator in results.generators]
+def pooled(results: Results, figure: str, precision: str = LOWERED, arm: str = "") -> Interval:
+    """The change of a figure from FP32 to a precision (of an arm, default the main one), a share of FP32's.
+
+    The mean over generators; prompts are drawn.
+    """
+    cells = [paired(results, generator, precision, arm or results.arm, figure) for generator in results.generators]
     cells = [(values, index) for values, index in cells if len(values)]
     if not cells:
         return metrics.UNKNOWN
@@ -222,7 +225,10 @@ def answer(results: Results) -> str:
     change = pooled(results, "high")
     does = "removes" if change.high < 0 else "adds" if change.low > 0 else "leaves"
     plain = {"contradicted": "No", "supported": "Yes", "inconclusive": "It cannot be said"}[found.verdict]
-    said = [f"{plain}: FP4 {does} fine detail in these images ({percent(change)} of the energy above half Nyquist)."]
+    said = [
+        f"{plain}: FP4 {does} fine detail in these images; the energy above half Nyquist changes by {percent(change)}, "
+        "mean over generators."
+    ]
     halved = {key: pooled_shift(results, key, "halved") for key in END_TO_END if key in results.detectors}
     parts = [f"{DETECTORS[key].title} by {number(f, sign=True)}" for key, f in halved.items() if not isnan(f.estimate)]
     if parts:
@@ -262,12 +268,19 @@ def decoder(results: Results) -> Finding:
     owed, moves = figures["share"], figures["change"]
     widest = max(moves, key=lambda name: abs(moves[name].estimate))
     sentence = (
-        "Of the detection of FP32 images (AUC above 1/2), the decoder alone makes "
+        f"{READ[judged]}: of the detection of FP32 images (AUC above 1/2) the decoder alone makes "
         f"{listed([f'{number(figure)} for {name}' for name, figure in owed.items()])}; FP4 of the denoiser changes the "
         f"AUC most for {widest}, by {number(moves[widest], 3, sign=True)}, mean over generators."
     )
     named = {f"decoder's share, {name}": figure for name, figure in owed.items()}
     return Finding(judged, sentence, named | {f"change at FP4, {name}": figure for name, figure in moves.items()})
+
+
+READ = {
+    "supported": "Detectors read the decoder, which FP4 of the denoiser leaves alone",
+    "contradicted": "It is not so that all detectors read the decoder and lose nothing to FP4 of the denoiser",
+    "inconclusive": "Not every detector can be said to read the decoder and lose nothing to FP4 of the denoiser",
+}
 
 
 def moves(results: Results) -> str:
