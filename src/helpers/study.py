@@ -188,6 +188,7 @@ class Margins(Strict):
     anomaly_after: Share = Field(0.40, description="C4: most accuracy on SD3 at FP4, after the anomaly")
     robust: Share = Field(0.90, description="C5: accuracy on SD3 at FP4 above which R50_TF is unharmed")
     smoothing: Share = Field(0.05, description="C6: share of high-frequency energy lost that is smoothing")
+    explained: Share = Field(0.5, description="C6: share of FP4's shift its spectrum must account for to explain it")
     shift: float = Field(0.5, gt=0, le=5, description="C7: shift to the left, in SDs of FP32, that counts")
     overlap: float = Field(0.2, gt=0, le=5, description="C8: shift, in SDs of FP32, that is still an overlap")
     memory: Share = Field(0.5, description="C1: most of FP32's memory that is a drastic saving")

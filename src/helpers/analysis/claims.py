@@ -16,7 +16,7 @@ from math import inf, isnan
 
 import pandas as pd
 
-from helpers.analysis import findings, footprint, metrics, tables
+from helpers.analysis import findings, footprint, mechanism, metrics, tables
 from helpers.analysis.findings import FROZEN, NOT_TESTABLE, Finding, listed, margins, named, number
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
@@ -207,12 +207,8 @@ def _time(results: Results) -> Finding:
 
 
 def _smoothing(results: Results) -> Finding:
-    """C6: quantization is a smoothing filter."""
-    return Finding(
-        NOT_TESTABLE,
-        "Whether quantization smooths is a matter of the images' spectra, which scores alone do not show.",
-        {},
-    )
+    """C6: quantization is a smoothing filter, judged on the images' spectra and on filtered images."""
+    return mechanism.smoothing(results)
 
 
 def _detectable(results: Results) -> Finding:

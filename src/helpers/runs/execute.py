@@ -21,7 +21,7 @@ from tqdm import tqdm
 from helpers import detectors as detection
 from helpers.paths import file_sha256, tree_sha256
 from helpers.protocols import shared
-from helpers.runs import plan
+from helpers.runs import counterfactuals, plan, spectra
 from helpers.runs.contact import write_sheets
 from helpers.runs.makers import CellMaker, RealMaker, maker
 from helpers.runs.plan import Scoring, Shard, Source
@@ -86,6 +86,8 @@ def run(
     states = _make(study, store, shards, done, progress, device)
     _score(study, store, states, weights, done, progress, device)
     _merge(study, store, weights, done)
+    for stage in (spectra, counterfactuals):
+        done.merged |= stage.write(study, store, progress=progress)
     return done
 
 
@@ -216,7 +218,7 @@ def _merged(study: Study, store: Store, parts: str) -> bool:
     return (
         there
         and (manifest.get("parts"), manifest.get("study")) == (parts, study.model_dump(mode="json"))
-        and all(file_sha256(store.folder / name) == files[name] for name in files)
+        and all((store.folder / name).is_file() and file_sha256(store.folder / name) == files[name] for name in files)
     )
 
 

@@ -1,0 +1,204 @@
+"""Verdicts on the mechanism where it is known: FP4 that smooths, roughens or spares; decoders that tell all or none."""
+
+from __future__ import annotations
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+import synthetic_traces
+from sklearn.metrics import roc_auc_score
+
+from helpers import analysis, charts, paths, report
+from helpers.analysis import mechanism, sources, traces
+from helpers.charts import theme
+
+TWO = ("sd15", "sd3")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Studies by name, made when first asked for."""
+    kept = {}
+
+    def make(name: str, **kwargs) -> analysis.Results:
+        if name not in kept:
+            folder = synthetic.write(tmp_path_factory.mktemp(name), images=100, placebo=0.01, generators=TWO)
+            kept[name] = synthetic_traces.traces(folder, **kwargs)
+        return analysis.load(kept[name])
+
+    return make
+
+
+@pytest.fixture
+def smooth(made):
+    return made("smooth", mechanism="smooths", decoder=0.9)
+
+
+def test_a_smoothing_filter_is_found_to_be_one(smooth):
+    found = mechanism.predictions(smooth)
+    assert {key: finding.verdict for key, finding in found.items()} == dict.fromkeys("abcd", "supported")
+    whole = mechanism.smoothing(smooth)
+    assert whole.verdict == "supported" and whole.sentence.startswith("Quantization is a smoothing filter here")
+    assert mechanism.answer(smooth).startswith("Yes: FP4 removes fine detail")
+    assert set(mechanism.lowered(smooth)) == {(g, d) for g in TWO for d in synthetic_traces.END_TO_END}
+
+
+def test_its_figures_are_those_of_the_filter(smooth):
+    """A Gaussian of standard deviation .7 has, above half Nyquist, exp(-(.7 w)^2) of the power at frequency w."""
+    line = np.fft.fftfreq(512)
+    frequency = np.hypot(line[:, None], line[None, :])
+    passed = np.exp(-((0.7 * 2 * np.pi * frequency) ** 2))[frequency > 0.25].mean()
+    change = mechanism.pooled(smooth, "high")
+    assert 1 + change.estimate == pytest.approx(passed, abs=0.03) and change.low < change.estimate < change.high
+    # Matching and restoring make, and take back, all of the fall.
+    table = traces.treatments(smooth)
+    rows = table[table.detector.isin(synthetic_traces.END_TO_END)]
+    np.testing.assert_allclose(rows.of_matched, 1, atol=0.1)
+    np.testing.assert_allclose(rows.of_attenuated, 1, atol=0.1)
+    np.testing.assert_allclose(rows.of_restored, 1, atol=0.1)
+    others = table[~table.detector.isin(synthetic_traces.END_TO_END)]
+    np.testing.assert_allclose(others[["fp4", "matched", "restored", "halved"]], 0, atol=1e-9)
+    assert traces.pooled_shift(smooth, "npr", "halved").high < 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "verdicts"),
+    [
+        ("rough", {"mechanism": "roughens"}, {"a": "contradicted", "c": "not testable", "d": "not testable"}),
+        ("other", {"mechanism": "spares", "falls": True}, dict.fromkeys("acd", "contradicted")),
+        ("spared", {"mechanism": "spares"}, {"a": "contradicted", "c": "not testable", "d": "not testable"}),
+    ],
+)
+def test_what_does_not_smooth_is_contradicted(made, name, kwargs, verdicts):
+    study = made(name, **kwargs)
+    found = mechanism.predictions(study)
+    assert {key: found[key].verdict for key in verdicts} == verdicts
+    whole = mechanism.smoothing(study)
+    assert whole.verdict == "contradicted" and "is not a smoothing filter" in whole.sentence
+    assert mechanism.answer(study).startswith("No:")
+    if name == "spared":
+        assert "no fall that a filter could explain" in found["c"].sentence
+    if name == "rough":
+        assert "adds fine detail" in mechanism.answer(study)
+
+
+def test_fingerprints_part_where_images_do(smooth, made):
+    table = traces.fingerprints(smooth).set_index(["generator", "precision"])
+    for generator in TWO:
+        assert table.loc[(generator, "batch")].correlation == pytest.approx(1, abs=0.01)
+        assert table.loc[(generator, "fp4")].further_high < 0
+        assert 0.5 < table.loc[(generator, "fp4")].correlation < 0.99
+    spared = traces.fingerprints(made("spared", mechanism="spares")).set_index(["generator", "precision"])
+    assert (spared.xs("fp4", level=1).correlation > 0.98).all()
+
+
+def test_a_study_without_spectra_says_so(tmp_path):
+    study = analysis.load(synthetic.write(tmp_path, images=20, generators=TWO))
+    assert mechanism.smoothing(study).verdict == mechanism.decoder(study).verdict == "not testable"
+    assert "no spectra" in mechanism.answer(study)
+    for table in (traces.changes, traces.curves, traces.levels, traces.fingerprints, traces.treatments):
+        assert table(study).empty
+    assert traces.autocorrelations(study).empty
+
+
+def test_areas_are_those_of_scikit_learn_and_their_resamples_spread_as_they_should():
+    rng = np.random.default_rng(4)
+    fake, real = rng.normal(1, 1, 80).round(1), rng.normal(0, 1, 80).round(1)  # rounded: with ties
+    areas = sources.areas(fake, real)
+    scores, labels = np.concatenate([fake, real]), np.repeat([1, 0], 80)
+    assert areas[0] == pytest.approx(roc_auc_score(labels, scores))
+    again = []
+    for _ in range(2000):  # the bootstrap itself, prompt by prompt
+        drawn = rng.integers(0, 80, 80)
+        again.append(roc_auc_score(labels, np.concatenate([fake[drawn], real[drawn]])))
+    assert areas[1:].std() == pytest.approx(np.std(again), rel=0.08)
+    assert areas[1:].mean() == pytest.approx(np.mean(again), abs=0.005)
+
+
+def test_the_decoder_has_the_share_it_was_given(made, smooth):
+    study = smooth  # reals passed through the VAE lie next to the fakes
+    shares = sources.shares(study).set_index("detector")
+    assert (shares.decoder_low > 0.95).all() and (shares.denoiser < 0.5).all()
+    assert shares.retrained.isna().all()  # not scored so
+    assert mechanism.decoder(study).verdict == "supported"
+    none = made("none", mechanism="spares", decoder=0.0)
+    shares = sources.shares(none).set_index("detector")
+    np.testing.assert_allclose(shares.decoder, 0, atol=1e-9)
+    np.testing.assert_allclose(shares.denoiser, 1, atol=1e-9)
+    found = mechanism.decoder(none)
+    assert found.verdict == "contradicted" and "0.00 (0.00 to 0.00) for NPR" in found.sentence
+
+
+def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):
+    """Under `aligned` FP4 loses all it has above chance; against renders nothing."""
+    folder = synthetic.write(tmp_path, images=100, generators=TWO)
+    scores = pd.read_parquet(folder / "scores.parquet")
+    again, rng = scores.assign(protocol="aligned", weights="mini-aligned"), np.random.default_rng(2)
+    again.loc[(again.label == 1) & (again.precision == "fp4"), "logit"] = rng.normal(-4, 1.5, 2 * 4 * 100).astype(
+        np.float32
+    )
+    reals = again[again.label == 0]
+    again = pd.concat([again[again.label == 1], *(reals.assign(arm=generator) for generator in TWO)])
+    pd.concat([scores, again]).to_parquet(folder / "scores.parquet")
+    study = analysis.load(folder)
+    row = sources.detection(study).set_index(["detector", "precision"]).loc[("", "fp4")]
+    assert abs(row.plain_change) < 0.01 and row.aligned_change == pytest.approx(-0.5, abs=0.05)
+    assert row.further == pytest.approx(row.aligned_change - row.plain_change)
+    assert mechanism.moves(study).startswith("Detection moves more where only the denoiser's traces are left")
+    shares = sources.shares(study)
+    np.testing.assert_allclose(shares.retrained, 1, atol=0.02)  # at FP32 the fakes are as far from both reals
+
+
+def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):
+    table = sources.moved(smooth).set_index(["part", "precision", "detector"])
+    scores = pd.read_parquet(smooth.folder / "scores.parquet")
+    own = scores[(scores.detector == "npr") & scores.generator.isin(TWO)]
+    wide = own.pivot(index=["generator", "index"], columns=["arm", "precision"], values="logit")
+    change = (wide["native", "fp4"] - wide["native", "fp32"]) / wide["native", "fp32"].groupby("generator").transform(
+        "std"
+    )
+    row = table.loc[("denoiser", "fp4", "npr")]
+    assert row["shift"] == pytest.approx(change.mean()) and row["size"] == pytest.approx(np.sqrt((change**2).mean()))
+    assert row.size_low < row["size"] < row.size_high and row.n == 200
+    assert table.loc[("null control", "fp32", "npr")]["size"] < 0.02
+
+
+FIGURES = {
+    "radial": lambda study: charts.radial(traces.curves(study)),
+    "autocorrelation": lambda study: charts.autocorrelation(traces.autocorrelations(study)),
+    "detail": lambda study: charts.detail(traces.changes(study)),
+    "filters": lambda study: charts.filters(traces.treatments(study)),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_a_small_bundle(smooth, name):
+    charts.enable()
+    spec = FIGURES[name](smooth).to_dict()
+    assert spec["width"] == "container" and spec["params"]
+    out = theme.render(spec)
+    assert out["image/png"].startswith("iVBOR") and len(out["text/html"]) < 400_000
+
+
+def test_the_fingerprints_figure_has_the_null_control(smooth):
+    spec = charts.fingerprints(traces.fingerprints(smooth)).to_dict()
+    assert "null control" in str(spec)
+
+
+@pytest.mark.parametrize(
+    ("mechanism_", "verdict", "words"), [("smooths", "supported", "Yes: FP4"), ("spares", "contradicted", "No: FP4")]
+)
+def test_the_page_says_what_the_study_shows(tmp_path, mechanism_, verdict, words):
+    folder = synthetic.write(tmp_path / "study", images=60, placebo=0.01, generators=TWO)
+    synthetic_traces.ladder(synthetic_traces.traces(folder, mechanism_, decoder=0.9))
+    out = report.execute(paths.NOTEBOOKS / "07_mechanism.ipynb", tmp_path / "out.ipynb", {"results": str(folder)})
+    said = {}
+    for cell in nbformat.read(out, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name:
+                said[name] = next(text for kind, text in output["data"].items() if kind.endswith("text/plain"))
+    assert said["smoothing_verdict"] == verdict and said["plain_answer"].startswith(words)
+    assert {"radial", "detail", "autocorrelation", "fingerprints", "filters", "ladder"} <= set(said)
