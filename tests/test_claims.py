@@ -109,16 +109,18 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     results = analysis.load(folder)
     found = claims.across(results)
     assert list(found.condition.unique()) == [
-        "plain", "plain, calibrated threshold", "plain, training mini-s1", "shared", "shared, calibrated threshold",
-        "aligned", "aligned, calibrated threshold",
+        "plain", "plain, calibrated threshold", "plain, training mini-s1 of NPR", "shared",
+        "shared, calibrated threshold", "aligned", "aligned, calibrated threshold",
     ]  # fmt: skip
     by = found.set_index(["condition", "key"]).verdict
     assert set(by["plain"]) == set(by["aligned"]) == {"supported"} and set(by["shared"]) == {"contradicted"}
     # The other training, of NPR alone, does not see the fall: 6 more at FP4.
-    assert by["plain, training mini-s1", "C4"] == "contradicted"
-    assert by["plain, training mini-s1", "C8"] == "not testable"
+    assert by["plain, training mini-s1 of NPR", "C4"] == "contradicted"
+    assert by["plain, training mini-s1 of NPR", "C8"] == "not testable"
     said = claims.elsewhere(results, next(claim for claim in claims.CLAIMS if claim.key == "C4"))
-    assert "contradicted under shared (+0.00," in said and "training mini-s1" in said and "aligned (" not in said
+    assert (
+        "contradicted under shared (+0.00," in said and "training mini-s1 of NPR (" in said and "aligned (" not in said
+    )
     # Seen from another protocol the same conditions stand, its own first.
     assert claims.across(analysis.load(folder, protocol="shared")).condition.iloc[0] == "shared"
 

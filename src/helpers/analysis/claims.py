@@ -543,7 +543,8 @@ def _conditions(results: Results) -> list[_Condition]:
             return tables.under(results, protocol, label, detectors)
 
         own = label == tables.own_training(results, protocol)
-        title = protocol if own else f"{protocol}, training {label}"
+        fewer = f" of {listed([named(key) for key in detectors])}" if len(detectors) < len(results.detectors) else ""
+        title = protocol if own else f"{protocol}, training {label}{fewer}"
         found.append(_Condition(title, under, protocol, label, tuple(detectors)))
         if own:
             found.append(
@@ -552,7 +553,8 @@ def _conditions(results: Results) -> list[_Condition]:
                     tuple(detectors),
                 )
             )  # fmt: skip
-    return sorted(found, key=lambda condition: condition.title != results.protocol)
+    own = (results.protocol, tables.own_training(results, results.protocol))
+    return sorted(found, key=lambda condition: (condition.protocol, condition.weights) != own)
 
 
 def across(results: Results) -> pd.DataFrame:
@@ -587,7 +589,8 @@ def elsewhere(results: Results, claim: Claim) -> str:
     own, others = rows.iloc[0], rows.iloc[1:]
     differs = others[others.verdict != own.verdict]
     if differs.empty:
-        return f"The verdict is the same under {_count(others, 'other condition')}."
+        whole = f"all {len(others)} other conditions" if len(others) > 1 else "the one other condition"
+        return f"The verdict is the same under {whole}."
     parts = [
         f"{row.verdict} under {row.condition}" + ("" if isnan(row.estimate) else f" ({_short(row)})")
         for row in differs.itertuples()
