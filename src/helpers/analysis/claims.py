@@ -432,9 +432,11 @@ CLAIMS = (
     Claim(
         "C6", "", "Quantization is a smoothing filter that removes the high-frequency artifacts on which end-to-end "
         "detectors rely.",
-        "high-frequency energy of FP4 images against FP32's",
-        "Smoothing is a loss of more than {smoothing:.2f} of that energy.",
-        "09_claims", "scorecard", _smoothing, of_scores=False,
+        "four predictions: fine detail falls; FP4's fingerprint is further from FP32's than the null control's; FP4's "
+        "spectrum, put on FP32 images, lowers the same detectors; FP32's, given to FP4 images, restores them",
+        "All four must hold: a loss of more than {smoothing:.2f} of the high-frequency energy, and filters that make "
+        "or take back {explained:.2f} of FP4's shift.",
+        "07_mechanism", "the-four-predictions", _smoothing, of_scores=False,
     ),
     Claim(
         "C7", "", "NPR's scores on SD3 shift to the left at FP8 and FP4, into false negatives.",
