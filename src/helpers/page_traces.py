@@ -166,7 +166,6 @@ def contrasts(study: Results) -> HTML:
     """Formats of equal bits side by side, all detectors and each."""
     columns = {
         "difference": ("difference", 2, True),
-        "expected": ("by their errors", 2, True),
         "beyond": ("beyond", 2, True),
     }
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}

@@ -206,7 +206,7 @@ def filters(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
             ),
             yOffset=alt.YOffset("treatment:N", sort=names),
             color=alt.Color("treatment:N", sort=names, scale=alt.Scale(
-                domain=names, range=[colour for _, colour in FILTERS.values()])).legend(columns=3),
+                domain=names, range=[colour for _, colour in FILTERS.values()])).legend(columns=2),
             tooltip=[
                 alt.Tooltip("detector_title:N", title="detector"), alt.Tooltip("treatment:N", title="images"),
                 alt.Tooltip("value:Q", title="shift", format="+.2f"), alt.Tooltip("low:Q", title="from", format="+.2f"),
