@@ -95,7 +95,7 @@ def levels(study: Results) -> HTML:
     """What NPR reads and the peaks of upsampling, of reals, of FP32 images and of the lowest precision's."""
     table = traces.levels(study)
     table = table[table.precision.isin(["real", study.precisions[0], study.precisions[-1]])] if len(table) else table
-    columns = {"npr": ("NPR residual", 2, False)}
+    columns = {"npr": ("NPR residual", 1, False)}
     columns |= {f"period_{period}": (f"period {period}", 1, False) for period in (2, 4, 8)}
     keys = {"generator_title": "generator", "precision_title": "images"}
     return _table(
@@ -144,7 +144,6 @@ def detection(study: Results) -> HTML:
     columns = {
         "plain_change": ("against renders", 3, True),
         "aligned_change": ("aligned", 3, True),
-        "further": ("difference", 3, True),
     }
     keys = {"detector_title": "detector", "precision_title": "precision"}
     return _table(table, columns, keys, "Change of AUC against FP32, mean over generators", "arms")
@@ -167,7 +166,6 @@ def contrasts(study: Results) -> HTML:
     """Formats of equal bits side by side, all detectors and each."""
     columns = {
         "difference": ("difference", 2, True),
-        "expected": ("by their errors", 2, True),
         "beyond": ("beyond", 2, True),
     }
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}

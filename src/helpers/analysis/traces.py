@@ -222,8 +222,8 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     """How each cell's fingerprint correlates with FP32's: one row per generator, precision (or null control).
 
     `correlation` counts other scenes only (`spectra.correlation`), `further` is what it lacks of the null control's
-    correlation (NaN without one), both with ends; `same` is the plain correlation of the mean residuals, which show
-    the same scenes; `reliability` is that of FP32's fingerprint. Estimates are NaN where a generator's images have
+    correlation (NaN without one), both with ends; `reliability` is that of FP32's fingerprint, what two plain mean
+    residuals of other scenes would correlate by. Estimates are NaN where a generator's images have
     nothing in common to correlate. Empty without patterns.parquet.
     """
     rows, table, placebo = [], read(results, "patterns.parquet"), placebo_arm(results)
@@ -245,8 +245,7 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             row = titles(generator) | {"precision": precision if arm == results.arm else arm, "precision_title": name}
             row |= ends("correlation", quantiles(*found, confidence))
             row |= ends("further", quantiles(*(f - a for f, a in zip(found, against, strict=True)), confidence))
-            same = cell[1].sum() / sqrt(base[0].sum() * cell[0].sum()) if base[0].sum() * cell[0].sum() > 0 else nan
-            rows.append(row | {"same": same, "reliability": spectra.reliability(base[0])})
+            rows.append(row | {"reliability": spectra.reliability(base[0])})
     return pd.DataFrame(rows)
 
 

@@ -13,10 +13,10 @@ __all__ = ["autocorrelation", "detail", "filters", "fingerprints", "radial"]
 REAL, NULL = "#666666", "#999999"  # what is no precision: reals, the null control
 FILTERS = {
     "fp4": ("FP4", "#D55E00"),
-    "matched": ("FP32, FP4's spectrum", "#0072B2"),
-    "attenuated": ("FP32, losses only", "#56B4E9"),
-    "restored": ("FP4, FP32's spectrum", "#009E73"),
-    "halved": ("FP32, half the detail", "#444444"),
+    "matched": ("matched to FP4", "#0072B2"),
+    "attenuated": ("losses alone", "#56B4E9"),
+    "restored": ("FP4 restored", "#009E73"),
+    "halved": ("half the detail", "#444444"),
 }
 
 
@@ -206,7 +206,7 @@ def filters(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
             ),
             yOffset=alt.YOffset("treatment:N", sort=names),
             color=alt.Color("treatment:N", sort=names, scale=alt.Scale(
-                domain=names, range=[colour for _, colour in FILTERS.values()])).legend(columns=2, labelLimit=170),
+                domain=names, range=[colour for _, colour in FILTERS.values()])).legend(columns=2),
             tooltip=[
                 alt.Tooltip("detector_title:N", title="detector"), alt.Tooltip("treatment:N", title="images"),
                 alt.Tooltip("value:Q", title="shift", format="+.2f"), alt.Tooltip("low:Q", title="from", format="+.2f"),
@@ -215,7 +215,7 @@ def filters(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
         )
     )  # fmt: skip
     spans = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("low:Q", title="more real  \N{LEFTWARDS ARROW}  shift, in SDs of FP32  \N{RIGHTWARDS ARROW}  more fake")
+        x=alt.X("low:Q", title="more real \N{LEFTWARDS ARROW}  shift in SDs  \N{RIGHTWARDS ARROW} more fake")
         .axis(tickCount=6),
         x2="high:Q",
     )  # fmt: skip

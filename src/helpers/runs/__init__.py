@@ -1,7 +1,8 @@
 """A study's run: what is to be made (`plan`), where it is kept (`store`), making and scoring it (`execute`), contact
-sheets (`contact`), and making a sample of an archived run again (`verify`).
+sheets (`contact`), measuring and filtering what was scored (`spectra`, `counterfactuals`), and making a sample of an
+archived run again (`verify`).
 
-`execute` and `verify` load torch and are imported by name.
+`execute`, `counterfactuals` and `verify` load torch and are imported by name.
 """
 
 from helpers.runs.plan import REAL, Shard, Source, parse_share, shards, sources

@@ -5,7 +5,9 @@ images/.../rejected/<index>.png                images that do not count, for the
 parts/<the same folders>/<start>.json          what made the shard: digests, times, rejections
 parts/<the same folders>/<start>.parquet       its scores
 proof/<generator>/<precision>.json             what was measured of the cell's weights (`runs.proof`)
+parts/spectra, parts/patterns, parts/counterfactuals   what was measured of the scored images (`runs.spectra` ...)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
+spectra.parquet  patterns.parquet  counterfactuals.parquet   likewise, where the images were at hand
 """
 
 from __future__ import annotations
