@@ -1,7 +1,7 @@
 """What platforms and people do to a picture after it is made, by name: `jpeg:75`, `resize:0.5`, `blur:1`, `noise:4`.
 
 - `jpeg:QUALITY` compresses as JPEG (libjpeg's quality 1 to 100, chroma subsampled 4:2:0) and decodes again.
-- `resize:FACTOR` resamples (bicubic, with antialiasing) to FACTOR times both sides and leaves the picture so. That is
+- `resize:FACTOR` makes both sides FACTOR times as long (bicubic, with antialiasing) and leaves the picture so. That is
   what an upload does, and what robustness tables of image forensics mean by a resize: a detector at native size then
   sees fewer pixels. Bringing it back to its old size would be a second resampling that nobody applies; protocol
   `shared` (helpers.protocols) does so only to keep sizes equal.
@@ -62,9 +62,11 @@ def noisy(image: Image.Image, sigma: float, rng: np.random.Generator) -> Image.I
     """Return an RGB image with white Gaussian noise added, `sigma` in levels of 255, rounded and clipped."""
     from PIL import Image
 
-    pixels = np.asarray(image).astype(np.float32)
-    pixels = pixels + sigma * rng.standard_normal(pixels.shape, np.float32)
-    return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+    pixels = np.array(image)
+    for rows in np.array_split(pixels, -(-len(pixels) // 256)):  # in place, so that no large picture is held in floats
+        drawn = rows + sigma * rng.standard_normal(rows.shape, np.float32)
+        rows[:] = drawn.round().clip(0, 255)
+    return Image.fromarray(pixels)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Kind:
 
 KINDS = {
     "jpeg": Kind("QUALITY", 1, 100, True, lambda image, amount, _: compressed(image, int(amount))),
-    "resize": Kind("FACTOR", 0.1, 4, False, lambda image, amount, _: resampled(image, amount)),
+    "resize": Kind("FACTOR", 0.1, 1, False, lambda image, amount, _: resampled(image, amount)),
     "blur": Kind("SIGMA", 0.1, 20, False, lambda image, amount, _: blurred(image, amount)),
     "noise": Kind("SIGMA", 0.1, 50, False, noisy),
 }

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from helpers import paths, prompts
+from helpers import paths, perturbations, prompts
 from helpers import protocols as showing
 from helpers.errors import UsageError, nearest
 
@@ -27,6 +27,7 @@ __all__ = [
     "GeneratorSettings",
     "Margins",
     "PRECISIONS",
+    "Perturbations",
     "PromptSource",
     "Study",
     "expected",
@@ -157,6 +158,27 @@ class Arm(Strict):
     batch_size: int | None = Field(None, ge=1)
 
 
+class Perturbations(Strict):
+    """What is done to a sample of the images before they are scored once more: the `names` (see
+    `helpers.perturbations`), at which `precisions` of the main arm, and to the first `images` of each cell and of the
+    renders.
+    """
+
+    names: list[str] = Field(min_length=1)
+    precisions: list[PrecisionKey] = Field(min_length=1)
+    images: int = Field(100, ge=1, le=1_000_000)
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        for name in names:
+            try:
+                perturbations.parse(name)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return names
+
+
 class Margins(Strict):
     """Thresholds that turn the words of the deck's claims into numbers, fixed before any result is seen.
 
@@ -209,6 +231,7 @@ class Study(Strict):
     coverage: Layers = "linear"
     components: list[Component] = Field(["denoiser", "t5"], min_length=1)
     arms: dict[ArmName, Arm] = {}
+    perturbations: Perturbations | None = None
     shard_size: int = Field(25, ge=1)
     batch_size: int = Field(1, ge=1)
     generators: dict[GeneratorKey, GeneratorSettings] = Field(min_length=1)
@@ -442,6 +465,7 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
         ("prompts",): PromptSource,
         ("margins",): Margins,
         ("arms",): Arm,
+        ("perturbations",): Perturbations,
         **{("generators", key): GeneratorSettings for key in get_args(GeneratorKey)},
     }
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from helpers import detectors as detection
 from helpers.paths import file_sha256, tree_sha256
 from helpers.protocols import shared
-from helpers.runs import plan
+from helpers.runs import perturb, plan
 from helpers.runs.contact import write_sheets
 from helpers.runs.makers import CellMaker, RealMaker, maker
 from helpers.runs.plan import Scoring, Shard, Source
@@ -84,6 +84,7 @@ def run(
     states = _make(study, store, shards, done, progress)
     _score(study, store, states, weights, done, progress)
     _merge(study, store, weights, done)
+    done.scored += perturb.score(study, store, weights, progress)
     return done
 
 
@@ -208,7 +209,7 @@ def _merged(study: Study, store: Store, parts: str) -> bool:
     return (
         there
         and (manifest.get("parts"), manifest.get("study")) == (parts, study.model_dump(mode="json"))
-        and all(file_sha256(store.folder / name) == files[name] for name in files)
+        and all((file := store.folder / name).is_file() and file_sha256(file) == files[name] for name in files)
     )
 
 
