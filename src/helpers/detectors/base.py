@@ -47,6 +47,7 @@ class Detector:
     Attributes:
         name: its key. weights: label of its training, for the records. width: "full" or "mini".
         network: inference copy, in evaluation mode. ready: size rule and normalization. device: torch device.
+        threshold: logit above which an image is called fake; 0 for all four, as their authors have it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Detector:
     network: nn.Module
     ready: Preprocess
     device: str = "cpu"
+    threshold: float = 0.0
 
     def score(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Return one logit per image, float32 (N,); above 0 means fake. Any sizes from 8 px, any PIL modes.

@@ -148,6 +148,8 @@ def _windows(paths: Sequence[Path]) -> Iterator[list[Seen]]:
 def _opened(seen: Seen) -> Image.Image:
     if not seen.path.is_file():
         raise Unfit("not a file" if seen.path.exists() else "the file is gone")
+    if not seen.path.stat().st_size:
+        raise Unfit("the file is empty")
     return Image.open(seen.path, formats=FORMATS)
 
 
@@ -158,6 +160,8 @@ def _read(seen: Seen, rules: set[str], perturbation: Perturbation | None) -> dic
             seen.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if seen.error:
             return {}
+        with _opened(seen) as opened:
+            opened.verify()  # a PNG's checksums: Pillow decodes some damaged ones to black without a word
         with _opened(seen) as opened:
             image = decode(opened)
         seen.width, seen.height = image.size
