@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import cli
+from helpers import cli, paths
 from helpers.mini import world
 
 COMMANDS = [["grid"], ["run"], ["detect"], ["report"], ["verify"], ["train", "mini"]]
@@ -42,6 +42,22 @@ def test_help_and_grid_need_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len([line for line in done.stdout.splitlines() if line.startswith(("sd", "flux"))]) == 24
+
+
+def test_grid_tells_which_weights_of_detectors_are_there(capsys, tmp_path):
+    (tmp_path / "npr.pth").touch()
+    (tmp_path / "open_clip_pytorch_model.bin").touch()
+    full = (paths.STUDIES / "full.toml").read_text(encoding="utf-8")
+    (tmp_path / "own.toml").write_text(full.replace('"released"', f'"{tmp_path.as_posix()}"'), encoding="utf-8")
+    status, said, _ = call(capsys, "grid", str(tmp_path / "own.toml"))
+    rows = {line.split("  ")[0]: line for line in said.split("\n\n")[-1].splitlines()[1:]}
+    assert status == 0 and list(rows) == ["npr", "r50_nodown", "r50_tf", "clip_d", "clip_d (backbone)"]
+    there = {name: "  yes  " in line for name, line in rows.items()}
+    assert there == {"npr": True, "r50_nodown": False, "r50_tf": False, "clip_d": False, "clip_d (backbone)": True}
+    assert "npr.pth" in rows["npr"] and "r50_tf.safetensors" in rows["r50_tf"] and "CC0" in rows["r50_tf"]
+    assert "MIT" in rows["clip_d (backbone)"] and "CommonPool.XL" in rows["clip_d (backbone)"]
+    status, said, _ = call(capsys, "grid", "mini")
+    assert status == 0 and "npr.safetensors" in said and "  no  " not in said
 
 
 def test_full_grid_names_checkpoints_and_gates(capsys):

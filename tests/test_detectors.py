@@ -288,6 +288,20 @@ def test_checkpoint_formats(tmp_path):
     assert np.ptp(logits) == 0
 
 
+@pytest.mark.parametrize(("name", "head"), [("r50_nodown", "fc.weight"), ("npr", "fc1.weight"), ("r50_tf", None)])
+def test_every_detectors_formats(name, head, tmp_path):
+    """As authors store them: under a key, from DataParallel, the head as a channel-linear; the same network again."""
+    torch.manual_seed(6)
+    network = detectors.build(name)
+    state = network.state_dict()
+    stored = {f"module.{k}": v[:, :, None, None] if k == head else v for k, v in state.items()}
+    torch.save({"model": stored, "optimizer": {"step": 3}, "epoch": 9}, tmp_path / f"{name}.tar")
+    read = base.checkpoints.read(tmp_path / f"{name}.tar")
+    fresh = detectors.build(name)
+    base.checkpoints.fit(fresh, read, tmp_path / f"{name}.tar")
+    assert all(torch.equal(value, state[key]) for key, value in fresh.state_dict().items())
+
+
 def test_checkpoints_that_do_not_fit(tmp_path):
     state = detectors.build("npr").state_dict()
     state["fc1.weight"] = state["fc1.weight"][:, :100].clone()
@@ -359,5 +373,5 @@ def test_frozen_backbones(tmp_path, monkeypatch):
 
 def test_clip_d_says_which_backbone_is_missing(tmp_path):
     torch.save({"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth")
-    with pytest.raises(UsageError, match="open_clip_model.safetensors is not there.*CommonPool.XL.*1.7 GB"):
+    with pytest.raises(UsageError, match="open_clip_model.safetensors is not there.*CommonPool.XL.*1.7 GB, MIT"):
         detectors.load("clip_d", tmp_path)

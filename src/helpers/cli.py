@@ -37,7 +37,7 @@ _STOPPED = "stopped; call it again to go on where it stopped"
 
 @app.command()
 def grid(study: StudyName = "mini") -> None:
-    """Show the cells of a study, what each needs and what is present.
+    """Show the cells of a study and its detectors, what each needs and what is present.
 
     Example: quantdetect grid full
     """
@@ -54,6 +54,11 @@ def grid(study: StudyName = "mini") -> None:
     )
     if loaded.arms:
         typer.echo("\n" + _table([_arm_row(loaded, name, out, archived) for name in loaded.arms]))
+    rows = [
+        row | {"file": _shown(row["file"]), "there": "yes" if row["there"] else "no"}
+        for row in studies.weights_expected(loaded)
+    ]
+    typer.echo("\n" + _table(rows))
 
 
 @app.command()

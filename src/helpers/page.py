@@ -32,6 +32,8 @@ __all__ = [
     "live_check",
     "matrix",
     "miniatures",
+    "perturbations",
+    "perturbed",
     "proofs",
     "say",
     "show",
@@ -209,6 +211,33 @@ def controls(study: Results, figure: str = "spread") -> HTML:
     }[figure]
     wide = wide.rename_axis(None, axis=1).reset_index()
     return table(wide.rename(columns={"arm_title": "arm", "precision_title": "precision"}), f"{what}, all generators")
+
+
+def perturbations(effects: pd.DataFrame) -> None:
+    """Display what each perturbation changes (see `analysis.perturbed.effects`), where the study has such scores."""
+    if effects.empty:
+        display(Markdown("This study has no perturbed scores, so there is no chart."))
+        return
+    show("perturbations", charts.perturbations(effects))
+
+
+def perturbed(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
+    """One measure ("auc", "tpr" or "tnr") with its interval after each perturbation, detectors across.
+
+    `effects` is the table of `analysis.perturbed.effects`. Reals have no precision, so "tnr" is shown once.
+    """
+    if effects.empty:
+        return HTML("<p>This study has no perturbed.parquet, so this is not known.</p>")
+    ends = (effects[f"{measure}{end}"].map("{:.2f}".format) for end in ("", "_low", "_high"))
+    shown = effects.assign(figure=[f"{middle} ({low} to {high})" for middle, low, high in zip(*ends, strict=True)])
+    keys = ["perturbation_title", "precision_title"]
+    shown = shown.sort_values("perturbation", key=lambda of: of.map(list(of.unique()).index), kind="stable")
+    if measure == "tnr":
+        shown, keys = shown[shown.precision == shown.precision.iloc[0]], keys[:1]
+    wide = shown.pivot(index=keys, columns="detector_title", values="figure")
+    wide = wide.loc[shown[keys].drop_duplicates().set_index(keys).index, effects.detector_title.unique()]
+    wide = wide.rename_axis(None, axis=1).reset_index()
+    return table(wide.rename(columns={"perturbation_title": "done to it", "precision_title": "precision"}), caption)
 
 
 def contact_sheets(study: Results, arm: str = "") -> None:

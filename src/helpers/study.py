@@ -32,6 +32,8 @@ __all__ = [
     "Study",
     "expected",
     "load",
+    "weights_expected",
+    "weights_folder",
 ]
 
 
@@ -53,10 +55,14 @@ class Generator:
 
 @dataclass(frozen=True)
 class Detector:
-    """A detector's name in print and whether its backbone was trained on the task or kept frozen."""
+    """A detector's name in print, whether its backbone was trained on the task or kept frozen, and where its authors
+    publish the weights, under which terms.
+    """
 
     title: str
     kind: str
+    source: str
+    terms: str
 
 
 GENERATORS = {
@@ -83,12 +89,29 @@ PRECISIONS = {
     "int2": "INT2",
 }
 
+_TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
+
 DETECTORS = {
-    "npr": Detector("NPR", "end-to-end"),
-    "r50_nodown": Detector("R50_nodown", "end-to-end"),
-    "r50_tf": Detector("R50_TF", "frozen backbone"),
-    "clip_d": Detector("CLIP-D", "frozen backbone"),
-}
+    "npr": Detector(
+        "NPR", "end-to-end", "github.com/chuangchuangtan/NPR-DeepfakeDetection, " + _TRUEFAKE, "none stated; CC0"
+    ),
+    "r50_nodown": Detector(
+        "R50_nodown", "end-to-end", "github.com/grip-unina/DMimageDetection, " + _TRUEFAKE, "GRIP non-profit; CC0"
+    ),
+    "r50_tf": Detector("R50_TF", "frozen backbone", _TRUEFAKE, "CC0"),
+    "clip_d": Detector(
+        "CLIP-D", "frozen backbone",
+        "github.com/grip-unina/ClipBased-SyntheticImageDetection, " + _TRUEFAKE, "Apache-2.0; CC0",
+    ),
+}  # fmt: skip
+
+#: Files that CLIP-D's published backbone may lie in, beside the head's; where its authors publish it; its licence.
+CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+CLIP_SOURCE = "huggingface.co/laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K, 1.7 GB"
+CLIP_TERMS = "MIT"
+
+#: Endings of weights files, in the order in which they are looked for.
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 
 # pydantic wants the keys as types; a test holds these to the tables above.
 GeneratorKey = Literal["sd15", "sd21", "sdxl", "sd3", "sd35", "flux1"]
@@ -383,6 +406,42 @@ def expected(study: Study) -> list[dict[str, Any]]:
         }
         for cell in study.cells()
     ]
+
+
+def weights_expected(study: Study) -> list[dict[str, Any]]:
+    """Which file each detector of the study is loaded from, and the published backbone that CLIP-D's needs beside it.
+
+    Keys: detector, file (the one that is there, else the first that would do), there (bool), source, terms.
+    """
+    if study.scale == "mini":
+        folder, here = paths.MODELS / "mini" / "detectors", "trained by this project"
+        label = study.weights.removeprefix("mini")
+        return [_weights(name, [folder / f"{name}{label}.safetensors"], here, "Apache-2.0") for name in study.detectors]
+    folder = weights_folder(study.weights)
+    rows = []
+    for name in study.detectors:
+        files = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+        rows.append(_weights(name, files, DETECTORS[name].source, DETECTORS[name].terms))
+    if "clip_d" in study.detectors:
+        rows.append(_weights("clip_d (backbone)", [folder / name for name in CLIP_FILES], CLIP_SOURCE, CLIP_TERMS))
+    return rows
+
+
+def weights_folder(weights: str | os.PathLike[str]) -> Path:
+    """The folder of released weights: a path, or where there is none, the folder of that name under models."""
+    path = Path(weights)
+    return path if path.exists() or path.is_absolute() else paths.MODELS / path
+
+
+def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[str, Any]:
+    there = next((file for file in files if file.is_file()), None)
+    return {
+        "detector": detector,
+        "file": there or files[0],
+        "there": there is not None,
+        "source": source,
+        "terms": terms,
+    }
 
 
 _BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "int3": 3, "int2": 2}

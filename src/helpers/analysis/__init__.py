@@ -1,6 +1,6 @@
 """From raw scores to figures with intervals: metrics, tables of a study, findings. Nothing here needs torch."""
 
-from helpers.analysis import arms, findings, metrics, models, tables
+from helpers.analysis import arms, findings, metrics, models, perturbed, tables
 from helpers.analysis.tables import Results, cells, conditions, densities, load, shifts, trainings
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "load",
     "metrics",
     "models",
+    "perturbed",
     "shifts",
     "tables",
     "trainings",
