@@ -12,7 +12,7 @@ from PIL import Image
 from helpers import cli, paths
 from helpers.mini import world
 
-COMMANDS = [["grid"], ["run"], ["detect"], ["report"], ["verify"], ["train", "mini"]]
+COMMANDS = [["grid"], ["run"], ["detect"], ["report"], ["verify"], ["train", "mini"], ["train", "detector"]]
 
 
 def call(capsys, *words):

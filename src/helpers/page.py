@@ -68,10 +68,12 @@ def begin(
     threshold: float = 0.0,
     protocol: str = "plain",
 ) -> Results:
-    """Read the results of a page's parameters, turn the charts on and glue `scale_note`, which says whose they are."""
+    """Read the results of a page's parameters, turn the charts on and glue `scale_note`, which says whose they are
+    and what the detectors were trained on."""
     charts.enable()
     study = analysis.load(results, generators, precisions, detectors, threshold, protocol)
-    value("scale_note", scale_note(study))
+    lesson = analysis.models.trained_on(study.scores.weights.unique(), study.detectors) if study.scale == "mini" else ""
+    value("scale_note", f"{scale_note(study)} {lesson}".strip())
     return study
 
 
