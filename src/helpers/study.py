@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from helpers import paths, perturbations, prompts
 from helpers import protocols as showing
@@ -278,6 +278,15 @@ class Study(Strict):
         if taken:
             raise ValueError(f"an arm cannot be called '{taken[0]}'; give it another name")
         return arms
+
+    @field_validator("perturbations")
+    @classmethod
+    def _own_precisions(cls, sample: Perturbations | None, info: ValidationInfo) -> Perturbations | None:
+        own = info.data.get("precisions")  # absent where it is itself mistaken
+        foreign = [key for key in sample.precisions if key not in own] if sample and own else []
+        if foreign:
+            raise ValueError(f"'{foreign[0]}' is none of the study's precisions: {', '.join(own)}")
+        return sample
 
     @property
     def keys(self) -> tuple[str, ...]:

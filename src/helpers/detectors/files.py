@@ -2,8 +2,8 @@
 
 A file that no detector can read (broken, truncated, empty, no image, too large) becomes a row that says why. Files are
 taken in windows of bounded size: while one is scored, in batches of one size per detector, the next is decoded; both
-are spread over the processor's cores. With whole images of up to 8192 x 8192 px this stays under 2 GB with the
-miniature detectors, the libraries included.
+are spread over the processor's cores. With images of 8192 x 8192 px and the four miniature detectors a process stays
+under 2.5 GB, of which the libraries take one.
 """
 
 from __future__ import annotations
