@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import cli
+from helpers import cli, paths
 from helpers.mini import world
 
-COMMANDS = [["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["verify"], ["train", "mini"]]
+COMMANDS = [
+    ["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["verify"], ["footprint"], ["train", "mini"],
+    ["train", "detector"],
+]  # fmt: skip
 
 
 def call(capsys, *words):
@@ -44,6 +45,22 @@ def test_help_and_grid_need_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len([line for line in done.stdout.splitlines() if line.startswith(("sd", "flux"))]) == 24
+
+
+def test_grid_tells_which_weights_of_detectors_are_there(capsys, tmp_path):
+    (tmp_path / "npr.pth").touch()
+    (tmp_path / "open_clip_pytorch_model.bin").touch()
+    full = (paths.STUDIES / "full.toml").read_text(encoding="utf-8")
+    (tmp_path / "own.toml").write_text(full.replace('"released"', f'"{tmp_path.as_posix()}"'), encoding="utf-8")
+    status, said, _ = call(capsys, "grid", str(tmp_path / "own.toml"))
+    rows = {line.split("  ")[0]: line for line in said.split("\n\n")[-1].splitlines()[1:]}
+    assert status == 0 and list(rows) == ["npr", "r50_nodown", "r50_tf", "clip_d", "clip_d (backbone)"]
+    there = {name: "  yes  " in line for name, line in rows.items()}
+    assert there == {"npr": True, "r50_nodown": False, "r50_tf": False, "clip_d": False, "clip_d (backbone)": True}
+    assert "npr.pth" in rows["npr"] and "r50_tf.safetensors" in rows["r50_tf"] and "CC0" in rows["r50_tf"]
+    assert "MIT" in rows["clip_d (backbone)"] and "CommonPool.XL" in rows["clip_d (backbone)"]
+    status, said, _ = call(capsys, "grid", "mini")
+    assert status == 0 and "npr.safetensors" in said and "  no  " not in said
 
 
 def test_full_grid_names_checkpoints_and_gates(capsys):
@@ -119,30 +136,18 @@ def test_a_run_reports_and_then_has_nothing_to_do(capsys, tmp_path):
 
 
 def test_detect_prints_a_logit_per_image_and_detector(capsys, photos):
-    status, said, _ = call(capsys, "detect", str(photos), "--detectors", "npr,clip_d")
+    status, said, _ = call(capsys, "detect", str(photos / "*.png"), "--detectors", "npr,clip_d")
     lines = said.splitlines()
-    assert status == 0 and lines[0].split() == ["path", "npr", "clip_d"] and len(lines) == 3
-    assert np.isfinite([float(cell) for line in lines[1:] for cell in line.split()[1:]]).all()
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
-def test_detect_writes_tables(capsys, photos, tmp_path, suffix):
-    out = tmp_path / f"scores{suffix}"
-    status, _, _ = call(capsys, "detect", str(photos / "0.png"), "--detectors", "npr", "--out", str(out))
-    read = {
-        ".csv": pd.read_csv,
-        ".parquet": pd.read_parquet,
-        ".json": lambda p: pd.DataFrame(json.loads(p.read_text())),
-    }
-    table = read[suffix](out)
-    assert status == 0 and list(table.columns) == ["path", "detector", "weights", "logit", "verdict"]
-    assert table.loc[0, "verdict"] == ("fake" if table.loc[0, "logit"] > 0 else "real")
+    assert status == 0 and lines[0].split() == ["path", "format", "size", "npr", "clip_d", "error"] and len(lines) == 4
+    assert np.isfinite([float(cell) for line in lines[1:3] for cell in line.split()[3:]]).all()
+    assert lines[3] == "2 files: 2 scored, 0 with errors"
 
 
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["notes.txt"], "notes.txt"),
+        (["*.webp"], "matches no file"),
+        (["0.png", "--perturb", "jpg:75"], "nearest: 'jpeg'"),
         (["0.png", "--detectors", "nrp"], "npr"),
         (["0.png", "--out", "scores.xlsx"], "scores.xlsx"),
         (["0.png", "--weights", "/nowhere"], "/nowhere"),

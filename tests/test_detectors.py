@@ -16,7 +16,14 @@ from helpers.errors import UsageError
 from helpers.study import DETECTORS
 
 NAMES = tuple(detectors.MODULES)
-SIZES = [(64, 64), (61, 64), (64, 79), (67, 65)]  # height, width
+SIZES = [(64, 64), (61, 64), (64, 79), (67, 65), (225, 129)]  # height, width
+
+#: Up to 1024 px, in both directions odd once; R50_nodown, whose maps are as large as the image, costs 2 GB there.
+LARGE = {
+    "npr": [(1024, 1024), (1023, 511)],
+    "r50_nodown": [(1024, 65), (63, 1023)],
+    "r50_tf": [(1024, 257), (511, 1023)],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +118,7 @@ def test_published_architecture(name, tmp_path):
         network.proto.logsigmas.data.fill_(0.3)
     torch.save(network.state_dict(), tmp_path / f"{name}.pth")
     detector = detectors.load(name, tmp_path)
-    batch = pictures(SIZES)
+    batch = pictures(SIZES + LARGE[name])
     with torch.inference_mode():
         wanted = np.array([REFERENCES[name](network.state_dict(), normalized(image)).item() for image in batch])
     assert np.ptp(wanted) > 1e-3
@@ -124,17 +131,49 @@ def test_published_architecture(name, tmp_path):
         ("npr", 1_437_761, 1_437_761),
         ("r50_nodown", 23_510_081, 23_510_081),
         ("r50_tf", 23_770_433, 262_401),
-        ("clip_d", None, 1_025),
+        ("clip_d", 303_180_801, 1_025),  # the tower has 303,966,208, of which 786,432 are the projection left out
     ],
 )
 def test_parameter_counts(name, total, trained):
     with torch.device("meta"):  # nothing is allocated: ViT-L-14 alone would be 1.2 GB
         network = detectors.build(name)
-    assert total in (None, sum(p.numel() for p in network.parameters()))
+    assert total == sum(p.numel() for p in network.parameters())
     assert trained == sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def test_clip_d_is_open_clips_tower():
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory):
+    """A whole ViT-L-14 of open_clip with random weights, text tower of one layer, and its file as one downloads it."""
+    folder = tmp_path_factory.mktemp("clip")
+    torch.manual_seed(2)
+    vision = open_clip.get_model_config("ViT-L-14")["vision_cfg"]
+    model = open_clip.CLIP(768, vision, {"context_length": 8, "vocab_size": 9, "width": 32, "heads": 1, "layers": 1})
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return model.eval(), folder
+
+
+def test_clip_d_at_full_size_is_open_clips_tower_and_a_head(vit):
+    model, folder = vit
+    head = {"fc.weight": torch.randn(1, 1024) * 3, "fc.bias": torch.tensor([0.2])}
+    torch.save({"model": {f"module.{k}": v for k, v in head.items()}}, folder / "clip_d.pth")
+    detector = detectors.load("clip_d", folder)
+    to = torchvision.transforms.Compose(
+        [
+            torchvision.transforms.Resize(224, torchvision.transforms.InterpolationMode.BICUBIC),
+            torchvision.transforms.CenterCrop(224),
+            torchvision.transforms.ToTensor(),
+            torchvision.transforms.Normalize(open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD),
+        ]
+    )
+    batch = pictures([(64, 64), (301, 233), (1024, 767)])
+    with torch.inference_mode():
+        model.visual.proj = None
+        features = F.normalize(model.visual(torch.stack([to(image) for image in batch])), dim=1)
+        wanted = features @ head["fc.weight"].T + head["fc.bias"]
+    np.testing.assert_allclose(detector.score(batch), wanted[:, 0], atol=1e-4)
+
+
+def test_clip_d_at_mini_size_is_open_clips_tower():
     torch.manual_seed(0)
     vision = {"image_size": 64, "patch_size": 8, "width": 128, "head_width": 32, "layers": 4}
     model = open_clip.CLIP(64, vision, {"context_length": 8, "vocab_size": 9, "width": 32, "heads": 1, "layers": 1})
@@ -249,6 +288,20 @@ def test_checkpoint_formats(tmp_path):
     assert np.ptp(logits) == 0
 
 
+@pytest.mark.parametrize(("name", "head"), [("r50_nodown", "fc.weight"), ("npr", "fc1.weight"), ("r50_tf", None)])
+def test_every_detectors_formats(name, head, tmp_path):
+    """As authors store them: under a key, from DataParallel, the head as a channel-linear; the same network again."""
+    torch.manual_seed(6)
+    network = detectors.build(name)
+    state = network.state_dict()
+    stored = {f"module.{k}": v[:, :, None, None] if k == head else v for k, v in state.items()}
+    torch.save({"model": stored, "optimizer": {"step": 3}, "epoch": 9}, tmp_path / f"{name}.tar")
+    read = base.checkpoints.read(tmp_path / f"{name}.tar")
+    fresh = detectors.build(name)
+    base.checkpoints.fit(fresh, read, tmp_path / f"{name}.tar")
+    assert all(torch.equal(value, state[key]) for key, value in fresh.state_dict().items())
+
+
 def test_checkpoints_that_do_not_fit(tmp_path):
     state = detectors.build("npr").state_dict()
     state["fc1.weight"] = state["fc1.weight"][:, :100].clone()
@@ -320,5 +373,5 @@ def test_frozen_backbones(tmp_path, monkeypatch):
 
 def test_clip_d_says_which_backbone_is_missing(tmp_path):
     torch.save({"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth")
-    with pytest.raises(UsageError, match="open_clip_model.safetensors is not there.*CommonPool.XL.*1.7 GB"):
+    with pytest.raises(UsageError, match="open_clip_model.safetensors is not there.*CommonPool.XL.*1.7 GB, MIT"):
         detectors.load("clip_d", tmp_path)

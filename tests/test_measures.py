@@ -103,3 +103,19 @@ def test_every_shipped_model_has_a_card_with_its_licence():
     assert len(cards) >= 6 + 1 + 2 + 4
     assert {card["licence"] for card in cards} == {"Apache-2.0"}
     assert len(models.overview()) == len(cards)
+
+
+def test_what_detectors_were_trained_on_is_said_from_their_cards(tmp_path):
+    (tmp_path / "detectors").mkdir()
+    for name, weights, keys in (("npr", "mini", ["sd15", "flux1"]), ("r50_tf", "mini", ["sd15", "flux1"]),
+                                ("npr", "mini-sdxl", ["sdxl"])):  # fmt: skip
+        card = {"name": name, "weights": weights, "task": "renders against fakes", "generators": keys, "data": {}}
+        (tmp_path / "detectors" / f"{name}-{weights}.json").write_text(json.dumps(card))
+    assert models.trained_on(["mini"], ["npr", "r50_tf"], tmp_path) == (
+        "The detectors were trained on renders against fakes: SD1.5, Flux.1."
+    )
+    both = models.trained_on(["mini", "mini-sdxl"], ["npr"], tmp_path)
+    assert both == (
+        "Trained on renders against fakes: SDXL: NPR. Trained on renders against fakes: SD1.5, Flux.1: NPR."
+    )
+    assert models.trained_on(["released"], ["npr"], tmp_path) == ""

@@ -82,6 +82,14 @@ def test_the_mini_prompts_are_the_captions_of_the_test_scenes():
 
 
 MISTAKES = {
+    "a perturbation that is none": (
+        '"jpeg:95"',
+        '"jpg:95"',
+        r"perturbations.names: no perturbation 'jpg'.*nearest: 'jpeg'",
+    ),
+    "a precision of perturbations": ('precisions = ["fp32", "fp4"]', 'precisions = ["int8"]', r"'int8' is none of the"),
+    "a perturbation out of range": ('"blur:2"', '"blur:200"', r"perturbations.names: .*'blur:200'.*from 0.1 to 20"),
+    "a key of perturbations": ('names = ["jpeg', 'nmes = ["jpeg', r"perturbations.nmes: unknown key.*nearest: 'names'"),
     "key of a generator": ("steps = 20", "stpes = 20", r"generators\.sd15\.stpes: unknown key .*'steps'"),
     "generator": ("sd35 =", "sd36 =", r"generators\.sd36: no such key 'sd36' \(nearest: 'sd3"),
     "key at the top": ("images_per_cell", "image_per_cell", r"image_per_cell: unknown .*'images_per_cell'"),
@@ -160,6 +168,7 @@ def test_the_digest_follows_what_determines_the_images(tmp_path, old, new):
         ("images_per_cell = 500", "images_per_cell = 5"),
         ('["npr", "r50_nodown", "r50_tf", "clip_d"]', '["npr"]'),
         ("drop = 0.05", "drop = 0.04"),
+        ('"jpeg:95", ', ""),
         ("shard_size = 25", "shard_size = 5"),
         ('["denoiser", "t5"]', '["t5", "denoiser"]'),
     ],

@@ -34,13 +34,10 @@ Names = Annotated[str | None, typer.Option(metavar="A,B", help="Only these, comm
 
 _STOPPED = "stopped; call it again to go on where it stopped"
 
-#: Suffixes that count as images where a folder is given to `detect`.
-IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-
 
 @app.command()
 def grid(study: StudyName = "mini") -> None:
-    """Show the cells of a study, what each needs and what is present.
+    """Show the cells of a study and its detectors, what each needs and what is present.
 
     Example: quantdetect grid full
     """
@@ -57,6 +54,11 @@ def grid(study: StudyName = "mini") -> None:
     )
     if loaded.arms:
         typer.echo("\n" + _table([_arm_row(loaded, name, out, archived) for name in loaded.arms]))
+    rows = [
+        row | {"file": _shown(row["file"]), "there": "yes" if row["there"] else "no"}
+        for row in studies.weights_expected(loaded)
+    ]
+    typer.echo("\n" + _table(rows))
 
 
 @app.command()
@@ -101,25 +103,42 @@ def run(
 
 @app.command()
 def detect(
-    path: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
+    path: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders (all files), patterns.")],
     detectors: Annotated[str, typer.Option(metavar="A,B", help="Which detectors.")] = "npr,r50_nodown,r50_tf,clip_d",
     weights: Annotated[str, typer.Option(help="mini, or a folder or file of released weights.")] = "mini",
+    perturb: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND:AMOUNT", help="Before scoring: jpeg:75, resize:0.5, blur:1, noise:4; in order."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .json file; default the screen.")] = None,
 ) -> None:
-    """Score images: one logit per image and detector, above 0 means fake.
+    """Score images: per detector one logit, above 0 means fake. Every file becomes a row; exit 1 if some have errors.
 
-    Example: quantdetect detect photo.jpg folder/ --detectors npr,clip_d --out scores.csv
+    PNG, JPEG, WebP, TIFF, BMP and GIF (first frame), 8 to 8192 pixels a side. A folder stands for all files below it;
+    choose with a pattern, such as 'folder/**/*.png'. Files in folders named real and fake get a label, and a note says
+    where the two differ in format or size.
+
+    Example: quantdetect detect photo.jpg folder/ --detectors npr,clip_d --perturb jpeg:75 --out scores.csv
     """
-    files = _image_files(path)
-    names = _words(detectors) or ()
+    from helpers import perturbations
+
+    changes = perturbations.chain(perturbations.parse(text) for text in perturb or ())
     write = _writer(out) if out else None
-    frame = _detect(files, names, weights)
+    names = _words(detectors) or []
+    from helpers import judging
+
+    table = judging.judged(path, names, weights, changes)
     if write:
-        write(frame)
-        typer.echo(f"{len(frame)} logits of {len(files)} images in {_shown(out)}")
+        write(table)
+        typer.echo(f"{judging.counted(table)} in {_shown(out)}")
     else:
-        wide = frame.pivot(index="path", columns="detector", values="logit").reindex([str(file) for file in files])
-        typer.echo(_table([{"path": name, **{d: f"{row[d]:+.3f}" for d in names}} for name, row in wide.iterrows()]))
+        typer.echo(_table([_judged_row(row, names) for row in table.to_dict("records")]))
+        typer.echo(judging.counted(table))
+    for note in judging.confounds(table):
+        typer.echo(f"note: {note}", err=True)
+    broken = int((table["error"] != "").sum())
+    if broken:
+        raise Failure(f"{broken} of {len(table)} files could not be scored; the column 'error' says why")
 
 
 @app.command("import-scores")
@@ -300,6 +319,29 @@ def train_mini(
         training.train(name or None)
 
 
+@train.command("detector")
+def train_detector(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="npr, r50_nodown, r50_tf or clip_d.")],
+    real: Annotated[Path, typer.Option(metavar="DIR", help="Folder of real images.")],
+    fake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of fake images.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .safetensors file; card and split are put beside it.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the first weights and the batches.")] = 0,
+) -> None:
+    """Train a detector, at its miniature width, on your own real and fake images; a stopped training goes on.
+
+    Example: quantdetect train detector npr --real photos/ --fake generated/ --out mine/npr.safetensors
+    """
+    import json
+
+    from helpers.mini.train_folders import train_folders
+
+    path = train_folders(name, real, fake, out, seed=seed)
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    for note in card["data"]["cautions"]:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(f"{_shown(path)}: validation AUC {card['validation']['folders']['auc']:.3f}, {card['task']}")
+
+
 def _wide(table: pd.DataFrame, rows: str, columns: str, values: str) -> str:
     """A long table as text, in the order in which rows and columns first appear."""
     wide = table.pivot(index=rows, columns=columns, values=values)
@@ -432,38 +474,11 @@ def _literal(text: str) -> Any:
         return _words(text) if "," in text else text
 
 
-def _image_files(places: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for place in places:
-        if not place.exists():
-            raise UsageError(f"{place}: no such file or folder; name images or folders of images")
-        found = sorted(f for f in place.rglob("*") if f.suffix.lower() in IMAGES) if place.is_dir() else [place]
-        if not found:
-            raise UsageError(f"{place}: no images in this folder ({', '.join(sorted(IMAGES))}); name another")
-        files += found
-    return list(dict.fromkeys(files))
-
-
-def _detect(files: Sequence[Path], names: Sequence[str], weights: str) -> pd.DataFrame:
-    import pandas as pd
-    from PIL import Image, UnidentifiedImageError
-    from tqdm import tqdm
-
-    from helpers import detectors
-
-    loaded = {name: detectors.load(name, weights) for name in names}
-    rows = []
-    for file in tqdm(files, desc="detect", unit=" images", disable=len(files) < 2, file=sys.stderr):
-        try:
-            with Image.open(file) as opened:
-                image = opened.convert("RGB")
-        except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-            raise UsageError(f"{file}: not a readable image; leave it out or convert it to PNG") from None
-        for name, detector in loaded.items():
-            logit = float(detector.score([image])[0])
-            verdict = "fake" if logit > 0 else "real"
-            rows.append({"path": str(file), "detector": name, "weights": weights, "logit": logit, "verdict": verdict})
-    return pd.DataFrame(rows)
+def _judged_row(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A judged file on the screen: a logit per detector, or the error."""
+    shown = {name: "-" if row["error"] else f"{row[f'{name}_logit']:+.3f}" for name in names}
+    size = f"{row['width']}x{row['height']}" if row["width"] else "-"
+    return {"path": row["path"], "format": row["format"] or "-", "size": size, **shown, "error": row["error"]}
 
 
 def _writer(out: Path) -> Any:
@@ -473,7 +488,7 @@ def _writer(out: Path) -> Any:
     formats = {
         ".csv": lambda frame, path: frame.to_csv(path, index=False),
         ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
-        ".json": lambda frame, path: frame.to_json(path, orient="records", indent=1),
+        ".json": lambda frame, path: frame.to_json(path, orient="records", indent=1, double_precision=15),
     }
     if out.suffix not in formats:
         raise UsageError(f"{out}: cannot write '{out.suffix}'{nearest(out.suffix, formats)}; use {', '.join(formats)}")

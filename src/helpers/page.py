@@ -39,6 +39,8 @@ __all__ = [
     "live_check",
     "matrix",
     "miniatures",
+    "perturbations",
+    "perturbed",
     "power",
     "proofs",
     "say",
@@ -76,10 +78,12 @@ def begin(
     threshold: float = 0.0,
     protocol: str = "plain",
 ) -> Results:
-    """Read the results of a page's parameters, turn the charts on and glue `scale_note`, which says whose they are."""
+    """Read the results of a page's parameters, turn the charts on and glue `scale_note`, which says whose they are
+    and what the detectors were trained on."""
     charts.enable()
     study = analysis.load(results, generators, precisions, detectors, threshold, protocol)
-    value("scale_note", scale_note(study))
+    lesson = analysis.models.trained_on(study.scores.weights.unique(), study.detectors) if study.scale == "mini" else ""
+    value("scale_note", f"{scale_note(study)} {lesson}".strip())
     return study
 
 
@@ -420,6 +424,33 @@ def timings() -> None:
     }  # fmt: skip
     shown = found.assign(ratio=ratio)[list(columns)].rename(columns=columns)
     display(table(shown, "Published by others, 1024 px: memory in their GB, seconds for an image"))
+
+
+def perturbations(effects: pd.DataFrame) -> None:
+    """Display what each perturbation changes (see `analysis.perturbed.effects`), where the study has such scores."""
+    if effects.empty:
+        display(Markdown("This study has no perturbed scores, so there is no chart."))
+        return
+    show("perturbations", charts.perturbations(effects))
+
+
+def perturbed(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
+    """One measure ("auc", "tpr" or "tnr") with its interval after each perturbation, detectors across.
+
+    `effects` is the table of `analysis.perturbed.effects`. Reals have no precision, so "tnr" is shown once.
+    """
+    if effects.empty:
+        return HTML("<p>This study has no perturbed.parquet, so this is not known.</p>")
+    ends = (effects[f"{measure}{end}"].map("{:.2f}".format) for end in ("", "_low", "_high"))
+    shown = effects.assign(figure=[f"{middle} ({low} to {high})" for middle, low, high in zip(*ends, strict=True)])
+    keys = ["perturbation_title", "precision_title"]
+    shown = shown.sort_values("perturbation", key=lambda of: of.map(list(of.unique()).index), kind="stable")
+    if measure == "tnr":
+        shown, keys = shown[shown.precision == shown.precision.iloc[0]], keys[:1]
+    wide = shown.pivot(index=keys, columns="detector_title", values="figure")
+    wide = wide.loc[shown[keys].drop_duplicates().set_index(keys).index, effects.detector_title.unique()]
+    wide = wide.rename_axis(None, axis=1).reset_index()
+    return table(wide.rename(columns={"perturbation_title": "done to it", "precision_title": "precision"}), caption)
 
 
 def contact_sheets(study: Results, arm: str = "") -> None:

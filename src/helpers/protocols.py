@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from helpers import perturbations
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,13 +67,9 @@ def shared(image: Image.Image, index: int, level: int) -> Image.Image:
 
     of, rng = LEVELS[level - 1], np.random.default_rng([_SEED, index])
     scale, quality = rng.uniform(of.scale, 1.0), int(rng.integers(of.quality, min(100, of.quality + 10) + 1))
-    width, height = image.size
-    small = image.resize((max(8, round(width * scale)), max(8, round(height * scale))), Image.Resampling.BICUBIC)
-    file = io.BytesIO()
-    small.resize((width, height), Image.Resampling.BICUBIC).save(file, "JPEG", quality=quality)
-    pixels = np.asarray(Image.open(file).convert("RGB")).astype(np.float32)
-    noisy = pixels + of.noise * rng.standard_normal(pixels.shape, np.float32)
-    return Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
+    small = perturbations.resampled(image, scale)
+    back = small.resize(image.size, Image.Resampling.BICUBIC)
+    return perturbations.noisy(perturbations.compressed(back, quality), of.noise, rng)
 
 
 def chosen_level(best: dict[int, float]) -> int:

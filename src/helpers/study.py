@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
-from helpers import paths, prompts
+from helpers import paths, perturbations, prompts
 from helpers import protocols as showing
 from helpers.errors import UsageError, nearest
 
@@ -28,13 +28,16 @@ __all__ = [
     "GeneratorSettings",
     "Margins",
     "PRECISIONS",
-    "STRAYS",
+    "Perturbations",
     "PromptSource",
+    "STRAYS",
     "Strict",
     "Study",
     "expected",
     "explain",
     "load",
+    "weights_expected",
+    "weights_folder",
 ]
 
 
@@ -63,10 +66,14 @@ class Generator:
 
 @dataclass(frozen=True)
 class Detector:
-    """A detector's name in print and whether its backbone was trained on the task or kept frozen."""
+    """A detector's name in print, whether its backbone was trained on the task or kept frozen, and where its authors
+    publish the weights, under which terms.
+    """
 
     title: str
     kind: str
+    source: str
+    terms: str
 
 
 _STABILITY, _FLUX = "Stability AI Community License", "FLUX.1 [dev] Non-Commercial License"
@@ -100,12 +107,29 @@ PRECISIONS = {
 #: one such weight that is rounded up for down makes 0.02.
 STRAYS = 0.05
 
+_TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
+
 DETECTORS = {
-    "npr": Detector("NPR", "end-to-end"),
-    "r50_nodown": Detector("R50_nodown", "end-to-end"),
-    "r50_tf": Detector("R50_TF", "frozen backbone"),
-    "clip_d": Detector("CLIP-D", "frozen backbone"),
-}
+    "npr": Detector(
+        "NPR", "end-to-end", "github.com/chuangchuangtan/NPR-DeepfakeDetection, " + _TRUEFAKE, "none stated; CC0"
+    ),
+    "r50_nodown": Detector(
+        "R50_nodown", "end-to-end", "github.com/grip-unina/DMimageDetection, " + _TRUEFAKE, "GRIP non-profit; CC0"
+    ),
+    "r50_tf": Detector("R50_TF", "frozen backbone", _TRUEFAKE, "CC0"),
+    "clip_d": Detector(
+        "CLIP-D", "frozen backbone",
+        "github.com/grip-unina/ClipBased-SyntheticImageDetection, " + _TRUEFAKE, "Apache-2.0; CC0",
+    ),
+}  # fmt: skip
+
+#: Files that CLIP-D's published backbone may lie in, beside the head's; where its authors publish it; its licence.
+CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+CLIP_SOURCE = "huggingface.co/laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K, 1.7 GB"
+CLIP_TERMS = "MIT"
+
+#: Endings of weights files, in the order in which they are looked for.
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 
 # pydantic wants the keys as types; a test holds these to the tables above.
 GeneratorKey = Literal["sd15", "sd21", "sdxl", "sd3", "sd35", "flux1"]
@@ -175,6 +199,27 @@ class Arm(Strict):
     batch_size: int | None = Field(None, ge=1)
 
 
+class Perturbations(Strict):
+    """What is done to a sample of the images before they are scored once more: the `names` (see
+    `helpers.perturbations`), at which `precisions` of the main arm, and to the first `images` of each cell and of the
+    renders.
+    """
+
+    names: list[str] = Field(min_length=1)
+    precisions: list[PrecisionKey] = Field(min_length=1)
+    images: int = Field(100, ge=1, le=1_000_000)
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        for name in names:
+            try:
+                perturbations.parse(name)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return names
+
+
 class Margins(Strict):
     """Thresholds that turn the words of the deck's claims into numbers, fixed before any result is seen.
 
@@ -230,6 +275,7 @@ class Study(Strict):
     coverage: Layers = "linear"
     components: list[Component] = Field(["denoiser", "t5"], min_length=1)
     arms: dict[ArmName, Arm] = {}
+    perturbations: Perturbations | None = None
     shard_size: int = Field(25, ge=1)
     batch_size: int = Field(1, ge=1)
     generators: dict[GeneratorKey, GeneratorSettings] = Field(min_length=1)
@@ -253,6 +299,15 @@ class Study(Strict):
         if taken:
             raise ValueError(f"an arm cannot be called '{taken[0]}'; give it another name")
         return arms
+
+    @field_validator("perturbations")
+    @classmethod
+    def _own_precisions(cls, sample: Perturbations | None, info: ValidationInfo) -> Perturbations | None:
+        own = info.data.get("precisions")  # absent where it is itself mistaken
+        foreign = [key for key in sample.precisions if key not in own] if sample and own else []
+        if foreign:
+            raise ValueError(f"'{foreign[0]}' is none of the study's precisions: {', '.join(own)}")
+        return sample
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -383,6 +438,42 @@ def expected(study: Study) -> list[dict[str, Any]]:
     ]
 
 
+def weights_expected(study: Study) -> list[dict[str, Any]]:
+    """Which file each detector of the study is loaded from, and the published backbone that CLIP-D's needs beside it.
+
+    Keys: detector, file (the one that is there, else the first that would do), there (bool), source, terms.
+    """
+    if study.scale == "mini":
+        folder, here = paths.MODELS / "mini" / "detectors", "trained by this project"
+        label = study.weights.removeprefix("mini")
+        return [_weights(name, [folder / f"{name}{label}.safetensors"], here, "Apache-2.0") for name in study.detectors]
+    folder = weights_folder(study.weights)
+    rows = []
+    for name in study.detectors:
+        files = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+        rows.append(_weights(name, files, DETECTORS[name].source, DETECTORS[name].terms))
+    if "clip_d" in study.detectors:
+        rows.append(_weights("clip_d (backbone)", [folder / name for name in CLIP_FILES], CLIP_SOURCE, CLIP_TERMS))
+    return rows
+
+
+def weights_folder(weights: str | os.PathLike[str]) -> Path:
+    """The folder of released weights: a path, or where there is none, the folder of that name under models."""
+    path = Path(weights)
+    return path if path.exists() or path.is_absolute() else paths.MODELS / path
+
+
+def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[str, Any]:
+    there = next((file for file in files if file.is_file()), None)
+    return {
+        "detector": detector,
+        "file": there or files[0],
+        "there": there is not None,
+        "source": source,
+        "terms": terms,
+    }
+
+
 _BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "int3": 3, "int2": 2}
 _BITS |= dict.fromkeys(("fp4", "nf4", "int4", "int4_affine"), 4)
 
@@ -469,6 +560,7 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
         ("prompts",): PromptSource,
         ("margins",): Margins,
         ("arms",): Arm,
+        ("perturbations",): Perturbations,
         **{("generators", key): GeneratorSettings for key in get_args(GeneratorKey)},
     }
 

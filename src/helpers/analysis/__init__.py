@@ -1,6 +1,18 @@
 """From raw scores to figures with intervals: metrics, tables of a study, findings. Nothing here needs torch."""
 
-from helpers.analysis import arms, checkpoints, claims, effects, findings, footprint, metrics, models, power, tables
+from helpers.analysis import (
+    arms,
+    checkpoints,
+    claims,
+    effects,
+    findings,
+    footprint,
+    metrics,
+    models,
+    perturbed,
+    power,
+    tables,
+)
 from helpers.analysis.tables import Results, cells, conditions, densities, load, shifts, trainings
 
 __all__ = [
@@ -17,6 +29,7 @@ __all__ = [
     "load",
     "metrics",
     "models",
+    "perturbed",
     "power",
     "shifts",
     "tables",

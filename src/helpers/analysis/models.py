@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from helpers import paths
 from helpers.study import DETECTORS, GENERATORS
 
-__all__ = ["MEASURES", "cards", "curves", "measures", "overview"]
+__all__ = ["MEASURES", "cards", "curves", "measures", "overview", "trained_on"]
 
 MINI = paths.MODELS / "mini"
 
@@ -70,7 +71,9 @@ def cards(folder: Path = MINI) -> list[dict[str, Any]]:
 
 
 def overview(folder: Path = MINI) -> pd.DataFrame:
-    """One row per shipped model: its name, millions of numbers, steps, minutes of training, seed, hardware."""
+    """One row per shipped model: its name, millions of numbers, steps, minutes of training, seed, hardware, and for a
+    detector whose images its fakes were.
+    """
     titles = {key: entry.title for catalogue in (GENERATORS, DETECTORS) for key, entry in catalogue.items()}
     rows = []
     for card in cards(folder):
@@ -84,9 +87,33 @@ def overview(folder: Path = MINI) -> pd.DataFrame:
                 "minutes": f"{sum(log['seconds'] for log in logs) / 60:.0f}",
                 "seed": card["seed"],
                 "on": card.get("hardware", card.get("device", "")),
+                "fakes from": _fakes(card) if card["name"] in DETECTORS else None,
             }
         )
     return pd.DataFrame(rows)
+
+
+def trained_on(weights: Iterable[str], detectors: Iterable[str], folder: Path = MINI) -> str:
+    """What shipped trainings of the detectors were trained on, by their cards, in a sentence; "" if none is known."""
+    wanted, keys = set(weights), set(detectors)
+    lessons: dict[str, list[str]] = {}
+    for card in cards(folder):
+        if card["name"] in keys and card.get("weights") in wanted:
+            lessons.setdefault(_lesson(card), []).append(DETECTORS[card["name"]].title)
+    if len(lessons) == 1:
+        return f"The detectors were trained on {next(iter(lessons))}."
+    return " ".join(f"Trained on {lesson}: {', '.join(names)}." for lesson, names in lessons.items())
+
+
+def _lesson(card: dict[str, Any]) -> str:
+    """What a detector's card says that it learnt from."""
+    parts = [card["task"] + (f": {_fakes(card)}" if card.get("generators") else "")]
+    return "; ".join(parts + ([f"reals: {card['data']['real']}"] if "real" in card["data"] else []))
+
+
+def _fakes(card: dict[str, Any]) -> str:
+    """The generators whose images were a detector's fakes."""
+    return ", ".join(GENERATORS[key].title if key in GENERATORS else key for key in card.get("generators", ()))
 
 
 def curves(folder: Path = MINI) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from helpers.charts.dose import ladder
 from helpers.charts.effects import anomaly, shift_forest
 from helpers.charts.footprint import footprint
 from helpers.charts.heatmap import heatmap
+from helpers.charts.perturbations import perturbations
 from helpers.charts.robustness import legacy, robustness
 from helpers.charts.spectra import autocorrelation, detail, filters, fingerprints, radial
 from helpers.charts.theme import bundle, enable
@@ -27,6 +28,7 @@ __all__ = [
     "ladder",
     "ladders",
     "legacy",
+    "perturbations",
     "radial",
     "robustness",
     "shift_forest",

@@ -20,6 +20,7 @@ from helpers.detectors.resnet import folded
 from helpers.detectors.scoring import score
 from helpers.errors import UsageError, nearest
 from helpers.paths import MODELS
+from helpers.study import CLIP_FILES, CLIP_SOURCE, CLIP_TERMS, WEIGHTS_SUFFIXES, weights_folder
 
 __all__ = ["MODULES", "Detector", "build", "load", "module", "weights_path"]
 
@@ -31,14 +32,6 @@ MODULES = {
     "clip_d": "helpers.detectors.clip_d",
 }
 
-#: Files that CLIP-D's published backbone may lie in, beside the head's, and where its authors publish it.
-CLIP_FILES = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "open_clip_pytorch_model.bin",
-)
-CLIP_SOURCE = "laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K on the Hugging Face hub, 1.7 GB, MIT"
-
 
 @dataclass(frozen=True)
 class Detector:
@@ -47,6 +40,7 @@ class Detector:
     Attributes:
         name: its key. weights: label of its training, for the records. width: "full" or "mini".
         network: inference copy, in evaluation mode. ready: size rule and normalization. device: torch device.
+        threshold: logit above which an image is called fake; 0 for all four, as their authors have it.
     """
 
     name: str
@@ -55,6 +49,7 @@ class Detector:
     network: nn.Module
     ready: Preprocess
     device: str = "cpu"
+    threshold: float = 0.0
 
     def score(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Return one logit per image, float32 (N,); above 0 means fake. Any sizes from 8 px, any PIL modes.
@@ -93,14 +88,14 @@ def weights_path(name: str, weights: str | Path = "mini") -> Path:
                 f"no {weights!r} weights of {name} at {path}: make them with `quantdetect train mini {name}`"
             )
         return path
-    path = Path(weights)
+    path = weights_folder(weights)
     if not path.is_dir():
         if not path.is_file():
             raise UsageError(
                 f"no weights {str(weights)!r} for {name}: give 'mini', a weights file, or a folder of them"
             )
         return path
-    found = [path / f"{name}{suffix}" for suffix in checkpoints.SUFFIXES if (path / f"{name}{suffix}").is_file()]
+    found = [path / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES if (path / f"{name}{suffix}").is_file()]
     if not found:
         raise UsageError(f"no {name} weights in {path}: it should hold {name}.safetensors or {name}.pth")
     return found[0]
@@ -170,7 +165,7 @@ def _frozen(
         return {}
     if not file.is_file():
         where = (
-            f": put it there ({CLIP_SOURCE})"
+            f": put it there ({CLIP_SOURCE}, {CLIP_TERMS})"
             if "backbone" not in notes
             else ": retrain it with `quantdetect train mini`"
         )

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from helpers.errors import UsageError
 from helpers.paths import replacing
 
-__all__ = ["SUFFIXES", "fit", "metadata", "read", "write"]
-
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
+__all__ = ["fit", "metadata", "read", "write"]
 
 #: Keys under which training scripts put the state dict.
 _UNDER = ("model", "state_dict")
@@ -74,7 +72,7 @@ def fit(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Load a state dict that must fit exactly; heads stored as 1x1 convolutions are flattened first.
 
     Raises:
-        UsageError: keys are missing, unexpected or misshapen; the message names the first of each.
+        UsageError: keys are missing, unexpected or misshapen; the message names the first dozen of each.
     """
     own = network.state_dict()
     state = {key: _flat(value, own.get(key)) for key, value in state.items()}
@@ -99,7 +97,7 @@ def _flat(value: Tensor, own: Tensor | None) -> Tensor:
     return value[:, :, 0, 0] if pointwise else value
 
 
-def _some(keys: list[str], shown: int = 4) -> str:
+def _some(keys: list[str], shown: int = 12) -> str:
     return ", ".join(keys[:shown]) + (f" and {len(keys) - shown} more" if len(keys) > shown else "")
 
 

@@ -1,4 +1,8 @@
-"""From a picture to what a detector reads: decoding, and tables of size rules and normalizations."""
+"""From a picture to what a detector reads: decoding, and tables of size rules and normalizations.
+
+Decoding is the same for every detector: EXIF orientation is applied, the first frame or page counts, palettes and
+greys become RGB, 16 bits become 8, alpha is dropped, CMYK is turned as Pillow does it (no colour profile is used).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,32 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-__all__ = ["PREPROCESS", "SIZE_RULES", "Preprocess", "SizeRule", "decode", "extent", "preprocess", "tensor"]
+__all__ = [
+    "LARGEST",
+    "PREPROCESS",
+    "SIZE_RULES",
+    "SMALLEST",
+    "Preprocess",
+    "SizeRule",
+    "Unfit",
+    "check_size",
+    "decode",
+    "extent",
+    "preprocess",
+    "tensor",
+]
+
+#: Sides in pixels that are taken: the least leaves every network something to look at, the most bounds the memory.
+SMALLEST, LARGEST = 8, 8192
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 _TURNED = range(5, 9)  # EXIF orientations that swap width and height
+
+
+class Unfit(ValueError):
+    """A picture that no detector can read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +121,34 @@ def extent(image: Image.Image) -> tuple[int, int]:
     return (height, width) if image.getexif().get(0x0112) in _TURNED else (width, height)
 
 
+def check_size(width: int, height: int) -> None:
+    """Raise Unfit where a side is not from 8 to 8192 px: judged by the header, before any pixel is decoded."""
+    if min(width, height) < SMALLEST or max(width, height) > LARGEST:
+        raise Unfit(f"{width}x{height} px: each side must have {SMALLEST} to {LARGEST}")
+
+
 def decode(image: Image.Image) -> Image.Image:
-    """Return the image as 8-bit RGB with EXIF orientation applied; 16-bit grey is scaled, alpha dropped."""
+    """Return the image as 8-bit RGB, see above.
+
+    Raises:
+        Unfit: its numbers have no stated range (32-bit floats, integers beyond 16 bits) or its colours no RGB.
+    """
     image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise Unfit("32-bit floats have no stated range of brightness: convert it to 8 or 16 bits")
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).clip(0, 255).round().astype(np.uint8))
-    return image if image.mode == "RGB" else image.convert("RGB")
+        image = Image.fromarray(_eight_bits(np.asarray(image)))
+    try:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    except ValueError:
+        raise Unfit(f"colours of mode {image.mode} cannot be turned to RGB") from None
+
+
+def _eight_bits(grey: np.ndarray) -> np.ndarray:
+    """A 16-bit grey picture (H, W) in 8 bits, rounded."""
+    if grey.min(initial=0) < 0 or grey.max(initial=0) > 0xFFFF:
+        raise Unfit("integers beyond 16 bits have no stated range of brightness: convert it to 8 or 16 bits")
+    return ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def tensor(image: Image.Image, ready: Preprocess) -> Tensor:

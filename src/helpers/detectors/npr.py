@@ -28,7 +28,15 @@ class Network(Trunk):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N,) of normalized images (N, 3, H, W), sides of at least 8."""
-        return self.fc1(self.features(residual(x))).squeeze(1)
+        return self.head(self.features(x))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Return the residual's feature maps (N, 512, H / 8, W / 8), rounded up."""
+        return super().maps(residual(x))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits (N,) of globally averaged features (N, 512)."""
+        return self.fc1(features).squeeze(1)
 
 
 def build(width: str = "full") -> Network:

@@ -21,7 +21,11 @@ class Network(Trunk):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N,) of normalized images (N, 3, H, W)."""
-        return self.fc(self.features(x)).squeeze(1)
+        return self.head(self.features(x))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits (N,) of globally averaged features (N, C)."""
+        return self.fc(features).squeeze(1)
 
 
 def build(width: str = "full") -> Network:

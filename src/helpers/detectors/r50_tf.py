@@ -61,11 +61,23 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N,) of normalized images (N, 3, H, W)."""
-        return self.proto(self.backbone.fc(self.features(x)))
+        return self.head(self.features(x))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Return the frozen trunk's feature maps (N, C, H / 16, W / 16), rounded up."""
+        return self.backbone.maps(x)
+
+    def field(self) -> tuple[int, int]:
+        """Return the trunk's stride and reach in pixels (see `Trunk.field`)."""
+        return self.backbone.field()
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the frozen trunk's features (N, C)."""
-        return self.backbone.features(x)
+        """Return the frozen trunk's globally averaged features (N, C)."""
+        return self.maps(x).mean((2, 3))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits (N,) of features (N, C)."""
+        return self.proto(self.backbone.fc(features))
 
     def start(self, weight: Tensor, bias: Tensor) -> None:
         """Let every unit of the embedding begin as a linear probe, weight (C,) and bias (1,).

@@ -54,12 +54,25 @@ class Trunk(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def features(self, x: Tensor) -> Tensor:
-        """Return globally averaged features (N, channels) of normalized images (N, 3, H, W)."""
+    def maps(self, x: Tensor) -> Tensor:
+        """Return feature maps (N, channels, H / stride, W / stride), rounded up, of images (N, 3, H, W)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in self.stages:
             x = getattr(self, stage)(x)
-        return x.mean((2, 3))
+        return x
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return globally averaged features (N, channels) of normalized images (N, 3, H, W)."""
+        return self.maps(x).mean((2, 3))
+
+    def field(self) -> tuple[int, int]:
+        """Return the stride of the feature maps, and how many pixels to each side of its own a place looks at."""
+        blocks = [block for stage in self.stages for block in getattr(self, stage)]
+        stride, reach = 1, 0
+        for layer in (self.conv1, self.maxpool, *(block.conv2 for block in blocks)):  # the others are 1x1
+            kernel, step = (of[0] if isinstance(of, tuple) else of for of in (layer.kernel_size, layer.stride))
+            stride, reach = stride * step, reach + kernel // 2 * stride
+        return stride, reach
 
 
 def _bottleneck(channels: int, planes: int, stride: int, first: bool) -> Bottleneck:

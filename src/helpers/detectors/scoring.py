@@ -1,4 +1,9 @@
-"""Many images of any sizes to logits: batches hold images of one size, and the order of the input is kept."""
+"""Many images of any sizes to logits: batches hold images of one size, and the order of the input is kept.
+
+A large image is looked at in tiles. A place of a feature map sees only so many pixels around its own, so tiles that
+overlap by as much give the whole image's feature maps, and their average its features: the same logit to float32
+rounding, in a memory that does not grow with the image. Whether an image is tiled depends on its own size alone.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
-from helpers.detectors.images import Preprocess, extent, tensor
+from helpers.detectors.images import SMALLEST, Preprocess, extent
+from helpers.detectors.images import decode as decoded
 from helpers.errors import UsageError
 
-__all__ = ["BATCH_PIXELS", "SMALLEST", "batches", "score"]
+__all__ = ["BATCH_PIXELS", "TILE", "batches", "logits", "score"]
 
 #: Pixels per batch: on a CPU core, networks are fastest at four images of 128 px or sixteen of 64.
 BATCH_PIXELS = {"cpu": 4 * 128 * 128, "cuda": 64 * 128 * 128}
 
-#: Shortest side, in pixels, that leaves every network something to look at.
-SMALLEST = 8
+#: Side of a tile without its overlap, in pixels, a multiple of every stride; images of more than TILE^2 x 4 are tiled.
+TILE = 512
 
 
 def batches(sizes: Sequence[tuple[int, int]], pixels: int) -> Iterator[list[int]]:
@@ -40,11 +46,38 @@ def score(network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, 
     for place, image in enumerate(images):
         if min(image.size) < SMALLEST:
             raise UsageError(f"image {place} is {image.size[0]}x{image.size[1]}: each side needs {SMALLEST} or more")
-    logits = np.empty(len(images), np.float32)
+    found = np.empty(len(images), np.float32)
     sizes = [ready.rule.size(*extent(image)) for image in images]
-    with torch.inference_mode():
-        for places in batches(sizes, BATCH_PIXELS[torch.device(device).type]):
-            batch = torch.stack([tensor(images[place], ready) for place in places])
-            batch = batch.to(device, memory_format=torch.channels_last)
-            logits[places] = network(batch).float().cpu().numpy()
-    return logits
+    for places in batches(sizes, BATCH_PIXELS[torch.device(device).type]):
+        pixels = np.stack([np.asarray(ready.rule.apply(decoded(images[place]))) for place in places])
+        found[places] = logits(network, pixels, ready, device)
+    return found
+
+
+@torch.inference_mode()
+def logits(network: nn.Module, pixels: np.ndarray, ready: Preprocess, device: str = "cpu") -> np.ndarray:
+    """Return logits, float32 (N,), of images of one size after the size rule, uint8 (N, H, W, 3)."""
+    if pixels.shape[1] * pixels.shape[2] > 4 * TILE**2:
+        found = torch.cat([network.head(_tiled(network, image, ready, device)) for image in pixels])
+    else:
+        found = network(_on(device, ready.normalized(pixels)))
+    return found.float().cpu().numpy()
+
+
+def _on(device: str, batch: Tensor) -> Tensor:
+    return batch.to(device, memory_format=torch.channels_last)
+
+
+def _tiled(network: nn.Module, image: np.ndarray, ready: Preprocess, device: str) -> Tensor:
+    """Globally averaged features (1, C) of one image (H, W, 3), tile by tile, added up in double precision."""
+    stride, reach = network.field()
+    halo = -(-reach // stride) * stride
+    total, places = 0.0, 0
+    for top in range(0, image.shape[0], TILE):
+        for left in range(0, image.shape[1], TILE):
+            above, before = min(top, halo), min(left, halo)
+            seen = image[top - above : top + TILE + halo, left - before : left + TILE + halo]
+            maps = network.maps(_on(device, ready.normalized(seen[None])))
+            own = maps[..., above // stride :, before // stride :][..., : TILE // stride, : TILE // stride]
+            total, places = total + own.double().sum((2, 3)), places + own.shape[2] * own.shape[3]
+    return (total / places).float()

@@ -10,9 +10,10 @@ statistics of theirs move.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ from helpers.study import GENERATORS
 
 __all__ = [
     "CROP",
+    "Data",
     "Fakes",
     "IMAGES",
     "RECIPES",
@@ -41,6 +43,9 @@ __all__ = [
     "Training",
     "augmented",
     "auc",
+    "backbone",
+    "known",
+    "learn",
     "train",
     "train_shipped",
 ]
@@ -124,6 +129,16 @@ def augmented(image: np.ndarray, rng: np.random.Generator, crop: int | None) -> 
     return view
 
 
+class Data(Protocol):
+    """A split of training data: batches to learn from, or images to be scored whole."""
+
+    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess) -> tuple[Tensor, Tensor]:
+        """Return a batch (N, 3, side, side), as many fakes as reals, and labels (N,), 1 for fake."""
+
+    def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return by name of a part the logits of its fakes and of its reals."""
+
+
 @dataclass(frozen=True)
 class _Pairs:
     """Per generator: its images, and reals of the same scenes and size; uint8 (n, size, size, 3) each."""
@@ -201,30 +216,67 @@ def train(
     Raises:
         UsageError: the name is unknown, or the frozen backbone is not trained yet.
     """
-    recipe, images = recipe or RECIPES[_known(name)], images or IMAGES
+    recipe, images = recipe or RECIPES[known(name)], images or IMAGES
+    frozen = backbone(name, out)
+    each = {split: count // len(generators) for split, count in images.items()}
+    data = {split: _Pairs.of(split, generators, fakes, reals, n) for split, n in each.items()}
+    stem = name + label.removeprefix("mini")
+    facts = {
+        "weights": label,
+        "task": "renders (real) against FP32 images of the miniature generators (fake)",
+        "generators": list(generators),
+        "data": {
+            "images per generator and class": each,
+            "real": "renders of the same scenes at the same size"
+            + (", passed through the generator's VAE" if label.endswith("-aligned") else ""),
+        },
+    }
+    return learn(
+        name, data, Path(out) / "detectors" / f"{stem}.safetensors", facts, frozen, work,
+        recipe=recipe, device=device, seed=seed, save_seconds=save_seconds,
+    )  # fmt: skip
+
+
+def learn(
+    name: str,
+    data: Mapping[str, Data],
+    path: Path,
+    facts: dict[str, Any],
+    frozen: Mapping[str, Tensor],
+    work: Path,
+    *,
+    recipe: Recipe,
+    whole: bool = False,
+    device: str = "cpu",
+    seed: int = 0,
+    save_seconds: float = 30.0,
+) -> Path:
+    """Train one detector on "train" and "validation" data, and write its weights and its card; return `path`.
+
+    Args:
+        facts: what the card says of the training beside how it went.
+        frozen: state of the frozen backbone; empty where the detector has none.
+        whole: store the frozen backbone with the weights; else only the shipped one's name.
+        work: folder of the unfinished state and of the losses, named after `path`.
+    """
     torch.manual_seed(seed)
     network = detectors.build(name, "mini")
-    frozen = _frozen(name, out)
     network.load_state_dict(frozen, strict=False)
     network = network.to(device, memory_format=torch.channels_last)
     ready = preprocess(name, "mini")
-    each = {split: count // len(generators) for split, count in images.items()}
-    pairs = {split: _Pairs.of(split, generators, fakes, reals, n) for split, n in each.items()}
-    stem = name + label.removeprefix("mini")
-
-    if frozen and not (Path(work) / f"{stem}.pt").exists():
-        network.start(*_probe(network, pairs["train"], ready, recipe, seed))
+    if frozen and not (Path(work) / f"{path.stem}.pt").exists():
+        network.start(*_probe(network, data["train"], ready, recipe, seed))
 
     def loss(rng: np.random.Generator) -> Tensor:
-        batch, labels = pairs["train"].batch(rng, recipe.pairs, ready)
+        batch, labels = data["train"].batch(rng, recipe.pairs, ready)
         batch = batch.to(device, memory_format=torch.channels_last)
         return F.binary_cross_entropy_with_logits(network(batch), labels.to(device))
 
     def evaluate() -> dict[str, float]:
-        return _validated(network, pairs["validation"], ready, device)
+        return _validated(network, data["validation"], ready, device)
 
     fitted = fitting.fit(
-        stem,
+        path.stem,
         network,
         loss,
         evaluate,
@@ -236,20 +288,13 @@ def train(
         every=recipe.every,
         save_seconds=save_seconds,
     )
-    path = Path(out) / "detectors" / f"{stem}.safetensors"
-    notes = {"detector": name, "width": "mini"} | ({"backbone": module(name).BACKBONE} if frozen else {})
-    checkpoints.write(path, {k: v for k, v in fitted.state.items() if k not in frozen}, notes)
+    notes = {"detector": name, "width": "mini"}
+    notes |= {"backbone": module(name).BACKBONE} if frozen and not whole else {}
+    checkpoints.write(path, {k: v for k, v in fitted.state.items() if whole or k not in frozen}, notes)
     detector = detectors.load(name, path, device=device)
     facts = {
         "name": name,
-        "weights": label,
-        "task": "renders (real) against FP32 images of the miniature generators (fake)",
-        "generators": list(generators),
-        "data": {
-            "images per generator and class": each,
-            "real": "renders of the same scenes at the same size"
-            + (", passed through the generator's VAE" if label.endswith("-aligned") else ""),
-        },
+        **facts,
         "augmentation": {
             "crop": CROP if ready.rule.side is None else "none",
             "flip": 0.5,
@@ -257,16 +302,16 @@ def train(
             "jpeg": "quality 65 to 100, probability .1",
         },
         "input": {"size rule": ready.size_rule, "mean": ready.mean, "std": ready.std},
-        "frozen backbone": notes.get("backbone"),
+        "frozen backbone": module(name).BACKBONE if frozen else None,
         "parameters": sum(p.numel() for p in network.parameters()),
         "trained": sum(p.numel() for p in network.parameters() if p.requires_grad),
-        "validation": _measures(pairs["validation"].logits(detector.score)),
+        "validation": _measures(data["validation"].logits(detector.score)),
     }
     fitting.card(path, facts, fitted, recipe.steps, device, seed)
     return path
 
 
-def _probe(network: nn.Module, pairs: _Pairs, ready: Preprocess, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
+def _probe(network: nn.Module, pairs: Data, ready: Preprocess, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
     """Weight (C,) and bias (1,) of a ridge regression from frozen features to -1 (real) and 1 (fake)."""
     rng, device = np.random.default_rng([seed, 1, 0]), next(network.parameters()).device
     features, wanted = [], []
@@ -284,7 +329,7 @@ def _probe(network: nn.Module, pairs: _Pairs, ready: Preprocess, recipe: Recipe,
     return weight.float().to(device), (y.mean() - weight @ mean)[None].float().to(device)
 
 
-def _validated(network: nn.Module, pairs: _Pairs, ready: Preprocess, device: str) -> dict[str, float]:
+def _validated(network: nn.Module, pairs: Data, ready: Preprocess, device: str) -> dict[str, float]:
     """One row of the curve: mean AUC, loss, TPR and TNR on validation images at native size."""
     logits = pairs.logits(lambda images: scored(network, images, ready, device))
     measures = list(_measures(logits).values())
@@ -294,20 +339,21 @@ def _validated(network: nn.Module, pairs: _Pairs, ready: Preprocess, device: str
     return {"score": mean["auc"] - 1e-3 * min(held, 10.0), "validation_loss": held, **mean}
 
 
-def _known(name: str) -> str:
+def known(name: str) -> str:
+    """Return the name if it is a detector's; else UsageError with the nearest."""
     if name not in RECIPES:
         raise UsageError(f"no detector {name!r}{nearest(name, RECIPES)}; there are {', '.join(RECIPES)}")
     return name
 
 
-def _frozen(name: str, out: Path) -> dict[str, Tensor]:
-    """State of the detector's frozen backbone; empty where it has none."""
-    backbone = getattr(module(name), "BACKBONE", None)
-    if backbone is None:
+def backbone(name: str, out: Path) -> dict[str, Tensor]:
+    """State of the detector's frozen backbone, from out/backbones; empty where it has none."""
+    own = getattr(module(name), "BACKBONE", None)
+    if own is None:
         return {}
-    path = Path(out) / "backbones" / f"{backbone}.safetensors"
+    path = Path(out) / "backbones" / f"{own}.safetensors"
     if not path.is_file():
-        raise UsageError(f"{name} needs {path}: train it first with `quantdetect train mini {backbone}`")
+        raise UsageError(f"{name} needs {path}: train it first with `quantdetect train mini {own}`")
     return checkpoints.read(path)
 
 

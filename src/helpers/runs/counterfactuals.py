@@ -40,7 +40,7 @@ from helpers.study import Study
 __all__ = ["gain", "halving", "write"]
 
 
-def write(study: Study, store: Store, *, progress: bool = True) -> bool:
+def write(study: Study, store: Store, *, device: str = "cpu", progress: bool = True) -> bool:
     """Write counterfactuals.parquet for each generator measured at FP32 and FP4; says whether anything is new.
 
     It needs spectra.parquet (see `runs.spectra`). What was scored of the same pixels, with the same gains and weights,
@@ -51,7 +51,7 @@ def write(study: Study, store: Store, *, progress: bool = True) -> bool:
         return False
     measured = pd.read_parquet(path, columns=[*extras.CELL, "radial"])
     digests = extras.scored(store)
-    loaded = functools.cache(lambda name: detection.load(name, study.weights))
+    loaded = functools.cache(lambda name: detection.load(name, study.weights, device=device))
     weights = [detection.weights_path(name, study.weights) for name in study.detectors]
     backbones = weights[0].parent.parent / "backbones"
     method = tree_sha256(spectra.__file__, __file__, *weights, *sorted(backbones.glob("*.safetensors")))

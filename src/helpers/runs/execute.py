@@ -21,7 +21,7 @@ from tqdm import tqdm
 from helpers import detectors as detection
 from helpers.paths import file_sha256, tree_sha256
 from helpers.protocols import shared
-from helpers.runs import counterfactuals, plan, spectra
+from helpers.runs import counterfactuals, perturb, plan, spectra
 from helpers.runs.contact import write_sheets
 from helpers.runs.makers import CellMaker, RealMaker, maker
 from helpers.runs.plan import Scoring, Shard, Source
@@ -86,8 +86,9 @@ def run(
     states = _make(study, store, shards, done, progress, device)
     _score(study, store, states, weights, done, progress, device)
     _merge(study, store, weights, done)
-    for stage in (spectra, counterfactuals):
-        done.merged |= stage.write(study, store, progress=progress)
+    done.merged |= spectra.write(study, store, progress=progress)
+    done.merged |= counterfactuals.write(study, store, device=device, progress=progress)
+    done.scored += perturb.score(study, store, weights, progress, device)
     return done
 
 
@@ -218,7 +219,7 @@ def _merged(study: Study, store: Store, parts: str) -> bool:
     return (
         there
         and (manifest.get("parts"), manifest.get("study")) == (parts, study.model_dump(mode="json"))
-        and all((store.folder / name).is_file() and file_sha256(store.folder / name) == files[name] for name in files)
+        and all((file := store.folder / name).is_file() and file_sha256(file) == files[name] for name in files)
     )
 
 

@@ -1,0 +1,186 @@
+"""How fast `quantdetect detect` is: against the loops of public toolkits, and against the bare networks.
+
+    python benchmarks/detect.py
+
+Two ratios, measured in turns in one process on all four miniature detectors, medians of several rounds:
+
+- `reference`: 200 files of mixed sizes and formats. The loop takes one detector at a time and one image at a time and
+  decodes each image again for each detector, with the networks as they are published. It is timed with all of torch's
+  threads and with one, and the faster counts: small images gain nothing from threads, and lose where cores are busy.
+- `bare`: 200 PNG files of one size. The bare network has its pixels decoded, normalized and in batches before the
+  clock starts, and runs on all cores in the faster of two ways: torch's threads within a batch, or batches side by
+  side. The command has to read, hash, decode and normalize the files in its time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from PIL import Image
+
+from helpers import detectors
+from helpers.detectors import checkpoints, files
+from helpers.detectors.base import module, weights_path
+from helpers.detectors.images import decode
+from helpers.detectors.scoring import BATCH_PIXELS, batches
+from helpers.machine import processor
+from helpers.mini import world
+
+#: What people's folders hold: a few common sizes, and one in five of a size of its own.
+SIDES = ((64, 64), (96, 96), (128, 128), (128, 192), (256, 256), (320, 240))
+
+
+def mixed(folder: Path, count: int) -> list[Path]:
+    """Write `count` pictures of mixed sizes, PNG and JPEG in turn."""
+    rng, paths = np.random.default_rng(0), []
+    for i in range(count):
+        size = tuple(rng.integers(64, 321, 2)) if i % 5 == 4 else SIDES[rng.integers(len(SIDES))]
+        paths.append(folder / f"{i:03d}.{'png' if i % 2 else 'jpg'}")
+        Image.fromarray(world.render(i, 128)).resize([int(side) for side in size]).save(paths[-1])
+    return paths
+
+
+def uniform(folder: Path, count: int, side: int) -> list[Path]:
+    """Write `count` PNG pictures of one size."""
+    paths = [folder / f"{i:03d}.png" for i in range(count)]
+    for i, path in enumerate(paths):
+        Image.fromarray(world.render(i, side)).save(path)
+    return paths
+
+
+def published(name: str) -> torch.nn.Module:
+    """A miniature's network as it is built, nothing folded, in torch's own memory format."""
+    network = detectors.build(name, "mini")
+    path = weights_path(name)
+    state = checkpoints.read(path)
+    backbone = getattr(module(name), "BACKBONE", None)
+    if backbone:
+        state |= checkpoints.read(path.parent.parent / "backbones" / f"{backbone}.safetensors")
+    network.load_state_dict(state, strict=False)
+    return network.eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def reference(paths: list[Path], loaded: dict[str, detectors.Detector], plain: dict[str, torch.nn.Module]) -> dict:
+    """The loops: for each detector, for each image, decode, normalize, one batch of one."""
+    logits = {}
+    for name, network in plain.items():
+        ready = loaded[name].ready
+        for path in paths:
+            with Image.open(path) as image:
+                pixels = np.asarray(ready.rule.apply(decode(image)))
+            logits[path, name] = network(ready.normalized(pixels[None])).item()
+    return logits
+
+
+def command(paths: list[Path], loaded: dict[str, detectors.Detector], threads: int) -> dict:
+    """What the command does."""
+    seen = files.judge(paths, loaded, threads=threads)
+    return {(of.path, name): logit for of in seen for name, logit in of.logits.items()}
+
+
+def prepared(paths: list[Path], detector: detectors.Detector) -> list[torch.Tensor]:
+    """The batches of a bare network, ready in memory."""
+    with_rule = [np.asarray(detector.ready.rule.apply(decode(Image.open(path)))) for path in paths]
+    groups = batches([image.shape[1::-1] for image in with_rule], BATCH_PIXELS["cpu"])
+    return [
+        detector.ready.normalized(np.stack([with_rule[i] for i in places])).to(memory_format=torch.channels_last)
+        for places in groups
+    ]
+
+
+@torch.inference_mode()
+def within(network: torch.nn.Module, work: list[torch.Tensor], pool: ThreadPoolExecutor) -> None:
+    """Batches one after the other, torch's threads inside each."""
+    for batch in work:
+        network(batch)
+
+
+def beside(network: torch.nn.Module, work: list[torch.Tensor], pool: ThreadPoolExecutor) -> None:
+    """Batches side by side, one core each."""
+
+    def run(batch: torch.Tensor) -> None:
+        with torch.inference_mode():
+            network(batch)
+
+    list(pool.map(run, work))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = perf_counter()
+    work()
+    return perf_counter() - began
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--side", type=int, default=128, help="of the images of one size, in pixels")
+    given = parser.parse_args()
+    threads = torch.get_num_threads()
+    loaded = {name: detectors.load(name) for name in detectors.MODULES}
+    plain = {name: published(name) for name in loaded}
+    print(f"{processor()}, {threads} threads, torch {torch.__version__}; {given.images} images, {given.rounds} rounds")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        several, one = (Path(folder, name) for name in ("mixed", "one"))
+        several.mkdir()
+        one.mkdir()
+        paths = mixed(several, given.images)
+        slow, fast = reference(paths[:20], loaded, plain), command(paths[:20], loaded, threads)  # and warm
+        apart = max(abs(slow[key] - fast[key]) / max(1, abs(slow[key])) for key in slow)
+        assert slow.keys() == fast.keys() and apart < 1e-3, f"not the same logits: {apart}"
+        turns = []
+        for _ in range(given.rounds):
+            loops = []
+            for count in {threads, 1}:
+                torch.set_num_threads(count)
+                loops.append(seconds(lambda: reference(paths, loaded, plain)))
+            torch.set_num_threads(threads)
+            turns.append((min(loops), seconds(lambda: command(paths, loaded, threads))))
+        for name, column in (("loops", 0), ("command", 1)):
+            print(f"  mixed sizes, {name}: {_times([turn[column] for turn in turns])}")
+        first = statistics.median(slow / fast for slow, fast in turns)
+
+        paths = uniform(one, given.images, given.side)
+        ratios = {}
+        for names in (*((name,) for name in loaded), tuple(loaded)):
+            own = {name: loaded[name] for name in names}
+            work = {name: prepared(paths, detector) for name, detector in own.items()}
+            bare = [
+                lambda way=way, own=own, work=work: [way(own[name].network, work[name], pool) for name in own]
+                for way in (within, beside)
+            ]
+            for way in bare:
+                way()
+            turns = [
+                (min(seconds(way) for way in bare), seconds(lambda own=own: command(paths, own, threads)))
+                for _ in range(given.rounds)
+            ]
+            label = "all four" if len(names) > 1 else names[0]
+            ratios[label] = statistics.median(bare / ours for bare, ours in turns)
+            bare, ours = (_times([turn[column] for turn in turns]) for column in (0, 1))
+            print(f"  {given.side} px, {label}: bare {bare}, command {ours}, {ratios[label]:.0%} of bare")
+    print(f"reference: {first:.2f} times as fast as the loops (wanted: 3)")
+    print(f"bare: {ratios['all four']:.0%} of the bare networks' throughput (wanted: 80 %)")
+    return 0 if first >= 3 and ratios["all four"] >= 0.8 else 1
+
+
+def _times(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} s ({min(values):.2f} to {max(values):.2f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

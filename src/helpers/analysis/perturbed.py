@@ -1,0 +1,188 @@
+"""What is done to pictures after they are made, beside what quantization does to them: one table, one comparison.
+
+Every figure is a mean over the page's generators. Intervals resample prompts: the fakes of all generators, precisions
+and perturbations and the real of one prompt are drawn together, so differences are paired throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helpers.analysis.findings import NOT_TESTABLE, Finding, listed, number
+from helpers.analysis.metrics import Interval
+from helpers.analysis.tables import BASELINE, Results, titles
+from helpers.perturbations import NONE
+
+__all__ = ["MEASURES", "TABLE", "Damage", "answer", "damages", "effects", "title"]
+
+TABLE = "perturbed.parquet"
+
+#: Measures of a condition, all from 0 to 1: fakes called fake, reals called real, AUC of fakes against reals.
+MEASURES = ("tpr", "tnr", "auc")
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What a detector loses of a measure to quantization, what to a perturbation, and the first less the second.
+
+    Losses are positive where the measure falls; with 95 % intervals.
+    """
+
+    detector: str
+    quantization: Interval
+    perturbation: Interval
+    difference: Interval
+
+    @property
+    def verdict(self) -> str:
+        """ "less", "more", or "open" where the interval of the difference holds 0: how damaging quantization is."""
+        return "less" if self.difference.high < 0 else "more" if self.difference.low > 0 else "open"
+
+
+def title(name: str) -> str:
+    """A perturbation as a reader knows it: "jpeg:75" is "JPEG 75", a chain's parts are joined by a comma."""
+    words = {"jpeg": "JPEG {}", "resize": "resize to {}", "blur": "blur {} px", "noise": "noise {}"}
+    parts = [part.partition(":") for part in name.split("+")]
+    return ", ".join(words[kind].format(amount) if kind in words else "untouched" for kind, _, amount in parts)
+
+
+def answer(results: Results, precision: str = "fp4", perturbation: str = "jpeg:75") -> Finding:
+    """Whether a precision costs more or less AUC than a perturbation, detector by detector, as a sentence.
+
+    Its verdict is "less" or "more" where all detectors agree, else "depends".
+    """
+    found = damages(results, precision, perturbation)
+    what, other = titles(precision=precision)["precision_title"], title(perturbation)
+    if not found:
+        return Finding(NOT_TESTABLE, f"This study cannot say whether {what} does more damage than {other}: "
+                       "it has no perturbed scores of such images.", {})  # fmt: skip
+    named = results.titles("detector")
+    groups = {verdict: [of for of in found if of.verdict == verdict] for verdict in ("less", "more", "open")}
+    said = {"less": "less damaging than {} for {}", "more": "more damaging than {} for {}",
+            "open": "not to be told apart from {} for {}"}  # fmt: skip
+    parts = [
+        said[verdict].format(other, listed([named[of.detector] for of in group]))
+        for verdict, group in groups.items() if group
+    ]  # fmt: skip
+    losses = [f"{named[of.detector]} {number(of.quantization, 3)} against {number(of.perturbation, 3)}" for of in found]
+    one = next(iter(v for v, group in groups.items() if len(group) == len(found)), "depends")
+    sentence = f"{what} is {listed(parts)}; AUC lost to {what} and to {other}: {', '.join(losses)}."
+    return Finding(one, sentence, {of.detector: of.difference for of in found})
+
+
+def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
+    """One row per detector, precision and perturbation ("none" first): n prompts, then each of `MEASURES`, its `_low`
+    and `_high`, and its change against untouched FP32 images, NAME_change with `_low` and `_high`.
+
+    Reals get the same perturbation as the fakes beside them. Empty where the results have no perturbed scores.
+    """
+    rows = []
+    for detector in results.detectors:
+        drawn = _resampled(results, detector, resamples)
+        for (precision, perturbation), (n, measured) in drawn.items():
+            row = titles("", precision, detector) | {"perturbation": perturbation, "n": n}
+            row["perturbation_title"] = title(perturbation)
+            for name in MEASURES:
+                base = drawn[BASELINE, NONE][1][name]
+                for column, values in ((name, measured[name]), (f"{name}_change", measured[name] - base)):
+                    interval = _interval(values, confidence)
+                    row |= {column: interval.estimate, f"{column}_low": interval.low, f"{column}_high": interval.high}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def damages(
+    results: Results, precision: str = "fp4", perturbation: str = "jpeg:75", measure: str = "auc", resamples: int = 2000
+) -> list[Damage]:
+    """Per detector what `precision` costs untouched images beside what `perturbation` costs FP32 images."""
+    found = []
+    for detector in results.detectors:
+        drawn = _resampled(results, detector, resamples)
+        if (precision, NONE) not in drawn or (BASELINE, perturbation) not in drawn:
+            continue
+        base, quantized, perturbed = (
+            drawn[key][1][measure] for key in ((BASELINE, NONE), (precision, NONE), (BASELINE, perturbation))
+        )
+        losses = (base - quantized, base - perturbed, perturbed - quantized)
+        found.append(Damage(detector, *(_interval(values) for values in losses)))
+    return found
+
+
+def _interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """The estimate, which stands first, and the percentiles of its resamples."""
+    low, high = np.quantile(values[1:], [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(float(values[0]), float(low), float(high))
+
+
+def _stored(results: Results) -> pd.DataFrame:
+    """The perturbed scores of the page's generators and detectors and of the reals, with the study's own training."""
+    path = results.folder / TABLE
+    if results.protocol != "plain" or not path.is_file():
+        return pd.DataFrame()
+    if "perturbed" not in results.cache:
+        rows = pd.read_parquet(path)
+        rows = rows[rows.detector.isin(results.detectors) & rows.weights.isin(results.scores.weights.unique())]
+        own = rows.generator.isin(results.generators) & rows.precision.isin(results.precisions)
+        results.cache["perturbed"] = rows[own | (rows.label == 0)]
+    return results.cache["perturbed"]
+
+
+def _resampled(
+    results: Results, detector: str, resamples: int
+) -> dict[tuple[str, str], tuple[int, dict[str, np.ndarray]]]:
+    """(precision, perturbation) -> prompts, and each measure (1 + resamples,): as observed, then as drawn again."""
+    stored = _stored(results)
+    key = ("resampled", detector, resamples)
+    if len(stored) and key not in results.cache:
+        each = [_of(results, stored, detector, generator, resamples) for generator in results.generators]
+        each = [of for of in each if of]
+        shared = [condition for condition in each[0] if all(condition in of for of in each)] if each else []
+        results.cache[key] = {
+            condition: (
+                min(of[condition][0] for of in each),
+                {name: np.mean([of[condition][1][name] for of in each], axis=0) for name in MEASURES},
+            )
+            for condition in shared
+        }
+    return results.cache.get(key, {})
+
+
+def _of(
+    results: Results, stored: pd.DataFrame, detector: str, generator: str, resamples: int
+) -> dict[tuple[str, str], tuple[int, dict[str, np.ndarray]]]:
+    """The same for one generator."""
+    own = stored[stored.detector == detector]
+    fakes = own[own.generator == generator]
+    if fakes.empty:
+        return {}
+    reals = own[(own.label == 0) & (own["size"] == fakes["size"].iloc[0])]
+    series = {(BASELINE, NONE): results.logits(detector, generator, BASELINE)}
+    for precision in fakes.precision.unique():
+        series[precision, NONE] = results.logits(detector, generator, precision)
+        for name, group in fakes[fakes.precision == precision].groupby("perturbation", sort=False):
+            series[precision, name] = group.set_index("index")["logit"]
+    beside = {NONE: results.reals(detector, generator)}
+    beside |= {name: group.set_index("index")["logit"] for name, group in reals.groupby("perturbation", sort=False)}
+    series = {key: fake for key, fake in series.items() if len(fake) and key[1] in beside}
+    prompts = sorted(set.intersection(*(set(of.index) for of in (*series.values(), *beside.values()))))
+    if not prompts or (BASELINE, NONE) not in series:
+        return {}
+    drawn = np.random.default_rng(0).multinomial(len(prompts), np.full(len(prompts), 1 / len(prompts)), resamples)
+    weights = np.vstack([np.ones(len(prompts)), drawn]) / len(prompts)
+    return {
+        key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, results))
+        for key, fake in series.items()
+    }
+
+
+def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, results: Results) -> dict[str, np.ndarray]:
+    """Each measure of fakes (N,) and reals (N,) of the same prompts under weights of the prompts (B, N): (B,) each."""
+    above = (fake[:, None] > real) + 0.5 * (fake[:, None] == real)
+    return {
+        "tpr": weights @ (fake > results.threshold),
+        "tnr": weights @ (real <= results.threshold),
+        "auc": ((weights @ above) * weights).sum(1),
+    }

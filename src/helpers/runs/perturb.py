@@ -1,0 +1,133 @@
+"""The stage that scores a run's images once more after each perturbation of the study: perturbed.parquet.
+
+Of what scores.parquet holds under `plain`, the study's sample (main arm, chosen precisions, first images, and the
+renders) is opened from the run's folder, perturbed and scored by the same detectors. An image's draws depend on its
+index alone. Each row repeats the keys and the `image_sha256` of the untouched image's row, so the two are one join
+apart. What was scored by the same weights from the same pixels is kept, source by source, so an interrupted call goes
+on where it stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from helpers import detectors as detection
+from helpers import perturbations
+from helpers.paths import file_sha256
+from helpers.runs.plan import Scoring, Source
+from helpers.runs.state import COLUMNS
+from helpers.runs.store import Store, pixel_sha256, read_json, write_json, write_parquet
+from helpers.study import Study
+
+__all__ = ["TABLE", "score"]
+
+#: The table's file; its columns are those of scores.parquet, then `perturbation`.
+TABLE = "perturbed.parquet"
+
+_SOURCE = ["generator", "precision", "arm", "size", "label"]
+_IMAGE = ["index", "image_sha256"]
+_KEYS = ["perturbation", "detector", "weights", *_IMAGE, "digest"]
+
+
+def score(
+    study: Study, store: Store, weights: Mapping[Scoring, str], progress: bool = True, device: str = "cpu"
+) -> int:
+    """Bring perturbed.parquet up to date with scores.parquet and return how many scores were added.
+
+    `weights` maps each scoring to the digest of what its logits come from. An image that the folder does not hold, or
+    holds with other pixels, is left out. A study without perturbations has no such table.
+    """
+    if study.perturbations is None:
+        return 0
+    digests = {s: digest for s, digest in weights.items() if (s.protocol, s.weights) == ("plain", study.weights)}
+    sources = [(source, wanted, _kept(store, source)) for source, wanted in _wanted(study, store, digests)]
+    work = [(source, rows, kept) for source, wanted, kept in sources if len(rows := _without(wanted, kept, _KEYS))]
+    loaded = (
+        {(s.detector, s.label): detection.load(s.detector, s.weights, device=device) for s in digests} if work else {}
+    )
+    added = 0
+    with tqdm(
+        total=sum(len(rows) for _, rows, _ in work), desc="perturbed", unit=" scores",
+        disable=not (progress and work), file=sys.stderr, dynamic_ncols=True,
+    ) as bar:  # fmt: skip
+        for source, rows, kept in work:
+            bar.set_postfix_str(source.folder)
+            made = _scored(store, source, rows, loaded)
+            write_parquet(
+                pd.concat([_without(kept, made, _KEYS[:4]), made]) if len(kept) else made, _part(store, source)
+            )
+            added += len(made)
+            bar.update(len(rows))
+    _merge(store, [wanted for _, wanted, _ in sources], [_kept(store, source) for source, _, _ in sources])
+    return added
+
+
+def _wanted(study: Study, store: Store, digests: Mapping[Scoring, str]) -> list[tuple[Source, pd.DataFrame]]:
+    """Per source the rows that the table is to have, in its order, without logits but with each weights' digest."""
+    settings = study.perturbations
+    rows = pd.read_parquet(store.folder / "scores.parquet")
+    fakes = (rows.arm == study.arm) & rows.precision.isin(settings.precisions)
+    rows = rows[(rows.protocol == "plain") & (fakes | (rows.arm == "none")) & (rows["index"] < settings.images)]
+    by_detector = {(s.detector, s.label): digest for s, digest in digests.items()}
+    rows = rows.assign(digest=list(map(by_detector.get, zip(rows.detector, rows.weights, strict=True))))
+    rows = rows[rows.digest.notna()].drop(columns="logit")
+    found = []
+    for values, group in rows.groupby(_SOURCE, sort=False):
+        each = [group.assign(perturbation=perturbations.parse(name).name) for name in settings.names]
+        found.append((Source(*values), pd.concat(each, ignore_index=True)))
+    return found
+
+
+def _scored(
+    store: Store, source: Source, rows: pd.DataFrame, loaded: Mapping[tuple[str, str], detection.Detector]
+) -> pd.DataFrame:
+    """Rows with their logits; those of images that are not there as they were scored are left out."""
+    images = {}
+    for index, digest in rows[_IMAGE].drop_duplicates().itertuples(index=False, name=None):
+        image = store.open(source, index)
+        if image is not None and pixel_sha256(image) == digest:
+            images[index] = image
+    rows = rows[rows["index"].isin(images)]
+    frames = []
+    for name, group in rows.groupby("perturbation", sort=False):
+        apply = perturbations.parse(name)
+        seen = {index: apply(images[index], index) for index in group["index"].unique()}
+        for pair, own in group.groupby(["detector", "weights"], sort=False):
+            logits = loaded[pair].score([seen[index] for index in own["index"]])
+            frames.append(own.assign(logit=logits.astype(np.float32)))
+    return pd.concat(frames) if frames else rows.assign(logit=np.float32())
+
+
+def _merge(store: Store, wanted: Sequence[pd.DataFrame], kept: Sequence[pd.DataFrame]) -> None:
+    """Write what of the parts is wanted, in the order wanted, and let the manifest vouch for it."""
+    frames = [rows.merge(part[[*_KEYS, "logit"]], on=_KEYS) for rows, part in zip(wanted, kept, strict=True)]
+    path = store.folder / TABLE
+    columns = [*COLUMNS, "perturbation"]
+    write_parquet(pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns), path)
+    manifest = read_json(store.folder / "manifest.json")
+    if manifest.get("files", {}).get(TABLE) != file_sha256(path):
+        manifest["files"] = manifest.get("files", {}) | {TABLE: file_sha256(path)}
+        write_json(manifest, store.folder / "manifest.json")
+
+
+def _part(store: Store, source: Source) -> Path:
+    return store.folder / "perturbed" / f"{source.folder}.parquet"
+
+
+def _kept(store: Store, source: Source) -> pd.DataFrame:
+    """What an earlier call scored of a source."""
+    try:
+        return pd.read_parquet(_part(store, source))
+    except (OSError, ValueError):  # missing, or not a parquet file
+        return pd.DataFrame(columns=[*_KEYS, "logit"])
+
+
+def _without(rows: pd.DataFrame, others: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The rows whose keys are not among the others'."""
+    return rows[~pd.MultiIndex.from_frame(rows[keys]).isin(list(others[keys].itertuples(index=False, name=None)))]
