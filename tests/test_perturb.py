@@ -116,3 +116,11 @@ def test_the_archived_table_is_of_the_archived_images():
     manifest = json.loads((archive / "manifest.json").read_text())
     assert manifest["files"][perturb.TABLE] == paths.file_sha256(archive / perturb.TABLE)
     assert manifest["study"]["perturbations"] == sample.model_dump(mode="json")
+
+
+def test_a_call_with_nothing_to_do_writes_nothing(store):
+    loaded = settings()
+    perturb.score(loaded, store, digests(loaded), progress=False)
+    before = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")}
+    perturb.score(loaded, store, digests(loaded), progress=False)
+    assert {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")} == before

@@ -442,7 +442,10 @@ def perturbed(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
     if effects.empty:
         return HTML("<p>This study has no perturbed.parquet, so this is not known.</p>")
     ends = (effects[f"{measure}{end}"].map("{:.2f}".format) for end in ("", "_low", "_high"))
-    shown = effects.assign(figure=[f"{middle} ({low} to {high})" for middle, low, high in zip(*ends, strict=True)])
+    # Four detectors fit beside each other only without the intervals' leading zeros.
+    short = [f"{middle} ({low.removeprefix('0')}\N{EN DASH}{high.removeprefix('0')})"
+             for middle, low, high in zip(*ends, strict=True)]  # fmt: skip
+    shown = effects.assign(figure=short)
     keys = ["perturbation_title", "precision_title"]
     shown = shown.sort_values("perturbation", key=lambda of: of.map(list(of.unique()).index), kind="stable")
     if measure == "tnr":

@@ -107,9 +107,10 @@ def _scored(
 def _merge(store: Store, wanted: Sequence[pd.DataFrame], kept: Sequence[pd.DataFrame]) -> None:
     """Write what of the parts is wanted, in the order wanted, and let the manifest vouch for it."""
     frames = [rows.merge(part[[*_KEYS, "logit"]], on=_KEYS) for rows, part in zip(wanted, kept, strict=True)]
-    path = store.folder / TABLE
-    columns = [*COLUMNS, "perturbation"]
-    write_parquet(pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns), path)
+    columns, path = [*COLUMNS, "perturbation"], store.folder / TABLE
+    table = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+    if not (path.is_file() and pd.read_parquet(path).equals(table)):
+        write_parquet(table, path)
     manifest = read_json(store.folder / "manifest.json")
     if manifest.get("files", {}).get(TABLE) != file_sha256(path):
         manifest["files"] = manifest.get("files", {}) | {TABLE: file_sha256(path)}
