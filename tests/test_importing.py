@@ -131,13 +131,20 @@ def test_a_folder_of_images_becomes_a_study(tmp_path, capsys):
     block = next(b for b in maps() if "[pattern]" in b)
     (tmp_path / "map.toml").write_text(block)
     scores, out = str(tmp_path / "scores.csv"), str(tmp_path / "out")
-    assert cli.main(["detect", str(tmp_path / "images"), "--detectors", "npr", "--out", scores]) == 0
+    assert cli.main(["detect", str(tmp_path / "images"), "--detectors", "npr,clip_d", "--out", scores]) == 0
     assert cli.main(["import-scores", scores, "--map", str(tmp_path / "map.toml"), "--out", out]) == 0
-    assert "4 of 4 rows, 2 cells" in capsys.readouterr().out
+    assert "8 of 8 rows, 2 cells" in capsys.readouterr().out  # four files, two detectors
     study = analysis.load(out)
     shift = analysis.shifts(study).iloc[0]
     assert (shift.generator, shift.precision, shift.n, shift["shift"]) == ("sd3", "fp4", 1, 0.0)  # the same picture
-    assert analysis.cells(study).reals.tolist() == [2, 2] and set(study.scores.weights) == {"mini"}
+    assert analysis.cells(study).reals.tolist() == [2] * 4 and set(study.scores.weights) == {"mini"}
+    judged = pd.read_csv(scores).set_index("path")
+    again = study.logits("clip_d", "sd3", "fp4").iloc[0]
+    assert again == pytest.approx(judged.clip_d_logit[str(tmp_path / "images/sd3/fp4/0000.png")], abs=1e-6)
+    lines = (tmp_path / "scores.csv").read_text().replace(f"{judged.clip_d_logit.iloc[2]}", "nan")
+    (tmp_path / "scores.csv").write_text(lines)
+    assert cli.main(["import-scores", scores, "--map", str(tmp_path / "map.toml"), "--out", out]) == 2
+    assert "line 4 and 1 more like it: logit 'nan' is not a finite number" in capsys.readouterr().err
 
 
 def test_labels_are_corrected_and_cells_described(tmp_path):

@@ -160,7 +160,8 @@ def import_scores(file: str | Path, out: str | Path, mapping: Map | None = None)
     at the baseline.
     """
     file, out, mapping = Path(file), Path(out), mapping or Map()
-    table = _Table(file, _read(file))
+    rows = _read(file)
+    table = _Table(file, _unfolded(rows), len(rows))
     read = len(table.rows)
     dropped = _prepare(table, mapping)
     scores = _scores(table, mapping)
@@ -172,10 +173,11 @@ def import_scores(file: str | Path, out: str | Path, mapping: Map | None = None)
 
 @dataclass
 class _Table:
-    """The file's rows as text; the index is the row's place in the file from 0."""
+    """The file's rows as text; the index modulo `lines` is the row's place in the file from 0."""
 
     file: Path
     rows: pd.DataFrame
+    lines: int
 
     def column(self, name: str, why: str) -> pd.Series:
         if name not in self.rows:
@@ -187,6 +189,7 @@ class _Table:
 
     def place(self, row: int) -> str:
         """Where a row stands, as an editor or a reader of tables counts."""
+        row %= self.lines
         return f"line {row + 2}" if self.file.suffix == ".csv" else f"row {row + 1}"
 
     def refuse(self, wrong: pd.Series, what: str, mend: str) -> None:
@@ -213,6 +216,26 @@ def _read(file: Path) -> pd.DataFrame:
     if rows.empty:
         raise UsageError(f"{file}: it holds no rows; give one row per image and detector")
     return rows.reset_index(drop=True)
+
+
+def _unfolded(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with one detector each, where a table is as wide as `quantdetect detect` writes it: NAME_logit.
+
+    Its labels are words, by the names of folders, and blank for others; they hold only where all rows have one.
+    """
+    wide = [name for name in DETECTORS if f"{name}_logit" in rows]
+    if not wide or "logit" in rows:
+        return rows
+    if "label" in rows:
+        told = rows.label.map({"real": "0", "fake": "1"})
+        rows = rows.assign(label=told) if told.notna().all() else rows.drop(columns="label")
+    own = {name: {f"{name}_{what}": what for what in ("logit", "weights")} for name in wide}
+    kept = rows[[column for column in rows if not column.startswith(tuple(f"{name}_" for name in DETECTORS))]]
+    frames = [
+        kept.assign(detector=name, **{what: rows[column] for column, what in columns.items() if column in rows})
+        for name, columns in own.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 def _text(value: Any) -> str:
