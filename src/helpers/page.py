@@ -123,10 +123,13 @@ def scorecard(study: Results, outcomes: Sequence[Outcome]) -> HTML:
 
 def _card(study: Results, outcome: Outcome) -> str:
     claim, found = outcome.claim, outcome.interval
-    numbers = "" if pd.isna(found.estimate) else (
-        f"<dl><div><dt>{html.escape(outcome.finding.deciding)}</dt><dd>{number(found, sign=found.low < 0)}</dd></div>"
-        f"<div><dt>images</dt><dd>{outcome.finding.n}</dd></div></dl>"
-    )  # fmt: skip
+    counted = found.low == found.high  # bytes are counted and have no interval
+    shown = {} if pd.isna(found.estimate) else {
+        outcome.finding.deciding: f"{found.estimate:.2f}" if counted else number(found, sign=found.low < 0)
+    }  # fmt: skip
+    shown |= {"images": outcome.finding.n} if outcome.finding.n else {}
+    rows = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in shown.items())
+    numbers = f"<dl>{rows}</dl>" if rows else ""
     other = analysis.claims.elsewhere(study, claim) if claim.of_scores else ""
     return (
         f'<section class="claim" aria-label="{html.escape(claim.title)}"><p class="claim-head">'

@@ -212,7 +212,10 @@ def smoothing(results: Results) -> Finding:
         f"by {percent(pooled(results, 'high'))}, mean over generators, and of the deck's four predictions come out "
         f"{tally}."
     )
-    return Finding(judged, sentence, figures)
+    # The figure of (a) that lies furthest from a fall; all of its generators have the same images.
+    deciding = max((name for name in figures if name.startswith("(a)")), key=lambda name: figures[name].estimate)
+    images = max(len(paired(results, key, LOWERED, results.arm, "high")[0]) for key in results.generators)
+    return Finding(judged, sentence, figures, deciding, images)
 
 
 WORDS = {"contradicted": "is not", "supported": "is", "inconclusive": "cannot be said to be"}
