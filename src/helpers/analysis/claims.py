@@ -566,10 +566,10 @@ def across(results: Results) -> pd.DataFrame:
     which a claim takes the ones it names), verdict, of, estimate, low, high, n. Kept with the results.
     """
     if "across" not in results.cache:
-        frames = []
+        frames, ids = [], {claim.id for claim in CLAIMS if claim.of_scores}
         for condition in _conditions(results):
             there = condition.load()
-            outcomes = [outcome for outcome in evaluate(there) if outcome.claim.of_scores]
+            outcomes = evaluate(there, *ids)
             frame = table(outcomes)[["key", "verdict", "of", "estimate", "low", "high", "n"]]
             detectors = listed([named(key) for key in condition.detectors])
             frames.append(
