@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import analysis, cli, generators, precision
+from helpers import analysis, cli, generators, precision, study
 from helpers.errors import Failure, UsageError
 from helpers.precision import footprint, timing
 from helpers.precision.architectures import Architecture, Network, architecture, architectures, build
@@ -101,6 +101,15 @@ def test_the_archived_table_is_what_the_command_counts(counted):
     assert set(stored.precision) == set(FORMATS) and set(stored.checkpoint) == set(architectures())
     stored = stored[stored.precision.isin(counted.precision.unique())].reset_index(drop=True)
     pd.testing.assert_frame_equal(stored, counted)
+
+
+@pytest.mark.parametrize("key", list(KEYS))
+def test_the_grid_says_what_the_footprint_counts(key):
+    rows = {row["precision"]: row["bytes"] for row in study.expected(study.load("full")) if row["generator"] == key}
+    stored = analysis.footprint.weights()
+    stored = stored[(stored.checkpoint == KEYS[key]) & (stored.component == "denoiser") & (stored.coverage != "all")]
+    counted = stored.set_index("precision").bytes
+    assert all(size == pytest.approx(counted[precision], rel=0.002) for precision, size in rows.items())
 
 
 def test_the_names_in_print_are_those_of_the_architectures():

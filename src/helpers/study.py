@@ -474,8 +474,11 @@ def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[
     }
 
 
-_BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "int3": 3, "int2": 2}
-_BITS |= dict.fromkeys(("fp4", "nf4", "int4", "int4_affine"), 4)
+#: Bits of a stored weight with its share of a block's scales (`precision.formats` has the formats themselves).
+_BITS = {
+    "fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "fp4": 4.5, "nf4": 4.5, "int4": 4.25,
+    "int4_affine": 4.5, "int3": 3.25, "int2": 2.25,
+}  # fmt: skip
 
 
 def _bytes(study: Study, cell: Cell) -> int | None:
