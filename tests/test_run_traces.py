@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers import detectors, paths, study
 from helpers.analysis import spectra as methods
+from helpers.protocols import shared
 from helpers.runs import Source, Store, counterfactuals, extras, spectra, store
 
 IMAGES, KEY = 4, ["generator", "precision", "arm", "size", "label", "index"]
@@ -106,9 +107,16 @@ def test_filtered_images_are_scored_beside_a_sham(run):
     assert not counterfactuals.write(loaded, kept, progress=False)
     table = pd.read_parquet(kept.folder / "counterfactuals.parquet")
     counts = table.groupby(["treatment", "precision"]).size().to_dict()
-    assert counts == {(t, p): IMAGES * 2 for t, p in (
-        ("sham", "fp32"), ("sham", "fp4"), ("matched", "fp32"), ("attenuated", "fp32"), ("halved", "fp32"),
-        ("restored", "fp4"), ("decoded", "none"))}  # fmt: skip
+    filtered = [("sham", "fp32"), ("sham", "fp4"), ("restored", "fp4")]
+    filtered += [(treatment, "fp32") for treatment in ("matched", "attenuated", "halved")]
+    scored = IMAGES * 2 * len(loaded.protocols)
+    assert counts == dict.fromkeys(filtered, scored) | {("decoded", "none"): IMAGES * 2}
+    hard = table[(table.protocol == "shared") & (table.treatment == "sham") & (table.detector == "npr")]
+    seen = [shared(kept.open(sources[0], index), index, loaded.shared_level) for index in range(IMAGES)]
+    expected = detectors.load("npr").score(seen)
+    np.testing.assert_allclose(hard[hard.precision == "fp32"].logit, expected, rtol=1e-5, atol=1e-5)
+    assert set(table[table.protocol == "aligned"].weights) == {"mini-aligned"}
+    table = table[table.protocol == "plain"]
     assert "counterfactuals.parquet" in json.loads((kept.folder / "manifest.json").read_text())["files"]
     for treatment, source in (("sham", sources[0]), ("sham", sources[1]), ("decoded", sources[2])):
         images = [kept.open(source, index) for index in range(IMAGES)]
@@ -151,7 +159,7 @@ def test_the_archives_sham_has_the_logits_of_its_scores():
     scores = pd.read_parquet(ARCHIVE / "scores.parquet")
     keys = [*KEY, "detector", "weights", "protocol"]
     both = sham.merge(scores, on=keys, suffixes=("", "_stored"))
-    assert len(both) == len(sham) == 2 * 6 * 4 * extras.IMAGES
+    assert len(both) == len(sham) == 3 * 2 * 6 * 4 * extras.IMAGES  # protocols, precisions, generators, detectors
     np.testing.assert_allclose(both.logit, both.logit_stored, rtol=1e-3, atol=1e-3)
 
 

@@ -111,7 +111,7 @@ def claims(study: Results, *ids: str) -> list[Outcome]:
         glue(f"{key}_verdict", Verdict(outcome.verdict), display=False)
         value(f"{key}_answer", outcome.answer)
         value(f"{key}_rule", outcome.rule)
-        if outcome.claim.of_scores:
+        if outcome.claim.again:
             value(f"{key}_elsewhere", analysis.claims.elsewhere(study, outcome.claim))
     return outcomes
 
@@ -124,13 +124,14 @@ def scorecard(study: Results, outcomes: Sequence[Outcome]) -> HTML:
 def _card(study: Results, outcome: Outcome) -> str:
     claim, found = outcome.claim, outcome.interval
     counted = found.low == found.high  # bytes are counted and have no interval
+    digits = 3 if found.high - found.low < 0.05 else 2  # so that a narrow interval is seen to have two ends
     shown = {} if pd.isna(found.estimate) else {
-        outcome.finding.deciding: f"{found.estimate:.2f}" if counted else number(found, sign=found.low < 0)
+        outcome.finding.deciding: f"{found.estimate:.2f}" if counted else number(found, digits, sign=found.low < 0)
     }  # fmt: skip
     shown |= {"images": outcome.finding.n} if outcome.finding.n else {}
     rows = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in shown.items())
     numbers = f"<dl>{rows}</dl>" if rows else ""
-    other = analysis.claims.elsewhere(study, claim) if claim.of_scores else ""
+    other = analysis.claims.elsewhere(study, claim) if claim.again else ""
     return (
         f'<section class="claim" aria-label="{html.escape(claim.title)}"><p class="claim-head">'
         f"<strong>{html.escape(claim.title)}</strong> {Verdict(outcome.verdict)._repr_html_()}</p>"
@@ -154,13 +155,15 @@ MARKS = {
 def elsewhere(study: Results) -> HTML:
     """The verdict on every claim under every protocol, training and threshold, the page's own first."""
     found = analysis.claims.across(study)
-    keys, names = found.key.unique(), found.condition.unique()
+    keys, names = [claim.key for claim in analysis.claims.CLAIMS if claim.again], found.condition.unique()
     by = found.set_index(["condition", "key"])
+    blank = "<td></td>"  # filtered images are not scored by every training
     head = "".join(f"<th>{html.escape(key.replace('_', ' '))}</th>" for key in keys)
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th>{"".join(_mark(by.loc[(name, key)]) for key in keys)}</tr>'
+    cells = {
+        name: "".join(_mark(by.loc[(name, key)]) if (name, key) in by.index else blank for key in keys)
         for name in names
-    )
+    }
+    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th>{marks}</tr>' for name, marks in cells.items())
     legend = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
     return HTML(
         f'<p>{legend}</p><div class="table-scroll" tabindex="0"><table class="table verdicts">'

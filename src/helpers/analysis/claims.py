@@ -45,7 +45,7 @@ class Claim:
     `id` is the deck's claim, `part` tells the statements of one claim apart; `words` are the deck's; `quantity` is what
     is measured and `rule` what counts, with the names of margins in braces; `page` and `anchor` are where its figure
     is. `judge` gives the finding; `of_scores` says whether it depends on the scores, so that it can be judged under
-    every protocol and training.
+    every protocol and training, `of_images` whether on those of filtered images, which there are of every protocol.
     """
 
     id: str
@@ -57,6 +57,12 @@ class Claim:
     anchor: str
     judge: Callable[[Results], Finding]
     of_scores: bool = True
+    of_images: bool = False
+
+    @property
+    def again(self) -> bool:
+        """Whether it can be judged under more than one condition."""
+        return self.of_scores or self.of_images
 
     @property
     def key(self) -> str:
@@ -436,7 +442,7 @@ CLAIMS = (
         "spectrum, put on FP32 images, lowers the same detectors; FP32's, given to FP4 images, restores them",
         "All four must hold: a loss of more than {smoothing:.2f} of the high-frequency energy, and filters that make "
         "or take back {explained:.2f} of FP4's shift.",
-        "07_mechanism", "the-four-predictions", _smoothing, of_scores=False,
+        "07_mechanism", "the-four-predictions", _smoothing, of_scores=False, of_images=True,
     ),
     Claim(
         "C7", "", "NPR's scores on SD3 shift to the left at FP8 and FP4, into false negatives.",
@@ -567,9 +573,10 @@ def across(results: Results) -> pd.DataFrame:
     """
     if "across" not in results.cache:
         frames, ids = [], {claim.id for claim in CLAIMS if claim.of_scores}
+        further = {claim.id for claim in CLAIMS if claim.of_images}
         for condition in _conditions(results):
             there = condition.load()
-            outcomes = evaluate(there, *ids)
+            outcomes = evaluate(there, *ids, *(further if condition.title == condition.protocol else ()))
             frame = table(outcomes)[["key", "verdict", "of", "estimate", "low", "high", "n"]]
             detectors = listed([named(key) for key in condition.detectors])
             frames.append(

@@ -268,10 +268,15 @@ def quantiles(estimate: np.ndarray, again: np.ndarray, confidence: float) -> Int
 
 
 def _logits(results: Results, generator: str, detector: str) -> pd.DataFrame:
-    """Logits of the fakes of one generator by index, one column for each (treatment, precision); complete rows."""
+    """Logits of the fakes of one generator by index, one column for each (treatment, precision); complete rows.
+
+    Those of the results' own protocol and training.
+    """
     table = read(results, "counterfactuals.parquet")
     rows = table[(table.generator == generator) & (table.treatment != "decoded")]
-    rows = rows[rows.detector == detector] if len(rows) else rows
+    if len(rows):
+        ours = results.scores.weights[results.scores.label == 1].unique()
+        rows = rows[(rows.detector == detector) & (rows.protocol == results.protocol) & rows.weights.isin(ours)]
     return rows.pivot(index="index", columns=["treatment", "precision"], values="logit").dropna() if len(rows) else rows
 
 

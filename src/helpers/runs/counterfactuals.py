@@ -10,7 +10,8 @@ treatment
     "restored"    FP4 images with the gain that gives them FP32's mean radial spectrum
     "decoded"     reals passed through the generator's VAE (arm: the generator), untreated: what its decoder alone does
 
-All are scored with the study's main training under `plain`.
+All are scored as the study scores: under each of its protocols by the training that the protocol asks for; "decoded"
+under `plain` alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import functools
 import sys
 from collections.abc import Callable
 from dataclasses import astuple
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,9 @@ from helpers.analysis import spectra
 from helpers.analysis.tables import BASELINE
 from helpers.analysis.traces import LOWERED
 from helpers.paths import tree_sha256
+from helpers.protocols import shared, weights_for
 from helpers.runs import extras, plan
-from helpers.runs.plan import Source
+from helpers.runs.plan import Scoring, Source
 from helpers.runs.state import COLUMNS
 from helpers.runs.store import Store
 from helpers.study import Study
@@ -51,10 +52,11 @@ def write(study: Study, store: Store, *, device: str = "cpu", progress: bool = T
         return False
     measured = pd.read_parquet(path, columns=[*extras.CELL, "radial"])
     digests = extras.scored(store)
-    loaded = functools.cache(lambda name: detection.load(name, study.weights, device=device))
-    weights = [detection.weights_path(name, study.weights) for name in study.detectors]
+    loaded = functools.cache(functools.partial(detection.load, device=device))
+    weights = [detection.weights_path(scoring.detector, scoring.weights) for scoring in _scorings(study)]
     backbones = weights[0].parent.parent / "backbones"
     method = tree_sha256(spectra.__file__, __file__, *weights, *sorted(backbones.glob("*.safetensors")))
+    method += f"/{study.shared_level}"
     parts = []
     for key in tqdm(study.keys, desc="counterfactuals", unit=" generators", disable=not progress, file=sys.stderr):
         for treatment, source, gain in _work(study, key, measured):
@@ -63,6 +65,11 @@ def write(study: Study, store: Store, *, device: str = "cpu", progress: bool = T
             make = functools.partial(_scored, study, store, treatment, source, of, gain, loaded)
             parts.append(extras.kept(store, f"counterfactuals/{source.folder}/{treatment}", made_of, make))
     return extras.vouched(store, {"counterfactuals.parquet": parts})
+
+
+def _scorings(study: Study) -> list[Scoring]:
+    """The study's protocols, each with its own training; further trainings are left out."""
+    return [one for one in plan.scorings(study) if one.weights == weights_for(one.protocol, study.weights)]
 
 
 def _work(study: Study, key: str, measured: pd.DataFrame) -> list[tuple[str, Source, np.ndarray]]:
@@ -105,17 +112,24 @@ def _scored(
     source: Source,
     digests: pd.Series,
     gain: np.ndarray,
-    loaded: Callable[[str], detection.Detector],
+    loaded: Callable[[str, str], detection.Detector],
 ) -> pd.DataFrame | None:
     batches = extras.opened(store, source, digests) if len(digests) else None
     if batches is None:
         return None
-    images = [Image.fromarray(one) for pixels, _ in batches for one in spectra.filtered(pixels, gain)]
-    common = dict(zip(extras.CELL, astuple(source), strict=True)) | {
-        "protocol": "plain",
-        "weights": Path(study.weights).stem,
+    images = {
+        int(index): Image.fromarray(one)
+        for pixels, indices in batches
+        for index, one in zip(indices, spectra.filtered(pixels, gain), strict=True)
     }
-    common |= {"index": digests.index, "image_sha256": digests.to_numpy()}
-    logits = {name: loaded(name).score(images) for name in study.detectors}
-    frames = [pd.DataFrame(common | {"detector": name, "logit": values}) for name, values in logits.items()]
-    return pd.concat(frames, ignore_index=True)[list(COLUMNS)].assign(treatment=treatment)
+    cell = dict(zip(extras.CELL, astuple(source), strict=True))
+    cell |= {"index": digests.index, "image_sha256": digests.to_numpy(), "treatment": treatment}
+    frames = []
+    for scoring in _scorings(study):
+        if treatment == "decoded" and scoring.protocol != "plain":
+            continue
+        hard = scoring.protocol == "shared"
+        seen = [shared(image, index, study.shared_level) if hard else image for index, image in images.items()]
+        how = {"protocol": scoring.protocol, "detector": scoring.detector, "weights": scoring.label}
+        frames.append(pd.DataFrame(cell | how | {"logit": loaded(scoring.detector, scoring.weights).score(seen)}))
+    return pd.concat(frames, ignore_index=True)[[*COLUMNS, "treatment"]]
