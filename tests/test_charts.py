@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import synthetic
 
 from helpers import analysis, beside, charts, widgets
 from helpers.charts import theme
+from helpers.charts.heatmap import METRICS
 from helpers.study import DETECTORS, PRECISIONS
 
 
@@ -39,6 +41,34 @@ def test_a_figure_is_a_small_bundle_of_everything(study, name: str) -> None:
     assert len(out["text/html"]) < 400_000
     assert out["image/png"].startswith("iVBOR")
     assert "null" not in json.dumps(spec["datasets"])[:200]
+
+
+def test_a_density_has_its_whole_mass_and_an_interval_that_few_images_widen(study, tmp_path) -> None:
+    many = analysis.load(synthetic.write(tmp_path, synthetic.DECK, images=400))
+    widths = []
+    for results in (study, many):
+        found = analysis.densities(results, points=201)
+        for scale in ("logit", "score"):
+            own = found[(found.scale == scale) & (found.generator == "sd3") & (found.detector == "npr")]
+            assert np.trapezoid(own.fp4, own.x) == pytest.approx(1, abs=0.02)
+            inside = (own.fp4_low <= own.fp4 + 1e-3) & (own.fp4 <= own.fp4_high + 1e-3)
+            assert (own.fp4_low >= 0).all() and inside.mean() > 0.95
+        widths.append((own.fp4_high - own.fp4_low).mean())
+    # Ten times the images: on the scale of scores, where the kernel's width is fixed, about the root of ten.
+    assert widths[0] / widths[1] == pytest.approx(10**0.5, rel=0.25)
+
+
+def test_controls_stand_in_the_forest_with_colours_of_their_own(tmp_path) -> None:
+    results = analysis.load(synthetic.write(tmp_path, images=30, placebo=0.05))
+    found = analysis.effects.effects(results, resamples=50)
+    text = json.dumps(charts.shift_forest(found, analysis.trainings(results)).to_dict())
+    assert "null control" in text and theme.CONTROL_COLOURS["batch"] in text and "Cliff's delta" in text
+
+
+def test_the_heatmap_offers_the_figures_it_has(study) -> None:
+    few, all_ = (charts.heatmap(analysis.cells(study, resamples=n)).to_dict() for n in (0, 20))
+    menus = [spec["params"][0]["bind"]["options"] for spec in (few, all_)]
+    assert "tpr_at_1" not in menus[0] and menus[1] == list(METRICS)
 
 
 def test_text_cannot_leave_its_place() -> None:

@@ -16,8 +16,8 @@ METRICS = {
     "ap": "average precision",
     "tpr_at_1": "TPR at 1 % FPR",
     "tpr_at_5": "TPR at 5 % FPR",
-    "eer": "equal error rate (lower is better)",
-    "calibrated": "balanced accuracy, threshold calibrated at FP32",
+    "eer": "equal error rate",
+    "calibrated": "balanced, calibrated threshold",
     "tnr": "reals called real (TNR)",
 }
 
