@@ -190,10 +190,14 @@ def test_steps_run_in_the_precision_that_was_asked_for(kind, config, key):
 
 
 def test_materialised_networks_hold_numbers_and_no_shared_weight_twice():
-    made = timing.materialise(tiny("SD3Transformer2DModel", SD3).parts["t5"], "fp4", "linear", "cpu", torch.bfloat16)
+    network = tiny("SD3Transformer2DModel", SD3).parts["t5"]
+    made, made_plain = timing.materialise(network, "fp4", "linear", "cpu", torch.bfloat16), build(network)
     assert not any(tensor.is_meta for tensor in [*made.parameters(), *made.buffers()])
     assert made.shared.weight is made.encoder.embed_tokens.weight
-    assert made.dtype == torch.bfloat16 and not any(type(m) is nn.Linear for m in made.modules() if hasattr(m, "data"))
+    assert made.dtype == torch.bfloat16
+    linear = [module.weight.numel() for module in made_plain.modules() if isinstance(module, nn.Linear)]
+    held = list(precision.holdings(made))
+    assert sum(parameters for parameters, bits, _ in held if bits == 4) == sum(linear) > 0
 
 
 def test_what_does_not_fit_is_a_row_that_says_so(monkeypatch):
