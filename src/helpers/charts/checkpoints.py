@@ -35,12 +35,7 @@ def beside(effects: pd.DataFrame, detector: str = "clip_d", precision: str = "nf
     base = (
         alt.Chart(effects[columns].round(4))
         .transform_filter("datum.detector == detector && datum.precision == format")
-        .transform_calculate(
-            value="datum[measure]",
-            low="datum[measure + '_low']",
-            high="datum[measure + '_high']",
-            interval="format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')",
-        )
+        .transform_calculate(**theme.MEASURED)
         .encode(
             y=alt.Y("generator_title:N", sort=list(generators.values()), title=None).axis(
                 labelFontWeight=600, ticks=False

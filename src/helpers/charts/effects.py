@@ -98,12 +98,9 @@ def shift_forest(
         alt.Chart(shifts[columns].round(4))
         .transform_filter("datum.detector == detector")
         .transform_calculate(
-            value="datum[measure]",
-            low="datum[measure + '_low']",
-            high="datum[measure + '_high']",
+            **theme.MEASURED,
             least="datum[measure + '_min']",
             most="datum[measure + '_max']",
-            interval=("format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')"),
         )
         .encode(
             y=alt.Y("generator_title:N", sort=list(generators.values()), title=None).axis(

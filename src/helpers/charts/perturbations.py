@@ -23,12 +23,7 @@ def perturbations(effects: pd.DataFrame, detector: str = "npr", measure: str = "
     base = (
         alt.Chart(effects[columns].round(4))
         .transform_filter("datum.detector == detector")
-        .transform_calculate(
-            value="datum[measure]",
-            low="datum[measure + '_low']",
-            high="datum[measure + '_high']",
-            interval="format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')",
-        )
+        .transform_calculate(**theme.MEASURED)
         .encode(
             y=alt.Y("perturbation_title:N", sort=order, title=None).axis(labelFontWeight=600, ticks=False),
             yOffset=alt.YOffset("precision_title:N", sort=list(precisions.values())),

@@ -21,7 +21,7 @@ import vl_convert
 from helpers import paths
 
 __all__ = [
-    "CONTROL_COLOURS", "DETECTOR_COLOURS", "FONT", "LAB", "PICTURE_WIDTH", "PRECISION_COLOURS",
+    "CONTROL_COLOURS", "DETECTOR_COLOURS", "FONT", "LAB", "MEASURED", "PICTURE_WIDTH", "PRECISION_COLOURS",
     "TWO_LINES", "bundle", "choice", "colours", "describe", "enable", "options", "render",
 ]  # fmt: skip
 
@@ -36,6 +36,14 @@ PRECISION_COLOURS = {
 DETECTOR_COLOURS = {"npr": "#CC6677", "r50_nodown": "#882255", "r50_tf": "#117733", "clip_d": "#332288"}
 CONTROL_COLOURS = {"batch": "#999999", "seed": "#4d4d4d"}  # changes that are no precision
 OTHER = "#666666"
+
+# The figure that the parameter "measure" names, with its ends and its interval in words, for transform_calculate.
+MEASURED = {
+    "value": "datum[measure]",
+    "low": "datum[measure + '_low']",
+    "high": "datum[measure + '_high']",
+    "interval": "format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')",
+}
 
 # Where columns are narrow a detector's name takes two lines.
 TWO_LINES = "split(replace(datum.label, '_', '_|'), '|')"
