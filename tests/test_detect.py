@@ -8,10 +8,12 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from helpers import cli, detectors, judging, perturbations
@@ -204,6 +206,24 @@ def test_a_logit_is_the_files_own_whatever_is_scored_with_it(several, loaded, mo
     np.testing.assert_allclose(together[::-1], logits(several[::-1], loaded), atol=1e-5, rtol=1e-5)
     monkeypatch.setattr(files, "WINDOW_PIXELS", 9000)
     np.testing.assert_allclose(together, logits(several, loaded, threads=2), atol=1e-5, rtol=1e-5)
+
+
+def test_detectors_serve_several_threads_at_once(several, loaded):
+    pictures = [Image.open(path).convert("RGB") for path in several]
+    alone = {name: [detector.score([image])[0] for image in pictures] for name, detector in loaded.items()}
+    with ThreadPoolExecutor(4) as pool:
+        for name, detector in loaded.items():
+            batch = detector.ready.normalized
+            crowd = [batch(np.asarray(detector.ready.rule.apply(image))[None]) for image in pictures * 5]
+            found = [float(logit) for logit in pool.map(detector.network, crowd)]
+            np.testing.assert_allclose(found, alone[name] * 5, atol=1e-5, rtol=1e-5)
+
+
+def test_a_device_that_is_not_there(several, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is there")
+    assert cli.main(["detect", str(several[0]), "--device", "cuda"]) == 2
+    assert "PyTorch sees 0 CUDA devices" in capsys.readouterr().err
 
 
 def test_a_logit_is_the_same_in_another_process(several, loaded, tmp_path):

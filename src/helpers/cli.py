@@ -110,6 +110,7 @@ def detect(
         list[str] | None,
         typer.Option(metavar="KIND:AMOUNT", help="Before scoring: jpeg:75, resize:0.5, blur:1, noise:4; in order."),
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .json file; default the screen.")] = None,
 ) -> None:
     """Score images: per detector one logit, above 0 means fake. Every file becomes a row; exit 1 if some have errors.
@@ -125,9 +126,10 @@ def detect(
     changes = perturbations.chain(perturbations.parse(text) for text in perturb or ())
     write = _writer(out) if out else None
     names = _words(detectors) or []
-    from helpers import judging
+    from helpers import judging, machine
 
-    table = judging.judged(path, names, weights, changes)
+    machine.require(device)
+    table = judging.judged(path, names, weights, changes, device)
     if write:
         write(table)
         typer.echo(f"{judging.counted(table)} in {_shown(out)}")

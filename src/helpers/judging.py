@@ -30,6 +30,7 @@ def judged(
     names: Sequence[str],
     weights: str = "mini",
     perturbation: Perturbation | None = None,
+    device: str = "cpu",
     progress: bool = True,
 ) -> pd.DataFrame:
     """Score every file behind the places by the named detectors; a row each, in the order of the input.
@@ -42,7 +43,7 @@ def judged(
         UsageError: a place, a detector or its weights are not there.
     """
     paths = files.find(places)
-    loaded = {name: detection.load(name, weights) for name in names}
+    loaded = {name: detection.load(name, weights, device=device) for name in names}
     changes = perturbation if perturbation is not None and perturbation.steps else None
     seen = files.judge(paths, loaded, changes)
     bar = tqdm(seen, "detect", len(paths), unit=" files", disable=not progress or len(paths) < 2, file=sys.stderr)

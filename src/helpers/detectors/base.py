@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from helpers.detectors import checkpoints
+from helpers.detectors.compiled import compiled
 from helpers.detectors.images import SIZE_RULES, Preprocess, preprocess
-from helpers.detectors.resnet import folded
 from helpers.detectors.scoring import score
 from helpers.errors import UsageError, nearest
 from helpers.paths import MODELS
@@ -130,7 +130,9 @@ def load(
     frozen = _frozen(name, state, path, notes, backbone)
     network = build(name, width)
     checkpoints.fit(network, state | frozen, path)
-    network = folded(network.to(device)).to(memory_format=torch.channels_last).requires_grad_(False)
+    network = network.eval().requires_grad_(False).to(device)
+    if torch.device(device).type == "cpu":
+        network = compiled(network)
     label = str(weights) if _shipped(weights) else path.stem
     return Detector(name, label, width, network, _ready(name, width, size_rule), device)
 

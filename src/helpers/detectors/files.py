@@ -23,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 
 from helpers.detectors.base import Detector
 from helpers.detectors.images import SIZE_RULES, Unfit, check_size, decode
-from helpers.detectors.scoring import BATCH_PIXELS, batches, logits
+from helpers.detectors.scoring import BATCH_PIXELS, batches, cores, logits
 from helpers.errors import UsageError
 from helpers.perturbations import Perturbation
 
@@ -102,23 +102,16 @@ def judge(
         perturbation: applied to each image before any detector's size rule, seeded by the file's own digest.
         threads: cores to use, by default as many as torch uses; each detector runs on one core per batch.
     """
-    threads, before = threads or torch.get_num_threads(), torch.get_num_threads()
     rules = {detector.ready.size_rule for detector in detectors.values()}
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            scoring: tuple[list[Seen], list[tuple[str, list[int], Future[np.ndarray]]]] = ([], [])
-            for window in _windows(paths):
-                reading = [pool.submit(_read, seen, rules, perturbation) for seen in window]
-                yield from _scored(*scoring)
-                views = [future.result() for future in reading]
-                scoring = (
-                    window,
-                    [work for name in detectors for work in _batched(pool, name, detectors[name], views)],
-                )
-                del reading, views
+    with cores(threads) as pool:
+        scoring: tuple[list[Seen], list[tuple[str, list[int], Future[np.ndarray]]]] = ([], [])
+        for window in _windows(paths):
+            reading = [pool.submit(_read, seen, rules, perturbation) for seen in window]
             yield from _scored(*scoring)
-        finally:
-            torch.set_num_threads(before)
+            views = [future.result() for future in reading]
+            scoring = (window, list(_batched(pool, detectors, views)))
+            del reading, views
+        yield from _scored(*scoring)
 
 
 def _windows(paths: Sequence[Path]) -> Iterator[list[Seen]]:
@@ -174,16 +167,22 @@ def _read(seen: Seen, rules: set[str], perturbation: Perturbation | None) -> dic
 
 
 def _batched(
-    pool: ThreadPoolExecutor, name: str, detector: Detector, views: Sequence[dict[str, np.ndarray]]
+    pool: ThreadPoolExecutor, detectors: Mapping[str, Detector], views: Sequence[dict[str, np.ndarray]]
 ) -> Iterator[tuple[str, list[int], Future[np.ndarray]]]:
-    """A detector's batches of a window, at work: its name, the places in the window, the logits to come."""
-    rule = detector.ready.size_rule
+    """The batches of a window, at work: the detector's name, the places in the window, the logits to come.
+
+    Detectors that look at the same pixels take turns: those that wait for memory and those that do not share it well.
+    """
     there = [place for place, view in enumerate(views) if view]
-    sizes = [views[place][rule].shape[1::-1] for place in there]
-    for own in batches(sizes, BATCH_PIXELS[torch.device(detector.device).type]):
-        places = [there[i] for i in own]
-        pixels = [views[place][rule] for place in places]
-        yield name, places, pool.submit(_logits, detector, pixels)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, detector in detectors.items():
+        groups.setdefault((detector.ready.size_rule, torch.device(detector.device).type), []).append(name)
+    for (rule, device), names in groups.items():
+        sizes = [views[place][rule].shape[1::-1] for place in there]
+        for own in batches(sizes, BATCH_PIXELS[device]):
+            places = [there[i] for i in own]
+            pixels = [views[place][rule] for place in places]
+            yield from ((name, places, pool.submit(_logits, detectors[name], pixels)) for name in names)
 
 
 def _logits(detector: Detector, pixels: list[np.ndarray]) -> np.ndarray:

@@ -92,7 +92,7 @@ class Preprocess:
 
     def normalized(self, images: np.ndarray) -> Tensor:
         """Return the normalized batch, float32 (N, 3, H, W), of uint8 images (N, H, W, 3)."""
-        batch = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float().div_(255)
+        batch = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float().div_(255)
         mean, std = (torch.tensor(of).view(1, 3, 1, 1) for of in (self.mean, self.std))
         return batch.sub_(mean).div_(std)
 

@@ -5,13 +5,10 @@ Parameters have torchvision's names (conv1, bn1, layer1 ... layer4), so that rel
 
 from __future__ import annotations
 
-import copy
-
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import Bottleneck
 
-__all__ = ["Trunk", "folded"]
+__all__ = ["Trunk"]
 
 
 class Trunk(nn.Module):
@@ -54,12 +51,20 @@ class Trunk(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def blocks(self) -> list[Bottleneck]:
+        """Return the bottlenecks in their order."""
+        return [block for stage in self.stages for block in getattr(self, stage)]
+
+    def convolved(self, x: Tensor) -> Tensor:
+        """Return what the convolutions make of (N, 3, H, W): (N, channels, H / stride, W / stride), rounded up."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for block in self.blocks():
+            x = block(x)
+        return x
+
     def maps(self, x: Tensor) -> Tensor:
         """Return feature maps (N, channels, H / stride, W / stride), rounded up, of images (N, 3, H, W)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for stage in self.stages:
-            x = getattr(self, stage)(x)
-        return x
+        return self.convolved(x)
 
     def features(self, x: Tensor) -> Tensor:
         """Return globally averaged features (N, channels) of normalized images (N, 3, H, W)."""
@@ -67,9 +72,8 @@ class Trunk(nn.Module):
 
     def field(self) -> tuple[int, int]:
         """Return the stride of the feature maps, and how many pixels to each side of its own a place looks at."""
-        blocks = [block for stage in self.stages for block in getattr(self, stage)]
         stride, reach = 1, 0
-        for layer in (self.conv1, self.maxpool, *(block.conv2 for block in blocks)):  # the others are 1x1
+        for layer in (self.conv1, self.maxpool, *(block.conv2 for block in self.blocks())):  # the others are 1x1
             kernel, step = (of[0] if isinstance(of, tuple) else of for of in (layer.kernel_size, layer.stride))
             stride, reach = stride * step, reach + kernel // 2 * stride
         return stride, reach
@@ -80,24 +84,3 @@ def _bottleneck(channels: int, planes: int, stride: int, first: bool) -> Bottlen
     out = planes * Bottleneck.expansion
     shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)) if first else None
     return Bottleneck(channels, planes, stride, shortcut)
-
-
-def folded(network: nn.Module) -> nn.Module:
-    """Return a copy for inference with each batch normalization folded into its convolution.
-
-    The same function to float32 rounding, a quarter faster. A network without trunks is copied as it is.
-    """
-    network = copy.deepcopy(network).eval()
-    for trunk in [module for module in network.modules() if isinstance(module, Trunk)]:
-        _fold(trunk, "conv1", "bn1")
-        for block in [module for module in trunk.modules() if isinstance(module, Bottleneck)]:
-            for i in "123":
-                _fold(block, f"conv{i}", f"bn{i}")
-            if block.downsample is not None:
-                block.downsample = fuse_conv_bn_eval(*block.downsample)
-    return network
-
-
-def _fold(module: nn.Module, convolution: str, normalization: str) -> None:
-    setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, normalization)))
-    setattr(module, normalization, nn.Identity())

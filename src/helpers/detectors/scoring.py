@@ -8,6 +8,8 @@ rounding, in a memory that does not grow with the image. Whether an image is til
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from helpers.detectors.images import SMALLEST, Preprocess, extent
 from helpers.detectors.images import decode as decoded
 from helpers.errors import UsageError
 
-__all__ = ["BATCH_PIXELS", "TILE", "batches", "logits", "score"]
+__all__ = ["BATCH_PIXELS", "TILE", "batches", "cores", "logits", "score"]
 
 #: Pixels per batch: on a CPU core, networks are fastest at four images of 128 px or sixteen of 64.
 BATCH_PIXELS = {"cpu": 4 * 128 * 128, "cuda": 64 * 128 * 128}
@@ -37,8 +39,19 @@ def batches(sizes: Sequence[tuple[int, int]], pixels: int) -> Iterator[list[int]
         yield from (places[i : i + step] for i in range(0, len(places), step))
 
 
+@contextmanager
+def cores(count: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool of `count` workers (by default as many as torch's threads), in each of which torch keeps to one core."""
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(count or before, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield pool
+        finally:
+            torch.set_num_threads(before)
+
+
 def score(network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, device: str = "cpu") -> np.ndarray:
-    """Return logits, float32 (N,), in the order of the images. Pixels are decoded one batch at a time.
+    """Return logits, float32 (N,), in the order of the images. Pixels are decoded as batches need them.
 
     Raises:
         UsageError: an image has a side below 8 pixels.
@@ -46,11 +59,17 @@ def score(network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, 
     for place, image in enumerate(images):
         if min(image.size) < SMALLEST:
             raise UsageError(f"image {place} is {image.size[0]}x{image.size[1]}: each side needs {SMALLEST} or more")
+
+    def of(places: list[int]) -> np.ndarray:
+        pixels = np.stack([np.asarray(ready.rule.apply(decoded(images[place]))) for place in places])
+        return logits(network, pixels, ready, device)
+
     found = np.empty(len(images), np.float32)
     sizes = [ready.rule.size(*extent(image)) for image in images]
-    for places in batches(sizes, BATCH_PIXELS[torch.device(device).type]):
-        pixels = np.stack([np.asarray(ready.rule.apply(decoded(images[place]))) for place in places])
-        found[places] = logits(network, pixels, ready, device)
+    groups = list(batches(sizes, BATCH_PIXELS[torch.device(device).type]))
+    with cores(1 if torch.device(device).type == "cuda" else None) as pool:
+        for places, part in zip(groups, pool.map(of, groups), strict=True):
+            found[places] = part
     return found
 
 
@@ -60,12 +79,8 @@ def logits(network: nn.Module, pixels: np.ndarray, ready: Preprocess, device: st
     if pixels.shape[1] * pixels.shape[2] > 4 * TILE**2:
         found = torch.cat([network.head(_tiled(network, image, ready, device)) for image in pixels])
     else:
-        found = network(_on(device, ready.normalized(pixels)))
+        found = network(ready.normalized(pixels).to(device))
     return found.float().cpu().numpy()
-
-
-def _on(device: str, batch: Tensor) -> Tensor:
-    return batch.to(device, memory_format=torch.channels_last)
 
 
 def _tiled(network: nn.Module, image: np.ndarray, ready: Preprocess, device: str) -> Tensor:
@@ -77,7 +92,7 @@ def _tiled(network: nn.Module, image: np.ndarray, ready: Preprocess, device: str
         for left in range(0, image.shape[1], TILE):
             above, before = min(top, halo), min(left, halo)
             seen = image[top - above : top + TILE + halo, left - before : left + TILE + halo]
-            maps = network.maps(_on(device, ready.normalized(seen[None])))
+            maps = network.maps(ready.normalized(seen[None]).to(device))
             own = maps[..., above // stride :, before // stride :][..., : TILE // stride, : TILE // stride]
             total, places = total + own.double().sum((2, 3)), places + own.shape[2] * own.shape[3]
     return (total / places).float()

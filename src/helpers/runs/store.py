@@ -41,7 +41,7 @@ __all__ = [
 
 #: The files that make up a run's results.
 RESULTS = ("scores.parquet", "cells.parquet", "manifest.json")
-_LIBRARIES = ("numpy", "torch", "diffusers", "transformers", "optimum-quanto", "bitsandbytes")
+_LIBRARIES = ("numpy", "torch", "onnxruntime", "diffusers", "transformers", "optimum-quanto", "bitsandbytes")
 
 
 class Store:
