@@ -20,7 +20,7 @@ from helpers.detectors.resnet import Trunk
 
 __all__ = ["compiled"]
 
-#: ONNX operators of 2021, which every release of ONNX Runtime since 1.15 reads.
+#: Operators and file format of ONNX 1.10 (2021), which every release of ONNX Runtime in use reads.
 _OPSET, _IR = 15, 8
 
 
