@@ -219,6 +219,12 @@ def test_detectors_serve_several_threads_at_once(several, loaded):
             np.testing.assert_allclose(found, alone[name] * 5, atol=1e-5, rtol=1e-5)
 
 
+def test_a_picture_may_be_there_many_times(several, loaded):
+    with Image.open(several[0]) as image:
+        found = loaded["clip_d"].score([image] * 200)
+    np.testing.assert_allclose(found, logits(several[:1], loaded)[0, 3], atol=1e-5, rtol=1e-5)
+
+
 def test_a_device_that_is_not_there(several, capsys):
     if torch.cuda.is_available():
         pytest.skip("a CUDA device is there")

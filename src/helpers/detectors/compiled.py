@@ -1,7 +1,7 @@
 """A trunk's convolutions as ONNX Runtime computes them on a processor: the same function to float32 rounding.
 
-torch 2.15 makes its kernels anew for each size of image, and on one thread computes 1x1 convolutions, most of a
-ResNet's, at half the speed of others. ONNX Runtime does neither, and its memory does not grow with the sizes it has
+torch 2.15 makes its kernels anew for each size of image, and on one thread leaves 1x1 convolutions, most of a
+ResNet's, to a slower matrix product. ONNX Runtime does neither, and its memory does not grow with the sizes it has
 seen. `benchmarks/detect.py` measures what that is worth.
 """
 

@@ -3,7 +3,7 @@
 A file that no detector can read (broken, truncated, empty, no image, too large) becomes a row that says why. Files are
 taken in windows of bounded size: while one is scored, in batches of one size per detector, the next is decoded; both
 are spread over the processor's cores. With images of 8192 x 8192 px and the four miniature detectors a process stays
-under 3 GB, of which the libraries take one; with R50_nodown at its published size it is 3.1 GB from 12 megapixels on.
+under 3 GB, of which the libraries take one.
 """
 
 from __future__ import annotations

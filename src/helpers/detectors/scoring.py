@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 
 import numpy as np
 import torch
@@ -60,8 +61,11 @@ def score(network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, 
         if min(image.size) < SMALLEST:
             raise UsageError(f"image {place} is {image.size[0]}x{image.size[1]}: each side needs {SMALLEST} or more")
 
+    decoding = Lock()  # a picture may be there twice, and Pillow loads one in one thread only
+
     def of(places: list[int]) -> np.ndarray:
-        pixels = np.stack([np.asarray(ready.rule.apply(decoded(images[place]))) for place in places])
+        with decoding:
+            pixels = np.stack([np.asarray(ready.rule.apply(decoded(images[place]))) for place in places])
         return logits(network, pixels, ready, device)
 
     found = np.empty(len(images), np.float32)
