@@ -1,11 +1,11 @@
-"""The two errors a command reports in one line, and the "did you mean" that goes with them."""
+"""The errors that a command reports in one line, and the "did you mean" that goes with them."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["Failure", "UsageError", "nearest"]
+__all__ = ["Damaged", "Failure", "UsageError", "nearest"]
 
 
 class UsageError(Exception):
@@ -18,6 +18,10 @@ class Failure(Exception):
     """Something that should have worked and did not: one line that says what and where (exit 1)."""
 
     exit_code = 1
+
+
+class Damaged(Failure):
+    """A file that is missing, cannot be read, or is not what its name says; whoever can make it again does."""
 
 
 def nearest(word: object, options: Iterable[object]) -> str:

@@ -1,13 +1,22 @@
-"""Where everything lies in a checkout, how a file is replaced without ever being half written, and files' digests."""
+"""Where everything lies in a checkout, how files are read whole and written whole, and their digests."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
+import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.errors import Damaged, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "BOOK",
@@ -19,8 +28,14 @@ __all__ = [
     "ROOT",
     "STUDIES",
     "file_sha256",
+    "probe",
+    "read_json",
+    "read_parquet",
     "replacing",
+    "sweep",
     "tree_sha256",
+    "write_json",
+    "write_parquet",
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,16 +54,124 @@ CARD = "card.json"
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes `path`'s place in one step, or is deleted on failure.
 
-    The folder is made where it is missing. The temporary name keeps the suffix, for writers that go by it.
+    The folder is made where it is missing. The temporary name keeps the suffix, for writers that go by it, and tells
+    the machine and the process that writes it, so that `sweep` knows what a killed one has left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    temporary = path.with_name(f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: str | os.PathLike[str]) -> list[Path]:
+    """Delete what killed writers of this machine have left below a folder; returns what was deleted.
+
+    A temporary of a living process, or of another machine that shares the folder, is left alone.
+    """
+    swept = []
+    for path in Path(folder).rglob(".tmp-*"):
+        found = _TEMPORARY.match(path.name)
+        if found and found["host"] == _host() and not _alive(int(found["pid"])):
+            path.unlink(missing_ok=True)
+            swept.append(path)
+    return swept
+
+
+_TEMPORARY = re.compile(r"\.tmp-(?P<host>[0-9a-f]{8})-(?P<pid>\d{1,10})-[0-9a-f]{8}(\.|$)")
+
+
+def _host() -> str:
+    # Hashed, for names of machines are of any length and any letters.
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's process
+        return True
+    return True
+
+
+def probe(out: str | os.PathLike[str]) -> None:
+    """Make sure, before any work, that the file `out` can be written; its folder is made where it is missing.
+
+    Raises:
+        UsageError: it is a folder, or its place does not take files.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise UsageError(f"{out}: a folder; name a file in it")
+    # The name itself may be what cannot be written (too long), so it is tried too, where that costs no file.
+    trial = out if not os.path.lexists(out) else out.with_name(f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{out}: nothing can be written there: {why}; name another place") from None
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        Damaged: it is missing or cannot be read, is not JSON, or holds anything but an object.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Damaged(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path}: not JSON: {_line(error)}") from None
+    if not isinstance(found, dict):
+        raise Damaged(f"{path}: it holds a JSON {type(found).__name__} where an object is due")
+    return found
+
+
+def read_parquet(path: str | os.PathLike[str], columns: Iterable[str] = ()) -> pd.DataFrame:
+    """The table in a Parquet file; with `columns` it must have those, and may have more.
+
+    Raises:
+        Damaged: it is missing or cannot be read, is not Parquet, or lacks a column.
+    """
+    import pandas as pd
+
+    try:
+        if not Path(path).is_file():
+            raise FileNotFoundError(2, "no such file")
+        frame = pd.read_parquet(path)
+    except OSError as error:
+        raise Damaged(f"{path}: cannot be read: {error.strerror or _line(error)}") from None
+    except Exception as error:  # pyarrow's errors on foreign bytes have no common base
+        raise Damaged(f"{path}: not a readable Parquet table: {_line(error)}") from None
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        raise Damaged(f"{path}: it lacks the column {missing[0]!r}")
+    return frame
+
+
+def write_json(value: Any, path: str | os.PathLike[str]) -> None:
+    """Write a JSON file in one step."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def write_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table in one step."""
+    with replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
