@@ -131,6 +131,19 @@ def test_the_command_prints_components_and_sums(tmp_path, capsys):
         assert "PyTorch sees 0 CUDA devices" in capsys.readouterr().err
 
 
+def test_a_name_given_twice_counts_once(tmp_path, capsys):
+    names = ["--checkpoints", "sd15,sd15", "--precisions", "fp16,fp16"]
+    assert cli.main(["footprint", *names, "--out", str(tmp_path / "sizes.csv")]) == 0
+    counted = pd.read_csv(tmp_path / "sizes.csv")
+    assert len(counted) == 3  # the components
+    assert capsys.readouterr().out.splitlines()[4].split()[:4] == ["sd15", "in", "all", "2.132"]
+
+
+def test_a_name_given_twice_is_measured_once(monkeypatch):
+    monkeypatch.setattr(timing, "measure", lambda checkpoint, *how: {"checkpoint": checkpoint.key, "how": how[0]})
+    assert len(timing.table("cpu", ["sd3", "sd3"], ["fp16", "fp32", "fp16"])) == 2
+
+
 UNET = {
     "sample_size": 8, "block_out_channels": [32, 64], "cross_attention_dim": 32, "attention_head_dim": 8,
     "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
@@ -37,6 +38,26 @@ def test_a_miniature_is_ready_to_sample(key):
     assert hasattr(pipe, row.denoiser) and (row.t5 is None or "T5" in type(getattr(pipe, row.t5)).__name__)
     assert not any(module.training or any(p.requires_grad for p in module.parameters()) for module in modules)
     assert getattr(pipe, "safety_checker", None) is None
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e5])
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("vae", "decoder.conv_out.bias"), ("text_encoder", "final_layer_norm.weight"), ("unet", "conv_in.weight")],
+)
+def test_weights_that_are_not_finite_are_refused_at_loading(part, name, bad, tmp_path):
+    shutil.copytree(paths.MODELS / "mini" / "sd15", tmp_path / "sd15")
+    file = next((tmp_path / "sd15" / part).glob("*.safetensors"))
+    tensors = safetensors.torch.load_file(file)
+    key = next(key for key in tensors if key.endswith(name))
+    tensors[key] = tensors[key].float()  # the miniatures' own are in 16 bits, which end below 1e5
+    tensors[key].view(-1)[0] = bad
+    safetensors.torch.save_file(tensors, file, {"format": "pt"})
+    line = rf"sd15: '.*': {part}\..*{name} holds numbers that are not finite; get the weights again"
+    if bad == 1e5:
+        generators.load("sd15", str(tmp_path / "sd15"))
+    with pytest.raises(Failure, match=line + (", or use dtype bfloat16" if bad == 1e5 else "$")):
+        generators.load("sd15", str(tmp_path / "sd15"), dtype="float16" if bad == 1e5 else None)
 
 
 @pytest.mark.parametrize("key", KEYS)

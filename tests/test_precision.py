@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +13,10 @@ from torch import nn
 
 from helpers import generators, paths, precision
 from helpers.errors import Failure, UsageError
-from helpers.precision import proof
+from helpers.precision import formats, proof
+from helpers.precision.apply import LAYERS, targets
 from helpers.precision.formats import FORMATS, FourBit
+from helpers.precision.ideal import ideal
 from helpers.study import PRECISIONS, STRAYS
 
 # The code books that bitsandbytes publishes (QLoRA, arXiv 2305.14314, appendix E; FP4 as in its kernels).
@@ -183,6 +187,200 @@ def test_hard_weights_stay_finite_and_within_a_step(key, which):
         torch.testing.assert_close(native, rounded, atol=3e-4 * float(groups.max()) + 1e-38, rtol=1e-3)
 
 
+def plain(key: str, weight: torch.Tensor) -> torch.Tensor:
+    """What the libraries alone make of a weight in single precision."""
+    if key in ("fp4", "nf4"):
+        functional = importlib.import_module("bitsandbytes").functional
+        packed, state = functional.quantize_4bit(weight.reshape(1, -1), blocksize=64, quant_type=key)
+        return functional.dequantize_4bit(packed, state).view(weight.shape)
+    from optimum import quanto
+
+    qtype = getattr(quanto, {"fp8": "qfloat8_e4m3fn", "fp8_e5m2": "qfloat8_e5m2", "int8": "qint8"}[key])
+    scale = quanto.AbsmaxOptimizer()(weight, qtype, 0)
+    return quanto.quantize_weight(weight, qtype, 0, scale).dequantize()
+
+
+def off(found: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((found.double() - exact.double()).norm() / exact.double().norm())
+
+
+def stored(key: str, weight: torch.Tensor) -> torch.Tensor:
+    """The weight of a layer in the native arm, as the numbers it stands for."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    layer.weight = nn.Parameter(weight.clone())
+    return proof.dense(FORMATS[key].native(layer))
+
+
+TYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("key", LAYER_FORMATS)
+def test_the_error_is_the_formats_own_at_every_magnitude(key, dtype):
+    """Against the libraries alone in single precision, and, where there is none, against the step of the integers."""
+    torch.manual_seed(4)
+    uniform = torch.rand(32, 128) * 2 - 1
+    for power in range(-7, 4):
+        weight = (uniform * 10.0**power).to(dtype)
+        exact = weight.float()
+        if FORMATS[key].native:
+            expected = off(plain(key, exact), exact)
+        else:  # uniform numbers on equal steps: a step / sqrt(12) of 1 / sqrt(3)
+            expected = 0.5 * {"int4": 1 / 7, "int4_affine": 2 / 15, "int3": 1 / 3, "int2": 1.0}[key]
+        least = float(torch.finfo(dtype).tiny * torch.finfo(dtype).eps) / float(exact.abs().max())
+        arms = [FORMATS[key].rounded(weight)] + ([stored(key, weight)] if FORMATS[key].native else [])
+        for found in arms:
+            assert torch.isfinite(found).all()
+            # A coarse scale moves numbers among the codes; rounding in the type itself adds its eps, or its least number
+            # where that is more. float16 weights of 1e-6 are a handful of its least numbers: many formats hold them.
+            high = 1.15 * expected + torch.finfo(dtype).eps / 2 + least
+            assert (0.85 * expected if least < 1e-3 else 0) <= off(found, exact) <= high, (power, expected)
+
+
+def test_uniform_weights_are_off_by_what_the_theory_says():
+    """A step / sqrt(12) in each binade: case by hand for 3 and 2 binary digits, and for 127 integers."""
+    torch.manual_seed(5)
+    weight = torch.rand(64, 512) * 2 - 1
+    for key, digits, binades in (("fp8", 3, 14), ("fp8_e5m2", 2, 20), ("int8", None, 0)):
+        if digits is None:
+            expected = 0.5 / 127
+        else:  # up to 1.75 (1.75): a binade from 2 ** -k on has the share 2 ** -k of numbers, the first .75 of it
+            shares = [0.75, *(2.0**-k for k in range(1, binades))]
+            steps = [2.0 ** (-k - digits) for k in range(binades)]
+            square = sum(share * step**2 / 12 for share, step in zip(shares, steps, strict=True)) / 1.75
+            expected = (square / (1.75**2 / 3)) ** 0.5
+        assert off(ideal(key, weight), weight) == pytest.approx(expected, rel=0.03)
+        for dtype in TYPES:
+            small = (weight / 200).to(dtype)
+            assert off(FORMATS[key].rounded(small), small) == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("key", LAYER_FORMATS)
+def test_rows_of_zeros_one_number_and_one_outlier_in_every_type(key, dtype):
+    torch.manual_seed(6)
+    top = float(torch.finfo(dtype).max) / (8 if key == "int4_affine" else 1)
+    weight = (torch.randn(6, 128) / 100).to(dtype)
+    weight[0], weight[1], weight[2] = 0, 0, 1e-7
+    weight[1, 3], weight[3, 7], weight[4, 0], weight[5] = -6e-8, 1e4, top, 1e-5
+    for found in [FORMATS[key].rounded(weight)] + ([stored(key, weight)] if FORMATS[key].native else []):
+        found = found.double()
+        assert torch.isfinite(found).all() and (found[0] == 0).all()
+        for row, place in ((1, 3), (3, 7), (4, 0)):  # a group's largest number is held
+            exact = float(weight[row, place])
+            assert float(found[row, place]) == pytest.approx(exact, rel=0.07 if key == "int4_affine" else 0.01)
+        # A scale of float16 down there is a whole number of its least ones, so the largest code may not be reached.
+        step = {"fp8": 1 / 16, "fp8_e5m2": 1 / 8}.get(key, 0.01) if dtype is torch.float16 else 0.01
+        torch.testing.assert_close(found[5], weight[5].double(), rtol=step, atol=6e-8)
+
+
+def test_weights_of_any_layout_are_quantized_alike():
+    torch.manual_seed(7)
+    turned, kernel = torch.randn(128, 40).t(), torch.randn(6, 64, 3, 3).to(memory_format=torch.channels_last)
+    for key in LAYER_FORMATS:
+        for layer, weight in ((nn.Linear(128, 40), turned), (nn.Conv2d(64, 6, 3), kernel)):
+            expected = FORMATS[key].rounded(weight.contiguous())
+            torch.testing.assert_close(FORMATS[key].rounded(weight), expected, atol=0, rtol=0)
+            if FORMATS[key].native:
+                layer.weight = nn.Parameter(weight)
+                torch.testing.assert_close(proof.dense(FORMATS[key].native(layer)), expected, atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")
+@pytest.mark.parametrize("arm", precision.ARMS)
+@pytest.mark.parametrize("key", ["fp16", "fp8", "nf4", "int3"])
+def test_a_layer_without_numbers_is_left_alone(key, arm):
+    net = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 0), nn.Linear(0, 64))
+    if FORMATS[key].native or arm == "rounding":
+        cover = precision.apply(pipeline(net), key, arm).components["denoiser"]
+        assert cover.quantized >= 64 * 64 and net[1].weight.numel() == net[2].weight.numel() == 0
+
+
+def test_a_shared_weight_is_rounded_once_and_packed_nowhere():
+    tied = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    tied[1].weight = tied[0].weight
+    twice = nn.Sequential(tied[0], nn.ReLU(), tied[0])
+    for net, other in ((tied, "1"), (twice, "2")):
+        with pytest.raises(
+            Failure, match=rf"toy at fp8: denoiser\.0\.weight is that of {other} too, .*use arm 'rounding'"
+        ):
+            precision.apply(pipeline(net), "fp8")
+        assert type(net[0]) is nn.Linear  # nothing has changed
+    assert precision.apply(pipeline(tied), "fp8", "rounding").components["denoiser"].quantized == 64
+    assert precision.apply(pipeline(twice), "fp16").components["denoiser"].share == 1
+
+
+def test_the_ideal_is_the_nearest_of_all_codes():
+    """Every code of a format listed; float types by torch's own bits."""
+    torch.manual_seed(8)
+    weight = torch.cat([torch.randn(5, 64), torch.randn(5, 64) * 10.0 ** torch.linspace(-9, 0, 64)])
+    bits = torch.arange(256, dtype=torch.uint8)
+    for key, dtype in (("fp8", torch.float8_e4m3fn), ("fp8_e5m2", torch.float8_e5m2)):
+        codes = bits.view(dtype).double()
+        books = {key: codes[torch.isfinite(codes)].unique().numpy()}
+        _nearest_in_rows(key, weight, books[key])
+    for key in ("int8", "int4", "int3", "int2"):
+        largest = {"int8": 127, "int4": 7, "int3": 3, "int2": 1}[key]
+        _nearest_in_rows(key, weight, np.arange(-largest, largest + 1.0))
+    for key, book in BOOKS.items():
+        assert off(ideal(key, weight), torch.tensor(four_bits(weight, book))) < 1e-4
+    for key, dtype in (("fp16", torch.float16), ("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        assert ideal(key, weight).equal(weight.to(dtype).double())
+    exact = weight.numpy().astype(np.float64)
+    expected = [_nearest(row, _grid("int4_affine", row)) for row in exact]
+    np.testing.assert_allclose(ideal("int4_affine", weight), expected, atol=1e-12)
+
+
+def _nearest_in_rows(key: str, weight: torch.Tensor, book: np.ndarray) -> None:
+    exact = weight.numpy().astype(np.float64)
+    scales = np.abs(exact).max(axis=1, keepdims=True) / book.max()
+    expected = [_nearest(row, book * scale) for row, scale in zip(exact, scales, strict=True)]
+    np.testing.assert_allclose(ideal(key, weight), expected, rtol=1e-12, atol=1e-300)
+
+
+@pytest.mark.parametrize("generator", list(generators.CATALOGUE))
+def test_what_a_format_makes_of_a_miniature_is_what_it_should(generator):
+    """A dozen layers of each denoiser, all formats and both arms: nothing departs, in no type."""
+    pipe = generators.load(generator)
+    denoiser = getattr(pipe, precision.attributes(pipe)["denoiser"])
+    layers = [module for module in denoiser.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    original = nn.Sequential(*layers[:: len(layers) // 12])
+    for key, row in FORMATS.items():
+        for arm in precision.ARMS if row.native else ["rounding"]:
+            for dtype in TYPES:
+                net = copy.deepcopy(original).to(dtype)
+                precision.apply(pipeline(net), key, arm, "all")
+                names = targets(original, row, LAYERS["all"])
+                changes = proof.changes(net, original, names, key)
+                assert len(changes) >= len(original) and not any(change.departs for change in changes.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "magnitude", "dtype"),
+    [("fp8", 0.005, torch.float16), ("int8", 0.02, torch.float32), ("fp8_e5m2", 1e-5, torch.bfloat16)],
+)
+def test_both_arms_wrong_in_the_same_way_depart(key, magnitude, dtype, monkeypatch):
+    monkeypatch.setattr(formats, "_scale", lambda magnitudes, code: torch.ones_like(magnitudes))  # the fault it was
+    torch.manual_seed(0)
+    original = nn.Sequential(nn.Linear(128, 32))
+    original[0].weight.data = (torch.rand(32, 128) * 2 - 1) * magnitude
+    for arm in precision.ARMS:
+        net = copy.deepcopy(original).to(dtype)
+        precision.apply(pipeline(net), key, arm)
+        assert proof.changes(net, original, ["0"], key)["0.weight"].departs
+
+
+def test_what_was_not_quantized_at_all_departs_too():
+    original = network()
+    for key in LAYER_FORMATS:
+        changes = proof.changes(network(), original, ["0", "1", "3"], key)
+        assert {name for name, change in changes.items() if change.departs} == {"0.weight", "1.weight", "3.weight"}
+    with torch.no_grad():
+        broken = network()
+        broken[1].weight[0, 0] = float("nan")
+    assert proof.changes(broken, original, ["1"], "fp8")["1.weight"].departs
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize(
     ("key", "arm"), [("fp8", "native"), ("fp4", "native"), ("int4", "rounding"), ("fp16", "native")]
@@ -260,7 +458,7 @@ def test_weight_errors_are_relative_frobenius_norms():
     net, original = network(), network()
     with torch.no_grad():
         net[1].weight.mul_(1.1)
-    errors = proof.weight_errors(net, original, ["1", "3"])
+    errors = proof.weight_errors(proof.changes(net, original, ["1", "3"], "fp32"), original)
     whole = sum(float(p.square().sum()) for p in original.parameters())
     own = float(original[1].weight.square().sum())
     kept = float(original[3].weight.square().sum() + original[1].bias.square().sum())

@@ -21,6 +21,7 @@ from helpers.errors import UsageError, nearest
 
 __all__ = [
     "Cell",
+    "DEPARTS",
     "DETECTORS",
     "Detector",
     "GENERATORS",
@@ -106,6 +107,10 @@ PRECISIONS = {
 #: under 0.01, but for weights that lie exactly between two codes, as weights stored in 16 bits may: in a small layer
 #: one such weight that is rounded up for down makes 0.02.
 STRAYS = 0.05
+#: A cell is refused where a layer's weights differ from the unquantized ones by more or less than its format makes them
+#: differ by definition, by more than this share of that. In single precision the two agree to .1 %; in 16 bits scales
+#: and quotients are rounded too, and INT8 in BF16 comes to a quarter more. A wrong scale makes a multiple.
+DEPARTS = 0.5
 
 _TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
 

@@ -99,7 +99,8 @@ def proofs(results: Results) -> pd.DataFrame:
     """What was measured of every component of every cell, all arms: one row per arm, generator, precision, component.
 
     parameters; share stored in the format; bytes_before, bytes_after; weight_error of the whole component and one
-    column per kind of layer; output_error; native_deviation and native_layer, the layer that strays most.
+    column per kind of layer; expected_error, what weight_error is by the format's definition (not of older runs);
+    output_error; native_deviation and native_layer, the layer that strays most.
     """
     cells = vouched(results.folder, "cells.parquet")
     cells = pd.DataFrame(columns=["generator"]) if cells is None else cells

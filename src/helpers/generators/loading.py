@@ -53,7 +53,7 @@ def load(
     (default float32). In float16, what overflows there computes in float32: T5's last layers, which transformers keeps
     so, the attention of a network whose configuration asks for it (SD2.1 gives black images otherwise), and a VAE whose
     configuration asks for it (SDXL's, by its pipeline). Raises UsageError where the weights are missing, are another
-    generator's, or overflow in `dtype`, Failure where they cannot be read.
+    generator's, or overflow in `dtype`, Failure where they cannot be read or hold numbers that are not finite.
     """
     # On some CPUs bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels there need.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -90,7 +90,20 @@ def load(
             torch.nn.Module.to(component, getattr(torch, dtype or "float32"))
     if dtype == "float16":
         _upcast_attention(pipeline)
-    return _quiet(pipeline).to(device)
+    pipeline = _quiet(pipeline).to(device)
+    _refuse_undefined(f"{key}: '{where}'", pipeline, dtype)
+    return pipeline
+
+
+def _refuse_undefined(what: str, pipeline: DiffusionPipeline, dtype: str | None) -> None:
+    """Raise Failure for stored numbers that are not finite: every image would be undefined, which is shown as black."""
+    import torch
+
+    mend = "get the weights again" + (", or use dtype bfloat16: float16 ends at 65504" if dtype == "float16" else "")
+    for name, part in pipeline.components.items():
+        for key, value in part.state_dict().items() if isinstance(part, torch.nn.Module) else ():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise Failure(f"{what}: {name}.{key} holds numbers that are not finite; {mend}")
 
 
 def _fetching(key: str, where: str, revision: str | None) -> str:

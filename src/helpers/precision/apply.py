@@ -46,7 +46,8 @@ def apply(
     these libraries get) or "all" (Linear and Conv2d). Casts (fp16, bf16) take every parameter of a component, as a
     pipeline in that type does. A component that the pipeline lacks is left out. Raises UsageError for unknown words,
     for a format without a native library in the native arm, and where nothing of the denoiser (of any component, if
-    it is not among them) would be quantized; Failure for weights that are not finite, with the layer named.
+    it is not among them) would be quantized; Failure for weights that are not finite, or that a library would store
+    more than once, with the layer named.
     """
     row = FORMATS[_one_of("precision", precision, FORMATS)]
     layers = LAYERS[_one_of("coverage", coverage, LAYERS)]
@@ -64,7 +65,10 @@ def apply(
             " use coverage 'all' or leave the cell out"
         )
     for name, part in asked.items():
-        _refuse_undefined(f"{_name(pipeline)} at {precision}: {name}", part, row, targets(part, row, layers))
+        what, names = f"{_name(pipeline)} at {precision}: {name}", targets(part, row, layers)
+        _refuse_undefined(what, part, row, names)
+        if arm == "native" and row.scope == "layers":
+            _refuse_shared(what, part, names)
     return Coverage(
         precision,
         arm,
@@ -74,10 +78,13 @@ def apply(
 
 
 def targets(component: nn.Module, row: Format, layers: tuple[type[nn.Module], ...]) -> list[str]:
-    """Names of the layers whose weight the format takes; for casts, of every module with parameters of its own."""
+    """Names of the layers whose weight the format takes; for casts, of every module with parameters of its own.
+
+    A layer without numbers is none.
+    """
     if row.scope == "component":
         return [name for name, module in component.named_modules() if module._parameters]
-    return [name for name, module in component.named_modules() if isinstance(module, layers)]
+    return [name for name, module in component.named_modules() if isinstance(module, layers) and module.weight.numel()]
 
 
 def _convert(
@@ -130,6 +137,21 @@ def _refuse_undefined(what: str, component: nn.Module, row: Format, names: Seque
                 raise Failure(f"{what}.{name}.{key} holds numbers that are not finite; get the weights again")
             if row.scope == "component" and not torch.isfinite(row.rounded(parameter)).all():
                 raise Failure(f"{what}.{name}.{key} holds numbers too large for the format; use bf16")
+
+
+def _refuse_shared(what: str, component: nn.Module, names: Sequence[str]) -> None:
+    """Raise Failure for a weight that another module, or the same under another name, holds too."""
+    holders: dict[int, list[str]] = {}
+    for name, module in component.named_modules(remove_duplicate=False):
+        for parameter in module._parameters.values():
+            holders.setdefault(id(parameter), []).append(name)
+    for name in names:
+        others = [other for other in holders[id(component.get_submodule(name).weight)] if other != name]
+        if others:
+            raise Failure(
+                f"{what}.{name}.weight is that of {others[0]} too, and no library here stores it once;"
+                " use arm 'rounding'"
+            )
 
 
 def declare_type(component: nn.Module) -> None:

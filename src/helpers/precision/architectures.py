@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch import nn
 
 from helpers.errors import Failure, UsageError, nearest
 
-__all__ = ["Architecture", "Network", "architecture", "architectures", "build"]
+__all__ = ["Architecture", "Network", "architecture", "architectures", "build", "named"]
 
 #: Configurations as the checkpoints' own files give them, and the parameters that each network has.
 TABLE = Path(__file__).with_name("architectures.json")
@@ -60,6 +60,11 @@ def architecture(key: str) -> Architecture:
     if key not in known:
         raise UsageError(f"no checkpoint '{key}'{nearest(key, known)}; one of {', '.join(known)}")
     return known[key]
+
+
+def named(keys: Sequence[str] | None = None) -> list[Architecture]:
+    """The named ones, each once, or all. Raises UsageError for an unknown key."""
+    return [architecture(key) for key in dict.fromkeys(keys or architectures())]
 
 
 def build(network: Network, dtype: torch.dtype = torch.float32) -> nn.Module:

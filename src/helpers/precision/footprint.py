@@ -13,7 +13,7 @@ from torch import nn
 
 from helpers.errors import UsageError, nearest
 from helpers.precision.apply import LAYERS, targets
-from helpers.precision.architectures import architecture, architectures, build
+from helpers.precision.architectures import build, named
 from helpers.precision.formats import FORMATS, Format
 
 __all__ = ["QUANTIZED", "chosen", "count", "table"]
@@ -24,11 +24,11 @@ QUANTIZED = ("denoiser", "t5")
 
 
 def chosen(precisions: Sequence[str] | None) -> list[str]:
-    """The named precisions, or all. Raises UsageError for an unknown one."""
+    """The named precisions, each once, or all. Raises UsageError for an unknown one."""
     for precision in precisions or ():
         if precision not in FORMATS:
             raise UsageError(f"no precision '{precision}'{nearest(precision, FORMATS)}; one of {', '.join(FORMATS)}")
-    return list(precisions or FORMATS)
+    return list(dict.fromkeys(precisions or FORMATS))
 
 
 def count(component: nn.Module, row: Format, coverage: str, itemsize: int) -> tuple[int, int]:
@@ -53,12 +53,12 @@ def table(checkpoints: Sequence[str] | None = None, precisions: Sequence[str] | 
 
     At FP32 every component is in FP32, at FP16 and BF16 every one in 16 bits (coverage "whole"). At the other
     precisions `QUANTIZED` are in the format, as far as the coverage ("linear", or "all": convolutions too) reaches, and
-    all else is in 16 bits. Raises UsageError for an unknown checkpoint or precision.
+    all else is in 16 bits. A name given twice counts once. Raises UsageError for an unknown checkpoint or precision.
     """
     keys = chosen(precisions)
     rows = []
-    for key in checkpoints or architectures():
-        for name, network in architecture(key).parts.items():
+    for checkpoint in named(checkpoints):
+        for name, network in checkpoint.parts.items():
             component = build(network)
             for precision in keys:
                 row = FORMATS[precision]
@@ -71,7 +71,8 @@ def table(checkpoints: Sequence[str] | None = None, precisions: Sequence[str] | 
                         quantized, size = 0, 2 * network.parameters
                     rows.append(
                         {
-                            "checkpoint": key, "component": name, "precision": precision, "coverage": coverage,
+                            "checkpoint": checkpoint.key, "component": name,
+                            "precision": precision, "coverage": coverage,
                             "parameters": network.parameters, "quantized": quantized, "bytes": size,
                         }
                     )  # fmt: skip

@@ -155,14 +155,15 @@ def _quanto(qtype: str, layer: nn.Module) -> nn.Module:
     Its 4- and 2-bit types are left out: they compile a C++ extension at first use, for more than a minute.
     """
     from optimum import quanto
-    from optimum.quanto import AbsmaxOptimizer
+    from optimum.quanto import SymmetricOptimizer
     from optimum.quanto.nn.qmodule import quantize_module
 
-    class Absmax(AbsmaxOptimizer):
-        """The library's, but a scale too small to divide by becomes 1: with scale 0 the channel would be NaN."""
+    class Absmax(SymmetricOptimizer):
+        """The library's own of this name, with scales that serve at every magnitude."""
 
         def optimize(self, base, qtype, axis=None):
-            return _usable(super().optimize(base, qtype, axis))
+            others = [place for place in range(base.ndim) if axis is None or place != axis % base.ndim]
+            return _scale(base.detach().abs().amax(others, keepdim=axis is not None), qtype.qmax)
 
     packed = quantize_module(layer, weights=getattr(quanto, qtype), optimizer=Absmax())
     packed.freeze()
@@ -199,9 +200,22 @@ def _linear_4bit(linear: nn.Linear, code: str) -> nn.Module:
     return packed.to(weight.device)
 
 
-def _usable(scale: torch.Tensor) -> torch.Tensor:
-    """Scales to divide by: those of zeros alone, and of numbers below the type's normal range, become 1."""
-    return torch.where(scale >= torch.finfo(scale.dtype).tiny, scale, torch.ones_like(scale))
+def _scale(magnitudes: torch.Tensor, code: float) -> torch.Tensor:
+    """What groups are divided by, in their own type: their largest `magnitudes` over the largest `code`.
+
+    The nearest number of the type, as the libraries take it, but where that would not serve. Below the type's normal
+    range, where its numbers lie far apart (float16's begins at 6e-5, where an FP8 channel's scale may well lie), the
+    next one above, so that nothing is cut off and no scale is 0; at the type's end the next one below, so that the
+    product stays finite. A group of zeros has the smallest scale that there is.
+    """
+    exact = magnitudes.float() / code
+    scale, type_ = exact.to(magnitudes.dtype), torch.finfo(magnitudes.dtype)
+    above = (scale < exact) & (scale < type_.tiny)
+    below = torch.isinf(scale * code)
+    whole = {2: torch.int16, 4: torch.int32}[scale.itemsize]  # neighbours of a type are neighbours as integers
+    scale = (scale.view(whole) + above.to(whole) - below.to(whole)).view(scale.dtype)
+    # Single precision's own numbers below its normal range are 0 to processors that are told to flush them.
+    return scale.clamp(min=max(type_.tiny * type_.eps, torch.finfo(torch.float32).tiny))
 
 
 def _same_type(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -209,10 +223,14 @@ def _same_type(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _per_channel(round_: Callable[[torch.Tensor], torch.Tensor], largest: float, weight: torch.Tensor) -> torch.Tensor:
-    """Each output channel divided by its largest magnitude / `largest`, rounded, and scaled back."""
+    """Each output channel divided by its largest magnitude / `largest`, rounded, and scaled back.
+
+    Scales are of the weight's type, as they are stored; quotients are single precision.
+    """
     rows = weight.detach().flatten(1)
-    scale = _usable(rows.abs().amax(1, keepdim=True) / largest)
-    return (round_((rows / scale).clamp(-largest, largest)).to(weight.dtype) * scale).view(weight.shape)
+    scale = _scale(rows.abs().amax(1, keepdim=True), largest)
+    codes = round_((rows.float() / scale.float()).clamp(-largest, largest))
+    return (codes.to(weight.dtype) * scale).view(weight.shape)
 
 
 def _per_group(round_: Callable[[torch.Tensor], torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
@@ -226,7 +244,7 @@ def _per_group(round_: Callable[[torch.Tensor], torch.Tensor], weight: torch.Ten
 
 def _symmetric(levels: int, groups: torch.Tensor) -> torch.Tensor:
     """Integers -levels to levels times a scale: the group's largest magnitude / levels."""
-    scale = _usable(groups.abs().amax(1, keepdim=True) / levels)
+    scale = _scale(groups.abs().amax(1, keepdim=True), levels)
     return (groups / scale).round().clamp(-levels, levels) * scale
 
 
@@ -236,7 +254,7 @@ def _affine(steps: int, groups: torch.Tensor) -> torch.Tensor:
     The range is widened to hold zero and the zero point is an integer, as in Jacob et al. 2018 (arXiv 1712.05877).
     """
     low, high = groups.amin(1, keepdim=True).clamp(max=0), groups.amax(1, keepdim=True).clamp(min=0)
-    scale = _usable((high - low) / steps)
+    scale = _scale(high - low, steps)
     zero = (-low / scale).round()
     return ((groups / scale + zero).round().clamp(0, steps) - zero) * scale
 
@@ -244,7 +262,7 @@ def _affine(steps: int, groups: torch.Tensor) -> torch.Tensor:
 def _coded(codes: Sequence[float], groups: torch.Tensor) -> torch.Tensor:
     """The nearest of `codes` (-1 to 1) times the group's largest magnitude."""
     book = torch.tensor(sorted(codes), dtype=groups.dtype, device=groups.device)
-    scale = _usable(groups.abs().amax(1, keepdim=True))
+    scale = _scale(groups.abs().amax(1, keepdim=True), 1.0)
     return book[torch.bucketize(groups / scale, (book[1:] + book[:-1]) / 2)] * scale
 
 

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["KINDS", "Recorder", "dense", "kind", "output_error", "outputs", "strays", "weight_errors"]
+from helpers.precision.formats import FORMATS
+from helpers.precision.ideal import ideal
+from helpers.study import DEPARTS
+
+__all__ = [
+    "KINDS",
+    "Change",
+    "Recorder",
+    "changes",
+    "dense",
+    "kind",
+    "output_error",
+    "outputs",
+    "relative",
+    "strays",
+    "weight_errors",
+]
 
 #: Kinds of layers by their names; the first that fits.
 KINDS = {
@@ -45,24 +62,70 @@ def relative(change: float, whole: float) -> float:
     return (change / whole) ** 0.5 if whole else (0.0 if not change else float("inf"))
 
 
-def weight_errors(component: nn.Module, original: nn.Module, names: Sequence[str]) -> dict[str, float]:
-    """Relative error (Frobenius) of the named layers' parameters by kind of layer, and of the whole component ("all").
+@dataclass(frozen=True)
+class Change:
+    """What became of a parameter: square roots of sums of squares (Frobenius norms).
 
-    "all" counts every parameter of the component, so it grows with the coverage as well as with the coarseness.
+    Attributes:
+        kind: the kind of its layer.
+        found: of what it changed by.
+        expected: of what the format changes it by, by its definition (`ideal`).
+        whole: of the parameter itself.
+        least: of what rounding in the computing type may add to `found`.
     """
-    changed: dict[str, list[float]] = {}
-    total = sum(float(p.detach().double().square().sum()) for p in original.parameters())
+
+    kind: str
+    found: float
+    expected: float
+    whole: float
+    least: float
+
+    @property
+    def departs(self) -> bool:
+        """Whether the change is not the format's: off by more than `study.DEPARTS` of it and what the type may add."""
+        return not abs(self.found - self.expected) <= DEPARTS * self.expected + self.least  # so NaN departs
+
+
+def changes(component: nn.Module, original: nn.Module, names: Sequence[str], precision: str) -> dict[str, Change]:
+    """The change of each parameter of the named layers against `original`, by its name; of a shared one by its first.
+
+    The expected one begins with the cast to the type that the layer computes in.
+    """
+    found: dict[str, Change] = {}
     seen: set[int] = set()
     for name in names:
         layer, before = component.get_submodule(name), original.get_submodule(name)
-        sums = changed.setdefault(kind(name, before), [0.0, 0.0])
         for key, parameter in before._parameters.items():
             if parameter is not None and parameter.numel() and id(parameter) not in seen:
                 seen.add(id(parameter))
-                sums[0] += float((dense(layer, key) - parameter.detach().float()).double().square().sum())
-                sums[1] += float(parameter.detach().double().square().sum())
-    errors = {title: relative(*sums) for title, sums in sorted(changed.items())}
-    return errors | {"all": relative(sum(change for change, _ in changed.values()), total)}
+                norms = _norms(layer, key, parameter.detach().cpu(), precision)
+                found[f"{name}.{key}".lstrip(".")] = Change(kind(name, before), *norms)
+    return found
+
+
+def _norms(layer: nn.Module, key: str, before: Tensor, precision: str) -> list[float]:
+    exact, dtype = before.double(), getattr(layer, key).dtype
+    # Of a layer format the weight alone is quantized; a bias has no more than the computing type.
+    taken = precision if key == "weight" or FORMATS[precision].scope == "component" else "fp32"
+    norms = [float((value - exact).norm()) for value in (dense(layer, key), ideal(taken, before.to(dtype)))]
+    whole, type_ = float(exact.norm()), torch.finfo(dtype)
+    return [*norms, whole, type_.eps * whole + type_.tiny * type_.eps * exact.numel() ** 0.5]
+
+
+def weight_errors(changed: Mapping[str, Change], original: nn.Module, which: str = "found") -> dict[str, float]:
+    """Relative error (Frobenius) of changed parameters by kind of layer, and of the whole component ("all").
+
+    `which` of a change: "found" or "expected". "all" counts every parameter of the component, so it grows with the
+    coverage as well as with the coarseness.
+    """
+    total = sum(float(p.detach().double().square().sum()) for p in original.parameters())
+    sums: dict[str, list[float]] = {}
+    for change in changed.values():
+        of = sums.setdefault(change.kind, [0.0, 0.0])
+        of[0] += getattr(change, which) ** 2
+        of[1] += change.whole**2
+    errors = {title: relative(*of) for title, of in sorted(sums.items())}
+    return errors | {"all": relative(sum(change for change, _ in sums.values()), total)}
 
 
 def outputs(component: nn.Module, calls: Sequence[Call]) -> list[Tensor]:

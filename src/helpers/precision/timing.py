@@ -21,7 +21,7 @@ from tqdm import tqdm
 from helpers import machine
 from helpers.errors import UsageError
 from helpers.precision.apply import LAYERS, declare_type, targets
-from helpers.precision.architectures import Architecture, Network, architecture, architectures, build
+from helpers.precision.architectures import Architecture, Network, build, named
 from helpers.precision.coverage import holdings
 from helpers.precision.footprint import QUANTIZED, chosen
 from helpers.precision.formats import FORMATS
@@ -195,10 +195,10 @@ def table(
     if without:
         raise UsageError(f"{without[0]}: no library here stores it, so it has no time; leave it out")
     plan = [
-        (architecture(key), precision, coverage)
-        for key in checkpoints or architectures()
+        (checkpoint, precision, coverage)
+        for checkpoint in named(checkpoints)
         for precision in keys
-        for coverage in _coverages(architecture(key), precision)
+        for coverage in _coverages(checkpoint, precision)
     ]
     with tqdm(plan, desc="footprint", unit=" runs", dynamic_ncols=True) as bar:
         return pd.DataFrame([measure(checkpoint, *how, device) for checkpoint, *how in bar])

@@ -1,6 +1,7 @@
 """What each cell's precision did to its weights, measured before its first image and kept beside the run.
 
-A cell at 0 % coverage, or whose native layers stray from the rounding arm, is refused.
+A cell is refused at 0 % coverage, where the error of a layer's weights is not what its format makes of them, and where
+a native layer strays from the rounding arm.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any
 import torch
 
 from helpers import machine, precision
-from helpers.errors import Failure
+from helpers.errors import Damaged, Failure
+from helpers.paths import read_json, write_json
 from helpers.precision import proof
 from helpers.precision.apply import LAYERS, targets
 from helpers.runs.makers import CellMaker, computing_type, maker
 from helpers.runs.plan import Source
-from helpers.runs.store import Store, read_json, write_json
+from helpers.runs.store import Store
 from helpers.study import STRAYS, Study
 
 __all__ = ["Prover"]
@@ -42,7 +44,8 @@ class Prover:
     def prove(self, source: Source, making: CellMaker) -> bool:
         """Measure the cell unless that is on record; returns whether `making` was loaded for it.
 
-        Raises Failure where a native layer strays by more than `study.STRAYS`, with the layer named.
+        Raises Failure, with the layer named, where its weights' error departs from its format's by more than
+        `study.DEPARTS`, and where a native layer strays by more than `study.STRAYS`.
         """
         key = self._key(source, making)
         if self._known(source, key):
@@ -72,8 +75,12 @@ class Prover:
         return f"{self.study.digest(source.arm)}/{making.model()}"
 
     def _known(self, source: Source, key: str) -> dict[str, Any]:
-        known = read_json(self.store.proof(source))
-        return known if known.get("key") == key else {}
+        """What is on record of the cell; empty where that is of other weights or settings, missing or damaged."""
+        try:
+            known = read_json(self.store.proof(source))
+        except Damaged:
+            return {}
+        return known if known.get("key") == key and _whole(known) else {}
 
     def _measure(self, source: Source, making: CellMaker) -> dict[str, dict[str, Any]]:
         if self._reference is None or self._reference.key != source.generator:
@@ -108,8 +115,11 @@ class _Reference:
         way, coverage = (self.study.setting(what, source.arm) for what in ("way", "coverage"))
         part = getattr(making.pipeline, precision.attributes(making.pipeline)[name])
         names = targets(self.parts[name], row, LAYERS[coverage])
+        changes = proof.changes(part, self.parts[name], names, source.precision)
+        _refuse_departed(f"{source.folder}: {name}", changes, source.precision)
         found = {
-            "weight_errors": proof.weight_errors(part, self.parts[name], names),
+            "weight_errors": proof.weight_errors(changes, self.parts[name]),
+            "expected_error": proof.weight_errors(changes, self.parts[name], "expected")["all"],
             "output_error": proof.output_error(proof.outputs(part, self.calls[name]), self.expected[name]),
             "native_deviation": None,
             "native_layer": None,
@@ -133,6 +143,38 @@ class _Reference:
         precision.apply(_Lone(name, rounded), source.precision, "rounding", coverage, [name])
         found = proof.strays(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
+
+
+def _refuse_departed(what: str, changes: dict[str, proof.Change], precision: str) -> None:
+    """Raise Failure for a layer whose weights are not in the format: both arms may be wrong in the same way."""
+    for name, change in changes.items():
+        if change.departs:
+            found, expected = (proof.relative(value**2, change.whole**2) for value in (change.found, change.expected))
+            raise Failure(
+                f"{what}.{name} is off by {found:.2g} of its norm, where {precision} by its definition puts it off by"
+                f" {expected:.2g}; compute in another type (the generator's dtype) or leave the"
+                " precision out"
+            )
+
+
+def _whole(known: dict[str, Any]) -> bool:
+    """Whether a record is one that `Prover.prove` wrote."""
+    parts = known.get("components")
+    return _number(known.get("coverage")) and isinstance(parts, dict) and all(map(_whole_part, parts.values()))
+
+
+def _whole_part(part: Any) -> bool:
+    return (
+        isinstance(part, dict)
+        and isinstance(part.get("weight_errors"), dict)
+        and all(map(_number, part["weight_errors"].values()))
+        and _number(part.get("output_error"))
+        and (part.get("native_deviation", "") is None or _number(part["native_deviation"]))
+    )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class _Lone:
