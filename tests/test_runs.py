@@ -237,6 +237,9 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
     execute.run(loaded, results, images=IMAGES, progress=False)
     report = verify.verify(loaded, 1, results, tmp_path / "check.json", progress=False)
     assert report["agree"] and json.loads((tmp_path / "check.json").read_text()) == report
+    archived = json.loads((results / "manifest.json").read_text())
+    assert report["study_digest"] == archived["study_digest"]
+    assert report["scores_sha256"] == archived["files"]["scores.parquet"]
     assert [row["precision"] for row in report["cells"]] == ["fp32", "fp4"]
     assert all(row["images"] == 1 and set(row["max_logit_diff"]) == set(loaded.detectors) for row in report["cells"])
 
