@@ -14,11 +14,12 @@ import torch
 
 from helpers import machine, precision
 from helpers.errors import Failure
+from helpers.paths import read_json, write_json
 from helpers.precision import proof
 from helpers.precision.apply import LAYERS, targets
 from helpers.runs.makers import CellMaker, computing_type, maker
 from helpers.runs.plan import Source
-from helpers.runs.store import Store, read_json, write_json
+from helpers.runs.store import Store
 from helpers.study import STRAYS, Study
 
 __all__ = ["Prover"]
@@ -72,7 +73,7 @@ class Prover:
         return f"{self.study.digest(source.arm)}/{making.model()}"
 
     def _known(self, source: Source, key: str) -> dict[str, Any]:
-        known = read_json(self.store.proof(source))
+        known = self.store.read(read_json, self.store.proof(source)) or {}
         return known if known.get("key") == key else {}
 
     def _measure(self, source: Source, making: CellMaker) -> dict[str, dict[str, Any]]:
