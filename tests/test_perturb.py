@@ -58,7 +58,7 @@ def test_the_sample_is_scored_after_each_perturbation(store):
     loaded = settings()
     assert perturb.score(loaded, store, digests(loaded), progress=False) == 3 * 2 * len(NAMES)  # FP8 is not asked for
     found = table(store)
-    assert list(found.columns) == [*COLUMNS, "perturbation"] and found.logit.dtype == np.float32
+    assert list(found.columns) == [*COLUMNS, "perturbation"] and found.logit.dtype == np.float64
     assert set(found.precision) == {"fp32", "fp4", "none"} and set(found["index"]) == {0, 1}
     detector = detectors.load("npr")
     for row in found.itertuples():

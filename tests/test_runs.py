@@ -15,7 +15,7 @@ from helpers import analysis, generators, paths, study
 from helpers.errors import Failure, UsageError
 from helpers.mini import world
 from helpers.precision import proof
-from helpers.runs import Source, Store, contact, execute, parse_share, plan, store, verify
+from helpers.runs import Source, Store, contact, digests, execute, parse_share, plan, state, store, verify
 
 IMAGES = 2
 
@@ -57,7 +57,7 @@ def scores(folder):
 
 
 def times(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("[!.]*") if path.is_file()}
 
 
 def test_every_cell_has_its_images_and_scores(whole):
@@ -73,8 +73,8 @@ def test_every_cell_has_its_images_and_scores(whole):
     assert set(real["precision"]) == set(real["arm"]) == {"none"}
     assert set(table["protocol"]) == {"plain"} and set(table["weights"]) == {"mini"}
     assert ((table["label"] == 0) == (table["generator"] == "real")).all()
-    assert table["logit"].dtype == np.float32 and np.isfinite(table["logit"]).all()
-    assert list(pd.read_parquet(folder / "scores.parquet").columns) == list(execute.COLUMNS)
+    assert table["logit"].dtype == np.float64 and np.isfinite(table["logit"]).all()
+    assert list(pd.read_parquet(folder / "scores.parquet").columns) == list(state.COLUMNS)
 
 
 def test_cells_say_what_was_quantized(whole):
@@ -161,7 +161,7 @@ def test_an_interrupted_run_goes_on(small, monkeypatch, tmp_path_factory):
     with pytest.raises(KeyboardInterrupt):
         execute.run(loaded, folder, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
     assert not (folder / "scores.parquet").exists()
-    assert not [path for path in folder.rglob(".*") if path.is_file()]
+    assert not list(folder.rglob(".tmp-*"))
     done = execute.run(loaded, folder, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
     assert done.made == 1 + IMAGES  # one image was left, and the renders
     pd.testing.assert_frame_equal(scores(folder), reference)
@@ -237,6 +237,9 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
     execute.run(loaded, results, images=IMAGES, progress=False)
     report = verify.verify(loaded, 1, results, tmp_path / "check.json", progress=False)
     assert report["agree"] and json.loads((tmp_path / "check.json").read_text()) == report
+    archived = json.loads((results / "manifest.json").read_text())
+    assert report["study_digest"] == archived["study_digest"]
+    assert report["scores_sha256"] == archived["files"]["scores.parquet"]
     assert [row["precision"] for row in report["cells"]] == ["fp32", "fp4"]
     assert all(row["images"] == 1 and set(row["max_logit_diff"]) == set(loaded.detectors) for row in report["cells"])
 
@@ -255,15 +258,19 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
 
 def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):
     loaded, kept = quick(precisions=["fp32", "fp4"]), Store(tmp_path)
-    shades = {"fp32": 40, "fp4": 200}
+    shades, known = {"fp32": 40, "fp4": 200}, {}
     for source in plan.sources(loaded, ["sd15"]):
         for index in range(contact.COLUMNS):
             if source.label:
-                kept.save(Image.new("RGB", (64, 64), (shades[source.precision],) * 3), source, index)
-    assert contact.write_sheets(loaded, kept) == ["sd15"]
+                shade = Image.new("RGB", (64, 64), (shades[source.precision],) * 3)
+                kept.save(shade, source, index)
+                known.setdefault(source, {})[index] = store.pixel_sha256(shade)
+    assert contact.write_sheets(loaded, kept, known) == ["sd15"]
     sheet = np.asarray(Image.open(tmp_path / "contact/sd15.webp"))
     assert sheet.shape == (2 * 128 + contact.GAP, 8 * 128 + 7 * contact.GAP, 3)
     assert abs(sheet[64, 64].mean() - 40) < 4 and abs(sheet[-64, -64].mean() - 200) < 4
+    known[Source("sd15", "fp4", "native", 64, 1)][3] = "of other pixels"  # as where the file is a former study's
+    assert contact.write_sheets(loaded, kept, known) == [] and not (tmp_path / "contact/sd15.webp").exists()
 
 
 def test_shards_cover_every_image_once_and_keep_their_bounds():
@@ -319,11 +326,11 @@ def test_a_models_digest_changes_with_its_files(tmp_path):
 
 def test_weights_and_handling_count_in_a_scorings_digest():
     loaded = quick(protocols=["plain", "shared"])
-    digests = {scoring.key: execute.scoring_digest(loaded, scoring) for scoring in plan.scorings(loaded)}
-    assert len(digests) == len(set(digests.values())) == 2 * len(study.DETECTORS)
+    before = {scoring.key: digests.scoring_digest(loaded, scoring) for scoring in plan.scorings(loaded)}
+    assert len(before) == len(set(before.values())) == 2 * len(study.DETECTORS)
     harder = quick(protocols=["plain", "shared"], shared_level=5)
     for scoring in plan.scorings(harder):
-        same = execute.scoring_digest(harder, scoring) == digests[scoring.key]
+        same = digests.scoring_digest(harder, scoring) == before[scoring.key]
         assert same == (scoring.protocol == "plain")
 
 
@@ -365,7 +372,7 @@ def test_arms_change_what_they_say_and_no_more(tmp_path):
     assert cells.loc[("vae", "fp4"), "output_error"] > 0.01 and cells.loc[("vae", "fp4"), "coverage"] > 0.9
     assert set(scores(tmp_path)["arm"]) == {"native", "batch", "seed", "vae", "ladder", "none"}
     assert execute.run(loaded, tmp_path, ["sd15"], images=3, progress=False).nothing
-    assert contact.write_sheets(loaded, Store(tmp_path)) == []  # eight images make a sheet
+    assert not (tmp_path / "contact").exists()  # eight images make a sheet
 
 
 def test_a_batch_made_again_is_the_same_batch(tmp_path):

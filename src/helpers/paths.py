@@ -95,8 +95,13 @@ _TEMPORARY = re.compile(r"\.tmp-(?P<host>[0-9a-f]{8})-(?P<pid>\d{1,10})-[0-9a-f]
 
 
 def _host() -> str:
-    # Hashed, for names of machines are of any length and any letters.
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    # Hashed, for names of machines are of any length and any letters. Containers of one name count their processes
+    # apart (on Linux, where that can be told).
+    try:
+        counting = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        counting = ""
+    return hashlib.sha256(f"{socket.gethostname()}{counting}".encode()).hexdigest()[:8]
 
 
 def _alive(pid: int) -> bool:
@@ -116,7 +121,7 @@ def probe(out: str | os.PathLike[str]) -> None:
         UsageError: it is a folder, or its place does not take files.
     """
     out = Path(out)
-    if out.is_dir():
+    if os.path.isdir(out):  # pathlib's raises for a name that is too long
         raise UsageError(f"{out}: a folder; name a file in it")
     # The name itself may be what cannot be written (too long), so it is tried too, where that costs no file.
     trial = out if not os.path.lexists(out) else out.with_name(f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")

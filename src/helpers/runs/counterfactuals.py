@@ -30,9 +30,10 @@ from helpers import detectors as detection
 from helpers.analysis import spectra
 from helpers.analysis.tables import BASELINE
 from helpers.analysis.traces import LOWERED
-from helpers.paths import tree_sha256
+from helpers.paths import read_parquet, tree_sha256
 from helpers.protocols import shared, weights_for
 from helpers.runs import extras, plan
+from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import Scoring, Source
 from helpers.runs.state import COLUMNS
 from helpers.runs.store import Store
@@ -49,14 +50,11 @@ def write(study: Study, store: Store, *, device: str = "cpu", progress: bool = T
     """
     path = store.folder / "spectra.parquet"
     if not path.is_file():
-        return False
-    measured = pd.read_parquet(path, columns=[*extras.CELL, "radial"])
+        return extras.vouched(store, {"counterfactuals.parquet": []})
+    measured = read_parquet(path, [*extras.CELL, "radial"])
     digests = extras.scored(store)
     loaded = functools.cache(functools.partial(detection.load, device=device))
-    weights = [detection.weights_path(scoring.detector, scoring.weights) for scoring in _scorings(study)]
-    backbones = weights[0].parent.parent / "backbones"
-    method = tree_sha256(spectra.__file__, __file__, *weights, *sorted(backbones.glob("*.safetensors")))
-    method += f"/{study.shared_level}"
+    method = "/".join([tree_sha256(spectra.__file__, __file__), *(scoring_digest(study, s) for s in _scorings(study))])
     parts = []
     for key in tqdm(study.keys, desc="counterfactuals", unit=" generators", disable=not progress, file=sys.stderr):
         for treatment, source, gain in _work(study, key, measured):
@@ -129,7 +127,11 @@ def _scored(
         if treatment == "decoded" and scoring.protocol != "plain":
             continue
         hard = scoring.protocol == "shared"
-        seen = [shared(image, index, study.shared_level) if hard else image for index, image in images.items()]
+        seen = {
+            store.image(source, index): shared(image, index, study.shared_level) if hard else image
+            for index, image in images.items()
+        }
         how = {"protocol": scoring.protocol, "detector": scoring.detector, "weights": scoring.label}
-        frames.append(pd.DataFrame(cell | how | {"logit": loaded(scoring.detector, scoring.weights).score(seen)}))
+        logits = extras.logits(loaded(scoring.detector, scoring.weights), seen)
+        frames.append(pd.DataFrame(cell | how | {"logit": logits}))
     return pd.concat(frames, ignore_index=True)[[*COLUMNS, "treatment"]]

@@ -19,32 +19,30 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers import detectors as detection
-from helpers.paths import file_sha256, tree_sha256
+from helpers.paths import file_sha256, probe, sweep, tree_sha256, write_json, write_parquet
 from helpers.protocols import shared
-from helpers.runs import counterfactuals, perturb, plan, spectra
+from helpers.runs import counterfactuals, extras, lock, perturb, plan, spectra
 from helpers.runs.contact import write_sheets
+from helpers.runs.digests import image_digest, scoring_digest
 from helpers.runs.makers import CellMaker, RealMaker, maker
 from helpers.runs.plan import Scoring, Shard, Source
 from helpers.runs.proof import Prover
 from helpers.runs.state import COLUMNS, State, of
-from helpers.runs.store import (
-    RESULTS,
-    Store,
-    git_revision,
-    pixel_sha256,
-    read_json,
-    versions,
-    write_json,
-    write_parquet,
-)
+from helpers.runs.store import MANIFEST, RESULTS, Store, git_revision, pixel_sha256, versions
 from helpers.study import Study
 
-__all__ = ["Done", "digest_of", "run", "scoring_digest"]
+__all__ = ["Done", "run"]
+
+
+_STALE = "made with other settings, by another model or on another device"
 
 
 @dataclass
 class Done:
-    """What a call of `run` did: images made and rejected, scores added, whether the results were written anew."""
+    """What a call of `run` did: images made and rejected, scores added, whether the results were written anew.
+
+    `notes` says, a line each, what was made again and why, and what does not belong in the folder.
+    """
 
     made: int = 0
     rejected: int = 0
@@ -75,27 +73,33 @@ def run(
     `generators`, `precisions`, `arms` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes and
     scores; pipelines and detectors run on `device` ("cpu", "cuda", "cuda:N"). The results are merged from all valid
     parts in the folder. What exists and is valid is kept, image by image, so an interrupted run goes on where it
-    stopped. A cell is proved (see `runs.proof`) before its first image. Raises UsageError for a cell that cannot be
-    made as asked, Failure for one that fails its proof.
+    stopped; what is damaged, or of another shard than its name says, is named in `notes` and made again. A cell is
+    proved (see `runs.proof`) before its first image. Raises UsageError for a cell that cannot be made as asked or a
+    folder that cannot be written, Failure for a cell that fails its proof, a logit that is not finite, and a folder in
+    which another run works (see `runs.lock`).
     """
     store, done = Store(out), Done()
     shards = plan.shards(
         study, plan.sources(study, generators, precisions, arms), images or study.images_per_cell, shard
     )
     weights = {scoring: scoring_digest(study, scoring) for scoring in plan.scorings(study)}
-    states = _make(study, store, shards, done, progress, device)
-    _score(study, store, states, weights, done, progress, device)
-    _merge(study, store, weights, done)
-    done.merged |= spectra.write(study, store, progress=progress)
-    done.merged |= counterfactuals.write(study, store, device=device, progress=progress)
-    done.scored += perturb.score(study, store, weights, progress, device)
+    probe(store.folder / MANIFEST)
+    with lock.working(store.folder, shard):
+        sweep(store.folder)
+        states = _make(study, store, shards, done, progress, device)
+        _score(study, store, states, weights, done, progress, device)
+        # All of it by one share at a time: each writes what it finds, and the last one finds everything.
+        with lock.merging(store.folder):
+            _merge(study, store, weights, done, device)
+            done.merged |= spectra.write(study, store, progress=progress)
+            done.merged |= counterfactuals.write(study, store, device=device, progress=progress)
+            done.scored += perturb.score(study, store, weights, progress, device)
+    done.notes += store.notes
     return done
 
 
-def digest_of(study: Study, source: Source) -> str:
-    """Digest of the settings behind a source's images and of the size of its shards."""
-    # Shards of another size would overlap these.
-    return f"{study.digest(source.arm)}/{study.shard_size}"
+def _state(study: Study, store: Store, shard: Shard, model: str, device: str) -> State:
+    return State(store, shard, study.shard_size, image_digest(study, shard.source, device), model)
 
 
 def _make(study: Study, store: Store, shards: Iterable[Shard], done: Done, progress: bool, device: str) -> list[State]:
@@ -104,11 +108,11 @@ def _make(study: Study, store: Store, shards: Iterable[Shard], done: Done, progr
     for source, group in groupby(shards, key=lambda shard: shard.source):
         making = maker(study, source)
         model = making.model()
-        own = [State(store, shard, digest_of(study, source), model) for shard in group]
+        own = [_state(study, store, shard, model, device) for shard in group]
         missing = [(state, state.missing()) for state in own]
         states += own
         if any(state.stale for state in own):
-            done.notes.append(f"{source.folder}: made with other settings or another model; made again")
+            store.note(f"{source.folder}: {_STALE}; made again")
         work.append((source, sum(len(indices) for _, indices in missing), missing))
     total = sum(count for _, count, _ in work)
     prover = Prover(study, store, device)
@@ -177,7 +181,8 @@ def _score(
             frames = []
             for scoring, indices in lacking.items():
                 seen = shown.get(scoring.protocol, images)
-                logits = loaded[scoring.detector, scoring.weights].score([seen[i] for i in indices])
+                files = {store.image(state.shard.source, i): seen[i] for i in indices}
+                logits = extras.logits(loaded[scoring.detector, scoring.weights], files)
                 kept = kept[~(of(kept, scoring) & kept["index"].isin(indices))]
                 frames.append(state.rows(scoring, indices, logits))
                 bar.update(len(indices))
@@ -188,14 +193,13 @@ def _score(
             done.scored += sum(len(indices) for indices in lacking.values())
 
 
-def _merge(study: Study, store: Store, weights: dict[Scoring, str], done: Done) -> None:
+def _merge(study: Study, store: Store, weights: dict[Scoring, str], done: Done, device: str) -> None:
     """Write the results from every valid part in the folder, where they differ from what is there.
 
-    Merges again until nothing has changed meanwhile: of several shares that end together, each may write the results,
-    but the last one that does has seen the parts of all.
+    Merges again until nothing has changed meanwhile, for other shares go on making parts.
     """
     while not _merged(study, store, parts := _parts_sha256(study, store)):
-        _write_results(study, store, weights, parts)
+        _write_results(study, store, weights, parts, device)
         done.merged = True
 
 
@@ -205,16 +209,15 @@ def _parts_sha256(study: Study, store: Store) -> str:
 
 
 def _found(study: Study, store: Store) -> list[Shard]:
+    size = study.shard_size
     return [
-        Shard(source, int(path.stem), int(path.stem) + study.shard_size)
-        for source in plan.sources(study)
-        for path in sorted((store.folder / "parts" / source.folder).glob("*.json"))
+        Shard(source, start, start + size) for source in plan.sources(study) for start in store.starts(source, size)
     ]
 
 
 def _merged(study: Study, store: Store, parts: str) -> bool:
-    manifest = read_json(store.folder / "manifest.json")
-    files = manifest.get("files", {})
+    manifest = store.manifest()
+    files = manifest["files"]
     there = all((store.folder / name).is_file() for name in RESULTS)
     return (
         there
@@ -223,18 +226,22 @@ def _merged(study: Study, store: Store, parts: str) -> bool:
     )
 
 
-def _write_results(study: Study, store: Store, weights: dict[Scoring, str], parts: str) -> None:
+def _write_results(study: Study, store: Store, weights: dict[Scoring, str], parts: str, device: str) -> None:
     models, states = {}, []
     for source, shards in groupby(_found(study, store), key=lambda shard: shard.source):
         model = models[source.folder] = maker(study, source).model()
-        digest = digest_of(study, source)
-        states += [state for shard in shards if not (state := State(store, shard, digest, model)).stale]
+        own = [_state(study, store, shard, model, device) for shard in shards]
+        if any(state.stale for state in own):
+            store.note(f"{source.folder}: {_STALE}; left out of the results until it is made again")
+        states += [state for state in own if not state.stale]
     tables = {
         "scores.parquet": _scores_table(study, states, weights),
-        "cells.parquet": _cells_table(study, store, states),
+        "cells.parquet": _cells_table(study, Prover(study, store, device), states),
     }
     for name, frame in tables.items():
         write_parquet(frame, store.folder / name)
+    write_sheets(study, store, _digests(states))
+    # The manifest last: what is without one is written again.
     write_json(
         {
             "study": study.model_dump(mode="json"),
@@ -247,9 +254,16 @@ def _write_results(study: Study, store: Store, weights: dict[Scoring, str], part
             "models": models | {f"scorings/{scoring.key}": digest for scoring, digest in weights.items()},
             "parts": parts,
         },
-        store.folder / "manifest.json",
+        store.folder / MANIFEST,
     )
-    write_sheets(study, store)
+
+
+def _digests(states: Sequence[State]) -> dict[Source, dict[int, str]]:
+    """Source -> index -> SHA-256 of the pixels on record."""
+    found: dict[Source, dict[int, str]] = {}
+    for state in states:
+        found.setdefault(state.shard.source, {}).update({i: image["sha256"] for i, image in state.images.items()})
+    return found
 
 
 def _scores_table(study: Study, states: Sequence[State], weights: dict[Scoring, str]) -> pd.DataFrame:
@@ -263,14 +277,12 @@ def _scores_table(study: Study, states: Sequence[State], weights: dict[Scoring, 
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _cells_table(study: Study, store: Store, states: Sequence[State]) -> pd.DataFrame:
-    fakes = [state for state in states if state.shard.source.label]
-    return pd.DataFrame(
-        [_cell_row(study, store, source, list(group)) for source, group in groupby(fakes, key=lambda s: s.shard.source)]
-    )
+def _cells_table(study: Study, prover: Prover, states: Sequence[State]) -> pd.DataFrame:
+    fakes = groupby((state for state in states if state.shard.source.label), key=lambda state: state.shard.source)
+    return pd.DataFrame([_cell_row(study, prover, source, list(group)) for source, group in fakes])
 
 
-def _cell_row(study: Study, store: Store, source: Source, states: Sequence[State]) -> dict[str, Any]:
+def _cell_row(study: Study, prover: Prover, source: Source, states: Sequence[State]) -> dict[str, Any]:
     settings = study.generators[source.generator]
     rejected = {index: why for state in states for index, why in state.rejected.items()}
     seconds = [image["seconds"] for state in states for image in state.images.values()]
@@ -280,11 +292,11 @@ def _cell_row(study: Study, store: Store, source: Source, states: Sequence[State
         "generator": source.generator,
         "precision": source.precision,
         "arm": source.arm,
-        **Prover(study, store).columns(source),
+        **prover.columns(source),
         "seconds_load": record.get("seconds_load"),
         "seconds_quantize": record.get("seconds_quantize"),
         "seconds_per_image": float(np.median(seconds)) if seconds else None,
-        "peak_memory_mb": max((record["peak_memory_mb"] for record in records), default=None),
+        "peak_memory_mb": max(filter(None, (one.get("peak_memory_mb") for one in records)), default=None),
         "steps": settings.steps,
         "guidance": settings.guidance,
         "size": settings.size,
@@ -304,13 +316,6 @@ def _images_per_cell(states: Sequence[State]) -> int:
             source = state.shard.source
             counts[source] = counts.get(source, 0) + len(state.images) + len(state.rejected)
     return max(counts.values(), default=0)
-
-
-def scoring_digest(study: Study, scoring: Scoring) -> str:
-    """Digest of what gives a scoring's logits: the weights, the backbones beside them, the handling of the images."""
-    path = detection.weights_path(scoring.detector, scoring.weights)
-    digest = tree_sha256(path, *sorted((path.parent.parent / "backbones").glob("*.safetensors")))
-    return f"{digest}/{study.shared_level}" if scoring.protocol == "shared" else digest
 
 
 def _bar(total: int, unit: str, progress: bool) -> tqdm:

@@ -6,22 +6,25 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from helpers.paths import replacing
+from helpers.detectors import Detector
+from helpers.errors import Damaged, Failure
+from helpers.paths import read_parquet, replacing, write_json, write_parquet
 from helpers.runs.plan import Source
-from helpers.runs.store import Store, pixel_sha256, read_json, write_json, write_parquet
+from helpers.runs.state import CELL
+from helpers.runs.store import MANIFEST, Store, pixel_sha256
 
-__all__ = ["CELL", "IMAGES", "kept", "opened", "scored", "vouched"]
+__all__ = ["CELL", "IMAGES", "kept", "logits", "opened", "scored", "vouched"]
 
 #: So many images of a source, the first ones, are looked at: mean spectra and mean shifts need no more.
 IMAGES = 100
-
-#: Columns that say of which source a row is; the fields of `Source`.
-CELL = ("generator", "precision", "arm", "size", "label")
 
 #: Images in memory at a time.
 _BATCH = 10
@@ -30,7 +33,7 @@ _BATCH = 10
 def scored(store: Store) -> dict[Source, pd.Series]:
     """Digests of the first `IMAGES` scored images by index, for each source in the run's scores."""
     columns = [*CELL, "index", "image_sha256"]
-    rows = pd.read_parquet(store.folder / "scores.parquet", columns=columns).drop_duplicates()
+    rows = read_parquet(store.folder / "scores.parquet", columns)[columns].drop_duplicates()
     groups = rows.sort_values("index").groupby(list(CELL), sort=False)
     return {Source(*key): group.set_index("index")["image_sha256"].head(IMAGES) for key, group in groups}
 
@@ -53,42 +56,68 @@ def _batches(store: Store, source: Source, index: np.ndarray) -> Iterator[tuple[
         yield np.stack([np.asarray(store.open(source, int(one))) for one in batch]), batch
 
 
+def logits(detector: Detector, images: Mapping[Path, Image.Image]) -> np.ndarray:
+    """The detector's logits of images by their file, float64 (N,); raises Failure where one is not finite."""
+    found = np.asarray(detector.score(list(images.values())), dtype=np.float64)
+    undefined = [path for path, logit in zip(images, found, strict=True) if not np.isfinite(logit)]
+    if undefined:
+        raise Failure(
+            f"{undefined[0]}: {detector.name} ({detector.weights}) gives it no finite logit; look at the weights' file"
+        )
+    return found
+
+
 def kept(store: Store, name: str, of: Sequence[str], make: Callable[[], pd.DataFrame | None]) -> pd.DataFrame | None:
     """The table `name` as it was made of the same things (`of`, their digests), else made now and kept.
 
     None where it is not there and cannot be made, for `make` returns None.
     """
-    digest = hashlib.sha256("\n".join(of).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join([name, *of]).encode()).hexdigest()
     folder = store.folder / "parts" / name
     file = folder / f"{digest[:16]}.parquet"
-    try:
-        return pd.read_parquet(file)
-    except (OSError, ValueError):  # missing, or not a parquet file
+
+    def own(path: Path) -> pd.DataFrame:
+        table = read_parquet(path)
+        if table.attrs != {"made_of": digest}:
+            raise Damaged(f"{path}: made of other things than its name says")
+        return table
+
+    table = store.read(own, file)
+    if table is None:
         table = make()
-    if table is not None:
+        if table is None:
+            return None
+        table.attrs = {"made_of": digest}
         write_parquet(table, file)
-        for old in folder.glob("*.parquet"):
-            if old != file:
-                old.unlink()
+        for old in folder.iterdir():
+            if old != file and re.fullmatch(r"[0-9a-f]{16}\.parquet", old.name):
+                old.unlink(missing_ok=True)
+    table.attrs = {}
     return table
 
 
 def vouched(store: Store, tables: Mapping[str, Sequence[pd.DataFrame | None]]) -> bool:
-    """Merge parts into tables by file name, put their checksums into the manifest; says whether anything is new."""
-    manifest = read_json(store.folder / "manifest.json")
-    files = dict(manifest.get("files", {}))
+    """Merge parts into tables by file name, put their checksums into the manifest; says whether anything is new.
+
+    A table without parts is taken away, with its checksum: it is of what was in the folder before. The caller holds
+    `lock.merging`.
+    """
+    manifest = store.manifest()
+    files = dict(manifest["files"])
     for name, parts in tables.items():
+        path = store.folder / name
         there = [part for part in parts if part is not None and len(part)]
         if not there:
+            files.pop(name, None)
+            path.unlink(missing_ok=True)
             continue
         content = io.BytesIO()
         pd.concat(there, ignore_index=True).to_parquet(content, index=False, compression="zstd")
         files[name] = hashlib.sha256(content.getvalue()).hexdigest()
-        path = store.folder / name
         if not path.is_file() or path.read_bytes() != content.getvalue():
             with replacing(path) as temporary:
                 temporary.write_bytes(content.getvalue())
-    if files == manifest.get("files", {}):
+    if files == manifest["files"]:
         return False
-    write_json(manifest | {"files": files}, store.folder / "manifest.json")
+    write_json(manifest | {"files": files}, store.folder / MANIFEST)
     return True

@@ -10,19 +10,22 @@ on where it stopped.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 from tqdm import tqdm
 
 from helpers import detectors as detection
 from helpers import perturbations
-from helpers.paths import file_sha256
+from helpers.errors import Damaged
+from helpers.paths import read_parquet, write_parquet
+from helpers.runs import extras
 from helpers.runs.plan import Scoring, Source
-from helpers.runs.state import COLUMNS
-from helpers.runs.store import Store, pixel_sha256, read_json, write_json, write_parquet
+from helpers.runs.state import CELL, COLUMNS
+from helpers.runs.store import Store, pixel_sha256
 from helpers.study import Study
 
 __all__ = ["TABLE", "score"]
@@ -30,7 +33,6 @@ __all__ = ["TABLE", "score"]
 #: The table's file; its columns are those of scores.parquet, then `perturbation`.
 TABLE = "perturbed.parquet"
 
-_SOURCE = ["generator", "precision", "arm", "size", "label"]
 _IMAGE = ["index", "image_sha256"]
 _KEYS = ["perturbation", "detector", "weights", *_IMAGE, "digest"]
 
@@ -44,6 +46,7 @@ def score(
     holds with other pixels, is left out. A study without perturbations has no such table.
     """
     if study.perturbations is None:
+        extras.vouched(store, {TABLE: []})
         return 0
     digests = {s: digest for s, digest in weights.items() if (s.protocol, s.weights) == ("plain", study.weights)}
     sources = [(source, wanted, _kept(store, source)) for source, wanted in _wanted(study, store, digests)]
@@ -58,27 +61,30 @@ def score(
     ) as bar:  # fmt: skip
         for source, rows, kept in work:
             bar.set_postfix_str(source.folder)
-            made = _scored(store, source, rows, loaded)
-            write_parquet(
-                pd.concat([_without(kept, made, _KEYS[:4]), made]) if len(kept) else made, _part(store, source)
-            )
+            made = _scored(store, source, rows, loaded)[[*_KEYS, "logit"]]
+            if len(made):
+                whole = pd.concat([_without(kept, made, _KEYS[:4]), made]) if len(kept) else made
+                write_parquet(whole, _part(store, source))
             added += len(made)
             bar.update(len(rows))
-    _merge(store, [wanted for _, wanted, _ in sources], [_kept(store, source) for source, _, _ in sources])
+    # What of the parts is wanted, in the order wanted.
+    columns = [*COLUMNS, "perturbation"]
+    parts = [wanted.merge(_kept(store, source), on=_KEYS)[columns] for source, wanted, _ in sources]
+    extras.vouched(store, {TABLE: parts})
     return added
 
 
 def _wanted(study: Study, store: Store, digests: Mapping[Scoring, str]) -> list[tuple[Source, pd.DataFrame]]:
     """Per source the rows that the table is to have, in its order, without logits but with each weights' digest."""
     settings = study.perturbations
-    rows = pd.read_parquet(store.folder / "scores.parquet")
+    rows = read_parquet(store.folder / "scores.parquet", COLUMNS)[list(COLUMNS)]
     fakes = (rows.arm == study.arm) & rows.precision.isin(settings.precisions)
     rows = rows[(rows.protocol == "plain") & (fakes | (rows.arm == "none")) & (rows["index"] < settings.images)]
     by_detector = {(s.detector, s.label): digest for s, digest in digests.items()}
     rows = rows.assign(digest=list(map(by_detector.get, zip(rows.detector, rows.weights, strict=True))))
     rows = rows[rows.digest.notna()].drop(columns="logit")
     found = []
-    for values, group in rows.groupby(_SOURCE, sort=False):
+    for values, group in rows.groupby(list(CELL), sort=False):
         each = [group.assign(perturbation=perturbations.parse(name).name) for name in settings.names]
         found.append((Source(*values), pd.concat(each, ignore_index=True)))
     return found
@@ -99,22 +105,9 @@ def _scored(
         apply = perturbations.parse(name)
         seen = {index: apply(images[index], index) for index in group["index"].unique()}
         for pair, own in group.groupby(["detector", "weights"], sort=False):
-            logits = loaded[pair].score([seen[index] for index in own["index"]])
-            frames.append(own.assign(logit=logits.astype(np.float32)))
-    return pd.concat(frames) if frames else rows.assign(logit=np.float32())
-
-
-def _merge(store: Store, wanted: Sequence[pd.DataFrame], kept: Sequence[pd.DataFrame]) -> None:
-    """Write what of the parts is wanted, in the order wanted, and let the manifest vouch for it."""
-    frames = [rows.merge(part[[*_KEYS, "logit"]], on=_KEYS) for rows, part in zip(wanted, kept, strict=True)]
-    columns, path = [*COLUMNS, "perturbation"], store.folder / TABLE
-    table = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-    if not (path.is_file() and pd.read_parquet(path).equals(table)):
-        write_parquet(table, path)
-    manifest = read_json(store.folder / "manifest.json")
-    if manifest.get("files", {}).get(TABLE) != file_sha256(path):
-        manifest["files"] = manifest.get("files", {}) | {TABLE: file_sha256(path)}
-        write_json(manifest, store.folder / "manifest.json")
+            logits = extras.logits(loaded[pair], {store.image(source, index): seen[index] for index in own["index"]})
+            frames.append(own.assign(logit=logits))
+    return pd.concat(frames) if frames else rows.assign(logit=np.float64())
 
 
 def _part(store: Store, source: Source) -> Path:
@@ -122,11 +115,20 @@ def _part(store: Store, source: Source) -> Path:
 
 
 def _kept(store: Store, source: Source) -> pd.DataFrame:
-    """What an earlier call scored of a source."""
-    try:
-        return pd.read_parquet(_part(store, source))
-    except (OSError, ValueError):  # missing, or not a parquet file
-        return pd.DataFrame(columns=[*_KEYS, "logit"])
+    """What an earlier call scored of a source: keys and finite logits. An image's pixels are among the keys."""
+    kept = store.read(_table, _part(store, source))
+    return pd.DataFrame(columns=[*_KEYS, "logit"]) if kept is None else kept
+
+
+def _table(path: Path) -> pd.DataFrame:
+    frame = read_parquet(path, [*_KEYS, "logit"])[[*_KEYS, "logit"]]
+    if not (types.is_integer_dtype(frame["index"]) and types.is_float_dtype(frame["logit"])):
+        raise Damaged(f"{path}: its index or its logits are no numbers")
+    if not all(types.is_string_dtype(frame[name]) for name in _KEYS if name != "index"):
+        raise Damaged(f"{path}: its keys are no words")
+    if frame.duplicated(_KEYS).any():
+        raise Damaged(f"{path}: an image's score stands there twice")
+    return frame[np.isfinite(frame["logit"])].astype({"logit": "float64"})
 
 
 def _without(rows: pd.DataFrame, others: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

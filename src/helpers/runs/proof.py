@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from helpers import machine, precision
-from helpers.errors import Damaged, Failure
+from helpers.errors import Failure
 from helpers.paths import read_json, write_json
 from helpers.precision import proof
 from helpers.precision.apply import LAYERS, targets
@@ -76,10 +76,7 @@ class Prover:
 
     def _known(self, source: Source, key: str) -> dict[str, Any]:
         """What is on record of the cell; empty where that is of other weights or settings, missing or damaged."""
-        try:
-            known = read_json(self.store.proof(source))
-        except Damaged:
-            return {}
+        known = self.store.read(read_json, self.store.proof(source)) or {}
         return known if known.get("key") == key and _whole(known) else {}
 
     def _measure(self, source: Source, making: CellMaker) -> dict[str, dict[str, Any]]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from pandas.api import types
+from pydantic import BaseModel, ValidationError
 
+from helpers.errors import Damaged
+from helpers.paths import read_json, read_parquet, write_json
 from helpers.runs.plan import Scoring, Shard
-from helpers.runs.store import Store, pixel_sha256, read_json, write_json
+from helpers.runs.store import Store, pixel_sha256
 
-__all__ = ["COLUMNS", "State", "of"]
+__all__ = ["CELL", "COLUMNS", "State", "of"]
 
 #: Columns of scores.parquet.
 COLUMNS = (
@@ -28,11 +35,43 @@ COLUMNS = (
 )
 
 
+#: Those that say of which source a row is; the fields of `Source`.
+CELL = ("generator", "precision", "arm", "size", "label")
+
+_WHOLE = ("size", "index", "label")
+
+
+class _Image(BaseModel):
+    sha256: str
+    seconds: float
+
+
+class _Record(BaseModel, extra="allow"):
+    seconds_load: float | None = None
+    seconds_quantize: float | None = None
+    peak_memory_mb: float | None = None
+    device: str | None = None
+    versions: dict[str, str] | None = None
+
+
+class _Known(BaseModel):
+    """What a state's file holds; older ones do not name their shard."""
+
+    study: str
+    model: str
+    shard: str | None = None
+    images: dict[int, _Image]
+    rejected: dict[int, str]
+    record: _Record
+    scorings: dict[str, str]
+
+
 class State:
     """The state of one shard, kept in its JSON file.
 
     An image is valid where its file decodes to the pixels on record, and the record was made by the same study (its
-    digest), the same shard size and the same model (its digest). A stale record is dropped whole.
+    digest), the same shard size and the same model (its digest). A stale record is dropped whole, and so is one of
+    another shard, whatever its name says.
 
     Attributes:
         images: index -> {"sha256", "seconds"}; rejected: index -> reason.
@@ -41,22 +80,46 @@ class State:
         stale: whether an older record was dropped.
     """
 
-    def __init__(self, store: Store, shard: Shard, digest: str, model: str) -> None:
+    def __init__(self, store: Store, shard: Shard, size: int, digest: str, model: str) -> None:
         self.store, self.shard = store, shard
+        self.slot = range(shard.start, shard.start + size)
         self.key = {"study": digest, "model": model}
-        found = read_json(store.state(shard))
-        same = all(found.get(name) == value for name, value in self.key.items())
-        self.stale = bool(found) and not same
-        found = found if same else {}
-        self.images: dict[int, dict[str, Any]] = {int(i): known for i, known in found.get("images", {}).items()}
-        self.rejected: dict[int, str] = {int(i): why for i, why in found.get("rejected", {}).items()}
-        self.record: dict[str, Any] = found.get("record", {})
-        self.scorings: dict[str, str] = found.get("scorings", {})
+        self.stale = False
+        self._take(_Known(**self.key, images={}, rejected={}, record={}, scorings={}))
+        if known := store.read(self._known, store.state(shard)):
+            self.stale = {"study": known.study, "model": known.model} != self.key
+            if not self.stale:
+                self._take(known)
+                self._doubt(known)
+
+    def _known(self, path: Path) -> _Known:
+        """What the file holds; raises Damaged where that is of another shape, or of another shard."""
+        try:
+            known = _Known.model_validate(read_json(path))
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise Damaged(f"{path}: not what is known of a shard ('{where}')") from None
+        if known.shard not in (None, self.shard.name) or not {*known.images, *known.rejected} <= {*self.slot}:
+            raise Damaged(f"{path}: of another shard")
+        return known
+
+    def _take(self, known: _Known) -> None:
+        self.images: dict[int, dict[str, Any]] = {index: image.model_dump() for index, image in known.images.items()}
+        self.rejected: dict[int, str] = known.rejected
+        self.record: dict[str, Any] = known.record.model_dump(exclude_unset=True)
+        self.scorings: dict[str, str] = known.scorings
+
+    def _doubt(self, known: _Known) -> None:
+        # Where the shard is not named, the scores of its images tell whose they are.
+        if known.shard is None and set(self.scores()["index"]) != set(self.images):
+            self.store.note(f"{self.store.state(self.shard)}: nothing says that it is of this shard; made again")
+            self._take(_Known(**self.key, images={}, rejected={}, record={}, scorings={}))
 
     def write(self) -> None:
         """Put the state on disk."""
         content = {
             **self.key,
+            "shard": self.shard.name,
             "images": self.images,
             "rejected": self.rejected,
             "record": self.record,
@@ -72,12 +135,25 @@ class State:
 
     def scores(self) -> pd.DataFrame:
         """The shard's scores that hold: of images on record with the pixels on record."""
-        try:
-            frame = pd.read_parquet(self.store.part(self.shard))
-        except (OSError, ValueError):  # missing, or not a parquet file
+        frame = self.store.read(self._own, self.store.part(self.shard))
+        if frame is None:
             return pd.DataFrame(columns=list(COLUMNS))
         known = {index: image["sha256"] for index, image in self.images.items()}
-        return frame[frame["index"].map(known) == frame["image_sha256"]]
+        return frame[(frame["index"].map(known) == frame["image_sha256"]) & np.isfinite(frame["logit"])]
+
+    def _own(self, path: Path) -> pd.DataFrame:
+        """The table of scores, logits in double precision; raises Damaged where it is not this shard's."""
+        frame = read_parquet(path, COLUMNS)[list(COLUMNS)]
+        for name in COLUMNS:
+            fits = types.is_integer_dtype if name in _WHOLE else types.is_string_dtype
+            if not (types.is_float_dtype if name == "logit" else fits)(frame[name]):
+                raise Damaged(f"{path}: the column {name!r} holds {frame[name].dtype}")
+        own = (frame[list(CELL)] == list(astuple(self.shard.source))).all(axis=1) & frame["index"].isin(self.slot)
+        if not own.all():
+            raise Damaged(f"{path}: scores of another shard")
+        if frame.duplicated(["protocol", "index", "detector", "weights"]).any():
+            raise Damaged(f"{path}: an image's score stands there twice")
+        return frame.astype({"logit": "float64"})
 
     def unscored(self, digests: dict[Scoring, str]) -> dict[Scoring, list[int]]:
         """Scoring -> indices without a score by what its digest stands for; only scorings that lack some."""
@@ -102,10 +178,10 @@ class State:
             "label": source.label,
             "detector": scoring.detector,
             "weights": scoring.label,
-            "logit": pd.array(logits, dtype="float32"),
+            "logit": np.asarray(logits, dtype="float64"),
             "image_sha256": [self.images[index]["sha256"] for index in indices],
         }
-        return pd.DataFrame(values, columns=list(COLUMNS)).astype({"logit": "float32"})
+        return pd.DataFrame(values, columns=list(COLUMNS))
 
     def _valid(self, index: int) -> bool:
         image = self.store.open(self.shard.source, index)

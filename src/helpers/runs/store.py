@@ -7,6 +7,7 @@ parts/<the same folders>/<start>.parquet       its scores
 proof/<generator>/<precision>.json             what was measured of the cell's weights (`runs.proof`)
 parts/spectra, parts/patterns, parts/counterfactuals   what was measured of the scored images (`runs.spectra` ...)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
+.lock                                          see `runs.lock`
 spectra.parquet  patterns.parquet  counterfactuals.parquet   likewise, where the images were at hand
 """
 
@@ -14,41 +15,71 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from helpers import paths
+from helpers.errors import Damaged
 from helpers.runs.plan import Shard, Source
 
-__all__ = [
-    "RESULTS",
-    "Store",
-    "git_revision",
-    "pixel_sha256",
-    "read_json",
-    "versions",
-    "write_json",
-    "write_parquet",
-]
+__all__ = ["MANIFEST", "RESULTS", "Store", "git_revision", "pixel_sha256", "versions"]
 
 #: The files that make up a run's results.
 RESULTS = ("scores.parquet", "cells.parquet", "manifest.json")
+MANIFEST = "manifest.json"
+_Found = TypeVar("_Found")
 _LIBRARIES = ("numpy", "torch", "onnxruntime", "diffusers", "transformers", "optimum-quanto", "bitsandbytes")
 
 
 class Store:
-    """The files of one run below a folder."""
+    """The files of one run below a folder.
+
+    `notes` says, a line each, what was found there that is damaged or foreign.
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        self.notes: list[str] = []
+
+    def note(self, line: str) -> None:
+        """Remember what the user should know of the folder; the same is said once."""
+        if line not in self.notes:
+            self.notes.append(line)
+
+    def read(self, reader: Callable[[Path], _Found], path: Path) -> _Found | None:
+        """What `reader` makes of a file; None where it is missing or damaged, for then its work is done again.
+
+        Damage (`reader` raises Damaged) is noted.
+        """
+        if not os.path.lexists(path):
+            return None
+        try:
+            return reader(path)
+        except Damaged as error:
+            self.note(f"{error}; made again")
+            return None
+
+    def manifest(self) -> dict[str, Any]:
+        """What manifest.json holds; where it is missing or damaged, `files` (name -> SHA-256) that are none."""
+        return self.read(_manifest, self.folder / MANIFEST) or {"files": {}}
+
+    def starts(self, source: Source, size: int) -> list[int]:
+        """Where the shards of `size` images begin of which the folder knows something; other files are noted."""
+        found = []
+        for path in sorted((self.folder / "parts" / source.folder).glob("[!.]*.json")):
+            if re.fullmatch(r"\d{4}|[1-9]\d{4,8}", path.stem, re.ASCII) and int(path.stem) % size == 0:
+                found.append(int(path.stem))
+            else:
+                self.note(f"{path}: no part of this run; left alone")
+        return found
 
     def image(self, source: Source, index: int, rejected: bool = False) -> Path:
         """Path of an image."""
@@ -86,24 +117,12 @@ def pixel_sha256(image: Image.Image) -> str:
     return hashlib.sha256(f"{image.width}x{image.height} RGB\n".encode() + pixels.tobytes()).hexdigest()
 
 
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file; empty where the file is missing or broken, for then its work is done again."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def write_json(value: Any, path: str | os.PathLike[str]) -> None:
-    """Write a JSON file in one step."""
-    with paths.replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-
-
-def write_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a table in one step."""
-    with paths.replacing(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+def _manifest(path: Path) -> dict[str, Any]:
+    found = paths.read_json(path)
+    files = found.setdefault("files", {})
+    if not (isinstance(files, dict) and all(isinstance(digest, str) for digest in files.values())):
+        raise Damaged(f"{path}: its 'files' are not names with checksums")
+    return found
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Sequence
@@ -15,13 +14,14 @@ import torch
 from tqdm import tqdm
 
 from helpers import detectors as detection
-from helpers.errors import Failure, UsageError
+from helpers.errors import Damaged, Failure, UsageError
 from helpers.machine import processor
+from helpers.paths import file_sha256, read_json, read_parquet, write_json
 from helpers.runs import plan
 from helpers.runs.makers import maker
 from helpers.runs.plan import Source
-from helpers.runs.state import of
-from helpers.runs.store import pixel_sha256, versions, write_json
+from helpers.runs.state import COLUMNS, of
+from helpers.runs.store import pixel_sha256, versions
 from helpers.study import Study
 
 __all__ = ["TOLERANCE", "verify"]
@@ -42,7 +42,8 @@ def verify(
 ) -> dict[str, Any]:
     """Compare the first `images` archived images of the main arm's cells, and of the renders per size, with new ones.
 
-    `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report: machine,
+    `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report:
+    study_digest and scores_sha256, which say what archive it is of (as in manifest.json, under `files`); machine,
     images, cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per
     detector, agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under
     `plain`. The archive holds digests of its pixels, so images are equal to the last bit or not. A cell agrees where
@@ -56,6 +57,8 @@ def verify(
     for source in tqdm(sources, desc="verify", unit=" cells", disable=not progress, dynamic_ncols=True):
         rows.append(_compare(study, source, _rows_of(archived, source, images), loaded))
     report = {
+        "study_digest": study.digest(),
+        "scores_sha256": file_sha256(Path(results) / "scores.parquet"),
         "machine": {
             "processor": processor(),
             "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -76,10 +79,10 @@ def verify(
 
 def _archive(study: Study, results: Path) -> pd.DataFrame:
     try:
-        scores = pd.read_parquet(results / "scores.parquet")
-        manifest = json.loads((results / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{results}: no readable archived run ({type(error).__name__}); name its folder") from None
+        scores = read_parquet(results / "scores.parquet", COLUMNS)
+        manifest = read_json(results / "manifest.json")
+    except Damaged as error:
+        raise UsageError(f"no readable archived run: {error}; name its folder") from None
     if manifest.get("study_digest") != study.digest():
         raise UsageError(
             f"{results}: made with another study than '{study.name}'; name its study file, or run it again"
