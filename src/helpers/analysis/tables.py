@@ -150,18 +150,19 @@ def load(
     detectors: Sequence[str] | None = None,
     threshold: float = 0.0,
     protocol: str = "plain",
-    arm: str = "native",
+    arm: str | None = None,
     weights: str | None = None,
 ) -> Results:
     """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it holds).
 
     `weights` chooses the training of the detectors where a study scored with several; by default the study's own for
-    the protocol.
+    the protocol. `arm` is the study's main arm where none is given.
     Raises UsageError where the folder, a column or a key is not there.
     """
     folder = check_results(results)
     scores = stored(folder)
     manifest = _json(folder / "manifest.json")
+    arm = arm or str(manifest.get("study", {}).get("arm") or "native")
     scores = scores[(scores.protocol == protocol) & ((scores.label == 0) | (scores.arm == arm))]
     wanted = weights or weights_for(protocol, manifest.get("study", {}).get("weights") or "")
     if wanted in set(scores.weights):
