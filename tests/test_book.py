@@ -33,7 +33,7 @@ def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
         assert (site / f"{page}.html").stat().st_size < 1_500_000
     conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")
     assert "verdict-supported" in conclusion and "100 images per cell" in conclusion
-    assert not list(site.parent.glob(".book-*"))
+    assert not list(site.parent.glob(".tmp-*"))
 
 
 def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:

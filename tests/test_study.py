@@ -106,7 +106,7 @@ MISTAKES = {
     "twice": ('"fp8"', '"fp4"', r"precisions: 'fp4' .*more than once"),
     "none": ('["fp32", "fp16", "fp8", "fp4"]', "[]", r"precisions: \[\] should .*at least 1 item"),
     "syntax": ("seed = 1000", "seed 1000", r"not valid TOML: .*line 5"),
-    "no prompt file named": ('kind = "world"', 'kind = "file"', r"prompts\.path: missing"),
+    "no prompt file named": ('kind = "world"', 'kind = "file"', r"prompts: path is missing"),
 }
 
 

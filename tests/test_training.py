@@ -46,6 +46,14 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path):
     assert len((tmp_path / "killed" / "line.csv").read_text().splitlines()) == 31  # a header, a row per step
 
 
+def test_every_step_is_logged_where_no_time_is_to_pass_between_checkpoints(tmp_path, monkeypatch):
+    monkeypatch.setattr("helpers.mini.loop.time.monotonic", lambda: 7.0)  # a clock coarser than any step
+    spent, *_ = _regression(tmp_path, 30)
+    assert spent == {"steps": 30, "seconds": 0.0}
+    logged = (tmp_path / "line.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in logged] == list(range(1, 31))
+
+
 def test_a_record_holds_the_end_and_the_curve_of_a_log(tmp_path):
     _regression(tmp_path, 30)
     found = record(tmp_path, "line", points=5)

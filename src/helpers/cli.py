@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from helpers.errors import Failure, UsageError, nearest
+from helpers.errors import Failure, UsageError, nearest, shortened, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +37,20 @@ StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="mini, full, or 
 Names = Annotated[str | None, typer.Option(metavar="A,B", help="Only these, comma-separated; default all.")]
 
 _STOPPED = "stopped; call it again to go on where it stopped"
+
+#: What to do about an error of the system, by its number.
+_MENDS = {
+    errno.ENOSPC: "free some space there, or name another place",
+    errno.EDQUOT: "free some space there, or name another place",
+    errno.EROFS: "name a place that can be written",
+    errno.EACCES: "change its permissions, or name another place",
+    errno.EPERM: "change its permissions, or name another place",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ENOENT: "name one that is there",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "name a folder",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
 
 
 @app.command()
@@ -81,7 +99,7 @@ def run(
     from helpers.runs import parse_share
 
     if executor != "local":
-        raise UsageError(f"no executor '{executor}'{nearest(executor, ['local'])}; use local")
+        raise UsageError(f"no executor {shown(executor)}{nearest(executor, ['local'])}; use local")
     loaded = studies.load(study)
     share = parse_share(shard) if shard else None
     out = out or _default_out(loaded)
@@ -193,8 +211,8 @@ def report(
 
     pairs = [pair.partition("=") for pair in parameter or ()]
     lone = next((name for name, sign, _ in pairs if not sign), None)
-    if lone:
-        raise UsageError(f"-p {lone}: the value is missing; write -p NAME VALUE, for instance -p threshold 0.5")
+    if lone is not None:
+        raise UsageError(f"-p {shortened(lone)}: its value is missing; write -p NAME VALUE, as in -p threshold 0.5")
     values = {name: _literal(value) for name, _, value in pairs}
     page = reporting.build(results or paths.RESULTS / "mini", out or paths.BUILD, values)
     typer.echo(f"the book is {_shown(page)}")
@@ -215,6 +233,8 @@ def verify(
     from helpers import study as studies
 
     loaded = studies.load(study)
+    if out is not None:
+        paths.probe(out)
     from helpers.runs import verify as verification
 
     outcome = verification.verify(loaded, images, results or paths.RESULTS / loaded.name, out)
@@ -244,6 +264,8 @@ def footprint(
     from helpers import paths
 
     keys = _words(checkpoints), _words(precisions)
+    out = out or paths.BUILD / ("footprint-device.csv" if device else "footprint.csv")
+    paths.probe(out)
     if device:
         from helpers.precision import timing
 
@@ -254,7 +276,6 @@ def footprint(
 
         frame = counting.table(*keys)
         rows = _weights_rows(frame, keys[1] or ("fp32", "fp16", "fp8", "fp4"))
-    out = out or paths.BUILD / ("footprint-device.csv" if device else "footprint.csv")
     with paths.replacing(out) as temporary:
         frame.to_csv(temporary, index=False)
     typer.echo(_table(rows))
@@ -353,20 +374,52 @@ def _wide(table: pd.DataFrame, rows: str, columns: str, values: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; a user's mistake is one line, not a traceback."""
-    arguments = _joined(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        status = app(args=arguments, standalone_mode=False, prog_name="quantdetect")
+        _refuse_empty(arguments)
+        with _terminable():
+            status = app(args=_joined(arguments), standalone_mode=False, prog_name="quantdetect")
         # typer turns an interruption into this status.
         return _complain(_STOPPED, 130) if status == 130 else status if isinstance(status, int) else 0
     except (UsageError, Failure) as error:
         return _complain(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _complain(_STOPPED, 130)
+    except OSError as error:
+        return _complain(_of_system(error), 1)
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
+            return _complain("the memory is too small for this; ask for less at once, or use a larger machine", 1)
         # typer bundles click or depends on it, by version: its errors are known by their shape.
         if not hasattr(error, "format_message"):
             raise
-        return _complain(error.format_message().replace("\n", " "), getattr(error, "exit_code", 2))
+        return _complain(error.format_message(), getattr(error, "exit_code", 2))
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, which a scheduler or a shutdown sends, stops a command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """No option and no argument of any command has a use for an empty value; a folder "" would be this one."""
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        option, sign, value = word.partition("=") if word.startswith("--") else (before, "=", word)
+        if (sign and not value) or "\0" in word:
+            raise UsageError(f"{shortened(option) or 'the command'}: {shown(value)} names nothing; give it a value")
+
+
+def _of_system(error: OSError) -> str:
+    place = f"{shortened(str(error.filename))}: " if error.filename is not None else ""
+    return f"{place}{error.strerror or error}; {_MENDS.get(error.errno, 'mend that, then call it again')}"
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
@@ -381,12 +434,16 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 
 def _complain(line: str, status: int) -> int:
-    print(f"quantdetect: {line}", file=sys.stderr)
+    print(f"quantdetect: {shortened(line, 2000)}", file=sys.stderr)
     return status
 
 
 def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+    """The words of a comma-separated list, each once."""
+    words = None if text is None else list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if words == []:
+        raise UsageError(f"{shown(text)} names nothing; give words with commas between them, as in fp32,fp4")
+    return words
 
 
 def _default_out(study: Study) -> Path:
@@ -414,7 +471,8 @@ def _archived(study: Study) -> dict[tuple[str, str, str], int]:
 
 
 def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
-    folder = out / "images" / needs["generator"] / needs["precision"]
+    main = "" if needs["arm"] == "native" else f"-{needs['arm']}"
+    folder = out / "images" / needs["generator"] / f"{needs['precision']}{main}"
     size = needs["bytes"]
     return {
         "generator": needs["generator"],
@@ -472,7 +530,7 @@ def _literal(text: str) -> Any:
 
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two for brackets by the thousand
         return _words(text) if "," in text else text
 
 

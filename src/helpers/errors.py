@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
+import reprlib
 from collections.abc import Iterable
 
-__all__ = ["Damaged", "Failure", "UsageError", "nearest", "shortened"]
+__all__ = ["Damaged", "Failure", "UsageError", "nearest", "shortened", "shown"]
 
 #: Characters of a word that are compared, and quoted in a message.
 LONGEST = 120
@@ -28,14 +30,29 @@ class Damaged(Failure):
 
 
 def nearest(word: object, options: Iterable[object]) -> str:
-    """The suffix " (nearest: 'x')" for the option most like `word`, or "" where none is alike."""
+    """The suffix " (nearest: 'x')" for the option most like `word`, or "" where none is alike or `word` is no text."""
+    if not isinstance(word, (str, os.PathLike)):
+        return ""
     # Cut, for comparing grows with the square of the length.
     by_folded = {str(option).casefold()[:LONGEST]: str(option) for option in options}
-    found = difflib.get_close_matches(str(word).casefold()[:LONGEST], list(by_folded), n=1, cutoff=0.4)
+    found = difflib.get_close_matches(str(word)[:LONGEST].casefold(), list(by_folded), n=1, cutoff=0.4)
     return f" (nearest: '{shortened(by_folded[found[0]])}')" if found else ""
 
 
 def shortened(text: object, limit: int = LONGEST) -> str:
-    """A text on one line and in at most `limit` characters, for a message that quotes what a user gave."""
+    """A text on one line of printable characters, at most `limit`, for a message that quotes what a user gave."""
     line = " ".join(str(text).split())
+    line = line if line.isprintable() else line.encode("unicode_escape").decode("ascii")
     return line if len(line) <= limit else f"{line[: limit - 4]} ..."
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 80
+
+
+def shown(value: object) -> str:
+    """A value that a user gave as Python writes it, of any size and depth, on one line of at most 120 characters."""
+    try:
+        return shortened(_REPR.repr(value))
+    except ValueError:  # Python writes no integers of thousands of digits
+        return f"a value of type {type(value).__name__} that is too long to be shown"

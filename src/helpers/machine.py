@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from helpers.errors import UsageError
+from helpers.errors import UsageError, shown
 
 __all__ = ["accelerator", "forget_peak", "peaks", "processor", "release", "require", "synchronize"]
 
@@ -26,10 +27,11 @@ def require(device: str) -> None:
     """Raise UsageError where PyTorch has no such device ("cpu", "cuda", "cuda:1") on this machine."""
     import torch
 
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise UsageError(f"no device '{device}'; give cpu, cuda or cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+    # PyTorch's own numbers of devices have one digit or two; longer ones overflow in it.
+    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,2}))?", device)
+    if not found:
+        raise UsageError(f"no device {shown(device)}; give cpu, cuda or cuda:N")
+    if device != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"device {device}: PyTorch sees {torch.cuda.device_count()} CUDA devices on this machine; work on the CPU,"
             " or install a driver and a CUDA build of PyTorch"

@@ -37,7 +37,9 @@ __all__ = [
     "read_toml",
     "regular",
     "replacing",
+    "abandoned",
     "sweep",
+    "temporary",
     "tree_sha256",
     "write_json",
     "write_parquet",
@@ -69,12 +71,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    beside = temporary(path)
     try:
-        yield temporary
-        temporary.replace(path)
+        yield beside
+        beside.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
+
+
+def temporary(path: str | os.PathLike[str]) -> Path:
+    """A new name beside `path`, with its suffix, that tells the machine and the process that it is made by."""
+    path = Path(path)
+    return path.with_name(f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
+
+
+def abandoned(path: Path) -> bool:
+    """Whether a process of this machine that is no more has made this `temporary`."""
+    found = _TEMPORARY.match(path.name)
+    return bool(found) and found["host"] == _host() and not _alive(int(found["pid"]))
 
 
 def sweep(folder: str | os.PathLike[str]) -> list[Path]:
@@ -84,8 +98,7 @@ def sweep(folder: str | os.PathLike[str]) -> list[Path]:
     """
     swept = []
     for path in Path(folder).rglob(".tmp-*"):
-        found = _TEMPORARY.match(path.name)
-        if found and found["host"] == _host() and not _alive(int(found["pid"])):
+        if abandoned(path) and not path.is_dir():
             path.unlink(missing_ok=True)
             swept.append(path)
     return swept
@@ -124,7 +137,7 @@ def probe(out: str | os.PathLike[str]) -> None:
     if os.path.isdir(out):  # pathlib's raises for a name that is too long
         raise UsageError(f"{out}: a folder; name a file in it")
     # The name itself may be what cannot be written (too long), so it is tried too, where that costs no file.
-    trial = out if not os.path.lexists(out) else out.with_name(f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    trial = temporary(out) if os.path.lexists(out) else out
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         trial.touch(exist_ok=False)

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers.errors import UsageError, nearest
+from helpers.errors import UsageError, nearest, shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -101,7 +102,7 @@ class Perturbation:
     @property
     def name(self) -> str:
         """Its name, which `parse` reads back: "jpeg:75+blur:1"; "none" without steps."""
-        return "+".join(f"{kind}:{amount:g}" for kind, amount in self.steps) or NONE
+        return "+".join(f"{kind}:{_written(amount)}" for kind, amount in self.steps) or NONE
 
     def __call__(self, image: Image.Image, seed: int) -> Image.Image:
         """Return an RGB image after all steps.
@@ -134,16 +135,19 @@ def _step(text: str) -> tuple[str, float]:
     name, _, amount = text.partition(":")
     if name not in KINDS:
         there = ", ".join(f"{key}:{kind.amount}" for key, kind in KINDS.items())
-        raise UsageError(f"no perturbation {name!r}{nearest(name, KINDS)}; there are {there}")
+        raise UsageError(f"no perturbation {shown(name)}{nearest(name, KINDS)}; there are {there}")
     kind = KINDS[name]
-    try:
-        value = float(amount)
-    except ValueError:
-        value = math.nan
+    # Python's own reading also takes "7_5", digits of any script, and words.
+    value = float(amount) if re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)(e-?[0-9]+)?\s*", amount) else math.nan
     if not kind.low <= value <= kind.high or (kind.whole and value != round(value)):
         wanted = f"a {'whole ' if kind.whole else ''}number from {kind.low:g} to {kind.high:g}"
-        raise UsageError(f"perturbation {text!r}: {kind.amount} must be {wanted}, as in {name}:{_example(kind)}")
+        raise UsageError(f"perturbation {shown(text)}: {kind.amount} must be {wanted}, as in {name}:{_example(kind)}")
     return name, value
+
+
+def _written(amount: float) -> str:
+    short = f"{amount:g}"
+    return short if float(short) == amount else repr(amount)
 
 
 def _example(kind: Kind) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
-import math
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +17,25 @@ import nbformat
 import papermill
 import vl_convert
 import yaml
+from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from helpers import analysis, charts, paths
 from helpers.analysis.tables import check_results
 from helpers.charts.theme import LAB, PICTURE_WIDTH, bundle
-from helpers.errors import Failure, UsageError, nearest
+from helpers.errors import Failure, UsageError, nearest, shown
 from helpers.protocols import PROTOCOLS
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = ["build", "declared", "execute", "notebooks", "of_study", "pages"]
 
 KEYS = {"generators": GENERATORS, "precisions": PRECISIONS, "detectors": DETECTORS}
+#: What a checkout holds that a book must not be written into.
+SOURCES = [paths.BOOK, paths.NOTEBOOKS, paths.MODELS, paths.STUDIES, paths.RESULTS, *map(paths.ROOT.joinpath, (
+    ".git", ".venv", "benchmarks", "src", "tests",
+))]  # fmt: skip
+#: Seconds that a kernel may take to start: many, for a machine may be busy.
+START = 600
 # Over TCP every kernel prints a warning about encryption; Windows has nothing else.
 QUIET = {"config": Config({"KernelManager": {"transport": "ipc"}})} if os.name == "posix" else {}
 
@@ -67,17 +72,17 @@ def check(notebook: Path, parameters: Mapping[str, Any]) -> None:
     defaults = declared(notebook)
     for name, given in parameters.items():
         if name not in defaults:
-            has = ", ".join(defaults)
-            raise UsageError(f"{name}: not a parameter of {notebook.name}{nearest(name, defaults)}; it has {has}")
+            like = nearest(name, defaults)
+            raise UsageError(f"{shown(name)}: not a parameter of {notebook.name}{like}; it has {', '.join(defaults)}")
         _check_type(name, given, defaults[name])
     merged = defaults | dict(parameters)
     for name, catalogue in KEYS.items():
         _check_keys(name, merged.get(name, []), catalogue)
-    if not math.isfinite(merged.get("threshold", 0.0)):
-        raise UsageError(f"threshold: {merged['threshold']} is not a finite number; 0 is the detectors' own")
+    if not abs(merged.get("threshold", 0.0)) <= sys.float_info.max:
+        raise UsageError(f"threshold: {shown(merged['threshold'])} is not a finite number; 0 is the detectors' own")
     if merged.get("protocol", "plain") not in PROTOCOLS:
         given = merged["protocol"]
-        raise UsageError(f"protocol: no {given!r}{nearest(given, PROTOCOLS)}; one of {', '.join(PROTOCOLS)}")
+        raise UsageError(f"protocol: no {shown(given)}{nearest(given, PROTOCOLS)}; one of {', '.join(PROTOCOLS)}")
     if "results" in merged:
         check_results(merged["results"])
 
@@ -88,14 +93,14 @@ def _check_type(name: str, given: Any, default: Any) -> None:
     number = wanted is float and isinstance(given, int) and not isinstance(given, bool)
     if not right and not number:
         raise UsageError(
-            f"{name}: {given!r} is of type {type(given).__name__}; give a {wanted.__name__}, as {default!r}"
+            f"{name}: {shown(given)} is of type {type(given).__name__}; give a {wanted.__name__}, as {default!r}"
         )
 
 
 def _check_keys(name: str, given: list[Any], catalogue: Mapping[str, Any]) -> None:
     for key in given:
         if not isinstance(key, str) or key not in catalogue:
-            raise UsageError(f"{name}: no {key!r}{nearest(key, catalogue)}; keys are {', '.join(catalogue)}")
+            raise UsageError(f"{name}: no {shown(key)}{nearest(key, catalogue)}; keys are {', '.join(catalogue)}")
     if len(set(given)) < len(given):
         raise UsageError(f"{name}: {', '.join(given)} names a key twice; name each once")
 
@@ -114,10 +119,12 @@ def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any]
         try:
             papermill.execute_notebook(
                 str(notebook), str(temporary), parameters, kernel_name="python3", cwd=str(out.parent),
-                progress_bar=False, log_output=False, **QUIET,
+                progress_bar=False, log_output=False, start_timeout=START, shutdown_kernel="immediate", **QUIET,
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             raise Failure(f"{notebook.name}: cell {error.exec_count}: {error.ename}: {error.evalue}") from None
+        except DeadKernelError:
+            raise Failure(f"{notebook.name}: its kernel died; see that there is memory left, then go on") from None
         _strip(temporary)
     return out
 
@@ -145,44 +152,78 @@ def _is_noise(output: Mapping[str, Any]) -> bool:
 
 def build(
     results: str | Path = "results/mini",
-    out: str | Path = "_build",
+    out: str | Path = paths.BUILD,
     parameters: Mapping[str, Any] | None = None,
 ) -> Path:
     """Run every notebook on `results`, compile the book and put it at `out`/html; returns its index.html.
 
     The heatmap is also put at `out`/heatmap.png, for a README or a slide. `parameters` go to each notebook that has one
-    of that name; generators, precisions and detectors are the study's own where none are given. Everything is made in
-    a temporary folder first: a build that fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the
-    old book where it is.
+    of that name, where one word stands for a list of one; generators, precisions and detectors are the study's own
+    where none are given. Everything is made in a temporary folder first: a build that fails (a refused parameter, a
+    failing cell, any warning of Sphinx) leaves the old book where it is.
+
+    Raises:
+        UsageError: a parameter or the results are refused, or `out` cannot take a book: it cannot be written, lies in
+            the checkout's sources, or its html/ is something else.
+        Failure: a cell or Sphinx failed.
     """
-    out = Path(out) if Path(out).is_absolute() else paths.ROOT / out
+    out = Path(out).absolute()
+    _check_place(out)
     folder = check_results(results)
+    if "results" in (parameters or {}):
+        raise UsageError("results: not a parameter of a book, which tells of one study; name its folder by --results")
     given = of_study(folder) | dict(parameters or {}) | {"results": _short(folder)}
     has = {notebook: declared(notebook) for notebook in notebooks()}
-    known = {name for names in has.values() for name in names}
+    known = {name: default for names in has.values() for name, default in names.items()}
     for name in given:
         if name not in known:
-            raise UsageError(f"{name}: no notebook has this parameter{nearest(name, known)}")
+            raise UsageError(f"{shown(name)}: no notebook has this parameter{nearest(name, known)}")
+    given = {k: [v] if isinstance(v, str) and isinstance(known[k], list) else v for k, v in given.items()}
     plans = {notebook: {k: v for k, v in given.items() if k in names} for notebook, names in has.items()}
     for notebook, plan in plans.items():
         check(notebook, plan)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".book-", dir=out) as scratch:
-        source = _stage(Path(scratch) / "source", folder)
+    with _scratch(out) as scratch:
+        source = _stage(scratch / "source", folder)
         for notebook, plan in plans.items():
             execute(notebook, source / notebook.relative_to(paths.ROOT), plan)
-        _compile(source, Path(scratch))
-        built = Path(scratch) / "_build" / "html"
+        _compile(source, scratch)
+        built = scratch / "_build" / "html"
         _check_pages(built)
         _picture(folder, out / "heatmap.png")
-        return _swap(built, out / "html") / "index.html"
+        return _swap(built, out / "html", scratch / "old") / "index.html"
+
+
+def _check_place(out: Path) -> None:
+    inside = next((place for place in SOURCES if out.resolve().is_relative_to(place)), None)
+    if inside:
+        raise UsageError(f"{out}: lies in the checkout's {inside.name}, which a book does not belong in; name another")
+    html = out / "html"
+    ours = any((html / f"{page}.html").is_file() for page in pages())
+    if os.path.lexists(html) and not ours and not (html.is_dir() and not any(html.iterdir())):
+        raise UsageError(f"{html}: there already and not a book of this project's; name another folder")
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder in `out` to build in; what killed builds have left there is cleared first."""
+    paths.probe(out / "heatmap.png")
+    for left in filter(paths.abandoned, out.glob(".tmp-*.book")):
+        _put_back(left / "old", out / "html")
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = paths.temporary(out / "html.book")
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def of_study(folder: Path) -> dict[str, list[str]]:
     """What the manifest says the study's main arm has of what the notebooks list as parameters."""
     file = folder / "manifest.json"
-    said = json.loads(file.read_text(encoding="utf-8")).get("study", {}) if file.is_file() else {}
-    return {name: list(said[name]) for name in KEYS if said.get(name)}
+    study = paths.read_json(file).get("study") if file.is_file() else None
+    said = study if isinstance(study, dict) else {}
+    return {name: list(said[name]) for name in KEYS if said.get(name) and isinstance(said[name], (list, dict))}
 
 
 def _short(folder: Path) -> str:
@@ -235,11 +276,17 @@ def _picture(results: Path, file: Path) -> None:
         temporary.write_bytes(vl_convert.vegalite_to_png(picture.to_json(), scale=1.5))
 
 
-def _swap(new: Path, place: Path) -> Path:
-    old = place.with_name(f".{place.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    new.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+def _swap(new: Path, place: Path, old: Path) -> Path:
+    """Put a folder in the place of another, which becomes `old`; no system does so in one step."""
+    try:
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+    finally:
+        _put_back(old, place)
     return place
+
+
+def _put_back(old: Path, place: Path) -> None:
+    if old.exists() and not place.exists():
+        old.rename(place)

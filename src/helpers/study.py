@@ -7,17 +7,25 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from helpers import paths, perturbations, prompts
 from helpers import protocols as showing
-from helpers.errors import UsageError, nearest
+from helpers.errors import UsageError, nearest, shown
 
 __all__ = [
     "Cell",
@@ -146,8 +154,38 @@ Component = Literal["denoiser", "text_encoder", "text_encoder_2", "t5", "vae"]
 Way = Literal["native", "rounding"]
 Layers = Literal["linear", "all"]
 Protocol = Literal["plain", "shared", "aligned"]
-ArmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+#: Names that Windows keeps for devices, whatever their suffix.
+_DEVICES = frozenset(("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))))
+
+
+def _once(values: list[str]) -> list[str]:
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice:
+        raise ValueError(f"'{twice}' stands there more than once; name each once")
+    return values
+
+
+def _worded(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        raise ValueError(f"{shown(text)}: write it on one line, without blanks at its ends or control characters")
+    return text
+
+
+def _filed(name: str) -> str:
+    if name.endswith(".") or name.partition(".")[0].lower() in _DEVICES:
+        raise ValueError(f"{shown(name)}: not every system takes a folder of this name; give another one")
+    return name
+
+
+Precisions = Annotated[list[PrecisionKey], Field(min_length=1), AfterValidator(_once)]
+Detectors = Annotated[list[DetectorKey], Field(min_length=1), AfterValidator(_once)]
+Components = Annotated[list[Component], Field(min_length=1), AfterValidator(_once)]
+#: What a person writes, on one line.
+Words = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_worded)]
+ArmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 
 class Strict(BaseModel):
@@ -164,7 +202,15 @@ class PromptSource(Strict):
     """
 
     kind: Literal["world", "grammar", "file"]
-    path: str | None = None
+    path: Words | None = None
+
+    @model_validator(mode="after")
+    def _of_a_file(self) -> PromptSource:
+        if self.kind == "file" and self.path is None:
+            raise ValueError("path is missing; prompts of kind 'file' need the path of a text file")
+        if self.kind != "file" and self.path is not None:
+            raise ValueError(f"path is for prompts of kind 'file', not of kind '{self.kind}'; take one of them out")
+        return self
 
 
 class GeneratorSettings(Strict):
@@ -175,13 +221,13 @@ class GeneratorSettings(Strict):
     none is named), `variant` the file variant of a hub checkpoint.
     """
 
-    checkpoint: str = Field(min_length=1)
-    revision: str | None = None
+    checkpoint: Words
+    revision: Words | None = None
     size: int = Field(ge=32, le=4096, multiple_of=8)
     steps: int = Field(ge=1, le=1000)
     guidance: float = Field(ge=0, le=50)
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
-    variant: str | None = None
+    variant: Words | None = None
 
 
 class Arm(Strict):
@@ -193,15 +239,15 @@ class Arm(Strict):
     computed together.
     """
 
-    title: str = Field(min_length=1)
-    precisions: list[PrecisionKey] = Field(min_length=1)
-    images: int = Field(ge=1, le=1_000_000)
-    generators: list[GeneratorKey] | None = None
+    title: Words
+    precisions: Precisions
+    images: Count
+    generators: Annotated[list[GeneratorKey], Field(min_length=1), AfterValidator(_once)] | None = None
     way: Way | None = None
     coverage: Layers | None = None
-    components: list[Component] | None = None
+    components: Components | None = None
     seed: int | None = Field(None, ge=0, lt=2**62)
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: Count | None = None
 
 
 class Perturbations(Strict):
@@ -211,17 +257,19 @@ class Perturbations(Strict):
     """
 
     names: list[str] = Field(min_length=1)
-    precisions: list[PrecisionKey] = Field(min_length=1)
-    images: int = Field(100, ge=1, le=1_000_000)
+    precisions: Precisions
+    images: Count = 100
 
     @field_validator("names")
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
-        for name in names:
-            try:
-                perturbations.parse(name)
-            except UsageError as error:
-                raise ValueError(str(error)) from None
+        try:
+            parsed = [perturbations.parse(name).name for name in names]
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        if perturbations.NONE in parsed:
+            raise ValueError(f"'{perturbations.NONE}' is what scores.parquet holds; take it out")
+        _once(parsed)  # "jpeg:75" and "jpeg:75.0" are one
         return names
 
 
@@ -264,37 +312,29 @@ class Study(Strict):
     detectors that have them; `shared_level` is the difficulty of the protocol `shared`.
     """
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_filed)]
     scale: Literal["mini", "full"]
-    images_per_cell: int = Field(500, ge=1, le=1_000_000)
+    images_per_cell: Count = 500
     seed: int = Field(0, ge=0, lt=2**62)
     prompts: PromptSource
-    precisions: list[PrecisionKey] = Field(min_length=1)
+    precisions: Precisions
     baseline: PrecisionKey = "fp32"
-    detectors: list[DetectorKey] = Field(min_length=1)
-    weights: str = Field("mini", min_length=1)
-    further: dict[str, list[DetectorKey]] = {}
-    protocols: list[Protocol] = Field(["plain"], min_length=1)
+    detectors: Detectors
+    weights: Words = "mini"
+    further: dict[Words, Detectors] = {}
+    protocols: Annotated[list[Protocol], Field(min_length=1), AfterValidator(_once)] = ["plain"]
     shared_level: int = Field(1, ge=1, le=len(showing.LEVELS))
     arm: Way = "native"
     coverage: Layers = "linear"
-    components: list[Component] = Field(["denoiser", "t5"], min_length=1)
+    components: Components = ["denoiser", "t5"]
     arms: dict[ArmName, Arm] = {}
     perturbations: Perturbations | None = None
-    shard_size: int = Field(25, ge=1)
-    batch_size: int = Field(1, ge=1)
+    shard_size: Count = 25
+    batch_size: Count = 1
     generators: dict[GeneratorKey, GeneratorSettings] = Field(min_length=1)
     margins: Margins = Margins()
 
     _folder: Path = PrivateAttr(default=paths.STUDIES)
-
-    @field_validator("precisions", "detectors", "components", "protocols")
-    @classmethod
-    def _each_once(cls, values: list[str]) -> list[str]:
-        twice = [value for value in values if values.count(value) > 1]
-        if twice:
-            raise ValueError(f"'{twice[0]}' stands there more than once; name each once")
-        return values
 
     @field_validator("arms")
     @classmethod
@@ -305,14 +345,43 @@ class Study(Strict):
             raise ValueError(f"an arm cannot be called '{taken[0]}'; give it another name")
         return arms
 
-    @field_validator("perturbations")
-    @classmethod
-    def _own_precisions(cls, sample: Perturbations | None, info: ValidationInfo) -> Perturbations | None:
-        own = info.data.get("precisions")  # absent where it is itself mistaken
-        foreign = [key for key in sample.precisions if key not in own] if sample and own else []
-        if foreign:
-            raise ValueError(f"'{foreign[0]}' is none of the study's precisions: {', '.join(own)}")
-        return sample
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        # An arm may have precisions of its own, as a ladder has.
+        asked = {
+            "baseline": ("precision", [self.baseline], self.precisions),
+            "perturbations.precisions": (
+                "precision", self.perturbations.precisions if self.perturbations else [], self.precisions,
+            ),
+            **{f"arms.{n}.generators": ("generator", arm.generators or [], self.keys) for n, arm in self.arms.items()},
+        }  # fmt: skip
+        for place, (what, keys, own) in asked.items():
+            foreign = next((key for key in keys if key not in own), None)
+            if foreign:
+                raise ValueError(f"{place}: '{foreign}' is none of the study's {what}s: {', '.join(own)}; add it there")
+        self._distinct_trainings()
+        if self.scale == "mini":
+            self._own_miniatures()
+        return self
+
+    def _distinct_trainings(self) -> None:
+        # In tables a training is known by the last part of its path.
+        labels = {Path(showing.weights_for(protocol, self.weights)).stem: "weights" for protocol in showing.PROTOCOLS}
+        for further in self.further:
+            label = Path(further).stem
+            if label in labels:
+                raise ValueError(f"further: {shown(further)} and {labels[label]} have one label, {label}; rename one")
+            labels[label] = shown(further)
+
+    def _own_miniatures(self) -> None:
+        shipped = os.path.realpath(paths.MODELS / "mini")
+        for key in self.keys:
+            place = os.path.realpath(self.source(key))
+            if Path(shipped) not in Path(place).parents:
+                raise ValueError(
+                    f"generators.{key}.checkpoint: {shown(self.generators[key].checkpoint)} is no folder in"
+                    " models/mini; name one, or set scale = \"full\""
+                )
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -387,26 +456,14 @@ class Study(Strict):
         return self._lines() if self.prompts.kind == "file" else self.prompts_for(min(100, prompts.COUNT))
 
     def _lines(self) -> list[str]:
-        if self.prompts.path is None:
-            raise UsageError("prompts.path: missing; prompts of kind 'file' need the path of a text file")
-        path = self._folder / self.prompts.path
-        try:
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
-            why = f"cannot read '{path}': {_why(error)}"
-            raise UsageError(f"prompts.path: {why}; name a UTF-8 text file") from None
-        return [line for line in lines if line]
+        text = paths.read_text(self._folder / (self.prompts.path or ""), "a UTF-8 file of prompts, one a line")
+        return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def load(study: str | os.PathLike[str]) -> Study:
     """Read and check a study: a path, or the name of a shipped one ("mini", "full"). Raises UsageError."""
     path = _find(study)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {_why(error)}; name a TOML study file") from None
+    data = paths.read_toml(path, "a TOML study file")
     try:
         loaded = Study.model_validate(data)
     except ValidationError as error:
@@ -506,15 +563,11 @@ def _find(study: str | os.PathLike[str]) -> Path:
     path = Path(study)
     if path.suffix != ".toml" and path.parent == Path("."):
         path = paths.STUDIES / f"{path.name}.toml"
-    if path.is_file():
+    if os.path.lexists(path):
         return path
     shipped = sorted(file.stem for file in paths.STUDIES.glob("*.toml"))
     mend = f"name one of {', '.join(shipped)} or a TOML file"
-    raise UsageError(f"no study '{study}'{nearest(study, shipped)}; {mend}")
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    raise UsageError(f"no study {shown(str(study))}{nearest(study, shipped)}; {mend}")
 
 
 Models = Mapping[tuple[str, ...], type[BaseModel]]
@@ -529,21 +582,28 @@ def explain(error: ValidationError, models: Models) -> str:
     mistake = mistakes[0]
     place = [part for part in mistake["loc"] if part != "[key]"]
     more = f"; {len(mistakes) - 1} more after this" if len(mistakes) > 1 else ""
-    return f"{_dotted(place)}: {_complaint(mistake, place, models)}{more}"
+    where = f"{_dotted(place)}: " if place else ""  # what concerns several keys names them itself
+    return f"{where}{_complaint(mistake, place, models)}{more}"
 
 
 def _dotted(place: list[str | int]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in place)
+    return "".join(parts).removeprefix(".")
+
+
+def _key(part: str) -> str:
+    """A key as TOML takes it: bare, or in quotes."""
+    return part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part) else shown(part)
 
 
 def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) -> str:
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     if kind == "extra_forbidden":
-        return f"unknown key (value {value!r}){_nearest_of(place[-1], _siblings(place, models))}"
+        return f"unknown key (value {shown(value)}){_nearest_of(place[-1], _siblings(place, models))}"
     if kind == "literal_error":
         options = re.findall(r"'([^']*)'", context["expected"])
         what = "key" if mistake["loc"][-1] == "[key]" else "value"
-        return f"no such {what} {value!r}{_nearest_of(value, options)}"
+        return f"no such {what} {shown(value)}{_nearest_of(value, options)}"
     if kind == "missing":
         return "missing; this key must be given"
     if kind == "value_error":
@@ -553,7 +613,7 @@ def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) 
         bound = max(1, round(value / context["multiple_of"])) * context["multiple_of"]
     closest = "" if bound is None else f" (nearest: {bound:g})"
     said = mistake["msg"].removeprefix("Input should ").removeprefix("be ")
-    return f"{value!r} should be {said}{closest}"
+    return f"{shown(value)} should be {said}{closest}"
 
 
 def _nearest_of(word: object, options: list[str]) -> str:

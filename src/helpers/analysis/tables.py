@@ -182,13 +182,14 @@ def load(
     detectors: Sequence[str] | None = None,
     threshold: float = 0.0,
     protocol: str = "plain",
-    arm: str = "native",
+    arm: str | None = None,
     weights: str | None = None,
 ) -> Results:
     """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it holds).
 
     `weights` chooses the training of the detectors where a study scored with several; by default each detector's own
-    for the protocol: the study's, or where it was not scored with that, the one it has most scores of.
+    for the protocol: the study's, or where it was not scored with that, the one it has most scores of. `arm` is the
+    study's main arm where none is given.
     Logits are float64; rows whose logit is not a finite number are left out and counted in `Results.dropped`.
     Raises UsageError where the folder, a column or a key is not there, and Damaged where a file is not what it should
     be, or the scores are not those that the manifest vouches for.
@@ -196,6 +197,7 @@ def load(
     folder = check_results(results)
     whole, unscored = _scores(folder)
     manifest = manifest_of(folder)
+    arm = arm or str(manifest.get("study", {}).get("arm") or "native")
     scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
     if scores.empty:
         closest = nearest(protocol, set(whole.protocol) - {protocol})

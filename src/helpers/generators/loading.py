@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import paths
-from helpers.errors import Failure, UsageError
+from helpers.errors import Failure, UsageError, shortened
 from helpers.generators.catalogue import entry
 from helpers.study import GENERATORS
 
@@ -78,8 +78,12 @@ def load(
         )
     except OSError as error:
         if Path(where).is_dir():
-            raise Failure(f"{key}: '{where}' cannot be loaded: {_first_line(error)}") from error
+            raise Failure(_unloadable(key, where, error)) from error
         raise UsageError(f"{key}: no local copy of '{where}'; {_fetching(key, where, revision)}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # what foreign configurations and weights bring about has no common base
+        raise Failure(_unloadable(key, where, error)) from error
     if type(pipeline).__name__ != row.pipeline:
         raise UsageError(
             f"{key}: '{where}' holds a {type(pipeline).__name__}, not a {row.pipeline}; name another folder"
@@ -137,5 +141,6 @@ def _quiet(pipeline: DiffusionPipeline) -> DiffusionPipeline:
     return pipeline
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _unloadable(key: str, where: str, error: Exception) -> str:
+    why = shortened(f"{type(error).__name__}: {error}", 240)
+    return f"{key}: '{where}' cannot be loaded: {why}; get it again, or name another folder"

@@ -77,7 +77,7 @@ def run_steps(
         folder: where `<name>.pt` (state, steps done, seconds spent) and `<name>.csv` (losses) are kept.
         state: objects with `state_dict`/`load_state_dict` that make up the training's state.
         step: does one optimisation step and returns its losses by name.
-        every: seconds between checkpoints.
+        every: least seconds between checkpoints; with 0 each step has one.
 
     Returns:
         {"steps": steps done, "seconds": time spent in all runs}.
@@ -100,7 +100,7 @@ def run_steps(
         done, since = done + 1, since + 1
         bar.update()
         now = time.monotonic()
-        if now - last > every or done == steps:
+        if now - last >= every or done == steps:
             means = {key: value / since for key, value in sums.items()}
             bar.set_postfix({key: f"{value:.4g}" for key, value in means.items()})
             _log(log, {"step": done, "seconds": round(seconds + now - started, 1), **means})

@@ -26,7 +26,7 @@ from helpers.detectors import files
 from helpers.detectors.images import Preprocess, decode, preprocess, tensor
 from helpers.errors import UsageError
 from helpers.mini.train_detectors import CROP, RECIPES, Recipe, augmented, backbone, known, learn
-from helpers.paths import MODELS, replacing
+from helpers.paths import MODELS, probe, replacing
 
 __all__ = ["VALIDATION", "split", "train_folders"]
 
@@ -124,11 +124,13 @@ def train_folders(
         seed: of the split, the initial weights and the batches.
 
     Raises:
-        UsageError: the name is unknown, the file's ending is another, or `split` refuses the images.
+        UsageError: the name is unknown, the file's ending is another, `out` cannot be written, or `split` refuses the
+            images.
     """
     out, recipe = Path(out), recipe or RECIPES[known(name)]
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: weights are written as .safetensors; give it that ending")
+    probe(out)
     ready = preprocess(name, "mini")
     table = split(real, fake, seed, CROP if ready.rule.side is None else 8)
     listed = table.drop(columns="error").to_csv(index=False)
