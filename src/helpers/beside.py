@@ -40,7 +40,12 @@ NOTHING = "This study has no scores in the public study's formats, so nothing ca
 
 
 def _whose(study: Results) -> str:
+    """The study of the page, as a column's head; in a sentence it takes `_the`."""
     return "miniatures" if study.scale == "mini" else "this study"
+
+
+def _the(study: Results) -> str:
+    return "the miniatures" if study.scale == "mini" else "this study"
 
 
 def _interval(row: pd.Series, name: str) -> Interval:
@@ -91,8 +96,8 @@ def answer(study: Results) -> str:
         f"{DETECTORS[leading.detector].title} has the most of it, {number(_interval(leading, 'change'), 3, sign=True)}."
     )
     beside = (
-        f" The {_whose(study)} at NF4, on the same generators and detectors: {number(ours, 3, sign=True)} against "
-        f"{PRECISIONS[study.baseline]}."
+        f" {_the(study).capitalize()} at NF4, on the same generators and detectors: {number(ours, 3, sign=True)} "
+        f"against {PRECISIONS[study.baseline]}."
         if ours
         else ""
     )
@@ -107,8 +112,9 @@ def agreement_note(study: Results) -> str:
     counts = found.verdict.value_counts()
     agree, part, undecided = (int(counts.get(key, 0)) for key in ("agree", "part", "open"))
     zero = int(((found.shift_low_real <= 0) & (found.shift_high_real >= 0)).sum())
+    same = f"{len(found)} comparisons" if len(found) > 1 else "1 comparison"
     return (
-        f"Of {len(found)} comparisons of the same generator, detector and format, both move the score in the same "
+        f"Of {same} of the same generator, detector and format, both move the score in the same "
         f"direction in {agree} and in opposite directions in {part}; {undecided} stay open, as an interval holds zero "
         f"({zero} of the public study's {len(found)} do). The intervals of the standardized size overlap in "
         f"{int(found.sizes.sum())}."
@@ -155,7 +161,7 @@ def resemblance_note(study: Results) -> str:
     own = own[(own.generator != real.ALL) & (own.precision == "nf4")].r if len(own) else own.change
     if len(own):
         base = PRECISIONS[study.baseline]
-        parts.append(f"For {base} and NF4 of the {_whose(study)} it is {own.min():.2f} to {own.max():.2f}.")
+        parts.append(f"For {base} and NF4 of {_the(study)} it is {own.min():.2f} to {own.max():.2f}.")
     return " ".join(parts).replace("-", "\N{MINUS SIGN}")
 
 
@@ -239,9 +245,10 @@ def power_note(study: Results) -> str:
         return text
     cells = own[own.generator != real.ALL]
     pairs, named = int(cells.n.max()), listed(list(cells.arm_title.unique()))
+    have = "have" if study.scale == "mini" else "has"
     return (
-        f"{text} The {_whose(study)} have {pairs} pairs a cell here ({named}): {real.smallest_shift(pairs):.2f} "
-        f"standard deviations, and a change of accuracy of {flips / pairs:.2f}."
+        f"{text} {_the(study).capitalize()} {have} {pairs} pairs a cell here ({named}): "
+        f"{real.smallest_shift(pairs):.2f} standard deviations, and a change of accuracy of {flips / pairs:.2f}."
     )
 
 
@@ -283,7 +290,7 @@ def agreement(study: Results) -> HTML:
             "direction": found.verdict,
         }
     )
-    return page.table(shown, f"Standardized shift: public study and {_whose(study)}")
+    return page.table(shown, f"Standardized shift: public study and {_the(study)}")
 
 
 def _standard(found: pd.DataFrame, whose: str) -> list[str]:
@@ -312,7 +319,7 @@ def published(study: Results) -> HTML:
         shown[name] = [number(_interval(row, "tpr")) for _, row in table.iterrows()]
     return page.table(
         _titled(shown),
-        f"Fakes called fake: TrueFake's Table III and the {_whose(study)} at {PRECISIONS[study.baseline]}",
+        f"Fakes called fake: TrueFake's Table III and {_the(study)} at {PRECISIONS[study.baseline]}",
     )
 
 
@@ -328,9 +335,9 @@ def published_note(study: Results) -> str:
         with np.errstate(invalid="ignore"):
             ranks = [stats.spearmanr(*pairs[rows].T).statistic for rows in drawn if np.ptp(pairs[rows], 0).all()]
         rho = Interval(float(stats.spearmanr(*pairs.T).statistic), *np.quantile(ranks, [0.025, 0.975]))
-        parts.append(f"{number(rho, sign=True)} for the {name}")
+        parts.append(f"{number(rho, sign=True)} for {name.replace(_whose(study), _the(study))}")
     if not parts:
-        return f"Too few cells of the {_whose(study)} are in the published table for a comparison."
+        return f"Too few cells of {_the(study)} are in the published table for a comparison."
     cells = len(next(iter(_beside(study).values())))
     return (
         f"Over the {cells} cells that both have, the rank correlation of the published rates with the accuracy is "

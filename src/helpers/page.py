@@ -7,9 +7,9 @@ in the notebook, in the book and on the pages that quote them.
 from __future__ import annotations
 
 import html
-import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
 from helpers import analysis, charts, paths
+from helpers.analysis import findings, traces
 from helpers.analysis.claims import Outcome
-from helpers.analysis.findings import Finding, number, scale_note
+from helpers.analysis.findings import Finding, listed, number, scale_note
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
+from helpers.errors import Damaged
 from helpers.study import PRECISIONS
 
 __all__ = [
@@ -33,9 +35,12 @@ __all__ = [
     "conditions",
     "contact_sheets",
     "controls",
+    "costs",
     "effects",
     "elsewhere",
+    "facts",
     "footprint",
+    "images",
     "live_check",
     "matrix",
     "miniatures",
@@ -45,6 +50,7 @@ __all__ = [
     "proofs",
     "say",
     "scorecard",
+    "settings",
     "show",
     "table",
     "timings",
@@ -52,6 +58,7 @@ __all__ = [
     "value",
 ]
 
+DASH = "\N{EN DASH}"
 ALONE = "the figures rest on the stored results alone."
 
 
@@ -78,13 +85,65 @@ def begin(
     threshold: float = 0.0,
     protocol: str = "plain",
 ) -> Results:
-    """Read the results of a page's parameters, turn the charts on and glue `scale_note`, which says whose they are
-    and what the detectors were trained on."""
+    """Read the results of a page's parameters, turn the charts on and glue what every page may need.
+
+    `scale_note` says whose results they are and what the detectors were trained on; `base`, `protocol` and `training`
+    name the baseline and the conditions of the page; `facts` are those of the study, by which `report.execute` keeps
+    a cell or leaves it out.
+    """
     charts.enable()
     study = analysis.load(results, generators, precisions, detectors, threshold, protocol)
     lesson = analysis.models.trained_on(study.scores.weights.unique(), study.detectors) if study.scale == "mini" else ""
     value("scale_note", f"{scale_note(study)} {lesson}".strip())
+    value("base", findings.named(study.baseline))
+    value("protocol", study.protocol)
+    value("training", listed(sorted(study.scores.weights.unique())))
+    value("facts", " ".join(sorted(facts(study))))
     return study
+
+
+#: What a study may have beside scores, by the name under which a cell's tag asks for it ("if-NAME", "unless-NAME").
+FACTS: dict[str, Callable[[Results], bool]] = {
+    "reals": lambda study: bool((study.scores.label == 0).any()),
+    "settings": lambda study: analysis.tables.settings(study).steps.notna().any(),
+    "costs": lambda study: any(analysis.tables.costs(study).get("device", ())),
+    "cpu": lambda study: set(analysis.tables.costs(study).get("device", ())) == {"cpu"},
+    "proofs": lambda study: "output_error" in analysis.arms.proofs(study),
+    "exact-fp16": lambda study: _exact(analysis.arms.proofs(study)),
+    "arms": lambda study: bool(_arms(study)),
+    "null-control": lambda study: any(arm.get("batch_size") for arm in _arms(study).values()),
+    "other-seed": lambda study: any(arm.get("seed") is not None for arm in _arms(study).values()),
+    "controls": lambda study: bool(analysis.effects.controls(study)),
+    "ladder": lambda study: any(len(arm["precisions"]) > 3 for arm in _arms(study).values()),
+    "contact": lambda study: bool(_sheets(study, "")),
+    "contact-ladder": lambda study: bool(_sheets(study, "ladder")),
+    "conditions": lambda study: len(analysis.tables.trainings_of(study)) > 1,
+    "seeds": lambda study: any(re.search(r"-s\d+$", label) for _, label, _ in analysis.tables.trainings_of(study)),
+    "spectra": lambda study: len(traces.read(study, "spectra.parquet")) > 0,
+    "filtered": lambda study: len(traces.read(study, "counterfactuals.parquet")) > 0,
+    "perturbed": lambda study: study.protocol == "plain" and len(traces.read(study, analysis.perturbed.TABLE)) > 0,
+}  # fmt: skip
+
+
+def facts(study: Results) -> set[str]:
+    """What a page may speak of: the study's keys, protocols and trainings, its scale, and each of `FACTS` that holds.
+
+    The scale is "scale-mini", "scale-full" or "scale-unknown".
+    """
+    found = {*study.generators, *study.precisions, *study.detectors, f"scale-{study.scale or 'unknown'}"}
+    found |= {name for protocol, label, _ in analysis.tables.trainings_of(study) for name in (protocol, label)}
+    return found | {name for name, holds in FACTS.items() if holds(study)}
+
+
+def _arms(study: Results) -> dict[str, Any]:
+    """The arms beside the main one that have scores."""
+    there = set(analysis.tables.stored(study.folder).arm.unique())
+    return {name: arm for name, arm in (study.manifest.get("study", {}).get("arms") or {}).items() if name in there}
+
+
+def _exact(proofs: pd.DataFrame) -> bool:
+    """Whether casting to FP16 changed nothing of some generator's weights."""
+    return "weight_error" in proofs and bool((proofs.weight_error[proofs.precision == "fp16"] == 0).any())
 
 
 def value(name: str, text: object) -> None:
@@ -132,11 +191,13 @@ def _card(study: Results, outcome: Outcome) -> str:
     rows = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in shown.items())
     numbers = f"<dl>{rows}</dl>" if rows else ""
     other = analysis.claims.elsewhere(study, claim) if claim.again else ""
+    base = findings.named(study.baseline) if claim.of_scores else "FP32"
+    measured = claim.quantity.replace("FP32", base)
     return (
         f'<section class="claim" aria-label="{html.escape(claim.title)}"><p class="claim-head">'
         f"<strong>{html.escape(claim.title)}</strong> {Verdict(outcome.verdict)._repr_html_()}</p>"
         f"<p><em>The deck:</em> {html.escape(claim.words)}</p><p><em>Here:</em> {html.escape(outcome.answer)}</p>"
-        f'{numbers}<p class="claim-small">Measured: {html.escape(claim.quantity)}. {html.escape(outcome.rule)} '
+        f'{numbers}<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
         f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
         + (f'<p class="claim-small">{html.escape(other)}</p>' if other else "")
         + "</section>"
@@ -187,14 +248,18 @@ def effects(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
     if len(found):
         found = found[(found.generator == generator) & found.detector.isin(detectors or found.detector.unique())]
     if found.empty:
-        return HTML("<p>This study has no such pairs of images at two precisions.</p>")
+        wanted = " and ".join(filter(None, [findings.named(generator), listed([findings.named(d) for d in detectors])]))
+        return HTML(f"<p>This study has no pairs of {wanted} at two precisions, so there is no table of them.</p>")
 
     def interval(row: Any, name: str, digits: int = 2, sign: bool = True) -> str:
         ends = (getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
         return number(Interval(*ends), digits, sign)
 
+    def figure(value: float, digits: int) -> str:
+        return DASH if pd.isna(value) else f"{value:.{digits}f}"
+
     def p(value: float) -> str:
-        return "\N{EN DASH}" if pd.isna(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+        return DASH if pd.isna(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
     rows = [
         {
@@ -203,8 +268,8 @@ def effects(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
             "fake to real": interval(row, "lost_share", 3, False),
             "real to fake": interval(row, "gained_share", 3, False), "p of verdicts": p(row.p_holm),
             "Cliff's delta": interval(row, "cliff"),
-            "KS": f"{row.ks:.3f}", "p of KS": p(row.ks_p_holm),
-            "Wasserstein, SD": f"{row.wasserstein:.2f}", "p of it": p(row.wasserstein_p_holm),
+            "KS": figure(row.ks, 3), "p of KS": p(row.ks_p_holm),
+            "Wasserstein, SD": figure(row.wasserstein, 2), "p of it": p(row.wasserstein_p_holm),
         }
         for row in found.itertuples()
     ]  # fmt: skip
@@ -218,20 +283,20 @@ def beyond(found: pd.DataFrame) -> HTML:
     rows = [
         {
             "precision": title, "control": control, "further": f"{int(own.further.sum())} of {len(own)}",
-            "least excess": number(_at(own, own.excess.idxmin()), sign=True),
-            "largest excess": number(_at(own, own.excess.idxmax()), sign=True),
+            "least excess": _excess(own, "idxmin"),
+            "largest excess": _excess(own, "idxmax"),
         }
         for (title, control), own in found.groupby(["precision_title", "control_title"], sort=False)
     ]  # fmt: skip
-    return table(
-        pd.DataFrame(rows),
-        "Change of logit beyond the control's, in SD at FP32",
-    )
+    return table(pd.DataFrame(rows), "Change of logit beyond the control's, in standard deviations at the baseline")
 
 
-def _at(found: pd.DataFrame, place: Any) -> Interval:
-    row = found.loc[place]
-    return Interval(row.excess, row.excess_low, row.excess_high)
+def _excess(found: pd.DataFrame, which: str) -> str:
+    known = found.dropna(subset="excess")
+    if known.empty:
+        return DASH
+    row = known.loc[getattr(known.excess, which)()]
+    return number(Interval(row.excess, row.excess_low, row.excess_high), sign=True)
 
 
 def power(found: pd.DataFrame) -> HTML:
@@ -248,7 +313,7 @@ def show(name: str, chart: Any) -> None:
 
 def table(frame: pd.DataFrame, caption: str = "") -> HTML:
     """A table that scrolls inside its own box where the page is narrower than it."""
-    inner = frame.to_html(index=False, border=0, classes="table", na_rep="\N{EN DASH}", justify="left")
+    inner = frame.to_html(index=False, border=0, classes="table", na_rep=DASH, justify="left")
     # Outside the box that scrolls: a caption in the table would be as wide as it.
     said = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     return HTML(f'<figure class="table-figure">{said}<div class="table-scroll" tabindex="0">{inner}</div></figure>')
@@ -256,20 +321,52 @@ def table(frame: pd.DataFrame, caption: str = "") -> HTML:
 
 def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HTML:
     """One figure of every cell as a table, generators down and precisions across, each printed with `form`."""
-    if costs.empty or column not in costs:
-        return HTML("<p>This study has no cells.parquet, so this is not known.</p>")
+    if costs.empty or costs[column].isna().all():
+        return HTML(f"<p>{html.escape(caption)}: this is not known of this study.</p>")
     wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
     places = {title: place for place, title in enumerate(PRECISIONS.values())}
     columns = sorted(costs.precision_title.unique(), key=lambda title: places.get(title, len(places)))
     wide = wide.reindex(index=costs.generator_title.unique(), columns=columns)
-    printed = wide.map(lambda number: "\N{EN DASH}" if pd.isna(number) else form.format(number))
+    printed = wide.map(lambda number: DASH if pd.isna(number) else form.format(number))
     return table(printed.rename_axis(None, axis=1).reset_index(names="generator"), caption)
+
+
+def images(study: Results) -> HTML:
+    """How many images each cell has scores of."""
+    fakes = study.scores[study.scores.label == 1]
+    counted = fakes.groupby(["generator", "precision"], observed=True)["index"].nunique().reset_index(name="images")
+    counted = counted.astype({"generator": str, "precision": str})
+    counted = counted.sort_values("generator", key=lambda keys: keys.map(study.generators.index), kind="stable")
+    named = {f"{kind}_title": counted[kind].map(study.titles(kind)) for kind in ("generator", "precision")}
+    return matrix(counted.assign(**named), "images", "{:.0f}", "Images per cell")
+
+
+def settings(study: Results) -> HTML:
+    """The generators with their settings, as far as they are known."""
+    return table(analysis.tables.settings(study).dropna(axis=1, how="all"), "Generators")
+
+
+COSTS = {
+    "bytes_share": ("{:.0%}", "Weights in memory against before"),
+    "seconds_per_image": ("{:.2f}", "Seconds per image"),
+    "seconds_load": ("{:.2f}", "Seconds to load"),
+    "seconds_quantize": ("{:.2f}", "Seconds to quantize"),
+    "peak_memory_mb": ("{:.0f}", "Peak memory of the process or the device, MB"),
+}
+
+
+def costs(found: pd.DataFrame, column: str) -> HTML:
+    """One of `COSTS` of every cell, from `analysis.tables.costs`."""
+    return matrix(found, column, *COSTS[column])
 
 
 def miniatures(study: Results) -> None:
     """Display what is known of the miniatures behind a study: measures at FP32, cards, training curves."""
     if study.scale != "mini":
-        display(Markdown("This study runs public checkpoints; their makers' cards describe them."))
+        display(Markdown(
+            "This study runs public checkpoints; their makers' cards describe them." if study.scale == "full"
+            else "Which models made these images, at which scale, this study does not say."
+        ))  # fmt: skip
         return
     measures, curves = analysis.models.measures(), analysis.models.curves()
     if len(measures):
@@ -286,16 +383,20 @@ def trainings(study: Results, *generators: str) -> HTML:
     found = analysis.trainings(study)
     if not len(found):
         return HTML(
-            "<p>The detectors of this study were trained once, so the spread between trainings is not known.</p>"
+            "<p>This study has one training of each detector, so the spread between trainings is not known.</p>"
         )
     found = found[found.generator.isin(generators or study.generators)]
+    if found.empty:
+        named = listed([findings.named(key) for key in generators], "or")
+        return HTML(f"<p>This study has no images of {named}, so there is no table of them.</p>")
     spread = [f"{100 * row.change_min:+.1f} to {100 * row.change_max:+.1f}" for row in found.itertuples()]
     wide = found.assign(spread=spread).pivot(
         index=["generator_title", "detector_title", "trainings"], columns="precision_title", values="spread"
     )
     wide = wide[[title for title in found.precision_title.unique()]].reset_index()
     wide = wide.rename(columns={"generator_title": "generator", "detector_title": "detector"}).rename_axis(None, axis=1)
-    return table(wide, "Change of accuracy against FP32, in points: least to most of a detector's trainings")
+    base = findings.named(study.baseline)
+    return table(wide, f"Change of accuracy against {base}, in points: least to most of a detector's trainings")
 
 
 def conditions(study: Results, figure: str = "auc", *generators: str) -> HTML:
@@ -306,9 +407,16 @@ def conditions(study: Results, figure: str = "auc", *generators: str) -> HTML:
     first, last = study.precisions[0], study.precisions[-1]
     found = analysis.conditions(study)
     found = found[found.generator.isin(generators or study.generators)]
-    before, after = (found[f"{figure}_{end}"].map("{:.2f}".format, na_action="ignore") for end in (first, last))
+    ends = [found[f"{figure}_{end}"] for end in dict.fromkeys((first, last))]
+    if found.empty:
+        named = listed([findings.named(key) for key in generators], "or")
+        return HTML(f"<p>This study has no images of {named}, so there is no table of them.</p>")
+    what = {"auc": "AUC", "tpr": "Accuracy"}[figure]
+    if all(end.isna().all() for end in ends):
+        return HTML(f"<p>This study has no real images beside its fakes, so no {what} is known.</p>")
+    printed = [end.map(lambda value: DASH if pd.isna(value) else f"{value:.2f}") for end in ends]
     found = found.assign(
-        figure=before + " \N{RIGHTWARDS ARROW} " + after,
+        figure=[" \N{RIGHTWARDS ARROW} ".join(row) for row in zip(*printed, strict=True)],
         condition=found.protocol + " \N{MIDDLE DOT} " + found.weights,
         detector=found.detector.map(study.titles("detector")),
         generator=found.generator.map(study.titles("generator")),
@@ -316,11 +424,8 @@ def conditions(study: Results, figure: str = "auc", *generators: str) -> HTML:
     keys = ["condition", "detector"]
     wide = found.pivot(index=keys, columns="generator", values="figure")
     wide = wide.loc[list(found[keys].drop_duplicates().itertuples(index=False, name=None)), found.generator.unique()]
-    what = {"auc": "AUC", "tpr": "Accuracy"}[figure]
-    return table(
-        wide.rename_axis(None, axis=1).reset_index(),
-        f"{what} at {study.titles('precision')[first]} \N{RIGHTWARDS ARROW} {study.titles('precision')[last]}",
-    )
+    at = " \N{RIGHTWARDS ARROW} ".join(findings.named(key) for key in dict.fromkeys((first, last)))
+    return table(wide.rename_axis(None, axis=1).reset_index(), f"{what} at {at}")
 
 
 def proofs(study: Results, arm: str = "") -> HTML:
@@ -355,18 +460,19 @@ def controls(study: Results, figure: str = "spread") -> HTML:
     found = analysis.arms.spreads(study)
     if found.empty or found.arm.nunique() < 2:
         return HTML("<p>This study has no arms beside its main one.</p>")
-    form = {"changed": "{:.1%}", "spread": "{:.3f}", "mean": "{:+.3f}"}[figure]
+    form, base = {"changed": "{:.1%}", "spread": "{:.3f}", "mean": "{:+.3f}"}[figure], findings.named(study.baseline)
     keys = ["arm_title", "precision_title"]
     wide = found.pivot(index=keys, columns="detector_title", values=figure)
     wide = wide.loc[
         list(found[keys].drop_duplicates().itertuples(index=False, name=None)), found.detector_title.unique()
     ]
     images = found.groupby(keys).n.max()
-    wide = wide.map(lambda number: form.format(number)).assign(images=[images[key] for key in wide.index])
+    wide = wide.map(lambda number: DASH if pd.isna(number) else form.format(number))
+    wide = wide.assign(images=[images[key] for key in wide.index])
     what = {
-        "spread": "Standard deviation of the paired change of logit against FP32",
-        "mean": "Mean paired change of logit against FP32",
-        "changed": "Share of images whose verdict differs from their FP32 twin's",
+        "spread": f"Standard deviation of the paired change of logit against {base}",
+        "mean": f"Mean paired change of logit against {base}",
+        "changed": f"Share of images whose verdict differs from their twin's at {base}",
     }[figure]
     wide = wide.rename_axis(None, axis=1).reset_index()
     wide["arm_title"] = wide.arm_title.where(~wide.arm_title.duplicated(), "")  # each arm is named once
@@ -467,35 +573,44 @@ def perturbed(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
 
 def contact_sheets(study: Results, arm: str = "") -> None:
     """Display the contact sheet of each generator that has one: one row per precision, one column per prompt."""
-    found = False
-    arms = study.manifest.get("study", {}).get("arms") or {}
-    keys = arms.get(arm, {}).get("precisions") or study.precisions
-    for generator, title in study.titles("generator").items():
-        sheet = study.folder / "contact" / (f"{generator}-{arm}.webp" if arm else f"{generator}.webp")
-        if sheet.is_file():
-            found = True
-            beside = Path("contact") / sheet.name  # where the book puts them
-            link = beside.as_posix() if beside.is_file() else Path(os.path.relpath(sheet)).as_posix()
-            rows = ", ".join(PRECISIONS.get(key, key) for key in keys)
-            display(
-                Markdown(f"**{title}** ({rows})\n\n![Contact sheet of {title}: the same prompts, rows {rows}]({link})")
-            )
-    if not found:
+    keys = _arms(study).get(arm, {}).get("precisions") or study.precisions
+    rows = ", ".join(findings.named(key) for key in keys)
+    sheets = _sheets(study, arm)
+    for title, sheet in sheets.items():
+        beside = Path("contact") / sheet.name  # where the book puts them
+        link = beside.as_posix() if beside.is_file() else Path(os.path.relpath(sheet)).as_posix()
+        display(Markdown(f"**{title}** ({rows})\n\n![Contact sheet of {title}: the same prompts, rows {rows}]({link})"))
+    if not sheets:
         display(Markdown("No contact sheets are stored with these results."))
 
 
-def live_check(path: str) -> str:
-    """What the live check on the machine that built this page found, in a sentence; says so where there was none."""
+def _sheets(study: Results, arm: str) -> dict[str, Path]:
+    """The stored contact sheets of an arm (default the main one) by their generators' titles."""
+    files = {
+        title: study.folder / "contact" / (f"{key}-{arm}.webp" if arm else f"{key}.webp")
+        for key, title in study.titles("generator").items()
+    }
+    return {title: file for title, file in files.items() if file.is_file()}
+
+
+def live_check(path: str, study: Results) -> str:
+    """What the live check on the machine that built this page found, in a sentence; says so where there was none.
+
+    A check counts where the study and the scores that it compared are those of the page.
+    """
     file = Path(path) if Path(path).is_absolute() else paths.ROOT / path
     try:
-        outcome = json.loads(file.read_text(encoding="utf-8"))
-        cells = outcome["cells"]
-        agree = bool(outcome["agree"])
-    except (OSError, ValueError, KeyError, TypeError):
+        outcome = paths.read_json(file)
+        cells, agree = [dict(cell) for cell in outcome["cells"]], bool(outcome["agree"])
+        checked = outcome["study_digest"], outcome["scores_sha256"]
+        told = f"{_what(outcome, cells)} {'They agree' if agree else 'THEY DO NOT AGREE'} {_how(cells)}."
+    except (OSError, Damaged, KeyError, TypeError, ValueError):
         return f"The live check was not run where this page was built: {ALONE}"
+    if checked != (study.manifest.get("study_digest"), study.manifest.get("files", {}).get("scores.parquet")):
+        return f"The live check where this page was built was of other results than these: {ALONE}"
     if not cells:
         return f"The live check where this page was built compared no cell: {ALONE}"
-    return f"{_what(outcome, cells)} {'They agree' if agree else 'THEY DO NOT AGREE'} {_how(cells)}."
+    return told
 
 
 def _what(outcome: dict[str, Any], cells: list[dict[str, Any]]) -> str:
@@ -507,7 +622,7 @@ def _what(outcome: dict[str, Any], cells: list[dict[str, Any]]) -> str:
 
 def _how(cells: list[dict[str, Any]]) -> str:
     equal, made = (sum(int(cell.get(name) or 0) for cell in cells) for name in ("images_equal", "images"))
-    logit = max(_largest(cell.get("max_logit_diff")) for cell in cells)
+    logit = max((_largest(cell.get("max_logit_diff")) for cell in cells), default=0.0)
     return f"({equal} of {made} images equal to the last bit, largest difference of a logit {logit:.2g})"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from helpers.errors import Failure, UsageError, nearest, shown
 from helpers.protocols import PROTOCOLS
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
-__all__ = ["build", "declared", "execute", "notebooks", "of_study", "pages"]
+__all__ = ["build", "declared", "execute", "notebooks", "of_study", "pages", "wanted"]
 
 KEYS = {"generators": GENERATORS, "precisions": PRECISIONS, "detectors": DETECTORS}
 #: What a checkout holds that a book must not be written into.
@@ -109,8 +110,9 @@ def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any]
     """Run a notebook with these parameters and write it, with outputs, to `out`; returns `out`.
 
     The parameters are checked first (UsageError). A cell that fails is a Failure that names the notebook and the
-    error. What differs from run to run without meaning (times, paths, warnings on stderr, what only a live kernel or
-    JupyterLab can show) is taken out of the outcome.
+    error. Cells whose tags ask for what this study lacks (`wanted`, by the facts that `page.begin` glues) are left out
+    of the outcome, and so is what differs from run to run without meaning (times, paths, warnings on stderr, what only
+    a live kernel or JupyterLab can show).
     """
     notebook, out = Path(notebook), Path(out)
     parameters = dict(parameters or {})
@@ -129,8 +131,25 @@ def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any]
     return out
 
 
+def wanted(tags: Sequence[str], facts: Collection[str]) -> bool:
+    """Whether a cell with these tags has something to say of a study: every "if-X" is a fact, no "unless-X" is one."""
+    asked = [tag.partition("-") for tag in tags]
+    return all((name in facts) == (how == "if") for how, _, name in asked if how in ("if", "unless"))
+
+
+def _facts(book: nbformat.NotebookNode) -> list[str] | None:
+    """The facts that `page.begin` has glued; None where a notebook glues none."""
+    for output in (output for cell in book.cells for output in cell.get("outputs", [])):
+        if output.get("metadata", {}).get("scrapbook", {}).get("name") == "facts":
+            return next(text for kind, text in output["data"].items() if kind.endswith("text/plain")).split()
+    return None
+
+
 def _strip(file: Path) -> None:
     book = nbformat.read(file, as_version=4)
+    facts = _facts(book)
+    if facts is not None:
+        book.cells = [cell for cell in book.cells if wanted(cell.metadata.get("tags", []), facts)]
     for mark in ("papermill", "widgets"):
         book.metadata.pop(mark, None)
     for cell in book.cells:
@@ -218,12 +237,16 @@ def _scratch(out: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def of_study(folder: Path) -> dict[str, list[str]]:
-    """What the manifest says the study's main arm has of what the notebooks list as parameters."""
+def of_study(folder: Path) -> dict[str, Any]:
+    """What the manifest says the study's main arm has of what the notebooks take as parameters."""
     file = folder / "manifest.json"
     study = paths.read_json(file).get("study") if file.is_file() else None
     said = study if isinstance(study, dict) else {}
-    return {name: list(said[name]) for name in KEYS if said.get(name) and isinstance(said[name], (list, dict))}
+    found: dict[str, Any] = {
+        name: list(said[name]) for name in KEYS if said.get(name) and isinstance(said[name], (list, dict))
+    }
+    protocols = said.get("protocols") or ["plain"]
+    return found if "plain" in protocols else found | {"protocol": protocols[0]}
 
 
 def _short(folder: Path) -> str:

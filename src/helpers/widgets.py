@@ -31,6 +31,7 @@ class Explorer(ipywidgets.VBox):
     """
 
     def __init__(self, study: Results, generator: str = "sd3", detector: str = "npr") -> None:
+        self._threshold = study.threshold
         self._cells = analysis.cells(study)
         self._densities = analysis.densities(study)
         self.rows = pd.DataFrame()
@@ -56,10 +57,11 @@ class Explorer(ipywidgets.VBox):
         self.table.value = (
             self.rows[list(COLUMNS)]
             .rename(columns=COLUMNS)
-            .to_html(index=False, border=0, float_format="{:.3f}".format)
+            .to_html(index=False, border=0, float_format="{:.3f}".format, na_rep="\N{EN DASH}")
         )
         others = [p for p in self._densities.columns if p in set(cells.precision) - set(precisions)]
-        picture = charts.density(self._densities.drop(columns=others), detector, generator).properties(width=600)
+        kept = self._densities.drop(columns=others)
+        picture = charts.density(kept, detector, generator, threshold=self._threshold).properties(width=600)
         # Replaced as a whole: `append_display_data` works without a front end too, where capturing output does not.
         self.figure.outputs = ()
         if precisions:

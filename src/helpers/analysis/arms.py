@@ -89,9 +89,11 @@ def positive(results: Results) -> str:
         f"{title} {wide.loc[title, first]:.1%} and {wide.loc[title, last]:.1%}"
         for title in found.detector_title.unique()
     ]
+    base, first, last = (PRECISIONS.get(key, key) for key in (results.baseline, first, last))
     return (
-        "Positive control: the share of verdicts that differ from FP32's, at the first step of the ladder"
-        f" ({PRECISIONS[first]}) and at its last ({PRECISIONS[last]}), is {', '.join(parts)}."
+        f"The ladder rounds the same layers to ever coarser formats, down to {last}, where something must show. "
+        f"Positive control: the share of verdicts that differ from {base}'s, at the first step of the ladder ({first}) "
+        f"and at its last ({last}), is {', '.join(parts)}."
     )
 
 

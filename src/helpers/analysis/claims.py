@@ -20,6 +20,7 @@ from helpers.analysis import findings, footprint, mechanism, metrics, tables
 from helpers.analysis.findings import FROZEN, NOT_TESTABLE, Finding, listed, margins, named, number
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
+from helpers.errors import UsageError, nearest
 from helpers.study import GENERATORS
 
 __all__ = [
@@ -237,10 +238,11 @@ def _stay_high(results: Results, precisions: Sequence[str], where: str) -> Findi
     def sentence(shown: dict[str, Interval], worst: str) -> str:
         above = sum(interval.low >= high for interval in shown.values())
         below = sum(interval.high < high for interval in shown.values())
+        if len(shown) == 1:
+            return f"The one accuracy on {names} {where} is {number(shown[worst])}, {worst}."
         return (
-            f"The lowest of the {len(shown)} accuracies on {names} {where} is {number(shown[worst])}, {worst}; "
-            f"{above} lie above {high:.2f} with their whole interval, {below} below and "
-            f"{len(shown) - above - below} across it."
+            f"The lowest of the {len(shown)} accuracies on {names} {where} is {number(shown[worst])}, {worst}; of "
+            f"their intervals {above} lie above {high:.2f}, {below} below and {len(shown) - above - below} across it."
         )
 
     return _judge(figures, sentence)
@@ -252,13 +254,15 @@ def _robust_loss(results: Results) -> Finding:
     figures = _losses(results, ["sdxl", "flux1"], results.detectors, low=-margins(results)["drop"])
     if not figures:
         return _missing(f"pairs of {base} and FP4 images of SDXL or Flux.1")
-    return _judge(
-        figures,
-        lambda shown, worst: (
-            f"From {base} to FP4 the largest loss of accuracy among {len(shown)} on SDXL and Flux.1 is a change of "
-            f"{number(shown[worst], sign=True)}, {worst}."
-        ),
-    )
+    names = listed([named(key) for key in _present(["sdxl", "flux1"], results.generators)])
+
+    def sentence(shown: dict[str, Interval], worst: str) -> str:
+        change = f"{number(shown[worst], sign=True)}, {worst}"
+        if len(shown) == 1:
+            return f"From {base} to FP4 accuracy changes by {change}."
+        return f"From {base} to FP4 the largest loss of accuracy among {len(shown)} on {names} is a change of {change}."
+
+    return _judge(figures, sentence)
 
 
 def _challenging(results: Results) -> Finding:
@@ -281,7 +285,8 @@ def _anomaly(results: Results) -> Finding:
     def sentence(shown: dict[str, Interval], worst: str) -> str:
         parts = [f"by {number(change, sign=True)} for {name.split(' on ')[0]}" for name, change in shown.items()]
         fell = f"{sum(change.high <= -drop for change in shown.values())} of {len(shown)}"
-        return f"On SD3, from {base} to FP4, accuracy changes {listed(parts)}, a drop for {fell}."
+        falls = f", a drop for {fell}" if len(shown) > 1 else ""
+        return f"On SD3, from {base} to FP4, accuracy changes {listed(parts)}{falls}."
 
     return _judge(figures, sentence)
 
@@ -486,8 +491,14 @@ CLAIMS = (
 
 
 def evaluate(results: Results, *ids: str) -> list[Outcome]:
-    """What the results say of each claim of the deck, in its order; with `ids` ("C4" ...) of these alone."""
-    limits = margins(results)
+    """What the results say of each claim of the deck, in its order; with `ids` ("C4" ...) of these alone.
+
+    Raises UsageError where the deck has no claim of an id.
+    """
+    limits, known = margins(results), dict.fromkeys(claim.id for claim in CLAIMS)
+    for id in ids:
+        if id not in known:
+            raise UsageError(f"claims: no {id!r}{nearest(id, known)}; the deck's are {', '.join(known)}")
     return [
         Outcome(claim, claim.judge(results), claim.rule.format(**limits))
         for claim in CLAIMS
@@ -554,7 +565,7 @@ def _conditions(results: Results) -> list[_Condition]:
         fewer = f" of {listed([named(key) for key in detectors])}" if len(detectors) < len(results.detectors) else ""
         title = protocol if own else f"{protocol}, training {label}{fewer}"
         found.append(_Condition(title, under, protocol, label, tuple(detectors)))
-        if own:
+        if own and (results.scores.label == 0).any():  # without reals no threshold can be calibrated
             found.append(
                 _Condition(
                     f"{protocol}, calibrated threshold", lambda under=under: calibrated(under()), protocol, label,
@@ -604,6 +615,8 @@ def elsewhere(results: Results, claim: Claim) -> str:
         f"{row.verdict} under {row.condition}" + ("" if isnan(row.estimate) else f" ({_short(row)})")
         for row in differs.itertuples()
     ]
+    if len(others) == 1:
+        return f"Under the one other condition it is {parts[0]}."
     come = "one comes" if len(differs) == 1 else f"{len(differs)} come"
     return f"Of {_count(others, 'other condition')} {come} out otherwise: {listed(parts)}."
 

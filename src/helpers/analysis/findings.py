@@ -9,6 +9,7 @@ the run. The claims themselves are in `helpers.analysis.claims`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isnan
@@ -16,7 +17,7 @@ from math import inf, isnan
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import arms, metrics, tables
+from helpers.analysis import arms, effects, metrics, tables
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS, Margins
@@ -26,7 +27,10 @@ __all__ = [
     "FROZEN",
     "Finding",
     "NOT_TESTABLE",
+    "controls_note",
     "cost_note",
+    "counted",
+    "crossed",
     "grid",
     "listed",
     "margins",
@@ -37,6 +41,8 @@ __all__ = [
     "number",
     "overview",
     "scale_note",
+    "sixteen",
+    "twins",
     "verdict",
 ]
 
@@ -92,19 +98,21 @@ def margins(results: Results) -> dict[str, float]:
 
 def scale_note(results: Results) -> str:
     """The sentence that says whose results these are."""
-    count = tables.images_per_cell(results)
+    images = f"{tables.images_per_cell(results)} images per cell"
+    images = "1 image per cell" if images == "1 images per cell" else images
     if results.scale == "mini":
         return (
-            f"These are miniatures' results: small generators and detectors trained by this project, "
-            f"{count} images "
-            "per cell. They show what the question looks like where everything can be rerun; they are not "
-            "measurements of the public checkpoints."
+            f"These are miniatures' results: small generators and detectors trained by this project, {images}. They "
+            "show what the question looks like where everything can be rerun; they are not measurements of the public "
+            "checkpoints."
         )
-    whose = results.manifest.get("imported", {}).get("title")
+    imported = results.manifest.get("imported") or {}
+    whose = imported.get("title")
     taken = f" The scores are those of another study: {whose}." if whose else ""
+    taken = " The scores were imported." if imported and not whose else taken
     if results.scale == "full":
-        return f"These are results of the public checkpoints at full size, {count} images per cell.{taken}"
-    return f"It is not said at which scale this study was run; it has {count} images per cell.{taken}"
+        return f"These are results of the public checkpoints at full size, {images}.{taken}"
+    return f"The study does not say at which scale it was run; it has {images}.{taken}"
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
@@ -114,12 +122,19 @@ def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
     def show(value: float) -> str:
         return format(value + 0.0 if round(value, digits) else 0.0, form).replace("-", "\N{MINUS SIGN}")
 
+    if isnan(interval.low) or isnan(interval.high):
+        return f"{show(interval.estimate)} (no interval)" if not isnan(interval.estimate) else "not known"
     return f"{show(interval.estimate)} ({show(interval.low)} to {show(interval.high)})"
 
 
-def listed(parts: Sequence[str]) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, for prose: "no image", "1 image", "1,200 images"."""
+    return f"{f'{count:,}' if count else 'no'} {noun}{'' if count < 2 else 's'}"
+
+
+def listed(parts: Sequence[str], word: str = "and") -> str:
     """Parts joined as in a sentence: a, b and c."""
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1] if parts else ""]))
+    return f" {word} ".join(filter(None, [", ".join(parts[:-1]), parts[-1] if parts else ""]))
 
 
 def named(key: str) -> str:
@@ -135,9 +150,9 @@ def overview(results: Results) -> Finding:
     table = tables.cells(results)
     best, worst = table.loc[table.tpr.idxmax()], table.loc[table.tpr.idxmin()]
     span = (
-        f"over {len(table)} cells accuracy runs from {_cell(worst)} to {_cell(best)}"
+        f"over the {_scored(table)}, accuracy runs from {_cell(worst)} to {_cell(best)}"
         if worst.tpr < best.tpr
-        else f"every one of the {len(table)} cells has the same accuracy, {best.tpr:.2f}"
+        else f"accuracy is {best.tpr:.2f} in {'each' if len(table) > 1 else 'the only one'} of {_scored(table)}"
     )
     change = mean_change(results, results.detectors)
     if isnan(change.estimate):
@@ -145,8 +160,16 @@ def overview(results: Results) -> Finding:
             NOT_TESTABLE, f"This study has no pairs of {named(results.baseline)} and FP4 images; {span}.", {}
         )
     shown = number(change, 3, sign=True)
-    mean = f"Averaged over generators and detectors, FP4 changes accuracy by {shown} against {named(results.baseline)}"
+    many = listed([word for word, keys in (
+        ("generators", results.generators), ("detectors", results.detectors)) if len(keys) > 1])  # fmt: skip
+    mean = f"FP4 changes accuracy by {shown} against {named(results.baseline)}"
+    mean = f"Averaged over {many}, {mean}" if many else mean
     return Finding("", f"{mean}; {span}.", {"mean change at FP4": change})
+
+
+def _scored(table: pd.DataFrame) -> str:
+    """How many rows of the table of cells: a cell counts once for each detector."""
+    return counted(len(table), "combination") + " of generator, precision and detector"
 
 
 def _cell(row: pd.Series) -> str:
@@ -183,15 +206,105 @@ def grid(results: Results) -> str:
     made = fakes.groupby(["generator", "precision"], observed=True)["index"].nunique()
     reals = results.scores[results.scores.label == 0]
     per_size = reals.groupby(["size", "detector"], observed=True)["index"].nunique()
-    cells, all_cells = len(made), len(results.generators) * len(results.precisions)
-    whole = "every cell was run" if cells == all_cells else f"{all_cells - cells} cells are missing"
-    counted = int(per_size.groupby("size").max().sum()) if len(per_size) else 0
+    sides = len(results.generators), len(results.precisions)
+    missing = sides[0] * sides[1] - len(made)
+    whole = f"{counted(missing, 'cell')} {'is' if missing == 1 else 'are'} missing" if missing else "every cell was run"
+    reals = int(per_size.groupby("size").max().sum()) if len(per_size) else 0
+    judges = len(results.detectors)
     return (
-        f"{len(results.generators)} generators at {len(results.precisions)} precisions make {cells} "
-        "cells with "
-        f"{int(made.sum()):,} generated images in all; {counted:,} real images stand against them, and "
-        f"{len(results.detectors)} detectors judge each. Of the grid, {whole}."
+        f"{counted(sides[0], 'generator')} at {counted(sides[1], 'precision')} {'makes' if sides[0] == 1 else 'make'} "
+        f"{counted(len(made), 'cell')} with {counted(int(made.sum()), 'generated image')} in all; "
+        f"{counted(reals, 'real image')} {'stands' if reals < 2 else 'stand'} against them, and "
+        f"{counted(judges, 'detector')} {'judges' if judges == 1 else 'judge'} each. Of the grid, {whole}."
+        f"{_dropped(results)}"
     )
+
+
+def _dropped(results: Results) -> str:
+    """How many scores had no number, and of what; "" where there is none."""
+    count = sum(results.dropped.values())
+    if not count:
+        return ""
+    parts = []
+    for cell, lost in results.dropped.items():
+        generator, precision, detector = cell.split(" ")
+        of = "real images" if generator == "real" else f"{named(generator)} at {named(precision)}"
+        parts.append(f"{lost} of {named(detector)} on {of}")
+    are = "is no number and is" if count == 1 else "are no numbers and are"
+    return f" {counted(count, 'score')} {are} left out: {listed(parts)}."
+
+
+#: The deck's grid.
+DECK = [(generator, precision) for generator in GENERATORS for precision in ("fp32", "fp16", "fp8", "fp4")]
+
+
+def crossed(results: Results) -> str:
+    """The sentence that says how much of the deck's grid the study has."""
+    there = sum(len(_fakes(results, *cell)) > 0 for cell in DECK)
+    return "Here all of them are run." if there == len(DECK) else f"This study has {there or 'none'} of them."
+
+
+def _fakes(results: Results, generator: str, precision: str) -> pd.Index:
+    """The images of a cell that any detector has scored."""
+    found = [results.logits(detector, generator, precision).index for detector in results.detectors]
+    return functools.reduce(pd.Index.union, found)
+
+
+def twins(results: Results) -> str:
+    """The sentence that says what pairs the images of two precisions, and how many have a twin."""
+    base = named(results.baseline)
+    cells = [(_fakes(results, g, results.baseline), _fakes(results, g, p)) for g in results.generators
+             for p in results.precisions if p != results.baseline]  # fmt: skip
+    made, paired = sum(len(own) for _, own in cells), sum(len(own.intersection(first)) for first, own in cells)
+    if not made:
+        return f"All of its images are at {base}, so none has a twin to be compared with."
+    if not results.manifest.get("imported") and paired == made:
+        return (
+            "Every image has a prompt and a seed of its own, and both are the same at every precision, so each "
+            f"quantized image has a twin at {base} that differs from it in nothing but the weights."
+        )
+    have = "has" if paired == 1 else "have"
+    return (
+        "Images of a generator that bear the same number are taken to be of one prompt and seed; so "
+        f"{paired:,} of {counted(made, 'image')} at other precisions {have} a twin at {base}."
+    )
+
+
+def controls_note(results: Results) -> str:
+    """The sentence that names the changes against which this study can set its precisions."""
+    there = [title for title, _ in effects.controls(results).values()]
+    idle = {
+        "null control": f"the same {named(results.baseline)} images computed in groups (null control)",
+        "FP16": "weights cast to FP16" + (", which a CPU computes with in 32 bits" if _on_cpu(results) else ""),
+    }
+    parts = [words for title, words in idle.items() if title in there]
+    yardstick = "a yardstick, the same prompt from another seed's noise" if "other seed" in there else ""
+    if not parts:
+        lacks = "This study has no change that should not matter, to set its precisions against"
+        return f"{lacks}; it has {yardstick}." if yardstick else f"{lacks}."
+    many = "changes" if len(parts) > 1 else "a change"
+    return f"So each precision is set against {many} that should not matter: {listed(parts)}" + (
+        f"; and against {yardstick}." if yardstick else "."
+    )
+
+
+def _on_cpu(results: Results) -> bool:
+    return set(tables.costs(results).get("device", ())) == {"cpu"}
+
+
+def sixteen(results: Results) -> str:
+    """The sentence that says whether FP16 of the main arm is a control: not where it changes no score at all."""
+    if "fp16" not in results.precisions or results.baseline == "fp16":
+        return "This study has no FP16 beside its baseline, which could be a second one."
+    pairs = {g: [tables.pairs(results, d, g, "fp16")[:2] for d in results.detectors] for g in results.generators}
+    pairs = {g: [pair for pair in of if len(pair[0])] for g, of in pairs.items()}
+    same = [named(g) for g, of in pairs.items() if of and all(np.array_equal(*pair) for pair in of)]
+    base = named(results.baseline)
+    if len(same) == sum(map(bool, pairs.values())):
+        return f"FP16 of the main arm is no second one: it scores exactly as {base} does."
+    how = " and computed in FP32" if _on_cpu(results) else ""
+    but = f"; on {listed(same)} it scores exactly as {base} does, and is none" if same else ""
+    return f"FP16 of the main arm is a second one: weights stored in 16 bits{how}{but}."
 
 
 def null(results: Results) -> str:
@@ -211,7 +324,7 @@ def null(results: Results) -> str:
     parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in both.itertuples()]
     turned, images = int((rows[placebo].changed * rows[placebo].n).round().sum()), int(rows[placebo].n.sum())
     return (
-        f"Paired logits change by this much (standard deviation) under the null control, against {PRECISIONS[last]}:"
+        f"Paired logits change by this much (standard deviation) under the null control, against {named(last)}:"
         f" {listed(parts)}. The null control turns {turned} of {images} verdicts."
     )
 
@@ -223,7 +336,7 @@ def moved(beyond: pd.DataFrame, precision: str = "fp4") -> str:
     """
     rows = beyond[beyond.precision == precision] if len(beyond) else beyond
     if rows.empty:
-        return f"Whether {named(precision)} moves images further than a control does, this study cannot say."
+        return f"Whether {named(precision)} moves images further than a change that should not matter does, this study cannot say."
     groups = dict(list(rows.groupby("control_title", sort=False)))
     parts = [f"than {_deed(title)} in {int(own.further.sum())} of {len(own)}" for title, own in groups.items()]
     family = int(beyond.groupby("control").size().max())
@@ -241,9 +354,11 @@ def cost_note(results: Results) -> str:
     """The sentence under the costs: on which device, and how many images were rejected for which reasons."""
     table = tables.costs(results)
     if table.empty or not any(table.device):
-        return "What the cells cost was not recorded."
+        return "What the cells of this study cost was not recorded."
     devices = listed(sorted(set(table.device)))
     rejected = int(table.rejected.sum())
     why = listed(sorted({reason for reason in table.rejected_why if reason}))
-    lost = f"{rejected} images were rejected ({why})." if rejected else "No image was rejected."
-    return f"Measured on {devices}, as it came: the machine did other work too. {lost}"
+    were = "was" if rejected < 2 else "were"
+    lost = f"{counted(rejected, 'image').capitalize()} {were} rejected{f' ({why})' if rejected and why else ''}."
+    below = f"What the cells of this study cost is below, measured on {devices}"
+    return f"{below}, as it came: the machine did other work too. {lost}"

@@ -16,7 +16,7 @@ from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import BASELINE, Results, of_training, titles, vouched
 from helpers.perturbations import NONE
 
-__all__ = ["MEASURES", "TABLE", "Damage", "answer", "damages", "effects", "title"]
+__all__ = ["MEASURES", "TABLE", "Damage", "answer", "damages", "effects", "title", "what"]
 
 TABLE = "perturbed.parquet"
 
@@ -185,3 +185,9 @@ def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, results: 
         "tnr": weights @ (real <= results.threshold),
         "auc": ((weights @ above) * weights).sum(1),
     }
+
+
+def what(table: pd.DataFrame) -> str:
+    """What was done to the images of a table of `effects`, in words: "JPEG 95, JPEG 75 and blur 1 px"."""
+    done = table[table.perturbation != NONE].perturbation_title.unique() if len(table) else ()
+    return listed(list(done))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
+from helpers.analysis.metrics import probability
 from helpers.charts import theme
 from helpers.study import PRECISIONS
 
@@ -14,14 +16,19 @@ SCALES = {"score": "score (0 to 1)", "logit": "logit"}
 
 
 def density(
-    densities: pd.DataFrame, detector: str = "npr", generator: str = "sd3", scale: str = "score"
+    densities: pd.DataFrame,
+    detector: str = "npr",
+    generator: str = "sd3",
+    scale: str = "score",
+    threshold: float = 0.0,
 ) -> alt.LayerChart:
     """Overlaid densities, starting at one detector and generator; menus reach every other one and the other scale.
 
     `densities` is the table of `helpers.analysis.densities`; pale bands are its intervals. The dashed line is the
-    threshold, logit 0.
+    threshold, a logit.
     """
     generators, detectors = (theme.options(densities, key) for key in ("generator", "detector"))
+    generator, detector = theme.start(generators, generator), theme.start(detectors, detector)
     precisions = [key for key in PRECISIONS if key in densities.columns]
     titles = [PRECISIONS[key] for key in precisions]
     # One row holds all curves of a choice as lists, and is unfolded in the browser: a fifth of the size.
@@ -61,9 +68,9 @@ def density(
             domain=titles, range=[[1, 0], [6, 2], [2, 2], [8, 2, 2, 2]] * 3
         ),
     )
-    threshold = (
+    line = (
         alt.Chart(alt.Data(values=[{}]))
-        .transform_calculate(at="scale == 'score' ? 0.5 : 0")
+        .transform_calculate(at=f"scale == 'score' ? {probability(np.array(threshold)).item()} : {threshold}")
         .mark_rule(strokeDash=[4, 4], color="#555")
         .encode(x="at:Q")
     )
@@ -73,11 +80,11 @@ def density(
         theme.choice("scale", "Scale", SCALES, scale),
     ]
     description = (
-        f"Densities of {detectors.get(detector, detector)} scores on "
-        f"{generators.get(generator, generator)} images at "
-        f"{', '.join(titles)}, with 95 % intervals; menus choose another detector or generator."
+        f"Densities of {detectors[detector]} scores on {generators[generator]} images at "
+        f"{', '.join(titles)}, with 95 % intervals, and a line at the threshold; menus choose another detector or "
+        "generator."
     )
-    return theme.describe(alt.layer(bands, lines, threshold).add_params(*menus), description, 260)
+    return theme.describe(alt.layer(bands, lines, line).add_params(*menus), description, 260)
 
 
 def _listed(values: pd.Series) -> list[float | None]:

@@ -11,18 +11,23 @@ __all__ = ["anomaly", "shift_forest"]
 
 SHIFTS = {
     "shift": "logits",
-    "standard": "standard deviations at FP32",
+    "standard": "standard deviations at {}",
     "score": "score (0 to 1)",
     "change": "accuracy",
     "cliff": "Cliff's delta",
 }
 
 
-def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4") -> alt.LayerChart:
-    """Bars of accuracy per detector at FP32 and at one other precision, with Wilson intervals; menus choose both."""
+def anomaly(
+    cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4", baseline: str = "fp32"
+) -> alt.LayerChart:
+    """Bars of accuracy per detector at the baseline and at one other precision, with Wilson intervals; menus choose
+    generator and precision.
+    """
     generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
-    first = next(iter(precisions))  # the baseline: nothing is finer
-    others = {key: title for key, title in precisions.items() if key != first} or precisions
+    baseline = theme.start(precisions, baseline)
+    others = {key: title for key, title in precisions.items() if key != baseline} or precisions
+    generator, precision = (theme.start(of, key) for of, key in ((generators, generator), (others, precision)))
     columns = [
         "generator",
         "precision",
@@ -36,7 +41,8 @@ def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4")
     ]
     base = (
         alt.Chart(cells[columns].round(4))
-        .transform_filter(f"datum.generator == model && (datum.precision == '{first}' || datum.precision == precision)")
+        .transform_filter("datum.generator == model")
+        .transform_filter(f"datum.precision == '{baseline}' || datum.precision == precision")
         .transform_calculate(interval="format(datum.tpr_low, '.3f') + ' to ' + format(datum.tpr_high, '.3f')")
         .encode(
             x=alt.X("detector_title:N", sort=list(detectors.values()), title=None).axis(
@@ -67,26 +73,27 @@ def anomaly(cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4")
     )
     menus = [
         theme.choice("model", "Generator", generators, generator),
-        theme.choice("precision", f"{precisions[first]} against", others, precision),
+        theme.choice("precision", f"{precisions[baseline]} against", others, precision),
     ]
     description = (
-        f"Bars of accuracy per detector on {generators.get(generator, generator)} at {precisions[first]} and "
-        f"{precisions.get(precision, precision)}, with 95 % Wilson intervals; menus choose both."
+        f"Bars of accuracy per detector on {generators[generator]} at {precisions[baseline]} and "
+        f"{precisions[precision]}, with 95 % Wilson intervals; menus choose both."
     )
     return theme.describe(alt.layer(bars, spans, numbers).add_params(*menus), description, 260)
 
 
 def shift_forest(
-    shifts: pd.DataFrame, trainings: pd.DataFrame, detector: str = "npr", measure: str = "shift"
+    shifts: pd.DataFrame, trainings: pd.DataFrame, detector: str = "npr", measure: str = "shift", base: str = "FP32"
 ) -> alt.LayerChart:
-    """The paired change against FP32 with its interval, per generator and precision; menus choose detector and
+    """The paired change against the baseline with its interval, per generator and precision; menus choose detector and
     measure.
 
     `shifts` is the table of `helpers.analysis.shifts`, or that of `helpers.analysis.effects.effects`, which adds the
     controls; `trainings` is that of `helpers.analysis.trainings`: behind an interval a pale band spans what the
-    detector's other trainings find. Left of zero the images look more real than at FP32.
+    detector's other trainings find. Left of zero the images look more real than at the baseline,
+    whose title is `base`.
     """
-    measures = {name: title for name, title in SHIFTS.items() if name in shifts}
+    measures = {name: title.format(base) for name, title in SHIFTS.items() if name in shifts}
     generators, precisions, detectors = (theme.options(shifts, key) for key in ("generator", "precision", "detector"))
     columns = ["generator_title", "precision", "precision_title", "detector", "n", "lost", "gained"]
     columns += [f"{name}{end}" for name in measures for end in ("", "_low", "_high")]
@@ -122,9 +129,9 @@ def shift_forest(
         )
     )
     spans = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("low:Q", title="more real than at FP32  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake").axis(
-            tickCount=6
-        ),
+        x=alt.X(
+            "low:Q", title=f"more real than at {base}  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
+        ).axis(tickCount=6),
         x2="high:Q",
     )
     points = base.mark_point(filled=True, size=60, opacity=1).encode(x="value:Q")
@@ -134,9 +141,9 @@ def shift_forest(
         theme.choice("measure", "Measured in", measures, measure),
     ]
     description = (
-        f"Paired shift of {detectors.get(detector, detector)} against FP32 for {len(generators)} "
-        "generators at "
-        f"{', '.join(precisions.values())}, with 95 % intervals; menus choose detector and measure."
+        f"Paired shift of {detectors[theme.start(detectors, detector)]} against {base} for "
+        f"{', '.join(generators.values())} at {', '.join(precisions.values())}, with 95 % intervals; menus choose "
+        "detector and measure."
     )
     bands = base.mark_rule(strokeWidth=11, opacity=0.2).encode(x="least:Q", x2="most:Q")
     bands = bands.transform_filter("isValid(datum.least)")

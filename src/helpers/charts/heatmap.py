@@ -22,16 +22,19 @@ METRICS = {
 }
 
 
+INTERVAL = "format(datum[figure + '_low'], '.3f') + ' to ' + format(datum[figure + '_high'], '.3f')"
+
+
 def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", precision: str = "") -> alt.LayerChart:
     """One row per generator and precision, one column per detector; menus choose figure, generator and precision.
 
-    `cells` is the table of `helpers.analysis.cells`; `metric` one of METRICS.
+    `cells` is the table of `helpers.analysis.cells`; `metric` one of METRICS, of which those that no cell has are left
+    out. A cell without the figure shows a dash.
     """
     generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
-    first = cells.detector.iloc[0]
     columns = ["generator", "precision", "detector", "n", "reals"]
     columns += [f"{key}_title" for key in ("generator", "precision", "detector")]
-    figures = {name: title for name, title in METRICS.items() if name in cells}
+    figures = {name: title for name, title in METRICS.items() if name in cells and cells[name].notna().any()}
     columns += [f"{name}{end}" for name in figures for end in ("", "_low", "_high")]
     base = (
         alt.Chart(cells[columns].round(4))
@@ -39,7 +42,8 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
         .transform_filter("precision == '' || datum.precision == precision")
         .transform_calculate(
             value="datum[figure]",
-            interval=("format(datum[figure + '_low'], '.3f') + ' to ' + format(datum[figure + '_high'], '.3f')"),
+            interval=f"isValid(datum[figure + '_low']) ? {INTERVAL} : 'not known'",
+            shown="isValid(datum.value) ? format(datum.value, '.2f') : '\N{EN DASH}'",
         )
         .encode(
             y=alt.Y("generator_title:N", sort=list(generators.values()), title=None).axis(
@@ -54,8 +58,12 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
     column = column.scale(paddingInner=0.04, paddingOuter=0)
     squares = base.mark_rect(cornerRadius=2).encode(
         x=column,
-        color=alt.Color("value:Q", scale=alt.Scale(scheme="cividis", domain=[0, 1], clamp=True)).legend(
-            title=None, orient="bottom", gradientLength=180, gradientThickness=8, format=".1f"
+        color=alt.condition(
+            "isValid(datum.value)",
+            alt.Color("value:Q", scale=alt.Scale(scheme="cividis", domain=[0, 1], clamp=True)).legend(
+                title=None, orient="bottom", gradientLength=180, gradientThickness=8, format=".1f"
+            ),
+            alt.value("#eeeeee"),
         ),
         tooltip=[
             alt.Tooltip("generator_title:N", title="generator"),
@@ -69,11 +77,11 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
     )
     numbers = base.mark_text(fontSize=11).encode(
         x=column,
-        text=alt.Text("value:Q", format=".2f"),
-        color=alt.condition("datum.value > 0.55", alt.value("black"), alt.value("white")),
+        text="shown:N",
+        color=alt.condition("!isValid(datum.value) || datum.value > 0.55", alt.value("black"), alt.value("white")),
     )
     names = (
-        base.transform_filter(alt.datum.detector == first)
+        base.transform_aggregate(n="count()", groupby=["generator_title", "precision_title"])
         .mark_text(align="right", fontSize=11, color="#555")
         .encode(x=alt.value(-6), text="precision_title:N")
     )

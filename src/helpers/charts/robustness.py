@@ -57,9 +57,9 @@ def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95
     )
     limit = alt.Chart(alt.Data(values=[{}])).mark_rule(strokeDash=[6, 4], color="#333").encode(y=alt.datum(line))
     description = (
-        f"Accuracy of {len(detectors)} detectors on {generators.get(generator, generator)} at "
-        f"{', '.join(precisions.values())}, with 95 % intervals, against a line at {line:.2f}; a menu "
-        "chooses the generator."
+        f"Accuracy of {', '.join(detectors.values())} on {generators[theme.start(generators, generator)]} at "
+        f"{', '.join(precisions.values())}, with 95 % intervals, against a line at {line:.2f}; a menu chooses the "
+        "generator."
     )
     menu = theme.choice("model", "Generator", generators, generator)
     return theme.describe(alt.layer(limit, lines, spans, points).add_params(menu), description, 260)
@@ -96,9 +96,8 @@ def legacy(cells: pd.DataFrame, precision: str = "fp32") -> alt.LayerChart:
         ),
     )
     description = (
-        f"Accuracy of {len(detectors)} detectors on {len(generators)} generators, oldest first, with "
-        "95 % intervals; a "
-        "menu chooses the precision."
+        f"Accuracy of {', '.join(detectors.values())} on {', '.join(generators.values())}, oldest first, with 95 % "
+        "intervals; a menu chooses the precision."
     )
     menu = theme.choice("precision", "Precision", precisions, precision)
     return theme.describe(alt.layer(spans, points).add_params(menu), description, alt.Step(14, **{"for": "offset"}))

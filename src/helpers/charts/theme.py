@@ -22,7 +22,7 @@ from helpers import paths
 
 __all__ = [
     "CONTROL_COLOURS", "DETECTOR_COLOURS", "FONT", "LAB", "MEASURED", "PICTURE_WIDTH", "PRECISION_COLOURS",
-    "TWO_LINES", "bundle", "choice", "colours", "describe", "enable", "options", "render",
+    "TWO_LINES", "bundle", "choice", "colours", "describe", "enable", "options", "render", "start",
 ]  # fmt: skip
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
@@ -149,9 +149,13 @@ def choice(name: str, label: str, choices: Mapping[str, str], value: str, all_as
     `all_as` adds a first entry with that title and the key "". A `value` that is no choice becomes the first one.
     """
     entries = ({"": all_as} if all_as else {}) | dict(choices)
-    start = value if value in entries else next(iter(entries))
     menu = alt.binding_select(options=list(entries), labels=list(entries.values()), name=f"{label} ")
-    return alt.param(name=name, value=start, bind=menu)
+    return alt.param(name=name, value=start(entries, value), bind=menu)
+
+
+def start(choices: Mapping[str, str], wanted: str) -> str:
+    """The key at which a menu of these choices starts: the one that is wanted, or the first where it is none."""
+    return wanted if wanted in choices else next(iter(choices))
 
 
 def describe(chart: alt.LayerChart | alt.Chart, description: str, height: Any) -> Any:
