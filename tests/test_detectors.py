@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from helpers import detectors
 from helpers.detectors import base, images, npr, scoring
 from helpers.errors import UsageError
-from helpers.study import DETECTORS
+from helpers.runs import plan
+from helpers.study import DETECTORS, training_label
 
 NAMES = tuple(detectors.MODULES)
 SIZES = [(64, 64), (61, 64), (64, 79), (67, 65), (225, 129)]  # height, width
@@ -298,7 +299,7 @@ def test_every_detectors_formats(name, head, tmp_path):
     torch.save({"model": stored, "optimizer": {"step": 3}, "epoch": 9}, tmp_path / f"{name}.tar")
     read = base.checkpoints.read(tmp_path / f"{name}.tar")
     fresh = detectors.build(name)
-    base.checkpoints.fit(fresh, read, tmp_path / f"{name}.tar")
+    base.checkpoints.fit(fresh, {tmp_path / f"{name}.tar": read})
     assert all(torch.equal(value, state[key]) for key, value in fresh.state_dict().items())
 
 
@@ -375,3 +376,36 @@ def test_clip_d_says_which_backbone_is_missing(tmp_path):
     torch.save({"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth")
     with pytest.raises(UsageError, match="open_clip_model.safetensors is not there.*CommonPool.XL.*1.7 GB, MIT"):
         detectors.load("clip_d", tmp_path)
+
+
+def test_a_training_is_called_by_its_label_or_its_paths_last_part():
+    known = {
+        "mini": "mini", "mini-sdxl": "mini-sdxl", "v1.2": "v1.2", "released/v1.2/": "v1.2", "/a/npr_v1.2.pth": "npr_v1.2",
+        "mine/npr.safetensors": "npr", "npr.pth.tar": "npr", "truefake": "truefake", "epoch.7": "epoch.7",
+    }  # fmt: skip
+    assert {weights: training_label(weights) for weights in known} == known
+    assert {weights: plan.Scoring("npr", weights, "plain").label for weights in known} == known
+
+
+def test_the_name_in_the_table_is_the_trainings(tmp_path):
+    (tmp_path / "v1.2").mkdir()
+    stored("npr", tmp_path / "v1.2")
+    assert detectors.load("npr", tmp_path / "v1.2").weights == "v1.2"
+    assert detectors.load("npr", tmp_path / "v1.2" / "npr.safetensors").weights == "npr"
+
+
+def test_a_detectors_files_are_all_that_its_logits_depend_on(tmp_path):
+    files = {name: [file.name for file in detectors.weights_files(name)] for name in NAMES}
+    assert files == {
+        "npr": ["npr.safetensors"],
+        "r50_nodown": ["r50_nodown.safetensors"],
+        "r50_tf": ["r50_tf.safetensors", "namer.safetensors"],
+        "clip_d": ["clip_d.safetensors", "clip.safetensors"],
+    }
+    torch.save({"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth")
+    with pytest.raises(UsageError, match="open_clip_model.safetensors is not there"):
+        detectors.weights_files("clip_d", tmp_path)
+    save_file({"visual.x": torch.zeros(1)}, tmp_path / "open_clip_model.safetensors")
+    assert detectors.weights_files("clip_d", tmp_path) == [
+        tmp_path / "clip_d.pth", tmp_path / "open_clip_model.safetensors"
+    ]  # fmt: skip
