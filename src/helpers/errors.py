@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["Damaged", "Failure", "UsageError", "nearest", "shortened"]
+__all__ = ["Damaged", "Failure", "UsageError", "nearest", "readable", "shortened"]
 
 #: Characters of a word that are compared, and quoted in a message.
 LONGEST = 120
@@ -37,5 +37,13 @@ def nearest(word: object, options: Iterable[object]) -> str:
 
 def shortened(text: object, limit: int = LONGEST) -> str:
     """A text on one line and in at most `limit` characters, for a message that quotes what a user gave."""
-    line = " ".join(str(text).split())
+    line = readable(" ".join(str(text).split()))
     return line if len(line) <= limit else f"{line[: limit - 4]} ..."
+
+
+def readable(text: object) -> str:
+    """A text that any screen takes, on one line: what cannot be printed is an escape, such as \\xe9 for that byte of a
+    file name that is not UTF-8.
+    """
+    known = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)

@@ -18,11 +18,11 @@ from helpers.detectors import checkpoints
 from helpers.detectors.compiled import compiled
 from helpers.detectors.images import SIZE_RULES, Preprocess, preprocess
 from helpers.detectors.scoring import score
-from helpers.errors import UsageError, nearest, shortened
+from helpers.errors import Failure, UsageError, nearest, shortened
 from helpers.paths import MODELS
 from helpers.study import CLIP_FILES, CLIP_SOURCE, CLIP_TERMS, WEIGHTS_SUFFIXES, training_label, weights_folder
 
-__all__ = ["MODULES", "Detector", "build", "load", "module", "weights_files", "weights_path"]
+__all__ = ["MODULES", "Detector", "NotFinite", "build", "load", "module", "weights_files", "weights_path"]
 
 #: Key -> module with `build(width)`; imported when first asked for.
 MODULES = {
@@ -31,6 +31,14 @@ MODULES = {
     "r50_tf": "helpers.detectors.r50_tf",
     "clip_d": "helpers.detectors.clip_d",
 }
+
+
+class NotFinite(Failure):
+    """A detector's logit is NaN or infinite; `place` is the image's among those given."""
+
+    def __init__(self, detector: str, place: int, logit: float):
+        super().__init__(f"{detector}: the logit of image {place} is {logit}; its weights overflow on this image")
+        self.place = place
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,14 @@ class Detector:
         """Return one logit per image, float32 (N,); above 0 means fake. Any sizes from 8 px, any PIL modes.
 
         An image's logit is the same alone, in a batch and in another order, to float32 rounding.
+
+        Raises:
+            UsageError: an image cannot be read, or has a side below 8 px. NotFinite: a logit is no finite number.
         """
-        return score(self.network, images, self.ready, self.device)
+        logits = score(self.network, images, self.ready, self.device)
+        for place in np.flatnonzero(~np.isfinite(logits)):
+            raise NotFinite(f"{self.name} (weights {self.weights})", int(place), float(logits[place]))
+        return logits
 
 
 def module(name: str) -> ModuleType:
@@ -70,7 +84,8 @@ def build(name: str, width: str = "full") -> nn.Module:
     """Return the network with random weights: "full" as published, "mini" as the miniature study has it."""
     of = module(name)
     if width not in ("full", "mini"):
-        raise UsageError(f"no detector width {shortened(width)!r}{nearest(width, ('full', 'mini'))}; there are full and mini")
+        near = nearest(width, ("full", "mini"))
+        raise UsageError(f"no detector width {shortened(width)!r}{near}; there are full and mini")
     return of.build(width)
 
 
@@ -168,10 +183,12 @@ def _backbone(name: str, path: Path) -> Path | None:
     if kept is not None:
         if not re.fullmatch(r"[\w-]+", kept):
             raise UsageError(f"{path}: {shortened(kept)!r} is no name of a backbone")
-        file, mend = path.parent.parent / "backbones" / f"{kept}.safetensors", "retrain it with `quantdetect train mini`"
+        file = path.parent.parent / "backbones" / f"{kept}.safetensors"
+        mend = "retrain it with `quantdetect train mini`"
     elif name == "clip_d" and not any(key.startswith("visual.") for key in checkpoints.read(path)):
-        there = [file for file in (path.parent / name for name in CLIP_FILES) if file.is_file()]
-        file, mend = (there or [path.parent / CLIP_FILES[0]])[0], f"put it there ({CLIP_SOURCE}, {CLIP_TERMS})"
+        files = [path.parent / of for of in CLIP_FILES]
+        file = next((file for file in files if file.is_file()), files[0])
+        mend = f"put it there ({CLIP_SOURCE}, {CLIP_TERMS})"
     else:
         return None
     if not file.is_file():
