@@ -482,7 +482,7 @@ def _column(table: _Table, mapping: Map, name: str) -> pd.Series:
             return pd.Series(COLUMNS[name], index=table.rows.index)
     words = mapping.values.get(name, {})
     given = table.column(theirs, f"which should hold the {name}; name it in [columns] of a map").str.strip()
-    return given.map(lambda word: words.get(word, word))
+    return _each(given, lambda word: words.get(word, word)) if words else given
 
 
 def _each(values: pd.Series, change: Callable[[str], Any]) -> pd.Series:
@@ -656,16 +656,16 @@ def _of_a_run(manifest: Path) -> bool:
 def _study(scores: pd.DataFrame, cells: pd.DataFrame, mapping: Map) -> dict[str, Any]:
     """What a manifest says of its study, as far as scores show it."""
     main = cells[cells.arm == MAIN]
-    protocols = [key for key in PROTOCOLS if key in set(scores.protocol)]
+    have = set(scores.protocol), set(scores.detector)
     fakes = scores[scores.label == 1]
-    first = min(fakes.protocol, key=PROTOCOLS.index)
+    first = min(fakes.protocol.unique(), key=PROTOCOLS.index)
     trainings = fakes.weights[fakes.protocol == first].value_counts()
     return {
         "name": mapping.name, "scale": mapping.scale, "baseline": mapping.baseline, "arm": MAIN,
         "weights": str(trainings.index[0]), "images_per_cell": int(main.images.max()),
-        "protocols": protocols,
+        "protocols": [key for key in PROTOCOLS if key in have[0]],
         "precisions": [key for key in PRECISIONS if key in set(main.precision)],
-        "detectors": [key for key in DETECTORS if key in set(scores.detector)],
+        "detectors": [key for key in DETECTORS if key in have[1]],
         "generators": {key: {} for key in GENERATORS if key in set(main.generator)},
         "arms": {
             arm: {

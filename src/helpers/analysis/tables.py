@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -195,7 +195,7 @@ def load(
     be, or the scores are not those that the manifest vouches for.
     """
     folder = check_results(results)
-    whole, unscored = _scores(folder)
+    whole, unscored, counts = _scores(folder)
     manifest = manifest_of(folder)
     arm = arm or str(manifest.get("study", {}).get("arm") or "native")
     scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
@@ -205,7 +205,7 @@ def load(
     labels = sorted(set(scores.weights))
     if weights and weights not in labels:
         raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
-    scores = scores[scores.weights == weights] if weights else _of(scores, _own(scores, manifest, protocol))
+    scores = scores[scores.weights == weights] if weights else _of(scores, _own(counts, manifest, protocol))
     fakes = scores[scores.label == 1]
     if fakes.empty:
         closest = nearest(arm, set(whole.arm) - {arm, "none"})
@@ -232,11 +232,19 @@ def stored(folder: Path) -> pd.DataFrame:
 
     Raises Damaged where it is no table of scores, or not the one that the manifest vouches for.
     """
-    return _scores(folder)[0]
+    return _scores(folder).finite
 
 
-def _scores(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The stored scores, and the rows whose logit is not a finite number."""
+class _Scores(NamedTuple):
+    """The stored rows whose logit is a finite number, the others, and how many of the finite ones there are by
+    protocol, detector, weights and label."""
+
+    finite: pd.DataFrame
+    others: pd.DataFrame
+    counts: pd.DataFrame
+
+
+def _scores(folder: Path) -> _Scores:
     file = folder / "scores.parquet"
     if _vouches(folder, file.name) is False:
         raise Damaged(f"{file}: not the scores that its manifest.json vouches for; run or import the study again")
@@ -248,7 +256,7 @@ def _state(file: Path) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=2)
-def _read(file: Path, changed: int, size: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _read(file: Path, changed: int, size: int) -> _Scores:
     scores = paths.read_parquet(file, SCORE_COLUMNS)
     holds = dict.fromkeys(WHOLE, pd.api.types.is_integer_dtype) | {"logit": pd.api.types.is_numeric_dtype}
     for name in (name for name in holds if not holds[name](scores[name].dtype)):
@@ -265,7 +273,8 @@ def _read(file: Path, changed: int, size: int) -> tuple[pd.DataFrame, pd.DataFra
         what = f"{row.generator} {row.precision} {row.arm} {row['index']} by {row.detector} ({row.weights})"
         raise Damaged(f"{file}: {int(twice.sum())} rows stand there twice, the first {what}; run or import it again")
     finite = np.isfinite(scores.logit)
-    return scores[finite], scores[~finite]
+    counts = scores[finite].groupby(["protocol", "detector", "weights", "label"], observed=True).size()
+    return _Scores(scores[finite], scores[~finite], counts.reset_index(name="count").astype({"weights": str}))
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -311,14 +320,14 @@ def _digest(file: Path, changed: int, size: int) -> str:
     return paths.file_sha256(file)
 
 
-def _own(scores: pd.DataFrame, manifest: dict[str, Any], protocol: str) -> dict[str, str]:
+def _own(counts: pd.DataFrame, manifest: dict[str, Any], protocol: str) -> dict[str, str]:
     """Each detector's own training: the study's for the protocol, else the one it has most fakes of."""
     wanted = weights_for(protocol, str(manifest.get("study", {}).get("weights") or ""))
-    counts = scores.groupby(["detector", "weights", "label"], observed=True).size().reset_index(name="count")
-    counts["first"] = counts.weights.astype(str) == wanted
+    counts = counts[counts.protocol == protocol]
+    counts = counts.assign(first=counts.weights == wanted)
     counts = counts.sort_values(["first", "label", "count", "weights"], ascending=[False, False, False, True])
     chosen = counts.drop_duplicates("detector")
-    return dict(zip(chosen.detector.astype(str), chosen.weights.astype(str), strict=True))
+    return dict(zip(chosen.detector, chosen.weights, strict=True))
 
 
 def _of(rows: pd.DataFrame, trainings: dict[str, str]) -> pd.DataFrame:
@@ -552,14 +561,13 @@ def own_training(results: Results, protocol: str) -> str:
 
 def _own_trainings(results: Results, protocol: str) -> dict[str, str]:
     """The page's detectors that were scored under a protocol, each with its own training."""
-    rows = stored(results.folder)
-    found = _own(rows[rows.protocol == protocol], results.manifest, protocol)
+    found = _own(_scores(results.folder).counts, results.manifest, protocol)
     return {name: found[name] for name in results.detectors if name in found}
 
 
 def trainings_of(results: Results) -> list[tuple[str, str, list[str]]]:
     """Every protocol with each training scored under it and the page's detectors that have it; own training first."""
-    kept = stored(results.folder)[["protocol", "weights", "detector"]].drop_duplicates()
+    kept = _scores(results.folder).counts
     found = []
     for protocol in PROTOCOLS:
         own = _own_trainings(results, protocol)
