@@ -50,7 +50,7 @@ def test_weights_that_are_not_finite_are_refused_at_loading(part, name, bad, tmp
     file = next((tmp_path / "sd15" / part).glob("*.safetensors"))
     tensors = safetensors.torch.load_file(file)
     key = next(key for key in tensors if key.endswith(name))
-    tensors[key] = tensors[key].float()  # the miniatures' own are in 16 bits, which end below 1e5
+    tensors = {name: value.float() for name, value in tensors.items()}  # stored in 16 bits, which end below 1e5
     tensors[key].view(-1)[0] = bad
     safetensors.torch.save_file(tensors, file, {"format": "pt"})
     line = rf"sd15: '.*': {part}\..*{name} holds numbers that are not finite; get the weights again"

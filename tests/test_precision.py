@@ -231,8 +231,8 @@ def test_the_error_is_the_formats_own_at_every_magnitude(key, dtype):
         arms = [FORMATS[key].rounded(weight)] + ([stored(key, weight)] if FORMATS[key].native else [])
         for found in arms:
             assert torch.isfinite(found).all()
-            # A coarse scale moves numbers among the codes; rounding in the type itself adds its eps, or its least number
-            # where that is more. float16 weights of 1e-6 are a handful of its least numbers: many formats hold them.
+            # A coarse scale moves numbers among the codes; rounding in the type adds its eps, or its least number where
+            # that is more. float16 weights of 1e-6 are a handful of its least numbers: many formats hold them.
             high = 1.15 * expected + torch.finfo(dtype).eps / 2 + least
             assert (0.85 * expected if least < 1e-3 else 0) <= off(found, exact) <= high, (power, expected)
 
