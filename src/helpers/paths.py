@@ -116,7 +116,7 @@ def probe(out: str | os.PathLike[str]) -> None:
         UsageError: it is a folder, or its place does not take files.
     """
     out = Path(out)
-    if out.is_dir():
+    if os.path.isdir(out):  # Path.is_dir raises where a name is too long
         raise UsageError(f"{out}: a folder; name a file in it")
     # The name itself may be what cannot be written (too long), so it is tried too, where that costs no file.
     trial = out if not os.path.lexists(out) else out.with_name(f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
@@ -126,7 +126,7 @@ def probe(out: str | os.PathLike[str]) -> None:
         trial.unlink()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise UsageError(f"{out}: nothing can be written there: {why}; name another place") from None
+        raise UsageError(f"{shortened(out)}: nothing can be written there: {why}; name another place") from None
 
 
 def regular(path: str | os.PathLike[str], what: str) -> Path:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers.errors import UsageError, nearest
+from helpers.errors import UsageError, nearest, shortened
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -134,7 +134,7 @@ def _step(text: str) -> tuple[str, float]:
     name, _, amount = text.partition(":")
     if name not in KINDS:
         there = ", ".join(f"{key}:{kind.amount}" for key, kind in KINDS.items())
-        raise UsageError(f"no perturbation {name!r}{nearest(name, KINDS)}; there are {there}")
+        raise UsageError(f"no perturbation {shortened(name)!r}{nearest(name, KINDS)}; there are {there}")
     kind = KINDS[name]
     try:
         value = float(amount)
@@ -142,7 +142,8 @@ def _step(text: str) -> tuple[str, float]:
         value = math.nan
     if not kind.low <= value <= kind.high or (kind.whole and value != round(value)):
         wanted = f"a {'whole ' if kind.whole else ''}number from {kind.low:g} to {kind.high:g}"
-        raise UsageError(f"perturbation {text!r}: {kind.amount} must be {wanted}, as in {name}:{_example(kind)}")
+        example = f"{name}:{_example(kind)}"
+        raise UsageError(f"perturbation {shortened(text)!r}: {kind.amount} must be {wanted}, as in {example}")
     return name, value
 
 
