@@ -76,7 +76,7 @@ def test_who_tries_is_seen(tmp_path):
         assert any(line.endswith(" 53") for line in sent)
         assert {line for line in sent if not line.endswith(" 53")} == {
             "tcp 192.0.2.3 443"
-        }  # nothing refused, nothing near
+        }
 
 
 def test_who_tries_in_this_process_is_seen(tmp_path):
