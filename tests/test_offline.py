@@ -74,9 +74,7 @@ def test_who_tries_is_seen(tmp_path):
     ]  # fmt: skip
     if offline.namespaces():
         assert any(line.endswith(" 53") for line in sent)
-        assert {line for line in sent if not line.endswith(" 53")} == {
-            "tcp 192.0.2.3 443"
-        }
+        assert {line for line in sent if not line.endswith(" 53")} == {"tcp 192.0.2.3 443"}
 
 
 def test_who_tries_in_this_process_is_seen(tmp_path):
