@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import detectors
+from helpers import detectors, study
 from helpers.detectors import base, images, npr, scoring
 from helpers.detectors.base import NotFinite
-from helpers.errors import UsageError
-from helpers.runs import plan
+from helpers.errors import Failure, UsageError
+from helpers.runs import execute, plan
 from helpers.study import DETECTORS, training_label
 
 NAMES = tuple(detectors.MODULES)
@@ -386,7 +386,8 @@ def test_clip_d_says_which_backbone_is_missing(tmp_path):
 def test_a_training_is_called_by_its_label_or_its_paths_last_part():
     known = {
         "mini": "mini", "mini-sdxl": "mini-sdxl", "v1.2": "v1.2", "released/v1.2/": "v1.2",
-        "/a/npr_v1.2.pth": "npr_v1.2", "mine/npr.safetensors": "npr", "npr.pth.tar": "npr", "truefake": "truefake", "epoch.7": "epoch.7",
+        "/a/npr_v1.2.pth": "npr_v1.2", "mine/npr.safetensors": "npr", "npr.pth.tar": "npr", "truefake": "truefake",
+        "epoch.7": "epoch.7",
     }  # fmt: skip
     assert {weights: training_label(weights) for weights in known} == known
     assert {weights: plan.Scoring("npr", weights, "plain").label for weights in known} == known
@@ -489,7 +490,7 @@ STRANGE = {
         ".safetensors", lambda path: save_file({"a": torch.zeros(1)}, path, {"detector": "b" * 10**5}), "holds bbb"
     ),
     "a backbone elsewhere": (
-        ".safetensors", lambda path: save_file({"a": torch.zeros(1)}, path, {"backbone": "../../x"}), "no name of a back"
+        ".safetensors", lambda path: save_file({"a": torch.zeros(1)}, path, {"backbone": "../../x"}), "no name of a"
     ),
     "an unknown width": (
         ".safetensors", lambda path: save_file({"a": torch.zeros(1)}, path, {"width": "w" * 10**5}), "no detector width"
@@ -530,3 +531,18 @@ def test_a_logit_that_is_no_number_is_a_failure_that_names_image_and_detector(tm
     with pytest.raises(NotFinite, match=r"npr \(weights npr\): the logit of image 0 is (nan|inf|-inf)") as raised:
         detector.score(pictures([(64, 64), (80, 64)]))
     assert raised.value.exit_code == 1 and raised.value.place == 0
+
+
+def test_a_run_names_the_image_whose_logit_is_no_number(tmp_path, monkeypatch):
+    mini = study.load("mini")
+    settings = {"sd15": mini.generators["sd15"].model_copy(update={"steps": 1})}
+    changes = {"generators": settings, "precisions": ["fp32"], "detectors": ["npr"], "protocols": ["plain"]}
+    tiny = mini.model_copy(update={**changes, "further": {}, "arms": {}})
+
+    def broken(network, images, ready, device):
+        return np.float32([1, np.inf][: len(images)])
+
+    monkeypatch.setattr(base, "score", broken)
+    with pytest.raises(Failure, match=r"sd15/fp32/0001.png: npr \(weights mini\): the logit of image 1 is inf"):
+        execute.run(tiny, tmp_path, images=2, progress=False)
+    assert not list(tmp_path.glob("**/*.parquet"))

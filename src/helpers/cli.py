@@ -570,7 +570,7 @@ def _write_parquet(frame: pd.DataFrame, out: Path) -> None:
 
 
 def _write_json(frame: pd.DataFrame, out: Path) -> None:
-    """A list with an object per row, floats to their last digit (pandas writes 15 at most), null for what is not there."""
+    """A list of objects; floats to their last digit (pandas writes 15 at most), null for what is no number."""
     import numpy as np
 
     from helpers import paths

@@ -37,9 +37,9 @@ def judged(
 ) -> pd.DataFrame:
     """Score every file behind the places by the named detectors; a row each, in the order of the input.
 
-    Columns: path (bytes that are not UTF-8 as \\xe9), label ("real", "fake" or "", see `labels`), width and height (pixels
-    as shown), format, sha256 (of the file), perturbation, error ("" where scored), then per detector NAME_logit, NAME_probability,
-    NAME_verdict (at the detector's threshold, logit 0), NAME_size_rule and NAME_weights.
+    Columns: path (a byte that is not UTF-8 as \\xe9), label ("real", "fake" or "", see `labels`), width and height
+    (pixels as shown), format, sha256 (of the file), perturbation, error ("" where scored), then per detector
+    NAME_logit, NAME_probability, NAME_verdict (at the detector's threshold, logit 0), NAME_size_rule and NAME_weights.
 
     Raises:
         UsageError: a place, a detector or its weights are not there, or no detector is named.

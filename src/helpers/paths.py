@@ -144,7 +144,7 @@ def probe(out: str | os.PathLike[str]) -> None:
         trial.unlink()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise UsageError(f"{out}: nothing can be written there: {why}; name another place") from None
+        raise UsageError(f"{shortened(out)}: nothing can be written there: {why}; name another place") from None
 
 
 def regular(path: str | os.PathLike[str], what: str) -> Path:

@@ -25,7 +25,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from helpers.detectors.base import Detector
-from helpers.detectors.images import SIZE_RULES, Unfit, check_size, decode, extent
+from helpers.detectors.images import SIZE_RULES, Unfit, check_size, decode
 from helpers.detectors.scoring import BATCH_PIXELS, batches, cores, logits
 from helpers.errors import UsageError, shortened
 from helpers.perturbations import Perturbation
@@ -150,7 +150,7 @@ def _windows(paths: Sequence[Path]) -> Iterator[list[Seen]]:
                 warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"),
                 opened(path) as image,
             ):
-                seen.format, (seen.width, seen.height) = _CODECS.get(image.format, image.format), extent(image)
+                seen.format, (seen.width, seen.height) = _CODECS.get(image.format, image.format), image.size
                 check_size(*image.size)
         except Exception as error:  # a file of strangers can make a decoder raise anything
             seen.error = _why(error)
@@ -166,7 +166,7 @@ def _windows(paths: Sequence[Path]) -> Iterator[list[Seen]]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """A picture of one of `FORMATS`, by its header, not decoded. Pipes and devices, which may never end, are not opened.
+    """A picture of one of `FORMATS`, not decoded yet. Pipes and devices, which may never end, are not opened.
 
     Raises:
         Unfit: it is no file, or empty. UnidentifiedImageError: it is no picture. OSError: it cannot be read.

@@ -39,9 +39,11 @@ _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757771
 _ORIENTATION, _TURNED = 0x0112, range(5, 9)  # the EXIF orientations that swap width and height
 
 # TIFF tags, and what they are where they are left out.
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 254, 256, 257, 258, 262, 339
-_DEFAULTS = {_SUBFILE: 0, _BITS: 1, _PHOTOMETRIC: 0, _SAMPLE_FORMAT: 1}
-_REDUCED, _WHITE_IS_ZERO, _UNSIGNED = 1, 0, 1
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = (
+    254, 256, 257, 258, 259, 262, 284, 339
+)  # fmt: skip
+_DEFAULTS = {_SUBFILE: 0, _BITS: 1, _COMPRESSION: 1, _PHOTOMETRIC: 0, _PLANES: 1, _SAMPLE_FORMAT: 1}
+_REDUCED, _WHITE_IS_ZERO, _UNSIGNED, _BARE, _APART = 1, 0, 1, 1, 2
 
 #: Formats whose grey numbers of mode I have 16 bits: a PNG's in releases of Pillow before 11, a PPM's scaled to them.
 _SIXTEEN_BITS = ("PNG", "PPM")
@@ -169,6 +171,8 @@ def _range(image: Image.Image) -> tuple[int, bool]:
         kind, bits, photometric, sample = _tags(image, _SUBFILE, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT)
         if kind & _REDUCED:
             raise Unfit("its first page is a thumbnail, as in a camera's raw file: develop it first")
+        if bits == 16 and len(image.getbands()) > 1 and _tags(image, _PLANES, _COMPRESSION) == (_APART, _BARE):
+            raise Unfit("uncompressed 16-bit colours in planes are read wrongly: save it with interleaved channels")
     if image.mode == "F":
         raise Unfit("32-bit floats have no stated range of brightness: convert it to 8 or 16 bits")
     if sample != _UNSIGNED:
