@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["Damaged", "Failure", "UsageError", "nearest"]
+__all__ = ["Damaged", "Failure", "UsageError", "nearest", "readable", "shortened"]
+
+#: Characters of a word that are compared, and quoted in a message.
+LONGEST = 120
 
 
 class UsageError(Exception):
@@ -26,6 +29,21 @@ class Damaged(Failure):
 
 def nearest(word: object, options: Iterable[object]) -> str:
     """The suffix " (nearest: 'x')" for the option most like `word`, or "" where none is alike."""
-    by_folded = {str(option).casefold(): str(option) for option in options}
-    found = difflib.get_close_matches(str(word).casefold(), list(by_folded), n=1, cutoff=0.4)
-    return f" (nearest: '{by_folded[found[0]]}')" if found else ""
+    # Cut, for comparing grows with the square of the length.
+    by_folded = {str(option).casefold()[:LONGEST]: str(option) for option in options}
+    found = difflib.get_close_matches(str(word).casefold()[:LONGEST], list(by_folded), n=1, cutoff=0.4)
+    return f" (nearest: '{shortened(by_folded[found[0]])}')" if found else ""
+
+
+def shortened(text: object, limit: int = LONGEST) -> str:
+    """A text on one line and in at most `limit` characters, for a message that quotes what a user gave."""
+    line = readable(" ".join(str(text).split()))
+    return line if len(line) <= limit else f"{line[: limit - 4]} ..."
+
+
+def readable(text: object) -> str:
+    """A text that any screen takes, on one line: what cannot be printed is an escape, such as \\xe9 for that byte of a
+    file name that is not UTF-8.
+    """
+    known = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)

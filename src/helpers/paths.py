@@ -7,13 +7,15 @@ import json
 import os
 import re
 import socket
+import stat
+import tomllib
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.errors import Damaged, UsageError
+from helpers.errors import Damaged, UsageError, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +33,9 @@ __all__ = [
     "probe",
     "read_json",
     "read_parquet",
+    "read_text",
+    "read_toml",
+    "regular",
     "replacing",
     "sweep",
     "tree_sha256",
@@ -48,6 +53,11 @@ BUILD = ROOT / "_build"
 
 #: Name of the file that describes a trained model.
 CARD = "card.json"
+
+#: The largest text that is read, in bytes: far more than anybody writes by hand.
+TEXT_BYTES = 16 * 2**20
+#: How deep its tables and lists may lie in each other.
+TOML_DEPTH = 16
 
 
 @contextmanager
@@ -122,6 +132,62 @@ def probe(out: str | os.PathLike[str]) -> None:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"{out}: nothing can be written there: {why}; name another place") from None
+
+
+def regular(path: str | os.PathLike[str], what: str) -> Path:
+    """The path of a file that the user named; `what` says what it should be ("a TOML map").
+
+    Raises:
+        UsageError: there is none, or it is a folder, a pipe or a device, from which reading might never end.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{shortened(path)}: cannot be read: {why}; name {what}") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise UsageError(f"{shortened(path)}: {kind}, not a file; name {what}")
+    return Path(path)
+
+
+def read_text(path: str | os.PathLike[str], what: str) -> str:
+    """The text of a UTF-8 file that the user named, without a byte order mark; `what` says what it should be.
+
+    Raises:
+        UsageError: it is no regular file, cannot be read, is not UTF-8, or is larger than `TEXT_BYTES`.
+    """
+    path = regular(path, what)
+    if path.stat().st_size > TEXT_BYTES:
+        raise UsageError(f"{path}: larger than {TEXT_BYTES // 2**20} MB; name {what}")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror or error
+        raise UsageError(f"{path}: cannot be read: {why}; name {what}") from None
+
+
+def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
+    """The tables of a TOML file that the user named; `what` says what it should be ("a TOML map").
+
+    Raises:
+        UsageError: as `read_text`, or it is not TOML, or is nested deeper or has longer numbers than Python takes.
+    """
+    text = read_text(path, what)
+    try:
+        found = tomllib.loads(text)
+        if _deeper(found, TOML_DEPTH):  # dotted keys nest without brackets
+            raise RecursionError
+    except RecursionError:
+        raise UsageError(f"{path}: not valid TOML: nested too deeply; name {what}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not valid TOML: {_line(error)}; name {what}") from None
+    return found
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth < 0 or any(_deeper(part, depth - 1) for part in inner)
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

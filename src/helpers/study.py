@@ -36,6 +36,7 @@ __all__ = [
     "expected",
     "explain",
     "load",
+    "training_label",
     "weights_expected",
     "weights_folder",
 ]
@@ -461,6 +462,18 @@ def weights_folder(weights: str | os.PathLike[str]) -> Path:
     """The folder of released weights: a path, or where there is none, the folder of that name under models."""
     path = Path(weights)
     return path if path.exists() or path.is_absolute() else paths.MODELS / path
+
+
+def training_label(weights: str | os.PathLike[str]) -> str:
+    """The name in tables of the training behind `weights`: a label itself, or a path's last part without the ending
+    of a weights file.
+
+    "mini-sdxl" -> "mini-sdxl", "released/v1.2" -> "v1.2", "mine/npr.pth.tar" -> "npr".
+    """
+    name = os.path.basename(os.path.abspath(weights))  # of "." and "released/" too
+    while (end := os.path.splitext(name)[1]) in WEIGHTS_SUFFIXES:
+        name = name.removesuffix(end)
+    return name
 
 
 def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[str, Any]:
