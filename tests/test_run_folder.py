@@ -19,9 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from helpers import detectors, paths, study
+from helpers.detectors import base
 from helpers.errors import Failure, UsageError
 from helpers.runs import Source, Store, digests, execute, lock, perturb, plan
 
@@ -509,8 +511,8 @@ def test_a_run_that_goes_on_elsewhere_mixes_nothing(folder, monkeypatch):
 
 
 def test_another_backbone_makes_scores_stale(tmp_path):
-    shutil.copy(detectors.weights_path("clip_d", "mini"), tmp_path / "clip_d.safetensors")
     shutil.copy(detectors.weights_path("npr", "mini"), tmp_path / "npr.safetensors")
+    torch.save({"fc.weight": torch.zeros(1, 4), "fc.bias": torch.zeros(1)}, tmp_path / "clip_d.pth")
     backbone = tmp_path / "open_clip_model.safetensors"
     backbone.write_bytes(b"one")
     loaded = settings(weights=str(tmp_path), detectors=["npr", "clip_d"])
@@ -524,15 +526,15 @@ def test_another_backbone_makes_scores_stale(tmp_path):
 
 
 def test_a_logit_that_is_not_finite_ends_the_run_with_its_image_named(tmp_path, monkeypatch):
-    score = detectors.Detector.score
+    score = base.score
 
-    def undefined(detector, images):
-        logits = score(detector, images)
+    def undefined(*arguments):
+        logits = score(*arguments)
         logits[-1] = np.nan
         return logits
 
-    monkeypatch.setattr(detectors.Detector, "score", undefined)
-    with pytest.raises(Failure, match=r"images/sd15/fp32/0001\.png: npr \(mini\) gives it no finite logit"):
+    monkeypatch.setattr(base, "score", undefined)
+    with pytest.raises(Failure, match=r"images/sd15/fp32/0001\.png: npr \(weights mini\)"):
         run(tmp_path)
     assert not (tmp_path / "scores.parquet").exists() and not list(tmp_path.rglob("*.parquet"))
 
