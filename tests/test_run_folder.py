@@ -19,11 +19,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from helpers import detectors, paths, study
+from helpers.detectors import base
 from helpers.errors import Failure, UsageError
-from helpers.runs import Source, digests, execute, lock, plan
+from helpers.runs import Source, Store, digests, execute, lock, perturb, plan
 
 SHARD, IMAGES = 2, 4
 TABLES = ("scores", "spectra", "patterns", "counterfactuals", "perturbed")
@@ -265,20 +267,28 @@ def test_a_share_waits_with_its_results_for_one_that_writes_them(tmp_path, monke
 
 # Damage
 
-WRONG = ["[]", "null", "3", "{", "", '{"images": 3}', "[" * 100_000, '{"a": ' + "9" * 5_000 + "}"]
+FP4 = Source("sd15", "fp4", "native", 64, 1)
+
+
+def known(folder, start=SHARD):
+    """The state of a shard of FP4 as it is taken from the folder, and what is noted of the folder."""
+    store = Store(folder)
+    state = execute._state(settings(), store, plan.Shard(FP4, start, start + SHARD), "noise", "cpu")
+    return state, store.notes
 
 
 def changed(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-@pytest.mark.parametrize("text", WRONG)
-def test_a_part_that_is_no_part_is_named_and_made_again(folder, whole, text):
+@pytest.mark.parametrize(
+    "text", ["[]", "null", "3", "{", "", "[" * 100_000, '{"a": ' + "9" * 5_000 + "}", '{"study": 3}']
+)
+def test_a_part_of_another_shape_is_named_and_forgotten(folder, text):
     (folder / "parts/sd15/fp4/0002.json").write_text(text)
-    done = run(folder)
-    assert done.made == SHARD and sound(folder, whole)
-    if text != '{"images": 3}':
-        assert any("sd15/fp4/0002.json" in note and "made again" in note for note in done.notes)
+    state, notes = known(folder)
+    assert state.missing() == [2, 3] and not state.rejected and not state.scorings
+    assert len(notes) == 1 and "sd15/fp4/0002.json" in notes[0] and notes[0].endswith("made again")
 
 
 @pytest.mark.parametrize(
@@ -297,11 +307,24 @@ def test_a_part_that_is_no_part_is_named_and_made_again(folder, whole, text):
         {"shard": "sd15/fp4/0000"},
     ],
 )
-def test_a_part_with_foreign_values_is_named_and_made_again(folder, whole, changes):
+def test_a_part_with_foreign_values_is_named_and_forgotten(folder, changes):
     changed(folder / "parts/sd15/fp4/0002.json", **changes)
+    state, notes = known(folder)
+    assert state.missing() == [2, 3] and not state.rejected and not state.scorings
+    assert len(notes) == 1 and "sd15/fp4/0002.json" in notes[0] and notes[0].endswith("made again")
+
+
+def test_damage_of_every_kind_at_once_is_mended_to_the_same_bytes(folder, whole):
+    (folder / "parts/sd15/fp4/0002.json").write_text("[]")
+    changed(folder / "parts/sd15/fp4/0000.json", images=3)
+    (folder / "parts/sd15/fp32/0000.parquet").write_bytes(b"PAR1")
+    pd.DataFrame({"a": [1]}).to_parquet(folder / "perturbed/sd15/fp4.parquet")
+    (folder / "images/sd15/fp32/0003.png").unlink()
+    os.mkfifo(folder / "images/sd15/fp32/0003.png")
+    (folder / "images/sd15/fp32/0002.png").write_bytes(b"no image")
+    (folder / "manifest.json").write_text("null")
     done = run(folder)
-    assert done.made == SHARD and sound(folder, whole)
-    assert [note for note in done.notes if "sd15/fp4/0002.json" in note]
+    assert done.made == IMAGES + 2 and len(done.notes) == 5 and sound(folder, whole)
 
 
 def copied(folder, of, to, *kinds):
@@ -376,35 +399,37 @@ def tables(frame):
 
 
 @pytest.mark.parametrize("which", range(7))
-@pytest.mark.parametrize("name", ["parts/sd15/fp4/0000", "perturbed/sd15/fp4"])
-def test_a_foreign_table_under_a_parts_name_is_made_again(folder, whole, name, which):
-    path = folder / f"{name}.parquet"
-    list(tables(pd.read_parquet(path)))[which].to_parquet(path)
-    (folder / "scores.parquet").unlink()
-    assert run(folder).scored >= SHARD and sound(folder, whole)
+def test_a_foreign_table_under_a_parts_name_is_no_part(folder, which):
+    for path in (folder / "parts/sd15/fp4/0000.parquet", folder / "perturbed/sd15/fp4.parquet"):
+        list(tables(pd.read_parquet(path)))[which].to_parquet(path)
+    state, notes = known(folder, 0)
+    assert len(state.images) == SHARD and state.scores().empty and perturb._kept(state.store, FP4).empty
+    assert len(notes) == (0 if which == 6 else 2)  # a logit that is not finite counts as missing
 
 
-@pytest.mark.parametrize("name", ["perturbed", "spectra", "patterns", "counterfactuals", "scores", "cells"])
-@pytest.mark.parametrize("content", [b"damaged", b""])
-def test_a_damaged_table_is_written_again(folder, whole, name, content):
-    (folder / f"{name}.parquet").write_bytes(content)
+def test_damaged_tables_are_written_again(folder, whole):
+    (folder / "perturbed.parquet").write_bytes(b"damaged")
+    run(folder)
+    assert sound(folder, whole)
+    for place, name in enumerate([*TABLES, "cells"]):
+        (folder / f"{name}.parquet").write_bytes(b"damaged" * (place % 2))
     run(folder)
     assert sound(folder, whole)
 
 
-@pytest.mark.parametrize("kind", ["spectra/sd15/fp4", "patterns/sd15/fp4", "counterfactuals/sd15/fp4/sham"])
-def test_a_measured_part_of_other_things_is_made_again(folder, whole, kind):
-    (path,) = (folder / "parts" / kind).iterdir()
-    other = kind.replace("fp4", "fp32")
-    shutil.copy(next((folder / "parts" / other).iterdir()), path)
+def test_a_measured_part_of_other_things_is_made_again(folder, whole):
+    found = []
+    for kind in ("spectra/sd15/fp4", "patterns/sd15/fp4", "counterfactuals/sd15/fp4/sham"):
+        found += (folder / "parts" / kind).iterdir()
+        shutil.copy(next((folder / "parts" / kind.replace("fp4", "fp32")).iterdir()), found[-1])
     done = run(folder)
-    assert any(path.name in note for note in done.notes) and sound(folder, whole)
+    assert all(any(path.name in note for note in done.notes) for path in found) and sound(folder, whole)
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "{", '{"files": 3}', '{"files": {"scores.parquet": 3}}', "{}"])
 def test_a_damaged_manifest_is_written_again(folder, whole, text):
     (folder / "manifest.json").write_text(text)
-    assert run(folder).merged and sound(folder, whole)
+    assert execute.run(settings(), folder, progress=False).merged and sound(folder, whole)
 
 
 def test_strangers_files_are_no_parts(folder, whole):
@@ -486,8 +511,8 @@ def test_a_run_that_goes_on_elsewhere_mixes_nothing(folder, monkeypatch):
 
 
 def test_another_backbone_makes_scores_stale(tmp_path):
-    shutil.copy(detectors.weights_path("clip_d", "mini"), tmp_path / "clip_d.safetensors")
     shutil.copy(detectors.weights_path("npr", "mini"), tmp_path / "npr.safetensors")
+    torch.save({"fc.weight": torch.zeros(1, 4), "fc.bias": torch.zeros(1)}, tmp_path / "clip_d.pth")
     backbone = tmp_path / "open_clip_model.safetensors"
     backbone.write_bytes(b"one")
     loaded = settings(weights=str(tmp_path), detectors=["npr", "clip_d"])
@@ -501,15 +526,15 @@ def test_another_backbone_makes_scores_stale(tmp_path):
 
 
 def test_a_logit_that_is_not_finite_ends_the_run_with_its_image_named(tmp_path, monkeypatch):
-    score = detectors.Detector.score
+    score = base.score
 
-    def undefined(detector, images):
-        logits = score(detector, images)
+    def undefined(*arguments):
+        logits = score(*arguments)
         logits[-1] = np.nan
         return logits
 
-    monkeypatch.setattr(detectors.Detector, "score", undefined)
-    with pytest.raises(Failure, match=r"images/sd15/fp32/0001\.png: npr \(mini\) gives it no finite logit"):
+    monkeypatch.setattr(base, "score", undefined)
+    with pytest.raises(Failure, match=r"images/sd15/fp32/0001\.png: npr \(weights mini\)"):
         run(tmp_path)
     assert not (tmp_path / "scores.parquet").exists() and not list(tmp_path.rglob("*.parquet"))
 

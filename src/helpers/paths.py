@@ -210,6 +210,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         Damaged: it is missing or cannot be read, is not JSON, or holds anything but an object.
     """
     try:
+        if not Path(path).is_file():  # a pipe would be waited for
+            raise FileNotFoundError(2, "no such file")
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise Damaged(f"{path}: cannot be read: {error.strerror or error}") from None

@@ -8,7 +8,7 @@ from helpers import detectors
 from helpers.paths import tree_sha256
 from helpers.runs.makers import computing_type
 from helpers.runs.plan import Scoring, Source
-from helpers.study import CLIP_FILES, Study
+from helpers.study import Study
 
 __all__ = ["image_digest", "scoring_digest"]
 
@@ -29,14 +29,12 @@ def image_digest(study: Study, source: Source, device: str = "cpu") -> str:
 
 
 def scoring_digest(study: Study, scoring: Scoring) -> str:
-    """Digest of what gives a scoring's logits: the weights, the backbones beside them, the handling of the images."""
+    """Digest of what gives a scoring's logits: the weights, the frozen backbones, the handling of the images."""
     digest = tree_sha256(*_files(scoring))
     return f"{digest}/{study.shared_level}" if scoring.protocol == "shared" else digest
 
 
 def _files(scoring: Scoring) -> list[Path]:
-    """The files behind a scoring's logits: its weights, then shipped backbones, or CLIP-D's published one."""
-    path = detectors.weights_path(scoring.detector, scoring.weights)
+    path, *frozen = detectors.weights_files(scoring.detector, scoring.weights)
     shipped = sorted((path.parent.parent / "backbones").glob("*.safetensors"))
-    published = [path.parent / name for name in CLIP_FILES if (path.parent / name).is_file()]
-    return [path, *shipped, *(published[:1] if scoring.detector == "clip_d" else [])]
+    return list(dict.fromkeys([path, *shipped, *frozen]))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from helpers.detectors import Detector
+from helpers.detectors.base import Detector, NotFinite
 from helpers.errors import Damaged, Failure
 from helpers.paths import read_parquet, replacing, write_json, write_parquet
 from helpers.runs.plan import Source
@@ -58,13 +58,10 @@ def _batches(store: Store, source: Source, index: np.ndarray) -> Iterator[tuple[
 
 def logits(detector: Detector, images: Mapping[Path, Image.Image]) -> np.ndarray:
     """The detector's logits of images by their file, float64 (N,); raises Failure where one is not finite."""
-    found = np.asarray(detector.score(list(images.values())), dtype=np.float64)
-    undefined = [path for path, logit in zip(images, found, strict=True) if not np.isfinite(logit)]
-    if undefined:
-        raise Failure(
-            f"{undefined[0]}: {detector.name} ({detector.weights}) gives it no finite logit; look at the weights' file"
-        )
-    return found
+    try:
+        return detector.score(list(images.values())).astype(np.float64)
+    except NotFinite as error:
+        raise Failure(f"{list(images)[error.place]}: {error}") from None
 
 
 def kept(store: Store, name: str, of: Sequence[str], make: Callable[[], pd.DataFrame | None]) -> pd.DataFrame | None:

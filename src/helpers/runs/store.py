@@ -92,10 +92,13 @@ class Store:
 
     def open(self, source: Source, index: int) -> Image.Image | None:
         """The image, decoded; None where it is missing or not readable."""
+        path = self.image(source, index)
+        if not path.is_file():  # a pipe would be waited for
+            return None
         try:
-            with Image.open(self.image(source, index)) as image:
+            with Image.open(path, formats=["PNG"]) as image:
                 return image.convert("RGB")
-        except (OSError, SyntaxError):  # PIL raises SyntaxError for a broken PNG chunk
+        except Exception:  # a foreign file can make a decoder raise anything
             return None
 
     def state(self, shard: Shard) -> Path:
