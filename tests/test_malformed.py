@@ -297,11 +297,10 @@ def read_apart(suffix: str, data: bytes) -> dict[tuple[str, ...], float] | None:
         rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     else:
         rows = pd.read_parquet(io.BytesIO(data)).to_dict("records")
+    sources = [(str(row["generator"]), str(row["precision"])) if float(row["label"]) else ("real", "none") for row in rows]
     return {
-        (str(row["generator"]), str(row["precision"]), str(int(float(row["index"]))), str(row["detector"])): float(
-            row["logit"]
-        )
-        for row in rows
+        (*source, str(int(float(row["index"]))), str(row["detector"])): float(row["logit"])
+        for source, row in zip(sources, rows, strict=True)
     }
 
 
