@@ -142,7 +142,7 @@ def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):
     reals = again[again.label == 0]
     again = pd.concat([again[again.label == 1], *(reals.assign(arm=generator) for generator in TWO)])
     pd.concat([scores, again]).to_parquet(folder / "scores.parquet")
-    study = analysis.load(folder)
+    study = analysis.load(synthetic.vouch(folder))
     row = sources.detection(study).set_index(["detector", "precision"]).loc[("", "fp4")]
     assert abs(row.plain_change) < 0.01 and row.aligned_change == pytest.approx(-0.5, abs=0.05)
     assert row.further == pytest.approx(row.aligned_change - row.plain_change)

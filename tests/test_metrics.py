@@ -208,7 +208,7 @@ def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -
     aligned["arm"] = aligned["arm"].where(aligned.label == 1, "sd3")  # reals of SD3's own VAE
     aligned["logit"] = -aligned["logit"]
     pd.concat([scores, aligned]).to_parquet(folder / "scores.parquet")
-    study = analysis.load(folder)
+    study = analysis.load(synthetic.vouch(folder))
     found = analysis.conditions(study)
     assert set(zip(found.protocol, found.weights, strict=True)) == {
         ("plain", "mini"), ("plain", "mini-s1"), ("aligned", "mini-aligned"),

@@ -27,7 +27,7 @@ def write(folder: Path, effects=synthetic.FLAT, moved=None, level: float = 1.0) 
         logit = scores.logit + np.float32(by) * scores.label
         frames.append(scores.assign(logit=logit.astype(np.float32), perturbation=name))
     pd.concat(frames).to_parquet(folder / perturbed.TABLE)
-    return folder
+    return synthetic.vouch(folder)
 
 
 @pytest.fixture(scope="module")

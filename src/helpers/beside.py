@@ -64,7 +64,6 @@ def _own(study: Results) -> pd.DataFrame:
         study,
         generators=tuple(key for key in study.generators if key in set(there.generator)),
         detectors=tuple(key for key in study.detectors if key in set(there.detector)),
-        cache={},
     )
     return real.effects(narrowed, FORMATS)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.analysis.tables import Results, titles
+from helpers.analysis.tables import Results, all_arms, titles, vouched
 from helpers.study import PRECISIONS
 
 __all__ = ["differences", "positive", "proofs", "spreads"]
@@ -19,10 +19,7 @@ def differences(results: Results) -> pd.DataFrame:
     One row per image: arm, arm_title, generator, precision, detector (with titles), index, before (the FP32 logit),
     after, change. The protocol and the training are the page's. Rows are in the order of the study, main arm first.
     """
-    main = results.scores[results.scores.label == 1]
-    rows = pd.read_parquet(results.folder / "scores.parquet")
-    training = main.weights.iloc[0]
-    rows = rows[(rows.label == 1) & (rows.protocol == results.protocol) & (rows.weights == training)]
+    rows = all_arms(results)
     rows = rows[rows.generator.isin(results.generators) & rows.detector.isin(results.detectors)]
     keys = ["generator", "detector", "index"]
     base = (
@@ -104,8 +101,8 @@ def proofs(results: Results) -> pd.DataFrame:
     parameters; share stored in the format; bytes_before, bytes_after; weight_error of the whole component and one
     column per kind of layer; output_error; native_deviation and native_layer, the layer that strays most.
     """
-    path = results.folder / "cells.parquet"
-    cells = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["generator"])
+    cells = vouched(results.folder, "cells.parquet")
+    cells = pd.DataFrame(columns=["generator"]) if cells is None else cells
     names = _arm_titles(results)
     rows: list[dict[str, Any]] = []
     for cell in cells[cells.generator.isin(results.generators)].to_dict("records"):

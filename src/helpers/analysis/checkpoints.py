@@ -80,7 +80,7 @@ def summary(results: Results) -> pd.DataFrame:
     the baseline or not; tpr and auc with `_before`, tnr; `reading`, what is known of the cell; `source`. Rows of
     generator "all" hold `change` alone: the mean over generators, images resampled whole.
     """
-    scores = _all_arms(results)
+    scores = tables.all_arms(results)
     rows = []
     for generator, detector in itertools.product(results.generators, results.detectors):
         cells = {key: group.set_index("index").logit.sort_index() for key, group in scores[
@@ -107,21 +107,15 @@ def summary(results: Results) -> pd.DataFrame:
     return pd.concat([table, means], ignore_index=True).round(5).astype(whole).assign(source=source)
 
 
-def _all_arms(results: Results) -> pd.DataFrame:
-    """Fakes of every arm under the results' protocol and training: all that `load` narrows, but for the arm."""
-    rows = pd.read_parquet(results.folder / "scores.parquet")
-    training = results.scores.weights.iloc[0]
-    rows = rows[(rows.label == 1) & (rows.protocol == results.protocol) & (rows.weights == training)]
-    return rows.astype({"logit": np.float64})
-
-
 def _order(results: Results) -> Any:
     places = {key: place for place, key in enumerate(PRECISIONS)}
     return lambda cell: (cell != (results.arm, results.baseline), places[cell[1]], cell[0] != results.arm, cell[0])
 
 
 def _notes(results: Results) -> dict[tuple[str, str, str], str]:
-    cells = pd.read_parquet(results.folder / "cells.parquet")
+    cells = tables.vouched(results.folder, "cells.parquet")
+    if cells is None:
+        return {}
     notes = cells["note"] if "note" in cells else pd.Series("", index=cells.index)
     return dict(zip(zip(cells.generator, cells.precision, cells.arm, strict=True), notes, strict=True))
 

@@ -17,7 +17,7 @@ from scipy import stats
 from helpers.analysis import arms, mechanism, metrics
 from helpers.analysis.findings import Finding, listed, number
 from helpers.analysis.metrics import Interval
-from helpers.analysis.tables import Results, titles
+from helpers.analysis.tables import Results, titles, vouched
 from helpers.analysis.traces import ends, paired, quantiles, redrawn
 
 __all__ = ["CONTRASTS", "FORMATS", "contrasts", "detail", "follows", "ladder", "relations"]
@@ -67,10 +67,9 @@ def _arm(results: Results) -> str:
 
 def _errors(results: Results) -> dict[tuple[str, str], float]:
     """Relative weight error of the denoiser by generator and format."""
-    path = results.folder / "cells.parquet"
-    if not path.is_file():
+    cells = vouched(results.folder, "cells.parquet")
+    if cells is None:
         return {}
-    cells = pd.read_parquet(path)
     cells = cells[cells.arm == _arm(results)]
     found = {}
     for generator, precision, stored in zip(cells.generator, cells.precision, cells.component_coverage, strict=True):

@@ -179,8 +179,7 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
     if "controls" not in results.cache:
         found: dict[str, tuple[str, Series]] = {}
         stored = tables.stored(results.folder)
-        ours = results.scores[results.scores.label == 1].weights.unique()
-        rows = stored[(stored.label == 1) & (stored.protocol == results.protocol) & stored.weights.isin(ours)]
+        rows = tables.of_training(results, stored[(stored.label == 1) & (stored.protocol == results.protocol)])
         for name, arm in (results.manifest.get("study", {}).get("arms") or {}).items():
             kind = "null control" if arm.get("batch_size") else "other seed" if arm.get("seed") is not None else ""
             own = rows[(rows.arm == name) & (rows.precision == results.baseline)]

@@ -100,11 +100,11 @@ def scale_note(results: Results) -> str:
             "per cell. They show what the question looks like where everything can be rerun; they are not "
             "measurements of the public checkpoints."
         )
+    whose = results.manifest.get("imported", {}).get("title")
+    taken = f" The scores are those of another study: {whose}." if whose else ""
     if results.scale == "full":
-        whose = results.manifest.get("imported", {}).get("title")
-        taken = f" The scores are those of another study: {whose}." if whose else ""
         return f"These are results of the public checkpoints at full size, {count} images per cell.{taken}"
-    return f"The manifest does not say at which scale this study was run; it has {count} images per cell."
+    return f"It is not said at which scale this study was run; it has {count} images per cell.{taken}"
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.analysis.findings import NOT_TESTABLE, Finding, listed, number
 from helpers.analysis.metrics import Interval
-from helpers.analysis.tables import BASELINE, Results, titles
+from helpers.analysis.tables import BASELINE, Results, of_training, titles, vouched
 from helpers.perturbations import NONE
 
 __all__ = ["MEASURES", "TABLE", "Damage", "answer", "damages", "effects", "title"]
@@ -119,12 +119,11 @@ def _interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
 
 def _stored(results: Results) -> pd.DataFrame:
     """The perturbed scores of the page's generators and detectors and of the reals, with the study's own training."""
-    path = results.folder / TABLE
-    if results.protocol != "plain" or not path.is_file():
-        return pd.DataFrame()
     if "perturbed" not in results.cache:
-        rows = pd.read_parquet(path)
-        rows = rows[rows.detector.isin(results.detectors) & rows.weights.isin(results.scores.weights.unique())]
+        rows = vouched(results.folder, TABLE) if results.protocol == "plain" else None
+        if rows is None:
+            return pd.DataFrame()
+        rows = of_training(results, rows)
         own = rows.generator.isin(results.generators) & rows.precision.isin(results.precisions)
         results.cache["perturbed"] = rows[own | (rows.label == 0)]
     return results.cache["perturbed"]

@@ -107,7 +107,7 @@ def _mean_of(values: list[np.ndarray], confidence: float) -> Interval:
 def _aligned(results: Results) -> Results | None:
     """The same page under the protocol `aligned`; None where the study was not scored so."""
     if "aligned" not in results.cache:
-        stored = pd.read_parquet(results.folder / "scores.parquet", columns=["protocol"])
+        stored = tables.stored(results.folder)
         there = results.protocol == "plain" and "aligned" in set(stored.protocol)
         results.cache["aligned"] = tables.load(
             results.folder, results.generators, results.precisions, results.detectors, results.threshold, "aligned",

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from helpers import paths
 from helpers.analysis import metrics
-from helpers.errors import UsageError, nearest
+from helpers.errors import Damaged, UsageError, nearest
 from helpers.protocols import PROTOCOLS, weights_for
 from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
@@ -24,6 +24,7 @@ __all__ = [
     "BASELINE",
     "EFFECTS",
     "Results",
+    "all_arms",
     "cells",
     "check_results",
     "conditions",
@@ -32,6 +33,8 @@ __all__ = [
     "half",
     "images_per_cell",
     "load",
+    "manifest_of",
+    "of_training",
     "own_training",
     "pairs",
     "settings",
@@ -43,11 +46,29 @@ __all__ = [
     "trainings",
     "trainings_of",
     "under",
+    "vouched",
     "with_fakes",
 ]
 
 SCORE_COLUMNS = (
     "generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights", "logit",
+)  # fmt: skip
+WORDS = ("generator", "precision", "arm", "protocol", "detector", "weights")
+WHOLE = ("size", "index", "label")
+#: What makes a row one score of one image.
+IDENTITY = [name for name in SCORE_COLUMNS if name != "logit"]
+#: The columns that a table beside the scores must have.
+BESIDE = {
+    "cells.parquet": ("generator", "precision", "arm"),
+    "spectra.parquet": ("generator", "precision", "arm", "index"),
+    "patterns.parquet": ("generator", "precision", "arm"),
+    "counterfactuals.parquet": (*SCORE_COLUMNS, "treatment"),
+    "perturbed.parquet": (*SCORE_COLUMNS, "perturbation"),
+}
+#: The tables of keys in a manifest, those that hold others first.
+TABLES = (
+    "study", "files", "imported", "study.arms", "study.margins", "study.generators", "study.further",
+    "imported.unscored",
 )  # fmt: skip
 BASELINE = "fp32"
 
@@ -63,7 +84,9 @@ class Results:
     """One study's results, narrowed to what a page asked for.
 
     `scores` holds one row per image and detector, `costs` one per cell; `generators`, `precisions` and `detectors`
-    are keys in the order of the catalogue; `threshold` is the logit above which an image is called fake.
+    are keys in the order of the catalogue; `threshold` is the logit above which an image is called fake. `dropped`
+    counts the rows without a number for a logit, which were left out here or when the scores were imported, by
+    "GENERATOR PRECISION DETECTOR". What is computed once is kept in `cache`, which no other `Results` shares.
     """
 
     folder: Path
@@ -76,12 +99,19 @@ class Results:
     threshold: float = 0.0
     protocol: str = "plain"
     arm: str = "native"
-    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    dropped: dict[str, int] = field(default_factory=dict)
+    cache: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def scale(self) -> str:
-        """ "mini", "full", or "" where the manifest does not say."""
-        return str(self.manifest.get("study", {}).get("scale", ""))
+        """ "mini", "full", or "unknown" where the manifest does not say."""
+        return str(self.manifest.get("study", {}).get("scale") or "unknown")
+
+    @property
+    def trainings(self) -> dict[str, str]:
+        """Each detector's training here, by its label."""
+        first = self.scores.drop_duplicates("detector")
+        return dict(zip(first.detector.astype(str), first.weights.astype(str), strict=True))
 
     @property
     def baseline(self) -> str:
@@ -128,7 +158,9 @@ class Results:
 
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
     """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
-    return replace(results, precisions=precisions, cache={"fakes": logits})
+    there = replace(results, precisions=precisions)
+    there.cache["fakes"] = logits
+    return there
 
 
 def check_results(results: str | Path) -> Path:
@@ -155,21 +187,29 @@ def load(
 ) -> Results:
     """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it holds).
 
-    `weights` chooses the training of the detectors where a study scored with several; by default the study's own for
-    the protocol. `arm` is the study's main arm where none is given.
-    Raises UsageError where the folder, a column or a key is not there.
+    `weights` chooses the training of the detectors where a study scored with several; by default each detector's own
+    for the protocol: the study's, or where it was not scored with that, the one it has most scores of.
+    `arm` is the study's main arm where none is given.
+    Logits are float64; rows whose logit is not a finite number are left out and counted in `Results.dropped`.
+    Raises UsageError where the folder, a column or a key is not there, and Damaged where a file is not what it should
+    be, or the scores are not those that the manifest vouches for.
     """
     folder = check_results(results)
-    scores = stored(folder)
-    manifest = _json(folder / "manifest.json")
+    whole, unscored, counts = _scores(folder)
+    manifest = manifest_of(folder)
     arm = arm or str(manifest.get("study", {}).get("arm") or "native")
-    scores = scores[(scores.protocol == protocol) & ((scores.label == 0) | (scores.arm == arm))]
-    wanted = weights or weights_for(protocol, manifest.get("study", {}).get("weights") or "")
-    if wanted in set(scores.weights):
-        scores = scores[scores.weights == wanted]
+    scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
     if scores.empty:
-        raise UsageError(f"protocol: {str(results)!r} has no scores under {protocol!r} with arm {arm!r}")
+        closest = nearest(protocol, set(whole.protocol) - {protocol})
+        raise UsageError(f"protocol: {str(results)!r} has no scores under {protocol!r} with arm {arm!r}{closest}")
+    labels = sorted(set(scores.weights))
+    if weights and weights not in labels:
+        raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
+    scores = scores[scores.weights == weights] if weights else _of(scores, _own(counts, manifest, protocol))
     fakes = scores[scores.label == 1]
+    if fakes.empty:
+        closest = nearest(arm, set(whole.arm) - {arm, "none"})
+        raise UsageError(f"arm: {str(results)!r} has no fakes under {protocol!r} with arm {arm!r}{closest}")
     chosen = {
         "generator": _chosen("generators", generators, fakes.generator, GENERATORS),
         "precision": _chosen("precisions", precisions, fakes.precision, PRECISIONS),
@@ -177,36 +217,147 @@ def load(
     }
     kept_fake = fakes.generator.isin(chosen["generator"]) & fakes.precision.isin(chosen["precision"])
     kept = pd.concat([fakes[kept_fake], scores[scores.label == 0]])
-    kept = kept[kept.detector.isin(chosen["detector"])].drop_duplicates(
-        ["generator", "precision", "arm", "size", "index", "label", "detector"]
-    )
+    kept = kept[kept.detector.isin(chosen["detector"])]
+    lost = unscored[(unscored.protocol == protocol) & ((unscored.label == 0) | (unscored.arm == arm))]
     return Results(
         folder, kept, _cells_file(folder, chosen, arm), manifest,
         chosen["generator"], chosen["precision"], chosen["detector"], float(threshold), protocol, arm,
+        _dropped(lost, manifest, chosen),
     )  # fmt: skip
 
 
 def stored(folder: Path) -> pd.DataFrame:
-    """All scores of a results folder, read once while the file stays the same; not to be written to.
+    """All scores of a results folder with a number for a logit (float64), read once while the file stays the same; not
+    to be written to.
 
-    Raises UsageError where a column is missing.
+    Raises Damaged where it is no table of scores, or not the one that the manifest vouches for.
     """
+    return _scores(folder).finite
+
+
+class _Scores(NamedTuple):
+    """The stored rows whose logit is a finite number, the others, and how many of the finite ones there are by
+    protocol, detector, weights and label."""
+
+    finite: pd.DataFrame
+    others: pd.DataFrame
+    counts: pd.DataFrame
+
+
+def _scores(folder: Path) -> _Scores:
     file = folder / "scores.parquet"
-    return _read(file, file.stat().st_mtime_ns)
+    if _vouches(folder, file.name) is False:
+        raise Damaged(f"{file}: not the scores that its manifest.json vouches for; run or import the study again")
+    return _read(file, *_state(file))
+
+
+def _state(file: Path) -> tuple[int, int]:
+    return file.stat().st_mtime_ns, file.stat().st_size
 
 
 @functools.lru_cache(maxsize=2)
-def _read(file: Path, changed: int) -> pd.DataFrame:
-    scores = pd.read_parquet(file)
-    missing = [column for column in SCORE_COLUMNS if column not in scores.columns]
-    if missing:
-        raise UsageError(f"results: {file} lacks the column {missing[0]!r}")
-    words = ["generator", "precision", "arm", "protocol", "detector", "weights"]
-    return scores.astype(dict.fromkeys(words, "category"))  # compared by number, ten times as fast
+def _read(file: Path, changed: int, size: int) -> _Scores:
+    scores = paths.read_parquet(file, SCORE_COLUMNS)
+    holds = dict.fromkeys(WHOLE, pd.api.types.is_integer_dtype) | {"logit": pd.api.types.is_numeric_dtype}
+    for name in (name for name in holds if not holds[name](scores[name].dtype)):
+        raise Damaged(f"{file}: its column {name!r} holds {scores[name].dtype}, not numbers; make it again")
+    for name in (name for name in (*WORDS, *WHOLE) if scores[name].isna().any()):
+        raise Damaged(f"{file}: its column {name!r} has blank rows; make it again")
+    if not scores.label.isin([0, 1]).all():
+        raise Damaged(f"{file}: its column 'label' holds more than 1 (fake) and 0 (real); make it again")
+    # Words are compared by number, ten times as fast.
+    scores = scores.astype(dict.fromkeys(WORDS, "category") | {"logit": np.float64})
+    twice = scores.duplicated(IDENTITY)
+    if twice.any():
+        row = scores[twice].iloc[0]
+        what = f"{row.generator} {row.precision} {row.arm} {row['index']} by {row.detector} ({row.weights})"
+        raise Damaged(f"{file}: {int(twice.sum())} rows stand there twice, the first {what}; run or import it again")
+    finite = np.isfinite(scores.logit)
+    counts = scores[finite].groupby(["protocol", "detector", "weights", "label"], observed=True).size()
+    return _Scores(scores[finite], scores[~finite], counts.reset_index(name="count").astype({"weights": str}))
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What a results folder's manifest.json says; {} where there is none.
+
+    Raises Damaged where it is not a manifest.
+    """
+    file = folder / "manifest.json"
+    if not file.exists():
+        return {}
+    manifest = paths.read_json(file)
+    for place in TABLES:
+        *above, name = place.split(".")
+        held = functools.reduce(lambda table, key: table.get(key, {}), above, manifest).get(name, {})
+        if above and held is None:  # a key of a study that has none
+            continue
+        if not isinstance(held, dict) or place == "study.arms" and not all(isinstance(a, dict) for a in held.values()):
+            raise Damaged(f"{file}: its {place!r} is not a table of keys; run or import the study again")
+    return manifest
+
+
+def vouched(folder: Path, name: str) -> pd.DataFrame | None:
+    """A table that lies beside the scores, its logits as float64; None where the manifest does not vouch for it.
+
+    What a former study left in the folder has other bytes than the manifest says, or stands there not at all.
+    Raises Damaged where it lacks a column.
+    """
+    if not _vouches(folder, name):
+        return None
+    table = paths.read_parquet(folder / name, BESIDE.get(name, ()))
+    return table.astype({"logit": np.float64}) if "logit" in table else table
+
+
+def _vouches(folder: Path, name: str) -> bool | None:
+    """Whether a file is there with the digest of the manifest; None where the manifest does not speak of it."""
+    said = manifest_of(folder).get("files", {}).get(name)
+    file = folder / name
+    return None if said is None else file.is_file() and _digest(file, *_state(file)) == said
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(file: Path, changed: int, size: int) -> str:
+    return paths.file_sha256(file)
+
+
+def _own(counts: pd.DataFrame, manifest: dict[str, Any], protocol: str) -> dict[str, str]:
+    """Each detector's own training: the study's for the protocol, else the one it has most fakes of."""
+    wanted = weights_for(protocol, str(manifest.get("study", {}).get("weights") or ""))
+    counts = counts[counts.protocol == protocol]
+    counts = counts.assign(first=counts.weights == wanted)
+    counts = counts.sort_values(["first", "label", "count", "weights"], ascending=[False, False, False, True])
+    chosen = counts.drop_duplicates("detector")
+    return dict(zip(chosen.detector, chosen.weights, strict=True))
+
+
+def _of(rows: pd.DataFrame, trainings: dict[str, str]) -> pd.DataFrame:
+    """The rows of these trainings, by detector."""
+    own = [(rows.detector == detector) & (rows.weights == label) for detector, label in trainings.items()]
+    return rows[np.logical_or.reduce(own)] if own else rows[:0]
+
+
+def of_training(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose detector was trained as the page's."""
+    return _of(rows, results.trainings)
+
+
+def all_arms(results: Results) -> pd.DataFrame:
+    """Fakes of every arm under the page's protocol and training: all that `load` narrows, but for the arm."""
+    rows = stored(results.folder)
+    rows = of_training(results, rows[(rows.label == 1) & (rows.protocol == results.protocol)])
+    return rows.astype(dict.fromkeys(WORDS, str))
+
+
+def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tuple[str, ...]]) -> dict[str, int]:
+    counts = rows.groupby(["generator", "precision", "detector"], observed=True).size()
+    found = {" ".join(key): int(count) for key, count in counts.items()}
+    for key, count in (manifest.get("imported", {}).get("unscored") or {}).items():
+        found[key] = found.get(key, 0) + count
+    keys = [{*chosen["generator"], "real"}, {*chosen["precision"], "none"}, {*chosen["detector"]}]
+    return {
+        key: count for key, count in found.items()
+        if all(word in of for word, of in zip(key.split(" "), keys, strict=False))
+    }  # fmt: skip
 
 
 def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: dict[str, Any]) -> tuple[str, ...]:
@@ -222,10 +373,9 @@ def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue:
 
 
 def _cells_file(folder: Path, chosen: dict[str, tuple[str, ...]], arm: str) -> pd.DataFrame:
-    path = folder / "cells.parquet"
-    if not path.is_file():
+    table = vouched(folder, "cells.parquet")
+    if table is None:
         return pd.DataFrame(columns=["generator", "precision", "arm"])
-    table = pd.read_parquet(path)
     kept = table.generator.isin(chosen["generator"]) & table.precision.isin(chosen["precision"])
     return table[kept & (table.arm == arm)].reset_index(drop=True)
 
@@ -365,7 +515,7 @@ def trainings(results: Results) -> pd.DataFrame:
     frames = [
         shifts(under(results, protocol, label, names), resamples=100)
         for protocol, label, names in trainings_of(results)
-        if protocol == results.protocol and re.fullmatch(rf"{re.escape(main)}(-s\d+)?", label)
+        if protocol == results.protocol and (label == main or _again(results, label, names))
     ]
     if not frames:
         return pd.DataFrame()
@@ -375,6 +525,11 @@ def trainings(results: Results) -> pd.DataFrame:
     found.columns = [f"{name}_{what}" for name, what in found.columns]
     found.insert(0, "trainings", groups.size())
     return found[found.trainings > 1].reset_index()
+
+
+def _again(results: Results, label: str, detectors: Sequence[str]) -> bool:
+    """Whether a training is the detectors' own with another seed."""
+    return all(re.fullmatch(rf"{re.escape(results.trainings.get(name, ''))}-s\d+", label) for name in detectors)
 
 
 def conditions(results: Results) -> pd.DataFrame:
@@ -393,33 +548,43 @@ def conditions(results: Results) -> pd.DataFrame:
                     fake = there.logits(detector, generator, precision)
                     row[f"auc_{precision}"] = metrics.auc(fake, real).estimate
                     row[f"tpr_{precision}"] = _above(fake, there.threshold, 0.95).estimate
-                rows.append(row | {"protocol": protocol, "weights": label})
+                rows.append(row | {"protocol": protocol, "weights": there.trainings[detector]})
     return pd.DataFrame(rows)
 
 
 def own_training(results: Results, protocol: str) -> str:
-    """The label of the training that the study is about, under a protocol."""
-    return weights_for(protocol, str(results.manifest.get("study", {}).get("weights") or "mini"))
+    """The label of the training that the study is about, under a protocol; all of them where detectors differ."""
+    own = _own_trainings(results, protocol)
+    wanted = weights_for(protocol, str(results.manifest.get("study", {}).get("weights") or "mini"))
+    return ", ".join(dict.fromkeys(own.values())) or wanted
+
+
+def _own_trainings(results: Results, protocol: str) -> dict[str, str]:
+    """The page's detectors that were scored under a protocol, each with its own training."""
+    found = _own(_scores(results.folder).counts, results.manifest, protocol)
+    return {name: found[name] for name in results.detectors if name in found}
 
 
 def trainings_of(results: Results) -> list[tuple[str, str, list[str]]]:
     """Every protocol with each training scored under it and the page's detectors that have it; own training first."""
-    kept = stored(results.folder)[["protocol", "weights", "detector"]].drop_duplicates()
+    kept = _scores(results.folder).counts
     found = []
     for protocol in PROTOCOLS:
-        own = own_training(results, protocol)
-        there = {label: set(group.detector) for label, group in kept[kept.protocol == protocol].groupby("weights")}
-        for label in sorted(there, key=lambda label: (label != own, label)):
-            if names := [name for name in results.detectors if name in there[label]]:
-                found.append((protocol, label, names))
+        own = _own_trainings(results, protocol)
+        if own:
+            found.append((protocol, own_training(results, protocol), list(own)))
+        for label, group in kept[kept.protocol == protocol].groupby("weights", observed=True):
+            further = set(group.detector) - {name for name in own if own[name] == label}
+            if names := [name for name in results.detectors if name in further]:
+                found.append((protocol, str(label), names))
     return found
 
 
 def under(results: Results, protocol: str, weights: str, detectors: Sequence[str]) -> Results:
     """The same page's results under another protocol and training."""
     return load(
-        results.folder, results.generators, results.precisions, detectors,
-        results.threshold, protocol, results.arm, weights,
+        results.folder, results.generators, results.precisions, detectors, results.threshold, protocol, results.arm,
+        None if weights == own_training(results, protocol) else weights,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from helpers.analysis import metrics, spectra
 from helpers.analysis.metrics import Interval
-from helpers.analysis.tables import BASELINE, Results, titles
+from helpers.analysis.tables import BASELINE, Results, of_training, titles, vouched
 
 __all__ = [
     "FIGURES",
@@ -53,11 +53,10 @@ RESAMPLES = 2000
 
 def read(results: Results, name: str) -> pd.DataFrame:
     """A table beside the scores, for the page's generators and the reals; empty where the study has none."""
-    path = results.folder / name
-    if not path.is_file():
-        return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
     if name not in results.cache:
-        table = pd.read_parquet(path)
+        table = vouched(results.folder, name)
+        if table is None:
+            return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
         results.cache[name] = table[table.generator.isin([*results.generators, "real"])]
     return results.cache[name]
 
@@ -275,8 +274,7 @@ def _logits(results: Results, generator: str, detector: str) -> pd.DataFrame:
     table = read(results, "counterfactuals.parquet")
     rows = table[(table.generator == generator) & (table.treatment != "decoded")]
     if len(rows):
-        ours = results.scores.weights[results.scores.label == 1].unique()
-        rows = rows[(rows.detector == detector) & (rows.protocol == results.protocol) & rows.weights.isin(ours)]
+        rows = of_training(results, rows[(rows.detector == detector) & (rows.protocol == results.protocol)])
     return rows.pivot(index="index", columns=["treatment", "precision"], values="logit").dropna() if len(rows) else rows
 
 
