@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import sys
 import threading
@@ -438,6 +439,8 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 
 def _complain(line: str, status: int) -> int:
+    # A word that fills the screen is cut, wherever it came from.
+    line = re.sub(r"\S{240,}", lambda word: f"{word[0][:100]}...{word[0][-40:]}", line)
     print(f"quantdetect: {shortened(line, 2000)}", file=sys.stderr)
     return status
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from helpers.errors import UsageError, nearest
+from helpers.errors import UsageError, nearest, shown
 from helpers.protocols import weights_for
 from helpers.study import GENERATORS, PRECISIONS, Cell, Study, training_label
 
@@ -141,10 +141,10 @@ def shards(study: Study, chosen: Iterable[Source], images: int, share: tuple[int
 
 def parse_share(text: str) -> tuple[int, int]:
     """(i, n) of "I/N", the I-th of N equal shares of a run; 1 <= I <= N, else UsageError."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
     share = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= share[0] <= share[1]:
-        raise UsageError(f"shard '{text}': write I/N with 1 <= I <= N, for instance 1/4")
+        raise UsageError(f"shard {shown(text)}: write I/N with 1 <= I <= N, for instance 1/4")
     return share
 
 
