@@ -117,8 +117,6 @@ FACTS: dict[str, Callable[[Results], bool]] = {
     "ladder": lambda study: any(len(arm["precisions"]) > 3 for arm in _arms(study).values()),
     "contact": lambda study: bool(_sheets(study, "")),
     "contact-ladder": lambda study: bool(_sheets(study, "ladder")),
-    "conditions": lambda study: len(analysis.tables.trainings_of(study)) > 1,
-    "seeds": lambda study: any(re.search(r"-s\d+$", label) for _, label, _ in analysis.tables.trainings_of(study)),
     "spectra": lambda study: len(traces.read(study, "spectra.parquet")) > 0,
     "filtered": lambda study: len(traces.read(study, "counterfactuals.parquet")) > 0,
     "perturbed": lambda study: study.protocol == "plain" and len(traces.read(study, analysis.perturbed.TABLE)) > 0,
@@ -128,10 +126,14 @@ FACTS: dict[str, Callable[[Results], bool]] = {
 def facts(study: Results) -> set[str]:
     """What a page may speak of: the study's keys, protocols and trainings, its scale, and each of `FACTS` that holds.
 
-    The scale is "scale-mini", "scale-full" or "scale-unknown".
+    The scale is "scale-mini", "scale-full" or "scale-unknown"; "conditions" says that there is more than one protocol
+    or training, "seeds" that a training was repeated.
     """
     found = {*study.generators, *study.precisions, *study.detectors, f"scale-{study.scale or 'unknown'}"}
-    found |= {name for protocol, label, _ in analysis.tables.trainings_of(study) for name in (protocol, label)}
+    conditions = {(protocol, label) for protocol, label, _ in analysis.tables.trainings_of(study)}
+    found |= {name for condition in conditions for name in condition}
+    found |= {"conditions"} if len(conditions) > 1 else set()
+    found |= {"seeds"} if any(re.search(r"-s\d+$", label) for _, label in conditions) else set()
     return found | {name for name, holds in FACTS.items() if holds(study)}
 
 
