@@ -18,8 +18,8 @@ from helpers import analysis, report
 
 #: What no sentence of a study says: values that are none, glued texts that are empty, a plural of one.
 BROKEN = re.compile(
-    r"\bnan\b|\bNone\b|\bnull\b(?! control)|\bno of\b|\bthe this\b|Outcome\(|array\(|\bover \.|, and\.|, \.|\(\)|\{glue|"
-    r" ,|\b1 (?:image|pair|cell|generator|precision|detector|statement|verdict|condition|score)s\b|"
+    r"\bnan\b|\bNone\b|\bnull\b(?! control)|\bno of\b|\bthe this\b|Outcome\(|array\(|\bover \.|, and\.|, \.|\(\)|"
+    r" ,|\{glue|\b1 (?:image|pair|cell|generator|precision|detector|statement|verdict|condition|score)s\b|"
     r"\bfor (?:and|,)|\bis (?:and|,)"
 )
 #: Pages that are about this project and the same for every study.
@@ -95,7 +95,7 @@ def test_no_sentence_is_broken_and_none_speaks_of_what_is_not_there(book: readin
     for key, words in lacks.items():
         assert (words in notebooks) == (key not in book.facts), key
     notes = {said["scale_note"] for said in book.said.values()}
-    assert len(notes) == 1 and ("not say at which scale" in notes.pop()) == (book.name != "with_nan")
+    assert len(notes) == 1 and ("not said at which scale" in notes.pop()) == (book.name != "with_nan")
     assert ("what real images add" in notebooks) == ("reals" in book.facts)
 
 

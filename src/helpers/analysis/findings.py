@@ -112,7 +112,7 @@ def scale_note(results: Results) -> str:
     taken = " The scores were imported." if imported and not whose else taken
     if results.scale == "full":
         return f"These are results of the public checkpoints at full size, {images}.{taken}"
-    return f"The study does not say at which scale it was run; it has {images}.{taken}"
+    return f"It is not said at which scale this study was run; it has {images}.{taken}"
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:

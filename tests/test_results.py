@@ -1,0 +1,163 @@
+"""A results folder is read as its manifest vouches for it; what is no such folder is told in one line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+
+from helpers import analysis, paths
+from helpers.analysis import tables
+from helpers.errors import Damaged, UsageError
+
+ONE = ("sd3",)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return synthetic.write(tmp_path / "study", images=20, generators=ONE, level=0.5)
+
+
+def scores_of(folder, change):
+    """The folder with its scores changed, and vouched for."""
+    change(pd.read_parquet(folder / "scores.parquet")).to_parquet(folder / "scores.parquet")
+    return synthetic.vouch(folder)
+
+
+def test_another_threshold_is_another_answer(folder):
+    study = analysis.load(folder)
+    first = analysis.claims.across(study), analysis.effects.controls(study), analysis.cells(study)
+    assert study.cache
+    other = replace(study, threshold=1.0)
+    assert other.cache == {} and other.cache is not study.cache
+    pd.testing.assert_frame_equal(
+        analysis.claims.across(other), analysis.claims.across(analysis.load(folder, threshold=1.0))
+    )
+    assert not analysis.claims.across(other).equals(first[0])
+    narrowed = tables.with_fakes(study, ("fp32",), {("npr", "sd3", "fp32"): pd.Series([9.0])})
+    assert narrowed.logits("npr", "sd3", "fp32").tolist() == [9.0]
+    assert len(study.logits("npr", "sd3", "fp32")) == 20
+
+
+@pytest.mark.parametrize("name", [name for name in tables.BESIDE])
+def test_a_table_that_the_manifest_does_not_vouch_for_is_not_there(folder, name):
+    """What another study left in the folder: not listed, or listed with other bytes."""
+    frame = pd.DataFrame({column: [0] for column in tables.BESIDE[name]} | {"radial": [0]})
+    frame = frame.assign(generator="sd3", precision="fp32", arm="native")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"].pop(name, None)
+    frame.to_parquet(folder / name)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert tables.vouched(folder, name) is None
+    study = analysis.load(folder)
+    assert study.cells.empty == (name == "cells.parquet")
+    assert analysis.perturbed._stored(study).empty and analysis.traces.read(study, name).empty
+    assert len(tables.vouched(synthetic.vouch(folder), name)) == 1
+    frame.assign(arm="other").to_parquet(folder / name)
+    assert tables.vouched(folder, name) is None
+    frame.drop(columns="arm").to_parquet(folder / name)
+    with pytest.raises(Damaged, match=f"{name}: it lacks the column 'arm'"):
+        tables.vouched(synthetic.vouch(folder), name)
+    (folder / name).unlink()
+    assert tables.vouched(folder, name) is None
+
+
+def test_scores_of_another_run_than_the_manifests_are_refused(folder):
+    pd.read_parquet(folder / "scores.parquet").iloc[1:].to_parquet(folder / "scores.parquet")
+    with pytest.raises(Damaged, match="not the scores that its manifest.json vouches for"):
+        analysis.load(folder)
+    (folder / "manifest.json").unlink()
+    study = analysis.load(folder)
+    assert (study.manifest, study.scale, len(study.cells)) == ({}, "unknown", 0)
+
+
+def test_rows_without_a_number_are_left_out_and_counted(folder):
+    def change(scores):
+        own = (scores.generator == "sd3") & (scores.precision == "fp4") & (scores.detector == "npr")
+        scores.loc[own & (scores["index"] < 3), "logit"] = [np.nan, np.inf, -np.inf]
+        scores.loc[(scores.label == 0) & (scores.detector == "clip_d") & (scores["index"] == 0), "logit"] = np.nan
+        return scores
+
+    study = analysis.load(scores_of(folder, change))
+    assert study.dropped == {"sd3 fp4 npr": 3, "real none clip_d": 3}  # reals of three sizes
+    assert len(study.logits("npr", "sd3", "fp4")) == 17 and study.scores.logit.dtype == np.float64
+    shift = analysis.shifts(study).set_index(["detector", "precision"])
+    assert shift.n["npr", "fp4"] == 17 and shift.n["npr", "fp8"] == 20
+    assert analysis.load(folder, precisions=["fp32"], detectors=["npr"]).dropped == {}
+    assert np.isfinite(analysis.cells(study)[["auc", "tpr", "mean_logit"]]).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda scores: pd.concat([scores, scores.iloc[:2]]),
+            "2 rows stand there twice, the first sd3 fp32 native 0 by npr",
+        ),
+        (lambda scores: pd.concat([scores, scores.iloc[:1].assign(logit=9)]), "1 rows stand there twice"),
+        (lambda scores: scores.assign(logit="x"), "its column 'logit' holds str, not numbers"),
+        (lambda scores: scores.assign(index=scores["index"] + 0.5), "its column 'index' holds float64, not numbers"),
+        (lambda scores: scores.assign(generator=None), "its column 'generator' has blank rows"),
+        (lambda scores: scores.assign(label=2), "its column 'label' holds more than 1"),
+        (lambda scores: scores.drop(columns="weights"), "it lacks the column 'weights'"),
+    ],
+)
+def test_a_table_that_is_no_table_of_scores_is_told(folder, change, said):
+    with pytest.raises(Damaged, match=said) as told:
+        analysis.load(scores_of(folder, change))
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "holds a JSON list"), ("null", "holds a JSON NoneType"), ("", "not JSON"), ("[" * 100_000, "not JSON"),
+        ('{"study": null}', "'study' is not a table"), ('{"files": []}', "'files' is not a table"),
+        ('{"imported": 1}', "'imported' is not a table"), ('{"study": {"arms": []}}', "'study.arms' is not a table"),
+        ('{"study": {"arms": {"a": 1}}}', "'study.arms' is not"),
+        ('{"study": {"margins": 1}}', "'study.margins' is not"),
+    ],
+)  # fmt: skip
+def test_a_manifest_of_another_shape_is_told(folder, text, said):
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(Damaged, match=f"manifest.json: .*{said}") as told:
+        analysis.load(folder)
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_that_is_no_parquet_is_told(folder):
+    (folder / "scores.parquet").write_bytes(b"PAR1")
+    with pytest.raises(Damaged, match="scores.parquet: not a readable Parquet table"):
+        analysis.load(synthetic.vouch(folder))
+
+
+def test_what_is_misspelt_is_told_with_the_nearest(folder):
+    for asked, said in {
+        "weights": ("mini_s1", r"weights: no 'mini_s1' \(nearest: 'mini'\); the study has mini"),
+        "protocol": ("plane", r"has no scores under 'plane' .*\(nearest: 'plain'\)"),
+        "arm": ("nativ", r"has no fakes under 'plain' with arm 'nativ' \(nearest: 'native'\)"),
+    }.items():
+        with pytest.raises(UsageError, match=said[1]):
+            analysis.load(folder, **{asked: said[0]})
+
+
+def test_a_detector_of_another_training_does_not_vanish(folder):
+    change = {"clip_d": "openai", "r50_tf": "v1.2"}
+    study = analysis.load(
+        scores_of(folder, lambda scores: scores.assign(weights=scores.detector.map(change).fillna(scores.weights)))
+    )
+    assert study.trainings == {"npr": "mini", "r50_nodown": "mini"} | change
+    assert set(analysis.cells(study).detector) == set(study.detectors) == set(synthetic.DETECTORS)
+    assert analysis.arms.spreads(study).groupby("detector").size().to_dict() == dict.fromkeys(synthetic.DETECTORS, 3)
+    assert set(analysis.claims.across(study).condition) == {"plain", "plain, calibrated threshold"}
+
+
+def test_the_archive_is_vouched_for():
+    study = analysis.load(paths.RESULTS / "mini", generators=["sd3"])
+    assert study.dropped == {} and study.trainings == dict.fromkeys(study.detectors, "mini")
+    assert all(tables.vouched(study.folder, name) is not None for name in tables.BESIDE)
+    assert analysis.load(study.folder, weights="mini-s1").detectors == ("npr", "r50_tf")
