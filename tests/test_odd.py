@@ -19,7 +19,7 @@ from helpers import analysis, report
 #: What no sentence of a study says: values that are none, glued texts that are empty, a plural of one.
 BROKEN = re.compile(
     r"\bnan\b|\bNone\b|\bnull\b(?! control)|\bno of\b|\bthe this\b|Outcome\(|array\(|\bover \.|, and\.|, \.|\(\)|"
-    r" ,|\{glue|\b1 (?:image|pair|cell|generator|precision|detector|statement|verdict|condition|score)s\b|"
+    r" ,|\{glue:|\b1 (?:image|pair|cell|generator|precision|detector|statement|verdict|condition|score)s\b|"
     r"\bfor (?:and|,)|\bis (?:and|,)"
 )
 #: Pages that are about this project and the same for every study.
