@@ -156,7 +156,7 @@ def test_a_failing_cell_names_its_notebook(deck: Path, tmp_path: Path) -> None:
 
 def test_a_claim_that_the_deck_does_not_make_is_refused_by_name(deck: Path) -> None:
     study = analysis.load(deck)
-    with pytest.raises(UsageError, match="claims: no 'C44' .nearest: 'C4'.; the deck's are C1, C2, C3"):
+    with pytest.raises(UsageError, match="claims: no 'C44' .nearest: 'C4'.; the deck has C1 to C11"):
         page.claims(study, "C44")
     assert [outcome.claim.key for outcome in page.claims(study, "C4")] == ["C4", "C4_size"]
 

@@ -494,12 +494,13 @@ CLAIMS = (
 def evaluate(results: Results, *ids: str) -> list[Outcome]:
     """What the results say of each claim of the deck, in its order; with `ids` ("C4" ...) of these alone.
 
-    Raises UsageError where the deck has no claim of an id.
+    Raises UsageError for an id that the deck does not have.
     """
-    limits, known = margins(results), dict.fromkeys(claim.id for claim in CLAIMS)
-    for id in ids:
-        if id not in known:
-            raise UsageError(f"claims: no {id!r}{nearest(id, known)}; the deck's are {', '.join(known)}")
+    known = list(dict.fromkeys(claim.id for claim in CLAIMS))
+    for asked in ids:
+        if asked not in known:
+            raise UsageError(f"claims: no {asked!r}{nearest(asked, known)}; the deck has {known[0]} to {known[-1]}")
+    limits = margins(results)
     return [
         Outcome(claim, claim.judge(results), claim.rule.format(**limits))
         for claim in CLAIMS

@@ -116,14 +116,16 @@ def scale_note(results: Results) -> str:
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
-    """An estimate with its interval, for prose: 0.93 (0.88 to 0.96)."""
+    """An estimate with its interval, for prose: 0.93 (0.88 to 0.96); it says so where one of them is not known."""
     form = f"{'+' if sign else ''}.{digits}f"
 
     def show(value: float) -> str:
         return format(value + 0.0 if round(value, digits) else 0.0, form).replace("-", "\N{MINUS SIGN}")
 
+    if isnan(interval.estimate):
+        return "unknown"
     if isnan(interval.low) or isnan(interval.high):
-        return f"{show(interval.estimate)} (no interval)" if not isnan(interval.estimate) else "not known"
+        return f"{show(interval.estimate)} (interval unknown)"
     return f"{show(interval.estimate)} ({show(interval.low)} to {show(interval.high)})"
 
 
@@ -324,7 +326,7 @@ def null(results: Results) -> str:
     parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in both.itertuples()]
     turned, images = int((rows[placebo].changed * rows[placebo].n).round().sum()), int(rows[placebo].n.sum())
     return (
-        f"Paired logits change by this much (standard deviation) under the null control, against {named(last)}:"
+        f"Paired logits change by this much (standard deviation) under the null control, against {PRECISIONS[last]}:"
         f" {listed(parts)}. The null control turns {turned} of {images} verdicts."
     )
 
