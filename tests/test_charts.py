@@ -120,6 +120,13 @@ def test_bars_stand_beside_the_studys_own_baseline(tmp_path) -> None:
     assert "BF16 against " in json.dumps(spec["params"]) and "at BF16 and FP4" in spec["description"]
 
 
+def test_shifts_are_told_against_the_studys_own_baseline(study) -> None:
+    chart = charts.shift_forest(analysis.shifts(study, resamples=20), pd.DataFrame(), against="BF16")
+    assert any(word.startswith("more real than at BF16") for word in drawn(chart))
+    spec = chart.to_dict()
+    assert "against BF16 for" in spec["description"] and "standard deviations at BF16" in json.dumps(spec["params"])
+
+
 def test_text_cannot_leave_its_place() -> None:
     charts.enable()
     spec = {

@@ -18,7 +18,7 @@ from helpers import analysis, report
 
 #: What no sentence of a study says: values that are none, glued texts that are empty, a plural of one.
 BROKEN = re.compile(
-    r"\bnan\b|\bNone\b|\bnull\b(?! control)|\bno of\b|\bthe this\b|Outcome\(|array\(|\bover \.|, and\.|, \.|\(\)|"
+    r"\bnan\b|\bNone\b|\bnull\b(?! control)|\bno of\b|\bthe this\b|Outcome\(|array\(|alt\.|\bover \.|, and\.|, \.|\(\)|"
     r" ,|\{glue:|\b1 (?:image|pair|cell|generator|precision|detector|statement|verdict|condition|score)s\b|"
     r"\bfor (?:and|,)|\bis (?:and|,)"
 )
@@ -132,6 +132,8 @@ def test_charts_say_what_they_show(book: reading.Book) -> None:
     for name, charts in book.charts.items():
         for chart in charts:
             assert not BROKEN.search(chart["description"]), (name, chart["description"])
+            titles = re.findall(r'"title": "([^"]*)"', json.dumps(chart))
+            assert not (wrong := [title for title in titles if BROKEN.search(title)]), (name, wrong)
             for menu in chart.get("params", []):
                 labels = menu.get("bind", {}).get("labels", ["none"])
                 assert labels and all(labels) and "nan" not in labels, (name, labels)

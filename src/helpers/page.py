@@ -324,7 +324,7 @@ def table(frame: pd.DataFrame, caption: str = "") -> HTML:
 def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HTML:
     """One figure of every cell as a table, generators down and precisions across, each printed with `form`."""
     if costs.empty or costs[column].isna().all():
-        return HTML(f"<p>{html.escape(caption)}: this is not known of this study.</p>")
+        return HTML(f"<p>{html.escape(caption)}: not known of this study.</p>")
     wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
     places = {title: place for place, title in enumerate(PRECISIONS.values())}
     columns = sorted(costs.precision_title.unique(), key=lambda title: places.get(title, len(places)))
