@@ -18,11 +18,12 @@ GLUE = re.compile(r"\{glue:(?:text)?\}`(?:\.\./notebooks/(?P<page>\w+)\.ipynb::)
 
 
 class Book:
-    """The pages of one study: `said` holds what each notebook glues, `pages` the text of each page as it is read, and
-    `charts` the specifications of each notebook's charts.
+    """The pages of one study: `said` holds what each notebook glues, `pages` the text of each page as it is read,
+    `charts` the specifications of each notebook's charts, `facts` what the study has.
     """
 
     def __init__(self, study: Path) -> None:
+        self.study = study
         self.said: dict[str, dict[str, str]] = {}
         self.pages: dict[str, str] = {}
         self.charts: dict[str, list[dict[str, Any]]] = {}
@@ -42,19 +43,19 @@ class Book:
             if cell.cell_type == "markdown" or "parameters" in cell.metadata.get("tags", []):
                 texts.append(cell.source if cell.cell_type == "markdown" else "")
                 continue
-            found, shown = _run(shell, cell.source), []
+            found, shown, hidden = _run(shell, cell.source), [], "remove-cell" in cell.metadata.get("tags", [])
             for data, marks in found:
                 name = marks.get("scrapbook", {}).get("name")
                 if name:
                     said[name] = next(text for kind, text in data.items() if kind.endswith("text/plain"))
                 if LAB in data:
                     charts.append(data[LAB])
-                elif not name and "remove-cell" not in cell.metadata.get("tags", []) and "application/vnd.jupyter.widget-view+json" not in data:
+                elif not name and not hidden:
                     shown.append(data.get("text/html") or data.get("text/markdown") or data["text/plain"])
             texts.append("\n\n".join(map(plain, shown)))
-        facts = said["facts"].split()
+        self.facts = said["facts"].split()
         self.said[notebook.stem], self.charts[notebook.stem] = said, charts
-        wanted = [report.wanted(cell.metadata.get("tags", []), facts) for cell in cells]
+        wanted = [report.wanted(cell.metadata.get("tags", []), self.facts) for cell in cells]
         kept = [self._glued(text, notebook.stem) for text, told in zip(texts, wanted, strict=True) if told]
         self.pages[notebook.stem] = "\n\n".join(kept)
 

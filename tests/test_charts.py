@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic
+import vl_convert
 
-from helpers import analysis, beside, charts, widgets
+from helpers import analysis, beside, charts, importing, widgets
 from helpers.charts import theme
 from helpers.charts.heatmap import METRICS
 from helpers.study import DETECTORS, PRECISIONS
@@ -69,6 +73,58 @@ def test_the_heatmap_offers_the_figures_it_has(study) -> None:
     few, all_ = (charts.heatmap(analysis.cells(study, resamples=n)).to_dict() for n in (0, 20))
     menus = [spec["params"][0]["bind"]["options"] for spec in (few, all_)]
     assert "tpr_at_1" not in menus[0] and menus[1] == list(METRICS)
+
+
+def drawn(chart) -> list[str]:
+    """The words in a chart's picture."""
+    charts.enable()
+    spec = chart.to_dict()
+    spec["width"] = 600
+    return re.findall(r"<text[^>]*>([^<]*)</text>", vl_convert.vegalite_to_svg(json.dumps(spec)))
+
+
+def scored(tmp_path, *cells, reals=True):
+    """A study of three images in each of these (generator, precision, detector), all called fake."""
+    rows = [(g, p, i, 1, d, 2.0) for g, p, d in cells for i in range(3)]
+    rows += [("real", "none", i, 0, d, -1.0) for d in sorted({d for _, _, d in cells}) for i in range(3) if reals]
+    table = pd.DataFrame(rows, columns=["generator", "precision", "index", "label", "detector", "logit"])
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    importing.import_scores(tmp_path / "scores.csv", tmp_path / "study")
+    return analysis.load(tmp_path / "study")
+
+
+def test_a_heatmap_prints_a_dash_where_there_is_no_figure(tmp_path) -> None:
+    found = analysis.cells(scored(tmp_path, ("sd15", "fp32", "npr"), ("sd15", "fp4", "npr"), reals=False))
+    words = drawn(charts.heatmap(found.assign(auc=[np.nan, 0.5]), "auc"))
+    assert "null" not in words and "NaN" not in words and words.count("\N{EN DASH}") == 1 and "0.50" in words
+    offered = charts.heatmap(found).to_dict()["params"][0]["bind"]["options"]
+    assert offered == ["tpr"]  # without reals nothing else is known
+
+
+def test_a_heatmap_names_every_row(tmp_path) -> None:
+    cells = [("sd15", "fp32", "npr"), ("sd15", "fp4", "npr"), ("sd3", "fp32", "r50_tf"), ("sd3", "fp4", "r50_tf")]
+    words = drawn(charts.heatmap(analysis.cells(scored(tmp_path, *cells))))
+    assert words.count("FP32") == words.count("FP4") == 2 and words.count("1.00") == 4
+
+
+def test_the_line_of_a_density_stands_at_the_threshold(study) -> None:
+    for limit, share in ((0.0, 0.5), (1.5, 1 / (1 + math.exp(-1.5)))):
+        text = json.dumps(charts.density(analysis.densities(study), threshold=limit).to_dict())
+        at = re.search(r"scale == 'score' \? ([-.0-9e]+) : ([-.0-9e]+)", text)
+        assert float(at[1]) == pytest.approx(share) and float(at[2]) == limit
+
+
+def test_bars_stand_beside_the_studys_own_baseline(tmp_path) -> None:
+    found = analysis.cells(scored(tmp_path, ("sd3", "fp32", "npr"), ("sd3", "bf16", "npr"), ("sd3", "fp4", "npr")))
+    spec = charts.anomaly(found, baseline="bf16").to_dict()
+    assert "BF16 against " in json.dumps(spec["params"]) and "at BF16 and FP4" in spec["description"]
+
+
+def test_shifts_are_told_against_the_studys_own_baseline(study) -> None:
+    chart = charts.shift_forest(analysis.shifts(study, resamples=20), pd.DataFrame(), against="BF16")
+    assert any(word.startswith("more real than at BF16") for word in drawn(chart))
+    spec = chart.to_dict()
+    assert "against BF16 for" in spec["description"] and "standard deviations at BF16" in json.dumps(spec["params"])
 
 
 def test_text_cannot_leave_its_place() -> None:

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 import pytest
 import synthetic
 
-from helpers import importing, page, paths, report
+from helpers import analysis, page, paths, report
 from helpers.analysis import claims
 from helpers.errors import Failure, UsageError
+from helpers.protocols import PROTOCOLS
+from helpers.study import DETECTORS, GENERATORS, PRECISIONS
 
 NOTEBOOKS = report.notebooks()
 SMALL = {"generators": ["sd15", "sdxl", "sd3", "flux1"], "precisions": ["fp32", "fp8", "fp4"]}
@@ -73,13 +74,22 @@ def test_a_notebook_is_stored_clean_and_runs(notebook: Path, deck: Path, run: Ca
     assert not any("nan" in text.lower().split() for text in said.values())
 
 
-def test_the_live_check_is_told_as_it_came_out(tmp_path: Path) -> None:
+def test_the_live_check_is_told_as_it_came_out_and_of_these_results_alone(deck: Path, tmp_path: Path) -> None:
     cell = {"images": 2, "images_equal": 1, "max_logit_diff": {"npr": 0.25, "clip_d": 0.01}}
+    study, file = analysis.load(deck), tmp_path / "live.json"
+    whose = {"study_digest": "0" * 64, "scores_sha256": paths.file_sha256(deck / "scores.parquet")}
     for agree, said in ((True, "They agree"), (False, "THEY DO NOT AGREE")):
-        (tmp_path / "live.json").write_text(json.dumps({"images": 2, "cells": [cell, cell], "agree": agree}))
-        sentence = page.live_check(str(tmp_path / "live.json"))
+        file.write_text(json.dumps({"images": 2, "cells": [cell, cell], "agree": agree} | whose))
+        sentence = page.live_check(str(file), study)
         assert said in sentence and "2 of 4 images equal" in sentence and "logit 0.25" in sentence
-    assert "not run" in page.live_check(str(tmp_path / "absent.json"))
+    for other in ({"study_digest": "1" * 64}, {"scores_sha256": "1" * 64}, {"scores_sha256": None}):
+        file.write_text(json.dumps({"images": 2, "cells": [cell], "agree": True} | whose | other))
+        assert "was of other results than these" in page.live_check(str(file), study)
+    wrong = [whose | {"cells": 3, "agree": True}, whose | {"cells": [[1]], "agree": True}, {"cells": [], "agree": True}]
+    for damage in ("[]", "null", "{}", "not JSON", *map(json.dumps, wrong)):
+        file.write_text(damage)
+        assert "not run" in page.live_check(str(file), study)
+    assert "not run" in page.live_check(str(tmp_path / "absent.json"), study)
 
 
 CLAIMED = [notebook for notebook in NOTEBOOKS if notebook.stem[:2] in ("02", "03", "04", "05", "06", "09")]
@@ -144,24 +154,40 @@ def test_a_failing_cell_names_its_notebook(deck: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.ipynb").exists()
 
 
-@pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Somebody else's scores: nothing at FP32, two generators, a format that one of them lacks, no R50_TF."""
-    folder = tmp_path_factory.mktemp("theirs")
-    deck = pd.read_parquet(synthetic.write(folder / "deck", synthetic.DECK, images=20) / "scores.parquet")
-    words = {"fp32": "fp16", "fp16": "int8", "fp4": "nf4"}
-    kept = deck[deck.generator.isin(["sd15", "sd3", "real"]) & (deck.detector != "r50_tf") & (deck.precision != "fp8")]
-    kept = kept[(kept.generator != "sd15") | (kept.precision != "fp16")]
-    kept.assign(precision=kept.precision.replace(words)).to_csv(folder / "scores.csv", index=False)
-    importing.import_scores(folder / "scores.csv", folder / "study", importing.Map(baseline="fp16"))
-    return folder / "study"
+def test_a_claim_that_the_deck_does_not_make_is_refused_by_name(deck: Path) -> None:
+    study = analysis.load(deck)
+    with pytest.raises(UsageError, match="claims: no 'C44' .nearest: 'C4'.; the deck has C1 to C11"):
+        page.claims(study, "C44")
+    assert [outcome.claim.key for outcome in page.claims(study, "C4")] == ["C4", "C4_size"]
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
-def test_a_notebook_runs_on_an_imported_study(notebook: Path, theirs: Path, tmp_path: Path) -> None:
-    has = report.declared(notebook)
-    given = report.of_study(theirs) | {"results": str(theirs)}
-    assert given["precisions"] == ["fp16", "int8", "nf4"] and given["generators"] == ["sd15", "sd3"]
-    said = glued(report.execute(notebook, tmp_path / notebook.name, {k: v for k, v in given.items() if k in has}))
-    assert "public checkpoints at full size" in said["scale_note"]
-    assert not any("nan" in text.lower().split() for text in said.values())
+@pytest.mark.parametrize(
+    ("tags", "kept"),
+    [
+        ([], True),
+        (["hide-input"], True),
+        (["if-reals"], True),
+        (["if-reals", "if-sd3"], False),
+        (["unless-sd3"], True),
+        (["unless-reals", "hide-input"], False),
+    ],
+)
+def test_a_cell_is_kept_where_the_study_has_what_it_speaks_of(tags: list[str], kept: bool) -> None:
+    assert report.wanted(tags, {"reals", "npr"}) is kept
+
+
+def test_every_tag_names_a_fact() -> None:
+    known = {*page.FACTS, *GENERATORS, *PRECISIONS, *DETECTORS, *PROTOCOLS, "conditions", "seeds"}
+    known |= {"mini-sdxl", "mini-s1", "mini-s2", "scale-mini", "scale-full", "scale-unknown"}
+    for notebook in NOTEBOOKS:
+        for cell in nbformat.read(notebook, as_version=4).cells:
+            for tag in cell.metadata.get("tags", []):
+                how, _, name = tag.partition("-")
+                assert how not in ("if", "unless") or name in known, (notebook.name, tag)
+
+
+def test_what_a_study_lacks_is_left_out_of_a_page(deck: Path, run: Callable[[Path, Path], Path]) -> None:
+    notebook = NOTEBOOKS[1]
+    out = nbformat.read(run(notebook, deck), as_version=4).cells
+    told = "\n".join(cell.source for cell in out if cell.cell_type == "markdown")
+    assert "what real images add" in told and "no real images" not in told and "Under *shared*" not in told

@@ -117,8 +117,6 @@ FACTS: dict[str, Callable[[Results], bool]] = {
     "ladder": lambda study: any(len(arm["precisions"]) > 3 for arm in _arms(study).values()),
     "contact": lambda study: bool(_sheets(study, "")),
     "contact-ladder": lambda study: bool(_sheets(study, "ladder")),
-    "conditions": lambda study: len(analysis.tables.trainings_of(study)) > 1,
-    "seeds": lambda study: any(re.search(r"-s\d+$", label) for _, label, _ in analysis.tables.trainings_of(study)),
     "spectra": lambda study: len(traces.read(study, "spectra.parquet")) > 0,
     "filtered": lambda study: len(traces.read(study, "counterfactuals.parquet")) > 0,
     "perturbed": lambda study: study.protocol == "plain" and len(traces.read(study, analysis.perturbed.TABLE)) > 0,
@@ -128,10 +126,14 @@ FACTS: dict[str, Callable[[Results], bool]] = {
 def facts(study: Results) -> set[str]:
     """What a page may speak of: the study's keys, protocols and trainings, its scale, and each of `FACTS` that holds.
 
-    The scale is "scale-mini", "scale-full" or "scale-unknown".
+    The scale is "scale-mini", "scale-full" or "scale-unknown"; "conditions" says that there is more than one protocol
+    or training, "seeds" that a training was repeated.
     """
     found = {*study.generators, *study.precisions, *study.detectors, f"scale-{study.scale or 'unknown'}"}
-    found |= {name for protocol, label, _ in analysis.tables.trainings_of(study) for name in (protocol, label)}
+    conditions = {(protocol, label) for protocol, label, _ in analysis.tables.trainings_of(study)}
+    found |= {name for condition in conditions for name in condition}
+    found |= {"conditions"} if len(conditions) > 1 else set()
+    found |= {"seeds"} if any(re.search(r"-s\d+$", label) for _, label in conditions) else set()
     return found | {name for name, holds in FACTS.items() if holds(study)}
 
 
@@ -322,7 +324,7 @@ def table(frame: pd.DataFrame, caption: str = "") -> HTML:
 def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HTML:
     """One figure of every cell as a table, generators down and precisions across, each printed with `form`."""
     if costs.empty or costs[column].isna().all():
-        return HTML(f"<p>{html.escape(caption)}: this is not known of this study.</p>")
+        return HTML(f"<p>{html.escape(caption)}: not known of this study.</p>")
     wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
     places = {title: place for place, title in enumerate(PRECISIONS.values())}
     columns = sorted(costs.precision_title.unique(), key=lambda title: places.get(title, len(places)))

@@ -376,7 +376,8 @@ def _legacy(results: Results) -> Finding:
         figures,
         lambda shown, worst: (
             f"At {base} NPR finds {number(old.at(0.95))} of SD1.5's images and {number(rate(0.95))} of those of the "
-            f"{_count(recent, 'newer generator')}, a difference of {number(shown['SD1.5 minus newer'], sign=True)}."
+            f"{_count(recent, 'newer generator').removeprefix('1 ')}, a difference of "
+            f"{number(shown['SD1.5 minus newer'], sign=True)}."
         ),
     )
 
@@ -626,7 +627,7 @@ def elsewhere(results: Results, claim: Claim) -> str:
         for row in differs.itertuples()
     ]
     if len(others) == 1:
-        return f"Under the one other condition it is {parts[0]}."
+        return f"Under the one other condition it is otherwise: {parts[0]}."
     come = "one comes" if len(differs) == 1 else f"{len(differs)} come"
     return f"Of {_count(others, 'other condition')} {come} out otherwise: {listed(parts)}."
 

@@ -119,7 +119,7 @@ def scale_note(results: Results) -> str:
     taken = " The scores were imported." if imported and not whose else taken
     if results.scale == "full":
         return f"These are results of the public checkpoints at full size, {images}.{taken}"
-    return f"The study does not say at which scale it was run; it has {images}.{taken}"
+    return f"It is not said at which scale this study was run; it has {images}.{taken}"
 
 
 def too_few(images: int) -> str:
@@ -166,7 +166,7 @@ def overview(results: Results) -> Finding:
     span = (
         f"over the {_scored(table)}, accuracy runs from {_cell(worst)} to {_cell(best)}"
         if worst.tpr < best.tpr
-        else f"accuracy is {best.tpr:.2f} in {'each' if len(table) > 1 else 'the only one'} of {_scored(table)}"
+        else f"accuracy is {best.tpr:.2f} in {'each of the ' if len(table) > 1 else ''}{_scored(table)}"
     )
     change = mean_change(results, results.detectors)
     if isnan(change.estimate):
@@ -217,7 +217,7 @@ def grid(results: Results) -> str:
     """The sentence that says what was run: generators, precisions, images, detectors, and what was left out."""
     fakes = results.scores[results.scores.label == 1]
     made = fakes.groupby(["generator", "precision"], observed=True)["index"].nunique()
-    reals = results.scores[results.scores.label == 0]
+    reals = results.scores[(results.scores.label == 0) & results.scores["size"].isin(fakes["size"].unique())]
     per_size = reals.groupby(["size", "detector"], observed=True)["index"].nunique()
     sides = len(results.generators), len(results.precisions)
     missing = sides[0] * sides[1] - len(made)
@@ -350,7 +350,8 @@ def moved(beyond: pd.DataFrame, precision: str = "fp4") -> str:
     """
     rows = beyond[beyond.precision == precision] if len(beyond) else beyond
     if rows.empty:
-        return f"Whether {named(precision)} moves images further than a change that should not matter does, this study cannot say."
+        further = "moves images further than a change that should not matter does"
+        return f"Whether {named(precision)} {further}, this study cannot say."
     groups = dict(list(rows.groupby("control_title", sort=False)))
     parts = [f"than {_deed(title)} in {int(own.further.sum())} of {len(own)}" for title, own in groups.items()]
     family = int(beyond.groupby("control").size().max())

@@ -83,7 +83,7 @@ def anomaly(
 
 
 def shift_forest(
-    shifts: pd.DataFrame, trainings: pd.DataFrame, detector: str = "npr", measure: str = "shift", base: str = "FP32"
+    shifts: pd.DataFrame, trainings: pd.DataFrame, detector: str = "npr", measure: str = "shift", against: str = "FP32"
 ) -> alt.LayerChart:
     """The paired change against the baseline with its interval, per generator and precision; menus choose detector and
     measure.
@@ -91,9 +91,9 @@ def shift_forest(
     `shifts` is the table of `helpers.analysis.shifts`, or that of `helpers.analysis.effects.effects`, which adds the
     controls; `trainings` is that of `helpers.analysis.trainings`: behind an interval a pale band spans what the
     detector's other trainings find. Left of zero the images look more real than at the baseline,
-    whose title is `base`.
+    whose title is `against`.
     """
-    measures = {name: title.format(base) for name, title in SHIFTS.items() if name in shifts}
+    measures = {name: title.format(against) for name, title in SHIFTS.items() if name in shifts}
     generators, precisions, detectors = (theme.options(shifts, key) for key in ("generator", "precision", "detector"))
     columns = ["generator_title", "precision", "precision_title", "detector", "n", "lost", "gained"]
     columns += [f"{name}{end}" for name in measures for end in ("", "_low", "_high")]
@@ -130,7 +130,7 @@ def shift_forest(
     )
     spans = base.mark_rule(strokeWidth=2.5).encode(
         x=alt.X(
-            "low:Q", title=f"more real than at {base}  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
+            "low:Q", title=f"more real than at {against}  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
         ).axis(tickCount=6),
         x2="high:Q",
     )
@@ -141,7 +141,7 @@ def shift_forest(
         theme.choice("measure", "Measured in", measures, measure),
     ]
     description = (
-        f"Paired shift of {detectors[theme.start(detectors, detector)]} against {base} for "
+        f"Paired shift of {detectors[theme.start(detectors, detector)]} against {against} for "
         f"{', '.join(generators.values())} at {', '.join(precisions.values())}, with 95 % intervals; menus choose "
         "detector and measure."
     )

@@ -91,9 +91,8 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
         theme.choice("precision", "Precision", precisions, precision, all_as="all"),
     ]
     description = (
-        f"Heatmap of detection: {len(detectors)} detectors by {len(generators)} generators by "
-        f"{len(precisions)} "
-        f"precisions. Accuracy runs from {cells.tpr.min():.2f} to {cells.tpr.max():.2f}."
+        f"Heatmap of detection by {', '.join(detectors.values())} on {', '.join(generators.values())} at "
+        f"{', '.join(precisions.values())}. Accuracy runs from {cells.tpr.min():.2f} to {cells.tpr.max():.2f}."
     )
     chart = alt.layer(squares, numbers, names).add_params(*menus)
     return theme.describe(chart, description, alt.Step(19, **{"for": "offset"}))
