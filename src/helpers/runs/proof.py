@@ -18,6 +18,7 @@ from helpers.errors import Failure
 from helpers.paths import read_json, write_json
 from helpers.precision import proof
 from helpers.precision.apply import LAYERS, targets
+from helpers.runs.digests import image_digest
 from helpers.runs.makers import CellMaker, computing_type, maker
 from helpers.runs.plan import Source
 from helpers.runs.store import Store
@@ -72,7 +73,8 @@ class Prover:
         }
 
     def _key(self, source: Source, making: CellMaker) -> str:
-        return f"{self.study.digest(source.arm)}/{making.model()}"
+        # With the source's name: a copied record must not stand for another cell.
+        return f"{source.folder}/{image_digest(self.study, source, self.device)}/{making.model()}"
 
     def _known(self, source: Source, key: str) -> dict[str, Any]:
         """What is on record of the cell; empty where that is of other weights or settings, missing or damaged."""
