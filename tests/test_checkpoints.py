@@ -79,6 +79,19 @@ def test_holm_is_over_the_comparisons_with_the_baseline_alone(moved):
     assert first.p_holm.to_numpy() == pytest.approx(steps, abs=2e-5)
 
 
+def test_formats_without_shared_images_have_no_p_value_and_are_no_member_of_the_family(tmp_path):
+    logits = {"fp16": [1.0] * 12, "int8": [-1.0] * 10 + [1.0] * 2}
+    rows = [("sd3", p, i, 1, "npr", x) for p, of in logits.items() for i, x in enumerate(of)]
+    rows += [("sd3", "nf4", 100 + i, 1, "npr", -1.0) for i in range(12)]  # other images altogether
+    table = pd.DataFrame(rows, columns=["generator", "precision", "index", "label", "detector", "logit"])
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    importing.import_scores(tmp_path / "scores.csv", tmp_path / "out", importing.Map(baseline="fp16"))
+    found = checkpoints.summary(analysis.load(tmp_path / "out"))
+    found = found[(found.generator == "sd3") & (found.against == "fp16")].set_index("precision")
+    assert found.n["nf4"] == 0 and np.isnan(found.p["nf4"]) and np.isnan(found.p_holm["nf4"])
+    assert found.p_holm["int8"] == pytest.approx(2 * 0.5**10, abs=1e-5)
+
+
 def test_mean_changes_weigh_generators_the_same_whatever_their_number_of_images():
     pairs = pd.DataFrame(
         {

@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import isnan
 
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from helpers import analysis
-from helpers.analysis import effects
+from helpers.analysis import effects, findings
 
 
 def test_holm_is_statsmodels_and_leaves_out_what_is_unknown() -> None:
@@ -79,3 +80,26 @@ def test_what_moves_no_further_than_the_control_is_not_said_to(study) -> None:
     row = found.query("control == 'batch' and precision == 'fp4' and generator == 'sd3' and detector == 'npr'").iloc[0]
     assert row.n == 100 and row.apart_low < row.apart < row.apart_high < -3 and row.excess > 3
     assert "fp16" not in set(found[found.control == "fp16"].precision)
+
+
+def test_two_pairs_are_no_proof() -> None:
+    assert effects._t(np.array([0.5, 0.5])) == 0.5 and effects._t(np.array([0.5, 0.5]), "greater") == 0.25  # 1/2 each
+    assert effects._t(np.array([-1.0, -1.0]), "greater") == 1 and effects._t(np.zeros(2)) == 1
+    one = effects.swaps([1.0], [2.0])
+    assert one["ks"] == 1 and isnan(one["ks_p"]) and isnan(one["wasserstein_p"])
+
+
+def test_what_is_identical_to_the_baseline_is_no_control(tmp_path) -> None:
+    folder = synthetic.write(tmp_path, images=30, placebo=0.0, generators=("sd3", "sd15"))
+    found = analysis.load(folder)
+    assert effects.identical(found) == ["null control"] and set(effects.controls(found)) == {"fp16"}
+    said = findings.null(found)
+    assert "The null control changes no score of any image: it is identical, so no control." in said
+    assert "is not known" in said and "verdicts" not in said
+    assert set(effects.beyond(found, resamples=20).control) == {"fp16"}
+    scores = pd.read_parquet(folder / "scores.parquet")
+    fp32 = scores[(scores.arm == "native") & (scores.precision == "fp32") & (scores.generator == "sd3")]
+    kept = scores[~((scores.precision == "fp16") & (scores.generator == "sd3"))]
+    pd.concat([kept, fp32.assign(precision="fp16")]).to_parquet(folder / "scores.parquet")
+    beyond = effects.beyond(analysis.load(folder), resamples=20)  # FP16 is a control of one generator alone
+    assert set(beyond[beyond.control == "fp16"].generator) == {"sd15"}

@@ -120,7 +120,7 @@ def test_areas_are_those_of_scikit_learn_and_their_resamples_spread_as_they_shou
 def test_the_decoder_has_the_share_it_was_given(made, smooth):
     study = smooth  # reals passed through the VAE lie next to the fakes
     shares = sources.shares(study).set_index("detector")
-    assert (shares.decoder_low > 0.95).all() and (shares.denoiser < 0.5).all()
+    assert (shares.decoder_low > 0.92).all() and (shares.denoiser < 0.5).all()
     assert shares.retrained.isna().all()  # not scored so
     assert mechanism.decoder(study).verdict == "supported"
     none = made("none", mechanism="spares", decoder=0.0)
@@ -128,7 +128,8 @@ def test_the_decoder_has_the_share_it_was_given(made, smooth):
     np.testing.assert_allclose(shares.decoder, 0, atol=1e-9)
     np.testing.assert_allclose(shares.denoiser, 1, atol=1e-9)
     found = mechanism.decoder(none)
-    assert found.verdict == "contradicted" and "0.00 (0.00 to 0.00) for NPR" in found.sentence
+    assert found.verdict == "contradicted"
+    assert "0.00 (\N{MINUS SIGN}0.07 to 0.07) for NPR" in found.sentence  # of 100 prompts none shows any
 
 
 def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):

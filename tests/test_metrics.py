@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from math import isnan, sqrt
+import re
+from math import exp, isnan, nan, sqrt
 
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score, roc_curve
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from helpers import analysis, charts, page
-from helpers.analysis import findings, metrics
+from helpers import analysis, charts, page, paths
+from helpers.analysis import arms, effects, findings, metrics
 from helpers.analysis.metrics import Interval
 from helpers.errors import UsageError
 
@@ -151,6 +154,7 @@ def test_mcnemar_is_statsmodels() -> None:
     both = [[(first & second).sum(), lost], [gained, (~first & ~second).sum()]]
     assert p == pytest.approx(reference_mcnemar(both, exact=True).pvalue)
     assert metrics.mcnemar(first, first) == (0, 0, 1.0)
+    assert isnan(metrics.mcnemar([], [])[2])  # of no pairs nothing is known
 
 
 def test_newcombes_own_examples() -> None:
@@ -173,6 +177,89 @@ def test_balanced_accuracy_is_as_wide_as_two_independent_rates() -> None:
 
 def test_probability_survives_any_logit() -> None:
     assert metrics.probability([-1000, 0, 1000]) == pytest.approx([0, 0.5, 1])
+    assert metrics.probability([-39.5, -36.0]) == pytest.approx([exp(-39.5), exp(-36.0)], rel=1e-9)  # the left tail
+
+
+def test_one_comparison_with_the_threshold_for_all_tables(tmp_path) -> None:
+    folder = synthetic.write(tmp_path, images=30, level=0.0, placebo=0.05, generators=("sd3",))
+    scores = pd.read_parquet(folder / "scores.parquet")
+    scores["logit"] = scores["logit"].astype(np.float64).where(scores["index"] % 3 > 0, 0.3)  # a third are ties
+    scores.to_parquet(folder / "scores.parquet")
+    study = analysis.load(folder, threshold=0.3)
+    cells = analysis.cells(study).set_index(["detector", "precision"])
+    spreads = arms.spreads(study).set_index(["arm", "detector", "precision"])
+    shifts = analysis.shifts(study, resamples=20).set_index(["detector", "precision"])
+    fakes = scores[(scores.label == 1) & (scores.arm == "native")].groupby(["detector", "precision"]).logit
+    right = fakes.agg(lambda logit: np.mean([value > 0.3 for value in logit]))
+    for key in right.index:
+        assert (
+            cells.tpr[key]
+            == analysis.conditions(study).set_index("detector").loc[key[0], f"tpr_{key[1]}"]
+            == right[key]
+        )
+        if key[1] != "fp32":
+            assert spreads.tpr["native", *key] == pytest.approx(right[key])
+            assert shifts.change[key] == pytest.approx(right[key] - right[key[0], "fp32"])
+    single = np.array([0.3], np.float32)  # 0.30000001192 as float64
+    assert metrics.is_fake(single, 0.3).all() and not metrics.is_fake([0.3], 0.3).any()
+    for bad in ([nan], [np.inf]):
+        with pytest.raises(ValueError, match="1 of 1 scores are not finite"):
+            metrics.is_fake(bad)
+
+
+def test_no_other_comparison_with_a_threshold_is_written_in_the_package() -> None:
+    for file in (paths.ROOT / "src" / "helpers").rglob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            compares = re.search(r"(?<![-=])[<>]=? *-?([a-z_]+\.)*threshold\b", line)
+            assert not compares or "float(threshold)" in line, f"{file.name}: {line.strip()}"
+
+
+@pytest.mark.parametrize("figure", [
+    lambda x: metrics.bootstrap_mean(x), lambda x: metrics.bootstrap_ratio(x, [1.0, 2.0], [0, 1]),
+    lambda x: metrics.bootstrap_ratio([1.0, 2.0], x, [0, 1]), lambda x: metrics.bootstrap_sum(x, [0, 1]),
+    lambda x: metrics.mean_turn(x, [1.0, 1.0], [0, 1]), lambda x: metrics.auc(x, [1.0]),
+    lambda x: metrics.auc([1.0], x), lambda x: metrics.operating(x, [1.0]), lambda x: metrics.calibrate(x, [1.0]),
+    lambda x: metrics.separable(x, [1.0]), lambda x: effects.cliff(x, [1.0, 2.0]),
+    lambda x: effects.swaps(x, [1.0, 2.0]),
+])  # fmt: skip
+@pytest.mark.parametrize("bad", [nan, np.inf])
+def test_what_is_no_number_gives_no_number(figure, bad: float) -> None:
+    with pytest.raises(ValueError, match="1 of 2 scores are not finite numbers"):
+        figure([0.5, bad])
+
+
+def test_no_figure_of_a_sample_is_without_width() -> None:
+    one, same = metrics.bootstrap_mean([3.0]), metrics.bootstrap_mean([3.0] * 50)
+    assert one.estimate == same.estimate == 3.0 and isnan(one.low) and isnan(same.high)
+    (two,) = metrics.bootstrap_ratio([-1.4, -1.3], [1.0, 1.7], [0, 1])
+    assert two.estimate == pytest.approx(-1.35 / (0.7 / sqrt(2))) and isnan(two.low) and isnan(two.high)
+    (still,) = metrics.bootstrap_ratio(np.zeros(50), np.arange(50.0), np.arange(50))
+    most = proportion_confint(0, 50, method="wilson")[1]
+    assert still.high == -still.low == pytest.approx(most * 49 / np.arange(50.0).std(ddof=1))
+    none = metrics.mean_turn(np.zeros(20), np.full(20, 1 / 20), np.arange(20))
+    rate = proportion_confint(0, 20, method="wilson")[1]
+    assert (none.low, none.high) == pytest.approx((-rate, rate))
+    triples = effects.cliff([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+    assert triples.estimate == triples.high == 1 and triples.low < 0.3
+    t = stats.ttest_1samp([1.0, 2.0, 4.0, 8.0], 0).confidence_interval()
+    few = metrics.bootstrap_mean([1.0, 2.0, 4.0, 8.0])
+    assert few.high - few.low == pytest.approx(t.high - t.low, rel=0.2)
+    for figure in metrics.operating([1.0, 2.0], [0.0, 1.5]).values():
+        assert isnan(figure.low) or figure.low < figure.high
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=12), st.floats(-20, 20, width=16))
+@settings(max_examples=60, deadline=None)
+def test_intervals_hold_their_estimate_and_move_with_their_data(values: list[float], by: float) -> None:
+    values = np.asarray(values, dtype=np.float64)
+    found, moved = metrics.bootstrap_mean(values, resamples=200), metrics.bootstrap_mean(values + by, resamples=200)
+    assert moved.estimate == pytest.approx(found.estimate + by, abs=1e-9)
+    for interval in (found, metrics.auc(values, values[::-1] - by), effects.cliff(values, values + by, resamples=50)):
+        assert isnan(interval.low) or interval.low < interval.high
+        assert isnan(interval.low) or interval.low - 1e-9 <= interval.estimate <= interval.high + 1e-9
+    turned = np.sign(values.round())
+    turn = metrics.mean_turn(turned, np.full(len(values), 1 / len(values)), np.arange(len(values)))
+    assert turn.estimate == pytest.approx(turned.mean()) and turn.low <= turn.estimate <= turn.high != turn.low
 
 
 def test_the_rule_of_verdicts() -> None:

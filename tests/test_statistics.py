@@ -217,3 +217,39 @@ def test_the_power_of_a_claim_is_that_of_whole_studies(tmp_path) -> None:
         supported += outcome.verdict == "supported"
     chance = power.stays_high(0.93, 300, 0.90)
     assert stats.binom.ppf(0.001, 60, chance) <= supported <= stats.binom.ppf(0.999, 60, chance)
+
+
+FEW_STUDIES = 300  # a twentieth too many failures is four standard errors
+
+
+def held(intervals: Iterable[Interval], truth: float) -> float:
+    return float(np.mean([interval.low <= truth <= interval.high for interval in intervals]))
+
+
+@pytest.mark.parametrize("images", [5, 20, 50])
+def test_few_images_are_covered_too(images: int) -> None:
+    """Where the usual intervals fail: few images, and figures next to their ceiling."""
+    rng, index = np.random.default_rng(images), np.arange(images)
+    shape = (FEW_STUDIES, images)
+    assert held([metrics.bootstrap_mean(row, resamples=400) for row in rng.normal(0, 1, shape)], 0.0) >= 0.9
+    base = rng.normal(0, 2, shape)
+    pairs = list(zip(base, 0.5 + base + rng.normal(0, 1, shape), strict=True))
+    assert held([tables.standard_shift(*pair, index, resamples=400) for pair in pairs], 0.25) >= 0.9
+    deltas = [effects.cliff(*pair, index, resamples=100) for pair in pairs]
+    assert held(deltas, 2 * stats.norm.cdf(0.5 / 3) - 1) >= 0.9
+    sides = list(zip(rng.normal(2.5, 1, shape), rng.normal(0, 1, shape), strict=True))
+    assert held([metrics.auc(*pair) for pair in sides], stats.norm.cdf(2.5 / sqrt(2))) >= 0.9
+    curves = [metrics.operating(*pair, index, index, resamples=60) for pair in sides[:150]]
+    for name, truth in normal_truth(2.5).items():
+        assert held([figures[name] for figures in curves], truth) >= 0.88, name
+
+
+@pytest.mark.parametrize(("images", "lost"), [(5, 0.1), (20, 0.02), (20, 0.1), (50, 0.05), (50, 0.3)])
+def test_a_mean_of_verdicts_that_hardly_turn_is_covered(images: int, lost: float) -> None:
+    """C11's figure: two groups of two generators each, the same prompts in all; one group loses, the other hardly."""
+    rng = np.random.default_rng(images)
+    index, weights = np.tile(np.arange(images), 4), np.repeat([0.5, -0.5], 2 * images) / images
+    turned = -1.0 * (rng.random((FEW_STUDIES, 4 * images)) < np.repeat([lost, 0.01], 2 * images))
+    found = [metrics.mean_turn(row, weights, index, resamples=400) for row in turned]
+    assert held(found, 0.01 - lost) >= 0.91
+    assert all(interval.low < interval.estimate < interval.high for interval in found)

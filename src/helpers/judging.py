@@ -12,7 +12,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from helpers import detectors as detection
-from helpers.analysis.metrics import probability
+from helpers.analysis.metrics import is_fake, probability
 from helpers.detectors import files
 from helpers.perturbations import Perturbation
 
@@ -67,7 +67,7 @@ def _row(
         logit = file.logits.get(name)
         row[f"{name}_logit"] = logit
         row[f"{name}_probability"] = None if logit is None else float(probability(logit))
-        row[f"{name}_verdict"] = "" if logit is None else "fake" if logit > detector.threshold else "real"
+        row[f"{name}_verdict"] = "" if logit is None else "fake" if is_fake(logit, detector.threshold) else "real"
         row[f"{name}_size_rule"] = detector.ready.size_rule
         row[f"{name}_weights"] = detector.weights
     return row

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.analysis import metrics
 from helpers.analysis.tables import Results, all_arms, titles, vouched
 from helpers.study import PRECISIONS
 
@@ -53,7 +54,7 @@ def spreads(results: Results) -> pd.DataFrame:
     rows = differences(results)
     if rows.empty:
         return rows
-    rows["fake"], rows["was"] = rows.after > results.threshold, rows.before > results.threshold
+    rows["fake"], rows["was"] = (metrics.is_fake(rows[name], results.threshold) for name in ("after", "before"))
     rows["turned"] = rows.fake != rows.was
     keys = ["arm", "arm_title", "precision", "precision_title", "detector", "detector_title"]
     return (

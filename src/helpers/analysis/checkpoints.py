@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from helpers import paths
 from helpers.analysis import arms, metrics, tables
+from helpers.analysis.effects import holm
 from helpers.analysis.tables import Results
 from helpers.study import PRECISIONS
 
@@ -124,14 +124,17 @@ def effect(base: pd.Series, other: pd.Series, threshold: float = 0.0) -> dict[st
     """What changes between the logits of the same images (by index), other less base.
 
     n; shift (mean), sd (of the differences), r; standard (shift in SDs of the base); change of accuracy (Newcombe);
-    lost, gained, p (McNemar, exact). `_low` and `_high` are ends of 95 % intervals; images are resampled whole.
+    lost, gained, p (McNemar, exact; NaN of no pairs, which a family leaves out). `_low` and `_high` are ends of 95 %
+    intervals; images are resampled whole.
     """
     shared = base.index.intersection(other.index)
     before, after = base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64)
-    called = before > threshold, after > threshold
+    called = metrics.is_fake(before, threshold), metrics.is_fake(after, threshold)
     lost, gained, p = metrics.mcnemar(*called)
     varied = len(shared) > 2 and before.std() > 0 and after.std() > 0
-    row = {"n": len(shared)} | tables.spread("shift", metrics.bootstrap_mean(after - before, shared))
+    row = {"n": len(shared)} | tables.spread(
+        "shift", metrics.bootstrap_mean(after - before, shared, reach=np.ptp(before) if len(before) else None)
+    )
     row |= {"sd": float((after - before).std(ddof=1)) if len(shared) > 1 else nan}
     row |= {"r": float(np.corrcoef(before, after)[0, 1]) if varied else nan}
     row |= tables.spread("standard", tables.standard_shift(before, after, shared))
@@ -142,10 +145,10 @@ def effect(base: pd.Series, other: pd.Series, threshold: float = 0.0) -> dict[st
 def _rates(base: pd.Series, other: pd.Series, reals: np.ndarray, threshold: float) -> dict[str, float]:
     row: dict[str, float] = {"reals": len(reals)}
     for end, fakes in (("_before", base.to_numpy()), ("", other.to_numpy())):
-        spread = tables.spread("tpr", metrics.wilson(int((fakes > threshold).sum()), len(fakes)))
+        spread = tables.spread("tpr", metrics.wilson(int(metrics.is_fake(fakes, threshold).sum()), len(fakes)))
         spread |= tables.spread("auc", metrics.auc(fakes, reals))
         row |= {name.replace("tpr", f"tpr{end}").replace("auc", f"auc{end}"): value for name, value in spread.items()}
-    return row | tables.spread("tnr", metrics.wilson(int((reals <= threshold).sum()), len(reals)))
+    return row | tables.spread("tnr", metrics.wilson(int((~metrics.is_fake(reals, threshold)).sum()), len(reals)))
 
 
 def _corrected(table: pd.DataFrame, results: Results) -> pd.DataFrame:
@@ -153,7 +156,7 @@ def _corrected(table: pd.DataFrame, results: Results) -> pd.DataFrame:
     first = (table.against == results.baseline) & (table.against_arm == results.arm)
     for rows in (first, ~first):
         if rows.any():
-            table.loc[rows, "p_holm"] = multipletests(table.p[rows], method="holm")[1]
+            table.loc[rows, "p_holm"] = holm(table.p[rows])
     return table
 
 
@@ -163,15 +166,16 @@ def mean_changes(pairs: pd.DataFrame, threshold: float = 0.0) -> pd.DataFrame:
     `pairs` has generator, detector, precision, index, before, after. Generators and detectors weigh the same; images
     of one index are resampled together, as they share prompt or photograph.
     """
-    turned = pairs.assign(turned=1.0 * (pairs.after > threshold) - (pairs.before > threshold))
+    after, before = (metrics.is_fake(pairs[name], threshold) for name in ("after", "before"))
+    turned = pairs.assign(turned=1.0 * after - before)
     rows = []
     for precision, of in turned.groupby("precision"):
         for detector in [*sorted(of.detector.unique()), ALL]:
             kept = of if detector == ALL else of[of.detector == detector]
             cells = kept.groupby(["generator", "detector"]).turned
-            parts = kept.turned / cells.transform("size") / cells.ngroups
+            weights = 1 / cells.transform("size") / cells.ngroups
             row = {"generator": ALL, "detector": detector, "precision": precision, "n": len(kept)}
-            rows.append(row | tables.spread("change", metrics.bootstrap_sum(parts, kept["index"])))
+            rows.append(row | tables.spread("change", metrics.mean_turn(kept.turned, weights, kept["index"])))
     return pd.DataFrame(rows)
 
 

@@ -17,7 +17,7 @@ from math import inf, isnan
 import pandas as pd
 
 from helpers.analysis import findings, footprint, mechanism, metrics, tables
-from helpers.analysis.findings import FROZEN, NOT_TESTABLE, Finding, listed, margins, named, number
+from helpers.analysis.findings import FROZEN, LEAST_IMAGES, NOT_TESTABLE, Finding, listed, margins, named, number
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
 from helpers.errors import UsageError, nearest
@@ -129,19 +129,24 @@ class _Figure:
 
 def _judge(figures: dict[str, _Figure], sentence: Callable[[dict[str, Interval], str], str]) -> Finding:
     """The finding on these figures. `sentence` writes it from the 95 % intervals and the name of the deciding figure,
-    the one that lies furthest on the wrong side of its region, or nearest to it."""
+    the one that lies furthest on the wrong side of its region, or nearest to it. A figure of fewer than `LEAST_IMAGES`
+    says nothing, for or against."""
     shown = {name: figure.at(0.95) for name, figure in figures.items()}
     level = 1 - 0.05 / len(figures)
     verdicts, room = [], {}
     for name, figure in figures.items():
         widened = shown[name] if len(figures) == 1 else figure.at(level)
-        verdicts.append(findings.verdict([shown[name]], figure.low, figure.high, [widened]))
+        judged = findings.verdict([shown[name]], figure.low, figure.high, [widened])
+        verdicts.append(judged if figure.n >= LEAST_IMAGES else NOT_TESTABLE)
         room[name] = min(shown[name].estimate - figure.low, figure.high - shown[name].estimate)
     found = "supported"
     for worse in ("inconclusive", NOT_TESTABLE, "contradicted"):
         found = worse if worse in verdicts else found
     deciding = min(room, key=lambda name: room[name])
-    return Finding(found, sentence(shown, deciding), shown, deciding, figures[deciding].n)
+    said = sentence(shown, deciding)
+    if found == NOT_TESTABLE and (fewest := min(figure.n for figure in figures.values())) < LEAST_IMAGES:
+        said = f"This study cannot say: {findings.too_few(fewest)}. {said}"
+    return Finding(found, said, shown, deciding, figures[deciding].n)
 
 
 def _accuracies(
@@ -157,7 +162,7 @@ def _accuracies(
     for generator in generators:
         for precision in precisions:
             for detector in detectors:
-                called = results.logits(detector, generator, precision).to_numpy() > results.threshold
+                called = metrics.is_fake(results.logits(detector, generator, precision), results.threshold)
                 name = f"{named(detector)} on {named(generator)} at {named(precision)}"
                 if len(called) and detector in results.detectors:
                     rate = functools.partial(metrics.wilson, int(called.sum()), len(called))
@@ -172,7 +177,7 @@ def _losses(results: Results, generators: Sequence[str], detectors: Sequence[str
         for detector in _present(detectors, results.detectors):
             base, other, _ = tables.pairs(results, detector, generator, "fp4")
             if len(base):
-                both = base > results.threshold, other > results.threshold
+                both = metrics.is_fake(base, results.threshold), metrics.is_fake(other, results.threshold)
                 change = functools.partial(metrics.paired_difference, *both)
                 found[f"{named(detector)} on {named(generator)}"] = _Figure(change, len(base), **region)
     return found
@@ -183,7 +188,7 @@ def _shifts(results: Results, detector: str, generator: str, precisions: Iterabl
     found = {}
     for precision in precisions:
         pair = tables.pairs(results, detector, generator, precision)
-        if len(pair[0]) > 1 and precision in results.precisions and detector in results.detectors:
+        if len(pair[0]) and precision in results.precisions and detector in results.detectors:
             found[named(precision)] = _Figure(functools.partial(tables.standard_shift, *pair), len(pair[0]), **region)
     return found
 
@@ -297,7 +302,8 @@ def _anomaly_size(results: Results) -> Finding:
     limits, detectors = margins(results), _present(END_TO_END, results.detectors)
     before = _accuracies(results, ["sd3"], [results.baseline], detectors, low=limits["anomaly_before"])
     after = _accuracies(results, ["sd3"], ["fp4"], detectors, high=limits["anomaly_after"])
-    if len(before) != len(detectors) or len(after) != len(detectors) or not detectors:
+    there = len(before) == len(after) == len(detectors) > 0
+    if not there or results.baseline == "fp4":
         return _missing(f"scores of an end-to-end detector on SD3 at both {base} and FP4")
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
@@ -357,7 +363,7 @@ def _legacy(results: Results) -> Finding:
     recent = [series for series in recent if len(series)]
     if not figures or not recent:
         return _missing(f"scores of NPR at {base} on both SD1.5 and newer generators")
-    pooled = pd.concat(recent).to_numpy() > results.threshold
+    pooled = metrics.is_fake(pd.concat(recent), results.threshold)
     (old,) = figures.values()
 
     def rate(level: float) -> Interval:
@@ -383,7 +389,10 @@ def _families(results: Results) -> Finding:
     changes = [findings.mean_change(results, group) for group in groups]
     if any(isnan(change.estimate) for change in changes):
         return _missing(f"pairs of {base} and FP4 images for both kinds of detectors")
-    images = len({i for g in results.generators for d in groups[0] for i in tables.pairs(results, d, g, "fp4")[2]})
+    images = min(
+        len({i for g in results.generators for d in group for i in tables.pairs(results, d, g, "fp4")[2]})
+        for group in groups
+    )
     figure = _Figure(
         lambda level: findings.mean_change(results, *groups, confidence=level), images, high=-margins(results)["drop"]
     )

@@ -18,7 +18,7 @@ from helpers.analysis import arms, mechanism, metrics
 from helpers.analysis.findings import Finding, listed, number
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results, titles, vouched
-from helpers.analysis.traces import ends, paired, quantiles, redrawn
+from helpers.analysis.traces import ends, paired, redrawn
 
 __all__ = ["CONTRASTS", "FORMATS", "contrasts", "detail", "follows", "ladder", "relations"]
 
@@ -49,11 +49,13 @@ _RUNGS = 4
 class Responses:
     """Mean shifts (R + 1, G, D, F) by generator, detector and format, of all prompts and of each resample.
 
-    `errors` (G, F) are relative weight errors; `keys` the names along the last three axes.
+    `errors` (G, F) are relative weight errors; `prompts` is how many were drawn from; `keys` the names along the last
+    three axes.
     """
 
     shifts: np.ndarray
     errors: np.ndarray
+    prompts: int
     keys: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
@@ -87,7 +89,7 @@ def _changes(results: Results) -> pd.DataFrame:
     spread = rows.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before.std()
     rows = rows.join(spread.rename("spread"), on=["generator", "detector"])
     rows = rows[rows.spread > 0]
-    return rows.assign(moved=rows.change / rows.spread, fake=rows.after > results.threshold)
+    return rows.assign(moved=rows.change / rows.spread, fake=metrics.is_fake(rows.after, results.threshold))
 
 
 def ladder(results: Results) -> pd.DataFrame:
@@ -151,7 +153,7 @@ def _responses(results: Results) -> Responses | None:
         return None
     drawn = np.concatenate([np.ones((1, len(wide))), redrawn(len(wide))])
     shifts = (drawn @ wide.to_numpy() / len(wide)).reshape(-1, *map(len, keys))
-    return Responses(shifts, np.array([[errors[g, p] for p in formats] for g in keys[0]]), keys)
+    return Responses(shifts, np.array([[errors[g, p] for p in formats] for g in keys[0]]), len(wide), keys)
 
 
 def _over(of: Responses) -> list[tuple[dict[str, str], list[int]]]:
@@ -210,7 +212,7 @@ def relations(results: Results) -> pd.DataFrame:
         found |= {f"miss_{name}": np.sqrt(square[:, :, over].mean(axis=(1, 2, 3))) for name, square in missed.items()}
         found["gain_error"] = found["miss_bits"] - found["miss_error"]
         for name, values in found.items():
-            row = row | ends(name, quantiles(values[:1], values[1:], 0.95))
+            row = row | ends(name, metrics.resampled(values[0], values[1:], of.prompts))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -256,7 +258,7 @@ def contrasts(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             row |= {"error_first": of.errors[:, first].mean(), "error_second": of.errors[:, second].mean()}
             for name, values in parts.items():
                 mean = values[:, :, over].mean(axis=(1, 2))
-                row |= ends(name, quantiles(mean[:1], mean[1:], confidence))
+                row |= ends(name, metrics.resampled(mean[0], mean[1:], of.prompts, confidence))
             rows.append(row)
     return pd.DataFrame(rows)
 

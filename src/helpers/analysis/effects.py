@@ -8,19 +8,20 @@ seed): "FP4 moves the score" means that it moves the same images further than th
 from __future__ import annotations
 
 import functools
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from helpers.analysis import metrics, tables
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import Results
 
-__all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "swaps"]
+__all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "identical", "swaps"]
 
 #: The p-values of a row of `effects`; each is one family with Holm's correction, in a column `X_holm`.
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
@@ -70,24 +71,25 @@ def _more(results: Results, row: dict[str, Any], confidence: float, resamples: i
 
 
 def _t(change: np.ndarray, alternative: str = "two-sided") -> float:
-    """The p-value of a t-test against a mean change of zero; 1 where nothing changed, NaN for fewer than two."""
+    """The p-value of a t-test against a mean change of zero; 1 where nothing changed, NaN for fewer than two.
+
+    Where all changed by the same a t-test would be certain even of two, so there it is the sign test.
+    """
     if len(change) < 2:
         return nan
     if not change.any():
         return 1.0
-    if change.std() == 0:
-        return float(change[0] < 0) if alternative == "greater" else 0.0
+    if np.ptp(change) <= 1e-12 * np.abs(change).max():
+        return float(stats.binomtest(int((change > 0).sum()), len(change), alternative=alternative).pvalue)
     return float(stats.ttest_1samp(change, 0.0, alternative=alternative).pvalue)
 
 
 def holm(p: ArrayLike) -> np.ndarray:
     """Holm's adjusted p-values (Scand. J. Stat. 1979) of a family (N,); NaN is no member and stays NaN."""
     p = np.asarray(p, dtype=np.float64)
-    adjusted = np.full(p.shape, nan)
-    members = np.flatnonzero(~np.isnan(p))
-    order = members[np.argsort(p[members], kind="stable")]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else steps
+    adjusted, members = np.full(p.shape, nan), ~np.isnan(p)
+    if members.any():
+        adjusted[members] = multipletests(p[members], method="holm")[1]
     return adjusted
 
 
@@ -103,8 +105,10 @@ def cliff(
     """Cliff's delta, P(other > base) - P(other < base) over all pairs of a base (N,) and an other image (N,).
 
     From -1 (every other score lies below every base score) to 1. Image i of both is of cluster i (N,), drawn together.
+    Where no resample differs, as when both are separated, and where there are few clusters, the interval is that of
+    `metrics.auc` for as many images as clusters (delta is 2 AUC - 1), which takes no account of the pairing.
     """
-    base, other = np.asarray(base, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    base, other = (metrics.finite(values) for values in (base, other))
     n = len(base)
     if n == 0:
         return metrics.UNKNOWN
@@ -117,10 +121,14 @@ def cliff(
         total = below[-1]
         return np.einsum("nr,nr->r", weights, below[less] + below[up_to] - total) / total**2
 
+    estimate = float(delta(np.ones((n, 1)))[0])
     drawn = metrics.drawn(len(names), resamples, seed)
     parts = [delta(drawn[groups, start : start + 250]) for start in range(0, resamples, 250)]
-    low, high = np.quantile(np.concatenate(parts), [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(float(delta(np.ones((n, 1)))[0]), float(low), float(high))
+    found = metrics.resampled(estimate, np.concatenate(parts), len(names), confidence)
+    if len(names) >= metrics.FEW and not isnan(found.low):
+        return found
+    area = metrics.area_interval((estimate + 1) / 2, len(names), len(names), confidence)
+    return Interval(estimate, 2 * area.low - 1, 2 * area.high - 1)
 
 
 def swaps(base: ArrayLike, other: ArrayLike, times: int = 2000, seed: int = 0) -> dict[str, float]:
@@ -129,9 +137,10 @@ def swaps(base: ArrayLike, other: ArrayLike, times: int = 2000, seed: int = 0) -
     `ks` is the Kolmogorov-Smirnov distance and `wasserstein` the area between both distribution functions, in the
     unit of the scores. Where the change does nothing, which image of a pair is called the base is chance; so `ks_p`
     and `wasserstein_p` are the share of `times` random swaps within pairs, and the pairs as they are, that lie as far
-    apart. The usual test takes the samples for independent and would see too little.
+    apart. The usual test takes the samples for independent and would see too little. Both are NaN of fewer than two
+    pairs, which no swap tells from chance.
     """
-    base, other = np.asarray(base, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    base, other = (metrics.finite(values) for values in (base, other))
     n = len(base)
     if n == 0:
         return dict.fromkeys(("ks", "ks_p", "wasserstein", "wasserstein_p"), nan)
@@ -148,7 +157,7 @@ def swaps(base: ArrayLike, other: ArrayLike, times: int = 2000, seed: int = 0) -
     ks, area = distances(np.ones((n, 1), np.float32))[:, 0]
     flips = _flips(n, times, seed)
     drawn = np.concatenate([distances(flips[:, start : start + 250]) for start in range(0, times, 250)], axis=1)
-    p = (1 + (drawn >= np.array([[ks], [area]]) * (1 - 1e-5)).sum(axis=1)) / (1 + times)
+    p = (1 + (drawn >= np.array([[ks], [area]]) * (1 - 1e-5)).sum(axis=1)) / (1 + times) if n > 1 else (nan, nan)
     return {"ks": float(ks), "ks_p": float(p[0]), "wasserstein": float(area), "wasserstein_p": float(p[1])}
 
 
@@ -165,13 +174,34 @@ Series = dict[tuple[str, str], pd.Series]
 def controls(results: Results) -> dict[str, tuple[str, Series]]:
     """The study's controls by key, each with its name and its logits by (detector, generator).
 
+    What changes no logit of a detector on a generator is the baseline again and no control of it: `identical` names it.
     "batch", "seed" ...: arms at FP32 that change how images are computed together or their seed; "fp16": the main
     arm's FP16, which on a CPU computes in 32 bits with weights cast to 16.
     """
+    return {
+        name: (title, moved)
+        for name, (title, series) in _candidates(results).items()
+        if (moved := {key: logits for key, logits in series.items() if not _same(results, key, logits)})
+    }
+
+
+def identical(results: Results) -> list[str]:
+    """Names of what should be a control and changes no logit at all, of any detector on any generator."""
+    there = controls(results)
+    return [title for name, (title, series) in _candidates(results).items() if name not in there and len(series)]
+
+
+def _same(results: Results, key: tuple[str, str], logits: pd.Series) -> bool:
+    base, other, _ = _paired(results.logits(*key, results.baseline), logits)
+    return bool((base == other).all())
+
+
+def _candidates(results: Results) -> dict[str, tuple[str, Series]]:
     found = _arms(results)
     if "fp16" in results.precisions and results.baseline != "fp16":
         pairs = [(d, g) for d in results.detectors for g in results.generators]
-        found = found | {"fp16": ("FP16", {(d, g): results.logits(d, g, "fp16") for d, g in pairs})}
+        series = {(d, g): results.logits(d, g, "fp16") for d, g in pairs}
+        found = found | {"fp16": ("FP16", {key: logits for key, logits in series.items() if len(logits)})}
     return found
 
 

@@ -3,8 +3,8 @@
 One rule for all claims: a claim names a region for each of its figures. If every interval lies inside its region the
 claim is supported; if any lies wholly outside it is contradicted; else it is inconclusive. Intervals are 95 % ones; to
 contradict, where one figure of several is enough, an interval widened for their number (Bonferroni) must lie outside.
-A claim whose cells were not run is not testable. The regions come from the margins of the study file, stated before
-the run. The claims themselves are in `helpers.analysis.claims`.
+A claim whose cells were not run, or hold fewer than `LEAST_IMAGES`, is not testable. The regions come from the margins
+of the study file, stated before the run. The claims themselves are in `helpers.analysis.claims`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "END_TO_END",
     "FROZEN",
     "Finding",
+    "LEAST_IMAGES",
     "NOT_TESTABLE",
     "controls_note",
     "cost_note",
@@ -42,11 +43,16 @@ __all__ = [
     "overview",
     "scale_note",
     "sixteen",
+    "too_few",
     "twins",
     "verdict",
 ]
 
 NOT_TESTABLE = "not testable"
+
+#: Images (or prompts) that each figure of a claim must have. In simulated studies of as many, 90 % or more of each kind
+#: of 95 % interval hold the truth, however lopsided what is measured is; with fewer, some do not.
+LEAST_IMAGES = 20
 END_TO_END = tuple(key for key, detector in DETECTORS.items() if detector.kind == "end-to-end")
 FROZEN = tuple(key for key in DETECTORS if key not in END_TO_END)
 
@@ -80,7 +86,8 @@ def verdict(
     """Supported where every interval lies in [low, high], contradicted where a widened one lies outside it, else
     open.
 
-    `widened` are the same figures with intervals that hold all at once; by default the figures themselves.
+    `widened` are the same figures with intervals that hold all at once; by default the figures themselves. An estimate
+    whose interval is not known (NaN) lies neither in nor outside a region.
     """
     figures = list(figures)
     if not figures or any(isnan(figure.estimate) for figure in figures):
@@ -113,6 +120,11 @@ def scale_note(results: Results) -> str:
     if results.scale == "full":
         return f"These are results of the public checkpoints at full size, {images}.{taken}"
     return f"It is not said at which scale this study was run; it has {images}.{taken}"
+
+
+def too_few(images: int) -> str:
+    """The words for a figure of so many images, fewer than `LEAST_IMAGES`."""
+    return f"too few images ({images}, where at least {LEAST_IMAGES} are needed)"
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
@@ -193,13 +205,12 @@ def mean_change(
         if group and not rows:
             return metrics.UNKNOWN
         for base, other, prompts in rows:
-            values.append(1.0 * (other > results.threshold) - (base > results.threshold))
+            values.append(1.0 * metrics.is_fake(other, results.threshold) - metrics.is_fake(base, results.threshold))
             index.append(prompts)
             weights.append(np.full(len(prompts), sign / len(rows) / len(prompts)))
     if not values or not detectors:
         return metrics.UNKNOWN
-    parts = np.concatenate(values) * np.concatenate(weights)
-    return metrics.bootstrap_sum(parts, np.concatenate(index), confidence=confidence)
+    return metrics.mean_turn(*map(np.concatenate, (values, weights, index)), confidence=confidence)
 
 
 def grid(results: Results) -> str:
@@ -313,22 +324,23 @@ def null(results: Results) -> str:
     """The sentence that sets the null control's spread beside the coarsest precision's, detector by detector."""
     settings = results.manifest.get("study", {}).get("arms") or {}
     placebo = next((name for name, arm in settings.items() if arm.get("batch_size")), "")
+    same = effects.identical(results)
+    idle = [f"{_actor(title)} changes no score of any image: it is identical, so no control." for title in same]
     found = arms.spreads(results)
     last = results.precisions[-1]
-    if found.empty or placebo not in set(found.arm) or last == results.baseline:
-        return (
-            "This study has no null control, so what a change that should not matter does to its scores is not known."
-        )
+    if placebo not in effects.controls(results) or last == results.baseline:
+        unknown = "what a change that should not matter does to its scores is not known"
+        return " ".join([*idle, f"{'So' if idle else 'This study has no null control, so'} {unknown}."])
     rows = {key: found[(found.arm == key) & (found.precision == p)] for key, p in (
         (placebo, results.baseline), (results.arm, last),
     )}  # fmt: skip
     both = rows[placebo].merge(rows[results.arm], on="detector_title", suffixes=("", "_last"))
     parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in both.itertuples()]
     turned, images = int((rows[placebo].changed * rows[placebo].n).round().sum()), int(rows[placebo].n.sum())
-    return (
-        f"Paired logits change by this much (standard deviation) under the null control, against {PRECISIONS[last]}:"
-        f" {listed(parts)}. The null control turns {turned} of {images} verdicts."
-    )
+    return " ".join([
+        f"Paired logits change by this much (standard deviation) under the null control, against {named(last)}: "
+        f"{listed(parts)}.", f"The null control turns {turned} of {images} verdicts.", *idle,
+    ])  # fmt: skip
 
 
 def moved(beyond: pd.DataFrame, precision: str = "fp4") -> str:
@@ -351,6 +363,10 @@ def moved(beyond: pd.DataFrame, precision: str = "fp4") -> str:
 
 def _deed(control: str) -> str:
     return {"null control": "the null control does", "other seed": "another seed does"}.get(control, f"{control} does")
+
+
+def _actor(control: str) -> str:
+    return control if control.isupper() or control[-1].isdigit() else f"The {control}"
 
 
 def cost_note(results: Results) -> str:

@@ -21,7 +21,17 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import metrics
-from helpers.analysis.findings import END_TO_END, NOT_TESTABLE, Finding, listed, margins, number, verdict
+from helpers.analysis.findings import (
+    END_TO_END,
+    LEAST_IMAGES,
+    NOT_TESTABLE,
+    Finding,
+    listed,
+    margins,
+    number,
+    too_few,
+    verdict,
+)
 from helpers.analysis.metrics import Interval
 from helpers.analysis.sources import detection, shares
 from helpers.analysis.tables import Results
@@ -105,11 +115,21 @@ def _judged(results: Results) -> dict[str, Finding]:
     count = max(1, sum(map(len, figures.values())))
     said = {"a": _say_detail, "b": _say_fingerprint, "c": _say_matched, "d": _say_restored}
     found = {}
+    images = _images(results)
     for key, (estimate, low, high) in asked.items():
         widened = estimate(1 - 0.05 / count)
         judged = verdict(figures[key].values(), low, high, widened.values())
-        found[key] = Finding(judged, said[key](results, figures[key]), figures[key])
+        told = said[key](results, figures[key])
+        if figures[key] and images < LEAST_IMAGES:
+            judged, told = NOT_TESTABLE, f"This study cannot say: {too_few(images)}. {told}"
+        found[key] = Finding(judged, told, figures[key])
     return found
+
+
+def _images(results: Results) -> int:
+    """The fewest images at FP32 and FP4 that spectra were measured of, of the generators that have some."""
+    counts = [len(paired(results, key, LOWERED, results.arm, "high")[0]) for key in results.generators]
+    return min(filter(None, counts), default=0)
 
 
 def _counted(figures: dict[str, Interval], low: float = -np.inf, high: float = np.inf) -> str:
@@ -202,8 +222,10 @@ def smoothing(results: Results) -> Finding:
     found = predictions(results)
     verdicts = {key: finding.verdict for key, finding in found.items()}
     figures = {f"({key}) {name}": figure for key, finding in found.items() for name, figure in finding.figures.items()}
+    images = _images(results)
     if verdicts["a"] == NOT_TESTABLE:
-        return Finding(NOT_TESTABLE, "This study cannot say: it has no spectra of FP32 and FP4 images.", {})
+        why = too_few(images) if images else "it has no spectra of FP32 and FP4 images"
+        return Finding(NOT_TESTABLE, f"This study cannot say: {why}.", {}, n=images)
     judged = _together(verdicts.values())
     groups = {kind: [f"({k})" for k, v in verdicts.items() if v == kind] for kind in dict.fromkeys(verdicts.values())}
     tally = "; ".join(f"{kind} {listed(keys)}" for kind, keys in groups.items())
@@ -212,9 +234,8 @@ def smoothing(results: Results) -> Finding:
         f"by {percent(pooled(results, 'high'))}, mean over generators, and of the deck's four predictions come out "
         f"{tally}."
     )
-    # The figure of (a) that lies furthest from a fall; all of its generators have the same images.
+    # The figure of (a) that lies furthest from a fall.
     deciding = max((name for name in figures if name.startswith("(a)")), key=lambda name: figures[name].estimate)
-    images = max(len(paired(results, key, LOWERED, results.arm, "high")[0]) for key in results.generators)
     return Finding(judged, sentence, figures, deciding, images)
 
 

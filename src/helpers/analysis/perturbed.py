@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analysis.findings import NOT_TESTABLE, Finding, listed, number
+from helpers.analysis import metrics
+from helpers.analysis.findings import LEAST_IMAGES, NOT_TESTABLE, Finding, listed, number, too_few
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import BASELINE, Results, of_training, titles, vouched
 from helpers.perturbations import NONE
@@ -28,13 +29,14 @@ MEASURES = ("tpr", "tnr", "auc")
 class Damage:
     """What a detector loses of a measure to quantization, what to a perturbation, and the first less the second.
 
-    Losses are positive where the measure falls; with 95 % intervals.
+    Losses are positive where the measure falls; with 95 % intervals, of so many prompts.
     """
 
     detector: str
     quantization: Interval
     perturbation: Interval
     difference: Interval
+    prompts: int
 
     @property
     def verdict(self) -> str:
@@ -59,6 +61,9 @@ def answer(results: Results, precision: str = "fp4", perturbation: str = "jpeg:7
     if not found:
         return Finding(NOT_TESTABLE, f"This study cannot say whether {what} does more damage than {other}: "
                        "it has no perturbed scores of such images.", {})  # fmt: skip
+    if (fewest := min(of.prompts for of in found)) < LEAST_IMAGES:
+        return Finding(NOT_TESTABLE, f"This study cannot say whether {what} does more damage than {other}: "
+                       f"{too_few(fewest)}.", {})  # fmt: skip
     named = results.titles("detector")
     groups = {verdict: [of for of in found if of.verdict == verdict] for verdict in ("less", "more", "open")}
     said = {"less": "less damaging than {} for {}", "more": "more damaging than {} for {}",
@@ -87,8 +92,8 @@ def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -
             row["perturbation_title"] = title(perturbation)
             for name in MEASURES:
                 base = drawn[BASELINE, NONE][1][name]
-                for column, values in ((name, measured[name]), (f"{name}_change", measured[name] - base)):
-                    interval = _interval(values, confidence)
+                for column, values, least in ((name, measured[name], 0), (f"{name}_change", measured[name] - base, -1)):
+                    interval = _interval(values, n, confidence, least)
                     row |= {column: interval.estimate, f"{column}_low": interval.low, f"{column}_high": interval.high}
             rows.append(row)
     return pd.DataFrame(rows)
@@ -106,15 +111,19 @@ def damages(
         base, quantized, perturbed = (
             drawn[key][1][measure] for key in ((BASELINE, NONE), (precision, NONE), (BASELINE, perturbation))
         )
+        n = drawn[BASELINE, NONE][0]
         losses = (base - quantized, base - perturbed, perturbed - quantized)
-        found.append(Damage(detector, *(_interval(values) for values in losses)))
+        found.append(Damage(detector, *(_interval(values, n) for values in losses), n))
     return found
 
 
-def _interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
-    """The estimate, which stands first, and the percentiles of its resamples."""
-    low, high = np.quantile(values[1:], [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(float(values[0]), float(low), float(high))
+def _interval(values: np.ndarray, prompts: int, confidence: float = 0.95, least: int = -1) -> Interval:
+    """The estimate, which stands first, with the interval of its resamples; a measure lies in `least` to 1.
+
+    Where none of the prompts moves the measure, it is as far away as so many prompts as may be unseen could move it.
+    """
+    found = metrics.resampled(values[0], values[1:], prompts, confidence, reach=1.0)
+    return Interval(found.estimate, *(float(np.clip(end, least, 1)) for end in (found.low, found.high)))
 
 
 def _stored(results: Results) -> pd.DataFrame:
@@ -169,8 +178,7 @@ def _of(
     prompts = sorted(set.intersection(*(set(of.index) for of in (*series.values(), *beside.values()))))
     if not prompts or (BASELINE, NONE) not in series:
         return {}
-    drawn = np.random.default_rng(0).multinomial(len(prompts), np.full(len(prompts), 1 / len(prompts)), resamples)
-    weights = np.vstack([np.ones(len(prompts)), drawn]) / len(prompts)
+    weights = np.vstack([np.ones(len(prompts)), metrics.drawn(len(prompts), resamples).T]) / len(prompts)
     return {
         key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, results))
         for key, fake in series.items()
@@ -179,10 +187,11 @@ def _of(
 
 def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, results: Results) -> dict[str, np.ndarray]:
     """Each measure of fakes (N,) and reals (N,) of the same prompts under weights of the prompts (B, N): (B,) each."""
+    fake, real = metrics.finite(fake), metrics.finite(real)
     above = (fake[:, None] > real) + 0.5 * (fake[:, None] == real)
     return {
-        "tpr": weights @ (fake > results.threshold),
-        "tnr": weights @ (real <= results.threshold),
+        "tpr": weights @ metrics.is_fake(fake, results.threshold),
+        "tnr": weights @ ~metrics.is_fake(real, results.threshold),
         "auc": ((weights @ above) * weights).sum(1),
     }
 

@@ -7,6 +7,7 @@ above 1/2; all intervals are bootstrapped over prompts, drawn for fakes and real
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from helpers.analysis import arms, metrics, tables
 from helpers.analysis.metrics import Interval
 from helpers.analysis.tables import BASELINE, Results, titles
-from helpers.analysis.traces import ends, placebo_arm, quantiles, read, redrawn
+from helpers.analysis.traces import ends, placebo_arm, read, redrawn
 
 __all__ = ["areas", "detection", "moved", "shares"]
 
@@ -36,22 +37,41 @@ def areas(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
     return np.concatenate([[area], area + redrawn(len(fake)) @ (placed - 2 * area) / len(fake)])
 
 
-def _above_chance(results: Results, detector: str, generator: str, precision: str) -> np.ndarray | None:
-    """AUC above 1/2 of a cell, whole and resampled (R + 1,), prompts drawn for fakes and reals at once."""
+@dataclass(frozen=True)
+class _Drawn:
+    """A figure of so many prompts, whole and resampled (R + 1,), and how far it goes if every prompt changes."""
+
+    values: np.ndarray
+    prompts: int
+    reach: float = 1.0
+
+    def __sub__(self, other: _Drawn) -> _Drawn:
+        return _Drawn(self.values - other.values, min(self.prompts, other.prompts))
+
+    def __truediv__(self, whole: _Drawn) -> _Drawn:
+        return _Drawn(self.values / whole.values, min(self.prompts, whole.prompts), float(1 / abs(whole.values[0])))
+
+    def __float__(self) -> float:
+        return float(self.values[0])
+
+
+def _detection(fake: pd.Series, real: pd.Series, both: pd.Index) -> _Drawn | None:
+    """AUC above 1/2 on the prompts that both have; None of fewer than two."""
+    sides = (series[both].to_numpy(np.float64) for series in (fake, real))
+    return _Drawn(areas(*sides) - 0.5, len(both)) if len(both) > 1 else None
+
+
+def _above_chance(results: Results, detector: str, generator: str, precision: str) -> _Drawn | None:
+    """AUC above 1/2 of a cell, prompts drawn for fakes and reals at once."""
     key = f"area {detector} {generator} {precision}"
     if key not in results.cache:
-        results.cache[key] = _area(results, detector, generator, precision)
+        fake, real = results.logits(detector, generator, precision), results.reals(detector, generator)
+        results.cache[key] = _detection(fake, real, fake.index.intersection(real.index))
     return results.cache[key]
 
 
-def _area(results: Results, detector: str, generator: str, precision: str) -> np.ndarray | None:
-    fake, real = results.logits(detector, generator, precision), results.reals(detector, generator)
-    both = fake.index.intersection(real.index)
-    return areas(fake[both].to_numpy(), real[both].to_numpy()) - 0.5 if len(both) > 1 else None
-
-
-def _decoded(results: Results, detector: str, generator: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Detection above chance (R + 1,) of FP32 fakes against renders, of renders passed through the generator's VAE
+def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _Drawn, _Drawn] | None:
+    """Detection above chance of FP32 fakes against renders, of renders passed through the generator's VAE
     against renders, and of FP32 fakes against those: the same prompts and the same detector throughout.
     """
     table = read(results, "counterfactuals.parquet")
@@ -64,8 +84,7 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[np.ndarra
     both = passed.index.intersection(fake.index).intersection(real.index)
     if len(both) < 2:
         return None
-    passed, fake, real = (series[both].to_numpy() for series in (passed, fake, real))
-    return tuple(areas(*pair) - 0.5 for pair in ((fake, real), (passed, real), (fake, passed)))
+    return tuple(_detection(*pair, both) for pair in ((fake, real), (passed, real), (fake, passed)))
 
 
 def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
@@ -79,15 +98,15 @@ def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     rows = []
     aligned = _aligned(results)
     for detector in results.detectors:
-        found: dict[str, list[np.ndarray]] = {"decoder": [], "denoiser": [], "retrained": []}
+        found: dict[str, list[_Drawn]] = {"decoder": [], "denoiser": [], "retrained": []}
         for generator in results.generators:
             parts = _decoded(results, detector, generator)
-            if parts is not None and parts[0][0] > LEAST:
+            if parts is not None and float(parts[0]) > LEAST:
                 found["decoder"].append(parts[1] / parts[0])
                 found["denoiser"].append(parts[2] / parts[0])
             if aligned is not None:
                 pair = [_above_chance(of, detector, generator, BASELINE) for of in (results, aligned)]
-                if all(part is not None for part in pair) and pair[0][0] > LEAST:
+                if all(part is not None for part in pair) and float(pair[0]) > LEAST:
                     found["retrained"].append(pair[1] / pair[0])
         row = titles(detector=detector)
         for name, values in found.items():
@@ -96,12 +115,13 @@ def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _mean_of(values: list[np.ndarray], confidence: float) -> Interval:
-    """Mean over cells of figures with their resamples (R + 1,), which drew the same prompts."""
+def _mean_of(values: list[_Drawn], confidence: float) -> Interval:
+    """Mean over cells of figures that drew the same prompts."""
     if not values:
         return metrics.UNKNOWN
-    mean = np.mean(values, axis=0)
-    return quantiles(mean[:1], mean[1:], confidence)
+    mean = np.mean([of.values for of in values], axis=0)
+    prompts, reach = min(of.prompts for of in values), float(np.mean([of.reach for of in values]))
+    return metrics.resampled(mean[0], mean[1:], prompts, confidence, reach)
 
 
 def _aligned(results: Results) -> Results | None:
@@ -138,10 +158,8 @@ def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _changes(
-    results: Results | None, detectors: Sequence[str], precision: str
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Detection above chance (R + 1,) of each generator's and detector's cell at a precision, and its change."""
+def _changes(results: Results | None, detectors: Sequence[str], precision: str) -> tuple[list[_Drawn], list[_Drawn]]:
+    """Detection above chance of each generator's and detector's cell at a precision, and its change."""
     pairs = [] if results is None else [
         tuple(_above_chance(results, d, g, p) for p in (precision, BASELINE)) for g in results.generators
         for d in detectors

@@ -406,19 +406,19 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
             real = results.reals(detector, generator)
             base = results.logits(detector, generator, results.baseline)
             limit = metrics.calibrate(*(half(series, 0).to_numpy() for series in (base, real)))
-            tnr = _above(-real, -results.threshold, confidence, or_at=True)
-            passed = _above(-half(real, 1), -limit, confidence, or_at=True)
+            tnr = _rate(real, results.threshold, confidence, fake=False)
+            passed = _rate(half(real, 1), limit, confidence, fake=False)
             for precision in results.precisions:
                 fake = results.logits(detector, generator, precision)
                 if not len(fake):
                     continue
-                tpr = _above(fake, results.threshold, confidence)
+                tpr = _rate(fake, results.threshold, confidence)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
                 row |= spread("tpr", tpr) | spread("tnr", tnr)
                 row |= spread("balanced", metrics.balanced_accuracy(tpr, tnr))
                 row |= spread("auc", metrics.auc(fake, real, confidence))
-                caught = _above(half(fake, 1), limit, confidence)
+                caught = _rate(half(fake, 1), limit, confidence)
                 row |= spread("calibrated", metrics.balanced_accuracy(caught, passed)) | {"calibrated_at": limit}
                 row |= spread("mean_logit", metrics.bootstrap_mean(fake, fake.index, confidence=confidence))
                 if resamples:
@@ -436,11 +436,11 @@ def half(logits: pd.Series, odd: int) -> pd.Series:
     return logits[logits.index % 2 == odd]
 
 
-def _above(logits: pd.Series, threshold: float, confidence: float, or_at: bool = False) -> metrics.Interval:
-    """The share of logits above (or at) a threshold; unknown where the threshold is."""
-    values = logits.to_numpy()
-    count = int((values >= threshold).sum() if or_at else (values > threshold).sum())
-    return metrics.UNKNOWN if np.isnan(threshold) else metrics.wilson(count, len(values), confidence)
+def _rate(logits: pd.Series, threshold: float, confidence: float = 0.95, fake: bool = True) -> metrics.Interval:
+    """The share of images called fake (or real) at a threshold; unknown where the threshold is."""
+    if np.isnan(threshold):
+        return metrics.UNKNOWN
+    return metrics.wilson(int((metrics.is_fake(logits, threshold) == fake).sum()), len(logits), confidence)
 
 
 def _kind(detector: str) -> str:
@@ -449,10 +449,13 @@ def _kind(detector: str) -> str:
 
 
 def pairs(results: Results, detector: str, generator: str, precision: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,)."""
+    """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,).
+
+    Empty for the baseline itself, which has nothing to be compared with.
+    """
     base = results.logits(detector, generator, results.baseline)
     other = results.logits(detector, generator, precision)
-    shared = base.index.intersection(other.index)
+    shared = base.index.intersection(other.index) if precision != results.baseline else base.index[:0]
     return base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64), shared.to_numpy()
 
 
@@ -477,17 +480,17 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
         for detector in results.detectors:
             for precision in results.precisions:
                 base, other, index = pairs(results, detector, generator, precision)
-                if precision == results.baseline or not len(base):
+                if not len(base):
                     continue
-                before, after = base > results.threshold, other > results.threshold
+                before, after = (metrics.is_fake(logits, results.threshold) for logits in (base, other))
                 lost, gained, p = metrics.mcnemar(before, after)
                 by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
                 score = metrics.probability(other) - metrics.probability(base)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(base), "lost": lost, "gained": gained, "p": p}
-                row |= spread("shift", metrics.bootstrap_mean(other - base, **by_prompt))
+                row |= spread("shift", metrics.bootstrap_mean(other - base, reach=np.ptp(base), **by_prompt))
                 row |= spread("standard", standard_shift(base, other, index, confidence, resamples))
-                row |= spread("score", metrics.bootstrap_mean(score, **by_prompt))
+                row |= spread("score", metrics.bootstrap_mean(score, reach=1.0, **by_prompt))
                 row |= spread("change", metrics.paired_difference(before, after, confidence))
                 row |= spread("changed", metrics.wilson(lost + gained, len(base), confidence))
                 rows.append(row)
@@ -536,7 +539,7 @@ def conditions(results: Results) -> pd.DataFrame:
                 for precision in there.precisions:
                     fake = there.logits(detector, generator, precision)
                     row[f"auc_{precision}"] = metrics.auc(fake, real).estimate
-                    row[f"tpr_{precision}"] = _above(fake, there.threshold, 0.95).estimate
+                    row[f"tpr_{precision}"] = _rate(fake, there.threshold).estimate
                 rows.append(row | {"protocol": protocol, "weights": there.trainings[detector]})
     return pd.DataFrame(rows)
 
@@ -615,9 +618,9 @@ def _density(values: np.ndarray, grid: np.ndarray, scale: str, resamples: int = 
     kernel = np.zeros((len(grid), len(values)), np.float32)
     for reflected in [data, -data, 2 - data] if scale == "score" else [data]:
         kernel += np.exp(-0.5 * ((grid[:, None] - reflected[None, :]) / width) ** 2).astype(np.float32)
-    kernel /= len(values) * width * np.sqrt(2 * np.pi)
-    again = kernel @ metrics.drawn(len(values), resamples).astype(np.float32)
-    return np.stack([kernel.sum(axis=1), *np.quantile(again, [0.025, 0.975], axis=1)])
+    kernel /= width * np.sqrt(2 * np.pi)
+    curve, ends = kernel.mean(axis=1), np.maximum(metrics.bands(kernel.T, resamples), 0)
+    return np.stack([curve, *np.where(curve == 0, 0, ends)])  # no density where no score is near
 
 
 def images_per_cell(results: Results) -> str:

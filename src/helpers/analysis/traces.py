@@ -6,7 +6,6 @@ empty where a study has none. Intervals are bootstrapped over prompts, those of 
 
 from __future__ import annotations
 
-import functools
 from math import nan, sqrt
 
 import numpy as np
@@ -28,7 +27,6 @@ __all__ = [
     "paired",
     "placebo_arm",
     "pooled_shift",
-    "quantiles",
     "read",
     "redrawn",
     "relative",
@@ -172,7 +170,7 @@ def curves(results: Results) -> pd.DataFrame:
             own, other = (_thinned(np.stack(table.loc[both, "radial"])) for table in (cell, base))
             frame = pd.DataFrame({"x": (np.arange(own.shape[1]) + 1) / own.shape[1]})
             for column, values in (("level", own), ("change", own - other)):
-                low, high = _bands(values)
+                low, high = metrics.bands(values)
                 frame = frame.assign(**{column: values.mean(axis=0), f"{column}_low": low, f"{column}_high": high})
             rows.append(frame.assign(**titles(generator), precision=precision, precision_title=name))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
@@ -185,15 +183,9 @@ def _thinned(spectra_: np.ndarray) -> np.ndarray:
     return spectra_[:, 1 : kept + 1].reshape(len(spectra_), -1, step).mean(axis=2)
 
 
-@functools.lru_cache(maxsize=8)
 def redrawn(count: int) -> np.ndarray:
     """How often each of `count` prompts is drawn in each resample (RESAMPLES, count)."""
-    return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
-
-
-def _bands(values: np.ndarray) -> np.ndarray:
-    """Ends (2, B) of the 95 % intervals of the means of values (N, B)."""
-    return np.quantile(redrawn(len(values)) @ values / len(values), [0.025, 0.975], axis=0)
+    return metrics.drawn(count, RESAMPLES).T
 
 
 def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:
@@ -229,6 +221,8 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     for generator in results.generators:
         base = _products(table, generator, BASELINE, results.arm)
         control = _products(table, generator, BASELINE, placebo)
+        if base and control and np.array_equal(base[0], control[0]) and np.array_equal(base[0], control[1]):
+            control = None  # FP32's own residuals: identical, so no control
         for precision, arm, name in _compared(results):
             cell = _products(table, generator, precision, arm)
             if base is None or cell is None:
@@ -242,8 +236,9 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 for weights in (one, drawn)
             ]
             row = titles(generator) | {"precision": precision if arm == results.arm else arm, "precision_title": name}
-            row |= ends("correlation", quantiles(*found, confidence))
-            row |= ends("further", quantiles(*(f - a for f, a in zip(found, against, strict=True)), confidence))
+            row |= ends("correlation", _of_draws(*found, len(base[0]), confidence))
+            further = (f - a for f, a in zip(found, against, strict=True))
+            row |= ends("further", _of_draws(*further, len(base[0]), confidence))
             rows.append(row | {"reliability": spectra.reliability(base[0])})
     return pd.DataFrame(rows)
 
@@ -257,13 +252,14 @@ def _products(table: pd.DataFrame, generator: str, precision: str, arm: str) -> 
     return own.reshape(round(sqrt(len(own))), -1), cross.reshape(round(sqrt(len(cross))), -1)
 
 
-def quantiles(estimate: np.ndarray, again: np.ndarray, confidence: float) -> Interval:
-    """The estimate (1,) with the percentile interval of resamples (R,); NaN where too many of them are not defined."""
-    defined = again[np.isfinite(again)]
-    if not np.isfinite(estimate[0]) or len(defined) < 0.975 * len(again):
+def _of_draws(
+    estimate: np.ndarray, again: np.ndarray, clusters: int, confidence: float, reach: float | None = None
+) -> Interval:
+    """The interval of `metrics.resampled` of an estimate (1,) and its resamples (R,); unknown where too many of them
+    are not defined."""
+    if np.isfinite(again).mean() < 0.975:
         return metrics.UNKNOWN
-    low, high = np.quantile(defined, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(float(estimate[0]), float(low), float(high))
+    return metrics.resampled(float(estimate[0]), again, clusters, confidence, reach)
 
 
 def _logits(results: Results, generator: str, detector: str) -> pd.DataFrame:
@@ -331,11 +327,13 @@ def pooled_shift(results: Results, detector: str, effect: str) -> Interval:
 
 
 def _ratio(values: np.ndarray, by: np.ndarray, confidence: float) -> Interval:
-    """Ratio of two paired means (N,), resampled together."""
+    """Ratio of two paired means (N,), resampled together; a value that was not seen is at most the greatest of `by`."""
     drawn = redrawn(len(values))
     below = drawn @ by
-    return quantiles(
+    return _of_draws(
         np.array([values.mean() / by.mean() if by.mean() else nan]),
         np.divide(drawn @ values, below, out=np.full(len(below), nan), where=below != 0),
+        len(values),
         confidence,
+        reach=float(np.abs(by).max() / abs(by.mean())) if by.mean() else None,
     )

@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from helpers import detectors as detection
+from helpers.analysis.metrics import is_fake
 from helpers.errors import Failure, UsageError
 from helpers.machine import processor
 from helpers.runs import plan
@@ -99,6 +100,8 @@ def _rows_of(archived: pd.DataFrame, source: Source, images: int) -> pd.DataFram
     if chosen.empty:
         raise Failure(f"the archive has no images of {source.folder}; run the study to its end")
     table = chosen.pivot(index="index", columns="detector", values="logit")
+    if table.isna().any(axis=None):
+        raise Failure(f"the archive lacks scores of images of {source.folder}; run the study to its end")
     table["image_sha256"] = chosen.drop_duplicates("index").set_index("index")["image_sha256"]
     return table.sort_index().head(images)
 
@@ -113,7 +116,7 @@ def _compare(study: Study, source: Source, table: pd.DataFrame, loaded: dict[str
     equal = np.array([pixel_sha256(image) for image in made]) == table["image_sha256"].to_numpy()
     scores = {name: detector.score(made) for name, detector in loaded.items()}
     differences = {name: np.abs(scores[name] - table[name].to_numpy()) for name in scores}
-    verdicts = {name: (scores[name] > 0) == (table[name].to_numpy() > 0) for name in scores}
+    verdicts = {name: is_fake(scores[name]) == is_fake(table[name]) for name in scores}
     return {
         "generator": source.generator,
         "precision": source.precision,
