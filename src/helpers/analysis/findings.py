@@ -43,8 +43,8 @@ __all__ = [
     "overview",
     "scale_note",
     "sixteen",
-    "twins",
     "too_few",
+    "twins",
     "verdict",
 ]
 
