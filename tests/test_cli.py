@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import subprocess
 import sys
 
@@ -81,6 +84,22 @@ def test_full_grid_names_checkpoints_and_gates(capsys):
         (["report", "-p", "threshold"], "threshold"),
         (["verify", "mini", "--results", "/nowhere"], "/nowhere"),
         (["paint"], "paint"),
+        (["run", "mini", "--out", ""], "--out: '' names nothing"),
+        (["run", "mini", "--out="], "--out: '' names nothing"),
+        (["run", "mini", "--generators", ","], "',' names nothing"),
+        (["run", "mini", "--shard", ""], "--shard: '' names nothing"),
+        (["run", "mini", "--device", "cuda:²"], "'cuda:²'; give cpu, cuda or cuda:N"),
+        (["run", "mini", "--device", "cuda:-1"], "'cuda:-1'; give cpu, cuda or cuda:N"),
+        (["run", "mini", "--device", "cuda:99999999999999999999"], "give cpu, cuda or cuda:N"),
+        (["run", "mini", "--device", "CUDA"], "'CUDA'; give cpu, cuda or cuda:N"),
+        (["detect", "x.png", "--detectors", ""], "--detectors: '' names nothing"),
+        (["footprint", "--precisions", ","], "',' names nothing"),
+        (["verify", "mini", "--out", "/dev/null/x.json"], "nothing can be written there"),
+        (["footprint", "--out", "/dev/null/x.csv"], "nothing can be written there"),
+        (["report", "-p", "results", "/nope"], "name its folder by --results"),
+        (["report", "-p", "detectors", "nrp"], "no 'nrp' (nearest: 'npr')"),
+        (["report", "--out", str(paths.BOOK / "x")], "lies in the checkout's book"),
+        (["report", "--out", str(paths.ROOT / "src")], "lies in the checkout's src"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(capsys, words, named):
@@ -98,6 +117,64 @@ def test_an_interruption_exits_130_and_says_how_to_go_on(capsys, monkeypatch, tm
     monkeypatch.setattr(execute, "run", stopped)
     status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
     assert status == 130 and "again to go on" in said
+
+
+@pytest.mark.parametrize(
+    ("number", "mend"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EROFS, "name a place that can be written"),
+        (errno.EACCES, "change its permissions"),
+        (errno.ENAMETOOLONG, "give a shorter name"),
+        (errno.EIO, "call it again"),
+    ],
+)
+def test_an_error_of_the_system_is_a_line_and_exits_1(capsys, monkeypatch, tmp_path, number, mend):
+    from helpers.runs import execute
+
+    def broken(*arguments, **options):
+        raise OSError(number, os.strerror(number), "some/file.png")
+
+    monkeypatch.setattr(execute, "run", broken)
+    status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
+    assert status == 1 and said.count("\n") == 1
+    assert said.startswith(f"quantdetect: some/file.png: {os.strerror(number)}; ") and mend in said
+
+
+def test_too_little_memory_is_a_line_and_exits_1(capsys, monkeypatch, tmp_path):
+    from helpers.runs import execute
+
+    def broken(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(execute, "run", broken)
+    status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
+    assert status == 1 and "memory is too small" in said and said.count("\n") == 1
+
+
+def test_a_termination_stops_a_command_as_an_interruption_does(capsys, monkeypatch, tmp_path):
+    from helpers.runs import execute
+
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stopped(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+
+    monkeypatch.setattr(execute, "run", stopped)
+    status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
+    assert status == 130 and said == "quantdetect: stopped; call it again to go on where it stopped\n"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_stands_twice_in_a_list_is_done_once(capsys, monkeypatch, tmp_path):
+    from helpers.runs import execute
+
+    given = []
+    monkeypatch.setattr(execute, "run", lambda *a, **k: given.append((*a[2:4], k["arms"])) or execute.Done())
+    words = ["--generators", "sd15, sd15,sd21", "--precisions", "fp4,fp4", "--arms", "seed,seed"]
+    assert call(capsys, "run", "mini", "--out", str(tmp_path), *words)[0] == 0
+    assert given == [(["sd15", "sd21"], ["fp4"], ["seed"])]
 
 
 def test_a_failure_exits_1(capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """Study files: what the shipped ones hold, and what each mistake in one is answered with."""
 
+import os
 import tomllib
 from typing import get_args
 
@@ -106,6 +107,73 @@ MISTAKES = {
     "twice": ('"fp8"', '"fp4"', r"precisions: 'fp4' .*more than once"),
     "none": ('["fp32", "fp16", "fp8", "fp4"]', "[]", r"precisions: \[\] should .*at least 1 item"),
     "syntax": ("seed = 1000", "seed 1000", r"not valid TOML: .*line 5"),
+    "a baseline that is not run": (
+        'weights = "mini" ',
+        'baseline = "bf16"\nweights = "mini" ',
+        r"baseline: 'bf16' is none of",
+    ),
+    "a generator of an arm": (
+        '["sd15", "sd21", "sdxl"]',
+        '["sd15", "sd36"]',
+        r"arms\.all\.generators\[1\]: no such value 'sd36'",
+    ),
+    "no generator of an arm": (
+        '["sd15", "sd21", "sdxl"]',
+        "[]",
+        r"arms\.all\.generators: \[\] should .*at least 1 item",
+    ),
+    "twice in an arm": ('["int8", "fp8"', '["fp8", "fp8"', r"arms\.ladder\.precisions: 'fp8' .*more than once"),
+    "no component of an arm": ('["vae"]', "[]", r"arms\.vae\.components: \[\] should .*at least 1 item"),
+    "one perturbation in two spellings": (
+        '"jpeg:95"',
+        '"jpeg:75.0"',
+        r"perturbations\.names: 'jpeg:75' .*more than once",
+    ),
+    "no perturbation": ('"jpeg:95"', '"none"', r"perturbations\.names: 'none' is what scores\.parquet holds"),
+    "digits of another script": ('"jpeg:95"', '"jpeg:٩٥"', r"perturbations\.names: .*whole number from 1 to 100"),
+    "a training of nobody": (
+        'mini-s1 = ["npr", "r50_tf"]',
+        "mini-s1 = []",
+        r"further\.mini-s1: \[\] should .*at least 1",
+    ),
+    "a training twice": ("mini-s1 =", "mini =", r"further: 'mini' and weights have one label, mini; rename one"),
+    "a training named as one of a protocol": (
+        "mini-s1 =",
+        "mini-aligned =",
+        r"and weights have one label, mini-aligned",
+    ),
+    "blanks around a label": ("mini-s1 =", '" mini-s1" =', r"further\.' mini-s1': .*without blanks at its ends"),
+    "a path for captions": (
+        'kind = "world"',
+        'kind = "world"\npath = "a.txt"',
+        r"prompts: path is for prompts of kind 'file'",
+    ),
+    "a miniature above": (
+        '"sd15", size',
+        '"../../../etc", size',
+        r"generators\.sd15\.checkpoint: .* no folder in models/mini",
+    ),
+    "a miniature anywhere": (
+        '"sd15", size',
+        '"/etc", size',
+        r"generators\.sd15\.checkpoint: '/etc' is no folder in models/mini",
+    ),
+    "no miniature": ('"sd15", size', '".", size', r"generators\.sd15\.checkpoint: '\.' is no folder in models/mini"),
+    "a control character": (
+        '"sd15", size',
+        '"sd15\\u0000", size',
+        r"generators\.sd15\.checkpoint: 'sd15\\x00': .*control",
+    ),
+    "a name of a device": ('name = "mini"', 'name = "Con.1"', r"name: 'Con\.1': not every system takes a folder"),
+    "a name that ends in a dot": ('name = "mini"', 'name = "mini."', r"name: 'mini\.': not every system"),
+    "a name too long for a folder": ('name = "mini"', f'name = "{"m" * 300}"', r"name: 'mmm.* at most 100 characters"),
+    "a long value": ('"linear" ', f'"{"x" * 10**6}" ', r"coverage: no such value 'xxx.*x' \(one of: linear, all\)$"),
+    "a number of thousands of digits": (
+        "seed = 1000 ",
+        f"seed = 0x{'f' * 5000} ",
+        r"seed: a value of type int that is too",
+    ),
+    "a batch of everything": ("batch_size = 1 ", f"batch_size = {10**30} ", r"batch_size: 10+ should be .*1000000"),
     "no prompt file named": ('kind = "world"', 'kind = "file"', r"prompts: path is missing"),
 }
 
@@ -117,6 +185,57 @@ def test_a_mistake_names_its_place_its_value_and_the_mend_in_one_line(tmp_path, 
         study.load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("old, new, answer", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_in_a_line_that_can_be_read(tmp_path, old, new, answer):
+    path = changed(tmp_path, old, new)
+    with pytest.raises(UsageError) as caught:
+        study.load(path)
+    assert len(str(caught.value).removeprefix(str(path))) < 400 and str(caught.value).isprintable()
+
+
+def test_a_miniature_behind_a_link_is_not_one_of_the_repository(tmp_path, monkeypatch):
+    (tmp_path / "models" / "mini" / "own").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "models" / "mini" / "link").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(paths, "MODELS", tmp_path / "models")
+    only = MINI.replace('checkpoint = "sd', 'checkpoint = "own/../own').replace('"flux1", size', '"own", size')
+    for name, refused in (("own", False), ("link", True)):
+        file = tmp_path / "study.toml"
+        text = "\n".join(line for line in only.splitlines() if "own/.." not in line).replace('"own"', f'"{name}"')
+        text = text.replace('generators = ["sd15", "sd21", "sdxl"]', "")
+        file.write_text(text, encoding="utf-8")
+        if refused:
+            with pytest.raises(UsageError, match="'link' is no folder in models/mini"):
+                study.load(file)
+        else:
+            assert study.load(file).keys == ("flux1",)
+
+
+def test_a_pipe_or_a_device_is_no_study_and_no_prompts(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    for place in (tmp_path / "pipe.toml", "/dev/zero", tmp_path):
+        with pytest.raises(UsageError, match="name a TOML study file"):
+            study.load(place)
+    for place in ("pipe.toml", "/dev/zero", "."):
+        with pytest.raises(UsageError, match="name a UTF-8 file of prompts"):
+            study.load(changed(tmp_path, 'kind = "world"', f'kind = "file"\npath = "{place}"'))
+
+
+def test_an_arm_of_generators_that_the_study_lacks(tmp_path):
+    path = changed(tmp_path, 'sd15 = { checkpoint = "sd15", size = 64, steps = 20, guidance = 3.0 }', "")
+    with pytest.raises(UsageError, match=r"arms\.all\.generators: 'sd15' is none of the study's generators: sd21, "):
+        study.load(path)
+
+
+def test_no_seed_of_any_image_leaves_what_a_table_holds(tmp_path):
+    path = changed(tmp_path, "seed = 1000", f"seed = {2**62 - 1}")
+    path.write_text(path.read_text().replace("images_per_cell = 500", "images_per_cell = 1000000"))
+    loaded = study.load(path)
+    assert loaded.seed + loaded.images_per_cell - 1 < 2**63  # of 64 bits with a sign
+    with pytest.raises(UsageError, match="seed: .* should be less than"):
+        study.load(changed(tmp_path, "seed = 1000", f"seed = {2**62}"))
 
 
 def test_a_study_cannot_ask_for_more_prompts_than_the_grammar_has(tmp_path):
