@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import offline
 import pytest
 import synthetic
 
@@ -25,7 +26,10 @@ def opened(browser, width: int):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
     study = synthetic.write(folder / "study", synthetic.DECK, contact=True, placebo=0.05)
-    return report.build(study, folder / "out").parent
+    with offline.refused(folder / "tried.txt"):
+        page = report.build(study, folder / "out")
+    assert offline.lines(folder / "tried.txt") == []  # neither this process nor a kernel or compiler asked the network
+    return page.parent
 
 
 def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:

@@ -85,13 +85,13 @@ def test_modes_are_read_as_they_look(tmp_path):
     assert set(np.unique(shown("bits.png"))) == {0, 255}
 
 
-def png(path, width: int, height: int, depth: int, rows: bytes) -> None:
-    """An RGB PNG written by hand, with whatever rows; Pillow writes no 16-bit colours and tells no lies."""
+def png(path, width: int, height: int, depth: int, rows: bytes, colours: int = 2) -> None:
+    """A PNG written by hand, RGB or of another type of colours, with whatever rows; Pillow writes no 16-bit colours."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
@@ -116,6 +116,271 @@ def test_the_first_frame_counts_and_orientation_is_applied(tmp_path):
     assert (seen.width, seen.height) == (80, 64)
     with Image.open(tmp_path / "turned.png") as opened:
         np.testing.assert_array_equal(np.asarray(images.decode(opened)), np.asarray(wide))
+
+
+def tiff(path, numbers: np.ndarray, bits: int, *, order: str = "<", planar: bool = False, packed: bool = False, **tags):
+    """A TIFF written by hand after its specification: grey (H, W) or colours (H, W, C), 12 bits in 1.5 bytes."""
+    codes = {"subfile": 254, "photometric": 262, "orientation": 274, "extra": 338, "sample_format": 339}
+    height, width, *channels = numbers.shape
+    count = channels[0] if channels else 1
+    if bits == 12:
+        pairs = numbers.astype(int).reshape(-1, 2)
+        data = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1)
+        strips = [data.astype(np.uint8).tobytes()]
+    else:
+        planes = np.moveaxis(numbers, 2, 0) if planar else numbers[None]
+        strips = [plane.astype(f"{order}{numbers.dtype.kind}{bits // 8}").tobytes() for plane in planes]
+    strips = [zlib.compress(strip) for strip in strips] if packed else strips
+    entries = {256: [width], 257: [height], 258: [bits] * count, 259: [8 if packed else 1], 277: [count],
+               262: [2 if count > 2 else 1], 278: [height], 284: [2 if planar else 1], 339: [1] * count}  # fmt: skip
+    entries |= {codes[name]: [value] * (count if name == "sample_format" else 1) for name, value in tags.items()}
+    starts = np.cumsum([8, *map(len, strips)])
+    entries |= {273: list(map(int, starts[:-1])), 279: list(map(len, strips))}
+    at = int(starts[-1]) + 1 & ~1
+    after, rows, more = at + 2 + 12 * len(entries) + 4, b"", b""
+    for code, values in sorted(entries.items()):
+        kind, form = (4, "L") if code in (273, 279) else (3, "H")
+        value = struct.pack(f"{order}{len(values)}{form}", *values)
+        if len(value) > 4:
+            more, value = more + value, struct.pack(f"{order}L", after + len(more))
+        rows += struct.pack(f"{order}HHL", code, kind, len(values)) + value.ljust(4, b"\0")
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}L", at)
+    body = head + b"".join(strips)
+    path.write_bytes(body.ljust(at, b"\0") + struct.pack(f"{order}H", len(entries)) + rows + bytes(4) + more)
+
+
+def scaled(numbers: np.ndarray, bits: int) -> np.ndarray:
+    """8-bit numbers in more bits: 0 stays 0, 255 becomes the largest."""
+    return np.round(numbers.astype(float) * ((1 << bits) - 1) / 255).astype(np.uint32)
+
+
+GREY = np.asarray(picture().convert("L"))
+RGB = np.asarray(picture())
+ALPHA = np.full((64, 64, 1), 40, np.uint8)
+
+SHOWN = {
+    "12 bits": lambda path: tiff(path, scaled(GREY, 12), 12),
+    "12 bits, packed": lambda path: tiff(path, scaled(GREY, 12), 12, packed=True),
+    "16 bits": lambda path: tiff(path, scaled(GREY, 16), 16),
+    "16 bits, packed": lambda path: tiff(path, scaled(GREY, 16), 16, packed=True),
+    "16 bits, big-endian": lambda path: tiff(path, scaled(GREY, 16), 16, order=">"),
+    "16 bits, big-endian, packed": lambda path: tiff(path, scaled(GREY, 16), 16, order=">", packed=True),
+    "16 bits, times 256": lambda path: tiff(path, GREY.astype(np.uint16) * 256, 16),
+    "16 bits, white is zero": lambda path: tiff(path, 65535 - scaled(GREY, 16), 16, photometric=0),
+    "8 bits, white is zero": lambda path: tiff(path, 255 - GREY, 8, photometric=0),
+    "16-bit colours": lambda path: tiff(path, scaled(RGB, 16), 16),
+    "16-bit colours, big-endian, packed": lambda path: tiff(path, scaled(RGB, 16), 16, order=">", packed=True),
+    "8-bit colours in planes": lambda path: tiff(path, RGB, 8, planar=True),
+    "16-bit colours in planes, packed": lambda path: tiff(path, scaled(RGB, 16), 16, planar=True, packed=True),
+    "16-bit colours and alpha": lambda path: tiff(path, scaled(np.dstack([RGB, ALPHA]), 16), 16, extra=2),
+    "grey and alpha": lambda path: tiff(path, np.dstack([GREY, ALPHA]), 8, photometric=1, extra=2),
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_tiffs_of_one_picture_are_read_alike(kind, tmp_path, loaded):
+    SHOWN[kind](tmp_path / "a.tif")
+    Image.fromarray(RGB if "colours" in kind else GREY).save(tmp_path / "b.png")
+    found, plain = files.judge([tmp_path / "a.tif", tmp_path / "b.png"], loaded)
+    assert (found.error, found.format, found.width, found.height) == ("", "TIFF", 64, 64)
+    assert found.logits == pytest.approx(plain.logits, abs=1e-5)
+
+
+REFUSED = {
+    "signed, 16 bits": (lambda path: tiff(path, scaled(GREY, 15).astype(np.int16), 16, sample_format=2), "signed"),
+    "signed, 16 bits, negative": (lambda path: tiff(path, -GREY.astype(np.int16), 16, sample_format=2), "signed"),
+    "signed, 8 bits": (lambda path: tiff(path, GREY.astype(np.int8), 8, sample_format=2), "signed"),
+    "signed, 32 bits": (lambda path: tiff(path, GREY.astype(np.int32), 32, sample_format=2), "signed"),
+    "32 bits": (lambda path: tiff(path, GREY.astype(np.uint32), 32), "32-bit integers"),
+    "32 bits, all of them": (lambda path: tiff(path, scaled(GREY, 32), 32), "32-bit integers"),
+    "floats": (lambda path: tiff(path, GREY.astype(np.float32) / 255, 32, sample_format=3), "floats"),
+    "16 bits, 0 to 255": (lambda path: tiff(path, GREY.astype(np.uint16), 16), "lower 8 of 16 bits"),
+    "12 bits, 0 to 15": (lambda path: tiff(path, GREY // 16, 12), "lower 4 of 12 bits"),
+    "16-bit colours in planes": (lambda path: tiff(path, scaled(RGB, 16), 16, planar=True), "read wrongly"),
+    "a raw file's thumbnail": (lambda path: tiff(path, RGB, 8, subfile=1), "thumbnail"),
+    "16 bits, white is zero, big-endian": (
+        lambda path: tiff(path, 65535 - scaled(GREY, 16), 16, photometric=0, order=">"), "not an image"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_numbers_of_no_stated_range_are_an_error_not_a_dark_picture(kind, tmp_path):
+    write, said = REFUSED[kind]
+    write(tmp_path / "a.tif")
+    (seen,) = files.judge([tmp_path / "a.tif"], {})
+    assert said in seen.error and "\n" not in seen.error
+
+
+def test_integers_in_memory_are_taken_where_their_range_is_known():
+    with pytest.raises(images.Unfit, match="32-bit integers"):
+        images.decode(Image.fromarray(GREY.astype(np.int32)))
+    deep = Image.fromarray(scaled(GREY, 16).astype(np.uint16))
+    np.testing.assert_array_equal(np.asarray(images.decode(deep))[..., 0], GREY)
+    assert np.asarray(images.decode(Image.new("I;16", (8, 8)))).max() == 0  # black is a picture too
+
+
+def test_sixteen_bit_greys_and_colours_follow_one_rule(tmp_path):
+    """Numbers that no 8 bits have: a grey picture and the same three times give the same."""
+    deep = np.random.default_rng(0).integers(0, 2**16, (16, 16), np.uint16)
+    tiff(tmp_path / "grey.tif", deep, 16)
+    tiff(tmp_path / "colours.tif", np.dstack([deep] * 3), 16)
+    Image.fromarray(deep).save(tmp_path / "grey.png")
+    rows = np.dstack([deep] * 3).astype(">u2")
+    png(tmp_path / "colours.png", 16, 16, 16, b"".join(b"\0" + row.tobytes() for row in rows))
+    seen = [np.asarray(images.decode(Image.open(path))) for path in sorted(tmp_path.iterdir())]
+    for pixels in seen:
+        np.testing.assert_array_equal(pixels, seen[0])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_oriented_tiff_is_turned_once(orientation, tmp_path, loaded):
+    pixels = np.asarray(noise(80, 64))
+    tiff(tmp_path / "a.tif", pixels, 8, orientation=orientation)
+    tiff(tmp_path / "packed.tif", pixels, 8, orientation=orientation, packed=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.png", "a.webp"):
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif, lossless=True)
+    paths = sorted(tmp_path.iterdir())
+    size = (64, 80) if orientation > 4 else (80, 64)
+    seen = list(files.judge(paths, {"npr": loaded["npr"]}))
+    assert [(of.width, of.height) for of in seen] == [size] * 4
+    opened = [Image.open(path) for path in paths]
+    assert [images.extent(image) for image in opened] == [size] * 4
+    found = loaded["npr"].score([*opened, *opened])  # again, now that they are decoded
+    np.testing.assert_allclose(found, [of.logits["npr"] for of in seen] * 2, atol=1e-5)
+    assert np.ptp(found) < 1e-5
+
+
+def test_further_pictures_of_a_file_do_not_count(tmp_path):
+    first, second = picture(1), picture(2)
+    for name, settings in {"a.png": {}, "a.webp": {"lossless": True}, "a.tif": {}, "a.mpo": {"quality": 100}}.items():
+        first.save(tmp_path / name, save_all=True, append_images=[second], **settings)
+        (seen,) = files.judge([tmp_path / name], {})
+        kind = {"a.png": "PNG", "a.webp": "WEBP", "a.tif": "TIFF", "a.mpo": "JPEG"}[name]
+        assert (seen.error, seen.format) == ("", kind)
+        with files.opened(tmp_path / name) as image:
+            shown = np.asarray(images.decode(image)).astype(int)
+        apart = [abs(shown - np.asarray(of)).mean() for of in (first, second)]
+        assert apart[0] < (0.01 if kind != "JPEG" else 5) and apart[1] > 20
+
+
+def test_greys_of_few_bits_and_palettes_with_a_clear_colour(tmp_path):
+    for bits in (1, 2, 4):
+        levels = GREY >> (8 - bits)
+        packed = np.packbits(np.unpackbits(levels[..., None], 2)[..., 8 - bits :].reshape(64, -1), axis=1)
+        png(tmp_path / "a.png", 64, 64, bits, b"".join(b"\0" + row.tobytes() for row in packed), colours=0)
+        with Image.open(tmp_path / "a.png") as image:
+            shown = np.asarray(images.decode(image))
+        np.testing.assert_array_equal(shown[..., 0], levels * (255 // (2**bits - 1)))
+    palette = picture().quantize(16)
+    palette.save(tmp_path / "plain.png")
+    palette.save(tmp_path / "clear.png", transparency=3)
+    plain, clear = (np.asarray(images.decode(Image.open(tmp_path / name))) for name in ("plain.png", "clear.png"))
+    np.testing.assert_array_equal(plain, clear)
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "folder link"])
+def test_pipes_and_devices_are_not_opened(what, tmp_path):
+    path = tmp_path / "a.png"
+    if what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if what == "device" else tmp_path / "gone" / "b.png")
+    picture().save(tmp_path / "b.png")
+    seen = list(files.judge(files.find([tmp_path]), {}))
+    assert [of.error for of in seen] == ["the file is gone" if what == "folder link" else "not a file", ""]
+    with pytest.raises(UsageError, match="no weights"):
+        detectors.load("npr", path)
+
+
+def test_a_file_name_of_any_bytes_gets_its_row(tmp_path, capfd):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in (b"ok.png", b"caf\xe9.png", b"two\nlines\x1b[1m.png"):
+        picture().save(os.path.join(os.fsencode(folder), name), "PNG")
+    for suffix, read in {".CSV": pd.read_csv, ".parquet": pd.read_parquet, ".json": pd.read_json}.items():
+        out = tmp_path / f"scores{suffix}"
+        assert cli.main(["detect", str(folder), "--detectors", "npr", "--out", str(out)]) == 0
+        names = [path.removeprefix(f"{folder}/") for path in read(out)["path"]]
+        assert names == ["caf\\xe9.png", "ok.png", "two\nlines\x1b[1m.png"]
+    capfd.readouterr()
+    assert cli.main(["detect", str(folder), "--detectors", "npr"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 5 and r"two\nlines\x1b[1m.png" in lines[3]
+
+
+def test_json_and_csv_keep_every_digit(tmp_path):
+    logits = [-39.54321012345678, 1 / 3, 1e-300, np.nan]
+    frame = pd.DataFrame({"path": list("abcd"), "logit": logits, "probability": [7e-18, 0.1 + 0.2, 5e-324, np.inf]})
+    for name in ("a.json", "a.csv"):
+        cli._writer(tmp_path / name)(frame)
+    rows = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
+    assert [row["logit"] for row in rows] == [*logits[:3], None]
+    assert [row["probability"] for row in rows] == [7e-18, 0.30000000000000004, 5e-324, None]
+    read = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
+    assert list(read["logit"][:3]) == logits[:3] and list(read["probability"][:3]) == [7e-18, 0.1 + 0.2, 5e-324]
+
+
+UNWRITABLE = {
+    "": "folder", "sub": "cannot write ''", "a.cvs": "nearest: '.csv'", "a.csv/b.csv": "nothing can be written",
+    "x" * 300 + ".csv": "File name too long",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", UNWRITABLE)
+def test_the_place_of_the_table_is_tried_before_the_work(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(judging, "judged", lambda *_: pytest.fail("it went to work"))
+    (tmp_path / "a.csv").write_text("mine")
+    (tmp_path / "folder.csv").mkdir()
+    out = tmp_path / (place or "folder.csv")
+    assert cli.main(["detect", str(tmp_path), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert UNWRITABLE[place] in said and said.count("\n") == 1
+    assert (tmp_path / "a.csv").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "folder.csv"]
+
+
+@pytest.mark.parametrize("names", ["", ",", " , "])
+def test_no_detector_is_a_mistake(names, tmp_path, capsys):
+    assert cli.main(["detect", str(tmp_path), "--detectors", names]) == 2
+    assert "--detectors: none is named; there are npr, r50_nodown, r50_tf, clip_d" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="no detector is named"):
+        judging.judged([tmp_path], [])
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-75", "75.5", "1e9", "", "seventy", "7" * 5000])
+def test_odd_amounts_are_refused_in_a_line(amount, tmp_path, capsys):
+    picture().save(tmp_path / "a.png")
+    assert cli.main(["detect", str(tmp_path), "--detectors", "npr", "--perturb", f"jpeg:{amount}"]) == 2
+    said = capsys.readouterr().err
+    assert "QUALITY must be a whole number from 1 to 100" in said and len(said) < 400
+
+
+def test_a_detector_named_twice_is_there_once(tmp_path):
+    picture().save(tmp_path / "a.png")
+    table = judging.judged([tmp_path], ["npr", "npr"])
+    assert list(table.filter(like="npr")) == [f"npr_{what}" for what in OF_EACH]
+
+
+def test_long_places_are_named_shortly(tmp_path):
+    for place in ("x" * 100_000, "nul\0", f"{tmp_path}/{'y' * 300}*", "z" * 5000 + "*"):
+        with pytest.raises(UsageError) as raised:
+            files.find([place])
+        assert len(str(raised.value)) < 400 and str(raised.value).isprintable()
+
+
+def test_a_logit_that_is_no_number_is_a_row_with_its_error(tmp_path, monkeypatch):
+    for i in range(3):
+        picture(i).save(tmp_path / f"{i}.png")
+    npr, other = detectors.load("npr"), detectors.load("clip_d")
+    found = {"npr": [1.0, np.nan, np.inf], "clip_d": [2.0, 2.0, 2.0]}
+    monkeypatch.setattr(files, "_logits", lambda of, pixels: np.float32(found[of.name][: len(pixels)]))
+    seen = list(files.judge(files.find([tmp_path]), {"npr": npr, "clip_d": other}))
+    assert seen[0].logits == {"npr": 1.0, "clip_d": 2.0} and seen[0].error == ""
+    assert [of.logits for of in seen[1:]] == [{}, {}]
+    assert "the logit of npr is nan" in seen[1].error and "the logit of npr is inf" in seen[2].error
 
 
 @pytest.fixture
@@ -309,6 +574,32 @@ def test_a_note_says_where_format_or_size_give_the_classes_away(tmp_path):
     assert "6 reals are 6 JPEG, 6 fakes 6 PNG" in by_format and "1.00" in by_format
     assert "96x96 to 96x96" in by_size and "64x64 to 64x64" in by_size
     assert judging.confounds(table[table["label"] == "real"]) == []
+
+
+def labelled(folder, *given: str) -> dict[str, str]:
+    found = files.placed([folder / place for place in given])
+    return {str(path.relative_to(folder)): label for (path, _), label in zip(found, judging.labels(found), strict=True)}
+
+
+def test_only_folders_that_were_named_or_lie_below_give_labels(tmp_path):
+    places = ["home/ai/x.png", "home/ai/set/real/y.png", "data/0_real/a.png", "data/1_fake/b.png", "data/other/c.png",
+              "data/real/fake/d.png", "trips/Nature/e.png"]  # fmt: skip
+    for place in places:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    assert labelled(tmp_path, "home/ai/x.png") == {"home/ai/x.png": ""}
+    assert labelled(tmp_path, "home/ai") == {"home/ai/set/real/y.png": "real", "home/ai/x.png": ""}
+    assert labelled(tmp_path, "home/ai/*.png") == {"home/ai/x.png": ""}
+    below = {"data/0_real/a.png": "real", "data/1_fake/b.png": "fake", "data/other/c.png": ""}
+    below |= {"data/real/fake/d.png": "fake"}  # the innermost decides
+    assert labelled(tmp_path, "data") == labelled(tmp_path, "data/**/*.png") == labelled(tmp_path, "data/*") == below
+    assert labelled(tmp_path, "data/1_fake") == {"data/1_fake/b.png": ""}
+    pair = {"data/0_real/a.png": "real", "data/1_fake/b.png": "fake"}
+    assert labelled(tmp_path, "data/0_real", "data/1_fake/") == pair
+    assert labelled(tmp_path, "data/0_real/a.png", "data/1_fake/b.png") == pair  # as a shell expands a pattern
+    assert labelled(tmp_path, "data/0_real/*", "data/1_fake/*") == pair
+    assert labelled(tmp_path, "home/ai/x.png", "data/0_real/a.png") == {"home/ai/x.png": "", "data/0_real/a.png": ""}
+    assert labelled(tmp_path, "trips") == {"trips/Nature/e.png": "real"}
 
 
 def test_no_note_where_both_classes_are_alike(tmp_path):

@@ -1,5 +1,9 @@
 """The detectors are the published networks: built again here from torchvision's and open_clip's own parts."""
 
+import struct
+import tarfile
+import zipfile
+
 import numpy as np
 import open_clip
 import pytest
@@ -10,10 +14,12 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import detectors
+from helpers import detectors, study
 from helpers.detectors import base, images, npr, scoring
-from helpers.errors import UsageError
-from helpers.study import DETECTORS
+from helpers.detectors.base import NotFinite
+from helpers.errors import Failure, UsageError
+from helpers.runs import execute, plan
+from helpers.study import DETECTORS, training_label
 
 NAMES = tuple(detectors.MODULES)
 SIZES = [(64, 64), (61, 64), (64, 79), (67, 65), (225, 129)]  # height, width
@@ -298,7 +304,7 @@ def test_every_detectors_formats(name, head, tmp_path):
     torch.save({"model": stored, "optimizer": {"step": 3}, "epoch": 9}, tmp_path / f"{name}.tar")
     read = base.checkpoints.read(tmp_path / f"{name}.tar")
     fresh = detectors.build(name)
-    base.checkpoints.fit(fresh, read, tmp_path / f"{name}.tar")
+    base.checkpoints.fit(fresh, {tmp_path / f"{name}.tar": read})
     assert all(torch.equal(value, state[key]) for key, value in fresh.state_dict().items())
 
 
@@ -375,3 +381,168 @@ def test_clip_d_says_which_backbone_is_missing(tmp_path):
     torch.save({"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth")
     with pytest.raises(UsageError, match="open_clip_model.safetensors is not there.*CommonPool.XL.*1.7 GB, MIT"):
         detectors.load("clip_d", tmp_path)
+
+
+def test_a_training_is_called_by_its_label_or_its_paths_last_part():
+    known = {
+        "mini": "mini", "mini-sdxl": "mini-sdxl", "v1.2": "v1.2", "released/v1.2/": "v1.2",
+        "/a/npr_v1.2.pth": "npr_v1.2", "mine/npr.safetensors": "npr", "npr.pth.tar": "npr", "truefake": "truefake",
+        "epoch.7": "epoch.7",
+    }  # fmt: skip
+    assert {weights: training_label(weights) for weights in known} == known
+    assert {weights: plan.Scoring("npr", weights, "plain").label for weights in known} == known
+
+
+def test_the_name_in_the_table_is_the_trainings(tmp_path):
+    (tmp_path / "v1.2").mkdir()
+    stored("npr", tmp_path / "v1.2")
+    assert detectors.load("npr", tmp_path / "v1.2").weights == "v1.2"
+    assert detectors.load("npr", tmp_path / "v1.2" / "npr.safetensors").weights == "npr"
+
+
+def test_a_detectors_files_are_all_that_its_logits_depend_on(tmp_path):
+    files = {name: [file.name for file in detectors.weights_files(name)] for name in NAMES}
+    assert files == {
+        "npr": ["npr.safetensors"],
+        "r50_nodown": ["r50_nodown.safetensors"],
+        "r50_tf": ["r50_tf.safetensors", "namer.safetensors"],
+        "clip_d": ["clip_d.safetensors", "clip.safetensors"],
+    }
+    torch.save({"model": {"fc.weight": torch.zeros(1, 1024), "fc.bias": torch.zeros(1)}}, tmp_path / "clip_d.pth")
+    with pytest.raises(UsageError, match="open_clip_model.safetensors is not there"):
+        detectors.weights_files("clip_d", tmp_path)
+    save_file({"visual.x": torch.zeros(1)}, tmp_path / "open_clip_model.safetensors")
+    assert detectors.weights_files("clip_d", tmp_path) == [
+        tmp_path / "clip_d.pth", tmp_path / "open_clip_model.safetensors"
+    ]  # fmt: skip
+
+
+# Weights of strangers
+
+
+BAD = {
+    "nan": (lambda value: value.index_fill(0, torch.tensor([0]), torch.nan), "fc1.weight holds NaN or infinite"),
+    "inf": (lambda value: value * torch.inf, "fc1.weight holds NaN or infinite"),
+    "more than a single holds": (lambda value: value.double().sign() * 1e39, "fc1.weight holds NaN or infinite"),
+    "whole numbers": (lambda value: value.to(torch.int8), "fc1.weight is of type torch.int8"),
+    "complex": (lambda value: value.to(torch.complex64), "fc1.weight is of type torch.complex64"),
+    "sparse": (lambda value: value.to_sparse(), "tensor fc1.weight is nested, sparse"),
+    "no numbers": (lambda value: value.to("meta"), "tensor fc1.weight is nested, sparse"),
+    "quantized": (lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), "tensor fc1.weight is nested"),
+    "a view of one number, petabytes long": (lambda value: torch.zeros(1).expand(2**25, 2**25), "misshapen fc1.weight"),
+    "words": (lambda value: "fc1", "missing fc1.weight"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_weights_that_are_no_numbers_are_refused_by_name(kind, tmp_path):
+    change, said = BAD[kind]
+    state = detectors.build("npr").state_dict()
+    path = tmp_path / "npr.pth"
+    torch.save(state | {"fc1.weight": change(state["fc1.weight"])}, path)
+    with pytest.raises(UsageError, match=said) as raised:
+        detectors.load("npr", path)
+    assert str(path) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_nan_in_a_backbone_is_refused_and_one_in_what_is_left_out_is_not(tmp_path, monkeypatch):
+    whole = detectors.build("clip_d", "mini").state_dict()
+    notes = {"detector": "clip_d", "width": "mini", "backbone": "clip"}
+    heads, kept = tmp_path / "detectors", tmp_path / "backbones" / "clip.safetensors"
+    heads.mkdir(), kept.parent.mkdir()
+    save_file({k: v for k, v in whole.items() if k.startswith("fc.")}, heads / "clip_d.safetensors", notes)
+    tower = {k: v for k, v in whole.items() if k.startswith("visual.")}
+    save_file(tower | {"attn_mask": torch.tensor([0, -torch.inf])}, kept)  # as an open_clip text tower may have it
+    assert np.isfinite(detectors.load("clip_d", heads).score(pictures([(64, 64)]))).all()
+    tower["visual.ln_post.bias"][3] = torch.nan
+    save_file(tower, kept)
+    with pytest.raises(UsageError, match="clip.safetensors: the tensor visual.ln_post.bias holds NaN"):
+        detectors.load("clip_d", heads)
+
+
+def nested(depth: int) -> bytes:
+    """A pickle of empty lists in each other, older than any container of torch's."""
+    return b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b"."
+
+
+def bomb(path, name: str = "npr/data.pkl") -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(name, bytes(2**24))
+
+
+STRANGE = {
+    "keys that are numbers": (".pth", lambda path: torch.save({1: torch.zeros(2), 2: torch.ones(2)}, path), "no names"),
+    "a list": (".pth", lambda path: torch.save([torch.zeros(2)], path), "no state dict"),
+    "a tensor": (".pth", lambda path: torch.save(torch.zeros(2), path), "no state dict"),
+    "dicts in dicts": (".pth", lambda path: torch.save({"a": {"model": {"b": torch.zeros(1)}}}, path), "no state dict"),
+    "depth": (".pth", lambda path: path.write_bytes(nested(100_000)), "not a readable|refused"),
+    "a zip bomb": (".pth", bomb, "claims to hold 16,777,216 bytes"),
+    "a zip of another kind": (".pth", lambda path: zipfile.ZipFile(path, "w").close(), "not a readable|refused"),
+    "a tar": (".tar", lambda path: tarfile.open(path, "w").close(), "not a readable|refused"),
+    "a long name": (".pth", lambda path: torch.save({"x" * 10**6: torch.zeros(1)}, path), "does not fit"),
+    "a name of two lines": (".pth", lambda path: torch.save({"a\nb\x1b[1m": torch.zeros(1)}, path), "does not fit"),
+    "an endless header": (".safetensors", lambda path: path.write_bytes(b"\xff" * 64), "not a readable"),
+    "a cut header": (".safetensors", lambda path: path.write_bytes(struct.pack("<Q", 999) + b"{"), "not a readable"),
+    "a header of another shape": (
+        ".safetensors", lambda path: path.write_bytes(struct.pack("<Q", 8) + b"[1,2,3] "), "not a readable"
+    ),
+    "another detector's": (
+        ".safetensors", lambda path: save_file({"a": torch.zeros(1)}, path, {"detector": "b" * 10**5}), "holds bbb"
+    ),
+    "a backbone elsewhere": (
+        ".safetensors", lambda path: save_file({"a": torch.zeros(1)}, path, {"backbone": "../../x"}), "no name of a"
+    ),
+    "an unknown width": (
+        ".safetensors", lambda path: save_file({"a": torch.zeros(1)}, path, {"width": "w" * 10**5}), "no detector width"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_strange_weights_files_are_refused_in_a_line(kind, tmp_path):
+    suffix, write, said = STRANGE[kind]
+    path = tmp_path / f"npr{suffix}"
+    write(path)
+    with pytest.raises(UsageError, match=said) as raised:
+        detectors.load("npr", path)
+    message = str(raised.value)
+    assert len(message) < 2500 and message.replace(str(path), "").isprintable()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_cut_weights_are_refused_in_a_line(suffix, tmp_path):
+    whole, path = tmp_path / f"whole{suffix}", tmp_path / f"npr{suffix}"
+    state = {"fc1.weight": torch.zeros(1, 512), "fc1.bias": torch.zeros(1)}
+    save_file(state, whole) if suffix == ".safetensors" else torch.save(state, whole)
+    content = whole.read_bytes()
+    for kept in (1, 9, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:kept])
+        with pytest.raises(UsageError, match="not a readable|refused") as raised:
+            detectors.load("npr", path)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_logit_that_is_no_number_is_a_failure_that_names_image_and_detector(tmp_path):
+    """Every weight is finite here, only their product is not."""
+    torch.manual_seed(3)
+    state = shaken(detectors.build("npr", "mini")).state_dict()
+    save_file(state | {"fc1.weight": state["fc1.weight"].sign() * 3e38}, tmp_path / "npr.safetensors")
+    detector = detectors.load("npr", tmp_path / "npr.safetensors")
+    with pytest.raises(NotFinite, match=r"npr \(weights npr\): the logit of image 0 is (nan|inf|-inf)") as raised:
+        detector.score(pictures([(64, 64), (80, 64)]))
+    assert raised.value.exit_code == 1 and raised.value.place == 0
+
+
+def test_a_run_names_the_image_whose_logit_is_no_number(tmp_path, monkeypatch):
+    mini = study.load("mini")
+    settings = {"sd15": mini.generators["sd15"].model_copy(update={"steps": 1})}
+    changes = {"generators": settings, "precisions": ["fp32"], "detectors": ["npr"], "protocols": ["plain"]}
+    tiny = mini.model_copy(update={**changes, "further": {}, "arms": {}})
+
+    def broken(network, images, ready, device):
+        return np.float32([1, np.inf][: len(images)])
+
+    monkeypatch.setattr(base, "score", broken)
+    with pytest.raises(Failure, match=r"sd15/fp32/0001.png: npr \(weights mini\): the logit of image 1 is inf"):
+        execute.run(tiny, tmp_path, images=2, progress=False)
+    assert not list(tmp_path.glob("**/*.parquet"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from helpers.errors import Failure, UsageError, nearest, shortened, shown
+from helpers.errors import Failure, UsageError, nearest, readable, shortened, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,16 +135,17 @@ def detect(
     """Score images: per detector one logit, above 0 means fake. Every file becomes a row; exit 1 if some have errors.
 
     PNG, JPEG, WebP, TIFF, BMP and GIF (first frame), 8 to 8192 pixels a side. A folder stands for all files below it;
-    choose with a pattern, such as 'folder/**/*.png'. Files in folders named real and fake get a label, and a note says
-    where the two differ in format or size.
+    choose with a pattern, such as 'folder/**/*.png'. Files in folders named real and fake (or 0_real and 1_fake, nature
+    and ai) get a label, and a note says where the two differ in format or size. Only folders below a PATH count, and
+    those that you name as a pair, as in: real/ fake/.
 
     Example: quantdetect detect photo.jpg folder/ --detectors npr,clip_d --perturb jpeg:75 --out scores.csv
     """
     from helpers import perturbations
 
     changes = perturbations.chain(perturbations.parse(text) for text in perturb or ())
+    names = _words(detectors)
     write = _writer(out) if out else None
-    names = _words(detectors) or []
     from helpers import judging, machine
 
     machine.require(device)
@@ -458,7 +459,7 @@ def _default_out(study: Study) -> Path:
 def _shown(path: Path) -> str:
     """The path as short as it can be said from here."""
     path = Path(path).resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return readable(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _archived(study: Study) -> dict[tuple[str, str, str], int]:
@@ -541,26 +542,44 @@ def _judged_row(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """A judged file on the screen: a logit per detector, or the error."""
     shown = {name: "-" if row["error"] else f"{row[f'{name}_logit']:+.3f}" for name in names}
     size = f"{row['width']}x{row['height']}" if row["width"] else "-"
-    return {"path": row["path"], "format": row["format"] or "-", "size": size, **shown, "error": row["error"]}
+    return {"path": readable(row["path"]), "format": row["format"] or "-", "size": size, **shown, "error": row["error"]}
 
 
 def _writer(out: Path) -> Any:
-    """The function that writes a table to `out`, in one step, in the format of its suffix."""
+    """The function that writes a table to `out`, in one step, in the format of its suffix; `out` is tried at once."""
     from helpers import paths
 
-    formats = {
-        ".csv": lambda frame, path: frame.to_csv(path, index=False),
-        ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
-        ".json": lambda frame, path: frame.to_json(path, orient="records", indent=1, double_precision=15),
-    }
-    if out.suffix not in formats:
-        raise UsageError(f"{out}: cannot write '{out.suffix}'{nearest(out.suffix, formats)}; use {', '.join(formats)}")
+    suffix = out.suffix.lower()
+    if suffix not in _FORMATS:
+        raise UsageError(f"{out}: cannot write '{out.suffix}'{nearest(suffix, _FORMATS)}; use {', '.join(_FORMATS)}")
+    paths.probe(out)
+    return lambda frame: _FORMATS[suffix](frame, out)
 
-    def write(frame: pd.DataFrame) -> None:
-        with paths.replacing(out) as temporary:
-            formats[out.suffix](frame, temporary)
 
-    return write
+def _write_csv(frame: pd.DataFrame, out: Path) -> None:
+    from helpers import paths
+
+    with paths.replacing(out) as temporary:
+        frame.to_csv(temporary, index=False)
+
+
+def _write_parquet(frame: pd.DataFrame, out: Path) -> None:
+    from helpers import paths
+
+    paths.write_parquet(frame, out)
+
+
+def _write_json(frame: pd.DataFrame, out: Path) -> None:
+    """A list of objects; floats to their last digit (pandas writes 15 at most), null for what is no number."""
+    import numpy as np
+
+    from helpers import paths
+
+    cells = frame.astype(object).where(frame.notna() & ~frame.isin([np.inf, -np.inf]), None)
+    paths.write_json(cells.to_dict("records"), out)
+
+
+_FORMATS = {".csv": _write_csv, ".parquet": _write_parquet, ".json": _write_json}
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import reprlib
 from collections.abc import Iterable
 
-__all__ = ["Damaged", "Failure", "UsageError", "nearest", "shortened", "shown"]
+__all__ = ["Damaged", "Failure", "UsageError", "nearest", "readable", "shortened", "shown"]
 
 #: Characters of a word that are compared, and quoted in a message.
 LONGEST = 120
@@ -41,9 +42,16 @@ def nearest(word: object, options: Iterable[object]) -> str:
 
 def shortened(text: object, limit: int = LONGEST) -> str:
     """A text on one line of printable characters, at most `limit`, for a message that quotes what a user gave."""
-    line = " ".join(str(text).split())
-    line = line if line.isprintable() else line.encode("unicode_escape").decode("ascii")
+    line = readable(" ".join(str(text).split()))
     return line if len(line) <= limit else f"{line[: limit - 4]} ..."
+
+
+def readable(text: object) -> str:
+    """A text that any screen takes, on one line: what cannot be printed is an escape, such as \\xe9 for that byte of a
+    file name that is not UTF-8.
+    """
+    known = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", str(text))
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
 
 
 _REPR = reprlib.Repr()

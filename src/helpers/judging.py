@@ -14,12 +14,14 @@ from tqdm import tqdm
 from helpers import detectors as detection
 from helpers.analysis.metrics import probability
 from helpers.detectors import files
+from helpers.errors import UsageError
 from helpers.perturbations import Perturbation
 
-__all__ = ["TELLING", "confounds", "counted", "judged", "label_of"]
+__all__ = ["PAIRS", "TELLING", "confounds", "counted", "judged", "labels"]
 
-#: Names of folders that say what is in them, as in the public sets of real and generated images.
-LABELS = {"real": ("real", "reals", "0_real", "nature"), "fake": ("fake", "fakes", "1_fake", "ai")}
+#: Names of folders that say what is in them, real and fake, as in the public sets of real and generated images.
+PAIRS = (("real", "fake"), ("reals", "fakes"), ("0_real", "1_fake"), ("nature", "ai"))
+LABELS = {name: label for pair in PAIRS for name, label in zip(pair, ("real", "fake"), strict=True)}
 
 #: Balanced accuracy of guessing by format or size alone from which a note is due; 0.5 tells nothing.
 TELLING = 0.6
@@ -35,27 +37,30 @@ def judged(
 ) -> pd.DataFrame:
     """Score every file behind the places by the named detectors; a row each, in the order of the input.
 
-    Columns: path, label ("real", "fake" or "", by the folders' names), width and height (pixels as shown), format,
-    sha256 (of the file), perturbation, error ("" where scored), then per detector NAME_logit, NAME_probability,
-    NAME_verdict (at the detector's threshold, logit 0), NAME_size_rule and NAME_weights.
+    Columns: path (a byte that is not UTF-8 as \\xe9), label ("real", "fake" or "", see `labels`), width and height
+    (pixels as shown), format, sha256 (of the file), perturbation, error ("" where scored), then per detector
+    NAME_logit, NAME_probability, NAME_verdict (at the detector's threshold, logit 0), NAME_size_rule and NAME_weights.
 
     Raises:
-        UsageError: a place, a detector or its weights are not there.
+        UsageError: a place, a detector or its weights are not there, or no detector is named.
     """
-    paths = files.find(places)
-    loaded = {name: detection.load(name, weights, device=device) for name in names}
+    if not names:
+        raise UsageError(f"no detector is named; there are {', '.join(detection.MODULES)}")
+    found = files.placed(places)
+    loaded = {name: detection.load(name, weights, device=device) for name in dict.fromkeys(names)}
     changes = perturbation if perturbation is not None and perturbation.steps else None
-    seen = files.judge(paths, loaded, changes)
-    bar = tqdm(seen, "detect", len(paths), unit=" files", disable=not progress or len(paths) < 2, file=sys.stderr)
-    return pd.DataFrame([_row(file, loaded, changes) for file in bar])
+    seen = files.judge([path for path, _ in found], loaded, changes)
+    bar = tqdm(seen, "detect", len(found), unit=" files", disable=not progress or len(found) < 2, file=sys.stderr)
+    rows = [_row(file, label, loaded, changes) for file, label in zip(bar, labels(found), strict=True)]
+    return pd.DataFrame(rows)
 
 
 def _row(
-    file: files.Seen, loaded: dict[str, detection.Detector], perturbation: Perturbation | None
+    file: files.Seen, label: str, loaded: dict[str, detection.Detector], perturbation: Perturbation | None
 ) -> dict[str, object]:
     row: dict[str, object] = {
-        "path": str(file.path),
-        "label": label_of(file.path),
+        "path": os.fsencode(file.path).decode("utf-8", "backslashreplace"),
+        "label": label,
         "width": file.width,
         "height": file.height,
         "format": file.format,
@@ -73,13 +78,21 @@ def _row(
     return row
 
 
-def label_of(path: Path) -> str:
-    """ "real" or "fake" by the innermost folder of the path that is named so, else ""."""
-    for folder in reversed(path.parts[:-1]):
-        for label, names in LABELS.items():
-            if folder.lower() in names:
-                return label
-    return ""
+def labels(found: Sequence[tuple[Path, Path]]) -> list[str]:
+    """ "real", "fake" or "" for each (file, folder in which it was looked for), see `files.placed`.
+
+    The innermost folder below that one decides, that is named as in `PAIRS`. Its own name counts only where the other
+    of the pair was named too, as in `real/ fake/`; what lies above was not said of the pictures: /home/ai is a name.
+    """
+    named = {place.name.lower() for _, place in found}
+    pairs = {name for pair in PAIRS if named.issuperset(pair) for name in pair}
+    return [_label(path, place, pairs) for path, place in found]
+
+
+def _label(path: Path, place: Path, pairs: set[str]) -> str:
+    below = [folder.lower() for folder in path.relative_to(place).parts[:-1]]
+    own = [name for name in [place.name.lower()] if name in pairs]
+    return next((LABELS[name] for name in reversed(own + below) if name in LABELS), "")
 
 
 def counted(table: pd.DataFrame) -> str:
@@ -95,7 +108,7 @@ def confounds(table: pd.DataFrame) -> list[str]:
     of 1 + the Kolmogorov-Smirnov distance for pixel counts.
     """
     there = table[table["error"] == ""]
-    real, fake = (there[there["label"] == label] for label in LABELS)
+    real, fake = (there[there["label"] == label] for label in ("real", "fake"))
     if real.empty or fake.empty:
         return []
     notes = []

@@ -44,6 +44,7 @@ __all__ = [
     "expected",
     "explain",
     "load",
+    "training_label",
     "weights_expected",
     "weights_folder",
 ]
@@ -361,9 +362,10 @@ class Study(Strict):
 
     def _distinct_trainings(self) -> None:
         # In tables a training is known by the last part of its path.
-        labels = {Path(showing.weights_for(protocol, self.weights)).stem: "weights" for protocol in showing.PROTOCOLS}
+        every = [showing.weights_for(protocol, self.weights) for protocol in showing.PROTOCOLS]
+        labels = {training_label(weights): "weights" for weights in every}
         for further in self.further:
-            label = Path(further).stem
+            label = training_label(further)
             if label in labels:
                 raise ValueError(f"further: {shown(further)} and {labels[label]} have one label, {label}; rename one")
             labels[label] = shown(further)
@@ -518,6 +520,18 @@ def weights_folder(weights: str | os.PathLike[str]) -> Path:
     """The folder of released weights: a path, or where there is none, the folder of that name under models."""
     path = Path(weights)
     return path if path.exists() or path.is_absolute() else paths.MODELS / path
+
+
+def training_label(weights: str | os.PathLike[str]) -> str:
+    """The name in tables of the training behind `weights`: a label itself, or a path's last part without the ending
+    of a weights file.
+
+    "mini-sdxl" -> "mini-sdxl", "released/v1.2" -> "v1.2", "mine/npr.pth.tar" -> "npr".
+    """
+    name = os.path.basename(os.path.abspath(weights))  # of "." and "released/" too
+    while (end := os.path.splitext(name)[1]) in WEIGHTS_SUFFIXES:
+        name = name.removesuffix(end)
+    return name
 
 
 def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from helpers.detectors import checkpoints
 from helpers.detectors.compiled import compiled
 from helpers.detectors.images import SIZE_RULES, Preprocess, preprocess
 from helpers.detectors.scoring import score
-from helpers.errors import UsageError, nearest
+from helpers.errors import Failure, UsageError, nearest, shortened
 from helpers.paths import MODELS
-from helpers.study import CLIP_FILES, CLIP_SOURCE, CLIP_TERMS, WEIGHTS_SUFFIXES, weights_folder
+from helpers.study import CLIP_FILES, CLIP_SOURCE, CLIP_TERMS, WEIGHTS_SUFFIXES, training_label, weights_folder
 
-__all__ = ["MODULES", "Detector", "build", "load", "module", "weights_path"]
+__all__ = ["MODULES", "Detector", "NotFinite", "build", "load", "module", "weights_files", "weights_path"]
 
 #: Key -> module with `build(width)`; imported when first asked for.
 MODULES = {
@@ -31,6 +31,14 @@ MODULES = {
     "r50_tf": "helpers.detectors.r50_tf",
     "clip_d": "helpers.detectors.clip_d",
 }
+
+
+class NotFinite(Failure):
+    """A detector's logit is NaN or infinite; `place` is the image's among those given."""
+
+    def __init__(self, detector: str, place: int, logit: float):
+        super().__init__(f"{detector}: the logit of image {place} is {logit}; its weights overflow on this image")
+        self.place = place
 
 
 @dataclass(frozen=True)
@@ -55,14 +63,20 @@ class Detector:
         """Return one logit per image, float32 (N,); above 0 means fake. Any sizes from 8 px, any PIL modes.
 
         An image's logit is the same alone, in a batch and in another order, to float32 rounding.
+
+        Raises:
+            UsageError: an image cannot be read, or has a side below 8 px. NotFinite: a logit is no finite number.
         """
-        return score(self.network, images, self.ready, self.device)
+        logits = score(self.network, images, self.ready, self.device)
+        for place in np.flatnonzero(~np.isfinite(logits)):
+            raise NotFinite(f"{self.name} (weights {self.weights})", int(place), float(logits[place]))
+        return logits
 
 
 def module(name: str) -> ModuleType:
     """Return the module of a detector; a wrong name is told with the nearest one (UsageError)."""
     if name not in MODULES:
-        raise UsageError(f"no detector {name!r}{nearest(name, MODULES)}; there are {', '.join(MODULES)}")
+        raise UsageError(f"no detector {shortened(name)!r}{nearest(name, MODULES)}; there are {', '.join(MODULES)}")
     return importlib.import_module(MODULES[name])
 
 
@@ -70,7 +84,8 @@ def build(name: str, width: str = "full") -> nn.Module:
     """Return the network with random weights: "full" as published, "mini" as the miniature study has it."""
     of = module(name)
     if width not in ("full", "mini"):
-        raise UsageError(f"no detector width {width!r}{nearest(width, ('full', 'mini'))}; there are full and mini")
+        near = nearest(width, ("full", "mini"))
+        raise UsageError(f"no detector width {shortened(width)!r}{near}; there are full and mini")
     return of.build(width)
 
 
@@ -101,6 +116,17 @@ def weights_path(name: str, weights: str | Path = "mini") -> Path:
     return found[0]
 
 
+def weights_files(name: str, weights: str | Path = "mini", backbone: str | Path | None = None) -> list[Path]:
+    """Return every file that a detector's logits depend on: its own, then the frozen backbone's where it has one.
+
+    Raises:
+        UsageError: one of them is not there, or cannot be read.
+    """
+    path = weights_path(name, weights)
+    frozen = Path(backbone) if backbone is not None else _backbone(name, path)
+    return [path] if frozen is None else [path, frozen]
+
+
 def load(
     name: str,
     weights: str | Path = "mini",
@@ -119,21 +145,19 @@ def load(
         size_rule: a name of `images.SIZE_RULES` in place of the detector's own.
 
     Raises:
-        UsageError: unknown name, missing file, or weights that do not fit, with the keys named.
+        UsageError: unknown name, missing file, or weights that do not fit or are not finite, with the keys named.
     """
-    path = weights_path(name, weights)
+    path, *frozen = weights_files(name, weights, backbone)
     notes = checkpoints.metadata(path)
     width = notes.get("width", "full")
     if notes.get("detector", name) != name:
-        raise UsageError(f"{path} holds {notes['detector']}, not {name}")
-    state = checkpoints.read(path)
-    frozen = _frozen(name, state, path, notes, backbone)
+        raise UsageError(f"{path} holds {shortened(notes['detector'])}, not {name}")
     network = build(name, width)
-    checkpoints.fit(network, state | frozen, path)
+    checkpoints.fit(network, {path: checkpoints.read(path)} | {file: _tower(name, file) for file in frozen})
     network = network.eval().requires_grad_(False).to(device)
     if torch.device(device).type == "cpu":
         network = compiled(network)
-    label = str(weights) if _shipped(weights) else path.stem
+    label = str(weights) if _shipped(weights) else training_label(weights)
     return Detector(name, label, width, network, _ready(name, width, size_rule), device)
 
 
@@ -148,31 +172,31 @@ def _ready(name: str, width: str, size_rule: str | None) -> Preprocess:
         return own
     if size_rule not in SIZE_RULES:
         raise UsageError(
-            f"no size rule {size_rule!r}{nearest(size_rule, SIZE_RULES)}; there are {', '.join(SIZE_RULES)}"
+            f"no size rule {shortened(size_rule)!r}{nearest(size_rule, SIZE_RULES)}; there are {', '.join(SIZE_RULES)}"
         )
     return Preprocess(size_rule, own.mean, own.std)
 
 
-def _frozen(
-    name: str, state: dict[str, Tensor], path: Path, notes: dict[str, str], backbone: str | Path | None
-) -> dict[str, Tensor]:
-    """State of the frozen part, where the detector's own file has none; else empty."""
-    if backbone is not None:
-        file = Path(backbone)
-    elif "backbone" in notes:
-        file = path.parent.parent / "backbones" / f"{notes['backbone']}.safetensors"
-    elif name == "clip_d" and not any(key.startswith("visual.") for key in state):
-        file = next((path.parent / f for f in CLIP_FILES if (path.parent / f).is_file()), path.parent / CLIP_FILES[0])
+def _backbone(name: str, path: Path) -> Path | None:
+    """The file of the frozen part, where the detector's own has none."""
+    kept = checkpoints.metadata(path).get("backbone")
+    if kept is not None:
+        if not re.fullmatch(r"[\w-]+", kept):
+            raise UsageError(f"{path}: {shortened(kept)!r} is no name of a backbone")
+        file = path.parent.parent / "backbones" / f"{kept}.safetensors"
+        mend = "retrain it with `quantdetect train mini`"
+    elif name == "clip_d" and not any(key.startswith("visual.") for key in checkpoints.read(path)):
+        files = [path.parent / of for of in CLIP_FILES]
+        file = next((file for file in files if file.is_file()), files[0])
+        mend = f"put it there ({CLIP_SOURCE}, {CLIP_TERMS})"
     else:
-        return {}
+        return None
     if not file.is_file():
-        where = (
-            f": put it there ({CLIP_SOURCE}, {CLIP_TERMS})"
-            if "backbone" not in notes
-            else ": retrain it with `quantdetect train mini`"
-        )
-        raise UsageError(f"{name} needs its backbone, {file} is not there{where}")
+        raise UsageError(f"{name} needs its backbone, {file} is not there: {mend}")
+    return file
+
+
+def _tower(name: str, file: Path) -> dict[str, Tensor]:
+    """State of a frozen part; an open_clip file has the text tower and the projection too, which CLIP-D leaves out."""
     stored = checkpoints.read(file)
-    if name == "clip_d":  # an open_clip file has the text tower and the projection too, which CLIP-D leaves out
-        return {k: v for k, v in stored.items() if k.startswith("visual.") and k != "visual.proj"}
-    return stored
+    return {k: v for k, v in stored.items() if name != "clip_d" or (k.startswith("visual.") and k != "visual.proj")}

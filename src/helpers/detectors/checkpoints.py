@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from helpers.errors import UsageError
+from helpers.errors import UsageError, shortened
 from helpers.paths import replacing
 
 __all__ = ["fit", "metadata", "read", "write"]
@@ -23,27 +25,58 @@ def read(path: Path) -> dict[str, Tensor]:
     """Return the state dict of a file: raw or under "model" or "state_dict", without any `module.` prefix.
 
     Raises:
-        UsageError: the file is missing, cannot be read, or holds anything but tensors.
+        UsageError: the file is missing, cannot be read, or holds no state dict or more than tensors.
     """
     if not path.is_file():
         raise UsageError(f"no weights file {path}: give the path of a .safetensors or .pth file")
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise UsageError(f"{path} is not a readable weights file: {_line(error)}") from None
-    except Exception as error:  # pickle's errors have no common base; weights_only refuses code with one of them
-        raise UsageError(f"{path} was refused, it holds more than tensors: {_line(error)}") from None
+    state = _tensors_of(path) if path.suffix == ".safetensors" else _unpickled(path)
     for key in _UNDER:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, dict) else {}
     if not tensors:
         raise UsageError(f"{path} holds no state dict, neither bare nor under {' or '.join(map(repr, _UNDER))}")
+    nameless = next((key for key in tensors if not isinstance(key, str)), None)
+    if nameless is not None:
+        raise UsageError(f"{path} holds no state dict: its tensors have keys such as {shortened(nameless)!r}, no names")
+    odd = next((key for key, value in tensors.items() if not _plain(value)), None)
+    if odd is not None:
+        raise UsageError(f"{path}: the tensor {shortened(odd)} is nested, sparse, quantized or without numbers")
     return {key.removeprefix("module."): value for key, value in tensors.items()}
+
+
+def _plain(value: Tensor) -> bool:
+    return value.layout == torch.strided and not (value.is_nested or value.is_quantized or value.is_meta)
+
+
+def _tensors_of(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except Exception as error:  # whatever strangers' bytes make of it
+        raise _unreadable(path, error) from None
+
+
+def _unpickled(path: Path) -> object:
+    """What `torch.save` stored, without running any code that is in it."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as file:
+                claimed = sum(entry.file_size for entry in file.infolist())
+            if claimed > path.stat().st_size:  # torch never compresses
+                raise UsageError(f"{path} was refused: it claims to hold {claimed:,} bytes, more than it is long")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UsageError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise UsageError(f"{path} was refused, it holds more than tensors: {_line(error)}") from None
+    except Exception as error:  # whatever strangers' bytes make of it
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    why = getattr(error, "strerror", None) or _line(error)
+    return UsageError(f"{path} is not a readable weights file: {why}")
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -53,8 +86,8 @@ def metadata(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, "pt") as file:
             return file.metadata() or {}
-    except SafetensorError as error:
-        raise UsageError(f"{path} is not a readable weights file: {_line(error)}") from None
+    except Exception as error:  # whatever strangers' bytes make of it
+        raise _unreadable(path, error) from None
 
 
 def write(path: Path, state: Mapping[str, Tensor], notes: dict[str, str]) -> None:
@@ -68,14 +101,15 @@ def write(path: Path, state: Mapping[str, Tensor], notes: dict[str, str]) -> Non
         save_file({key: value.contiguous() for key, value in {**state, **halved}.items()}, temporary, notes)
 
 
-def fit(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Load a state dict that must fit exactly; heads stored as 1x1 convolutions are flattened first.
+def fit(network: nn.Module, parts: Mapping[Path, Mapping[str, Tensor]]) -> None:
+    """Load state dicts, by their files, that must fit exactly together; heads stored as 1x1 convolutions are flattened.
 
     Raises:
-        UsageError: keys are missing, unexpected or misshapen; the message names the first dozen of each.
+        UsageError: keys are missing, unexpected or misshapen (the message names the first dozen of each), or a tensor
+            holds no finite real numbers.
     """
     own = network.state_dict()
-    state = {key: _flat(value, own.get(key)) for key, value in state.items()}
+    state = {key: _flat(value, own.get(key)) for part in parts.values() for key, value in part.items()}
     faults = {
         "missing": [k for k in own if k not in state and not k.endswith("num_batches_tracked")],
         "unexpected": [k for k in state if k not in own],
@@ -87,8 +121,21 @@ def fit(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     }
     found = [f"{what} {_some(keys)}" for what, keys in faults.items() if keys]
     if found:
-        raise UsageError(f"{path} does not fit this detector: {'; '.join(found)}")
+        raise UsageError(f"{next(iter(parts))} does not fit this detector: {'; '.join(found)}")
+    for path, part in parts.items():  # now that shapes are known: a view may claim any number of elements
+        for key in part:
+            why = _fault(state[key], own[key])
+            if why:
+                raise UsageError(f"{path}: the tensor {key} {why}; a detector with it gives no logit")
     network.load_state_dict(state, strict=False)
+
+
+def _fault(value: Tensor, own: Tensor) -> str:
+    """Why a tensor cannot take the place of a network's own; "" where it can."""
+    if value.is_floating_point() != own.is_floating_point() or value.is_complex():
+        return f"is of type {value.dtype} for {own.dtype}"
+    # After the cast: a large double is no single.
+    return "" if value.to(own.dtype).isfinite().all() else "holds NaN or infinite numbers"
 
 
 def _flat(value: Tensor, own: Tensor | None) -> Tensor:
@@ -98,8 +145,8 @@ def _flat(value: Tensor, own: Tensor | None) -> Tensor:
 
 
 def _some(keys: list[str], shown: int = 12) -> str:
-    return ", ".join(keys[:shown]) + (f" and {len(keys) - shown} more" if len(keys) > shown else "")
+    return ", ".join(map(shortened, keys[:shown])) + (f" and {len(keys) - shown} more" if len(keys) > shown else "")
 
 
 def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+    return shortened(error, 160) or type(error).__name__

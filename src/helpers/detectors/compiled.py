@@ -7,16 +7,20 @@ seen. `benchmarks/detect.py` measures what that is worth.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from helpers.detectors.resnet import Trunk
+
+# Or it looks its maker's telemetry host up for every session; it reads this once, when it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime  # noqa: E402
 
 __all__ = ["compiled"]
 

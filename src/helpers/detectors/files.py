@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -24,13 +27,15 @@ from PIL import Image, UnidentifiedImageError
 from helpers.detectors.base import Detector
 from helpers.detectors.images import SIZE_RULES, Unfit, check_size, decode
 from helpers.detectors.scoring import BATCH_PIXELS, batches, cores, logits
-from helpers.errors import UsageError
+from helpers.errors import UsageError, shortened
 from helpers.perturbations import Perturbation
 
-__all__ = ["FORMATS", "Seen", "find", "judge"]
+__all__ = ["FORMATS", "Seen", "find", "judge", "opened", "placed"]
 
 #: What is read; anything else is no image here.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+
+_CODECS = {"MPO": "JPEG"}  # as cameras write it: the picture, then further ones that are no part of it
 
 #: A window ends before it would hold more pixels or files than this, one image excepted.
 WINDOW_PIXELS, WINDOW_FILES = 16 * 2**20, 512
@@ -62,20 +67,41 @@ def find(places: Sequence[str | os.PathLike[str]]) -> list[Path]:
     A folder stands for all its files, whatever they are: leaving some out is the caller's choice, by a pattern.
 
     Raises:
-        UsageError: nothing is there, a pattern matches nothing, or a folder holds no file.
+        UsageError: nothing is there, a pattern matches nothing, or a folder holds no file or cannot be listed.
     """
-    found: list[Path] = []
-    for place in map(str, places):
-        matches = [place] if os.path.lexists(place) else sorted(glob.glob(place, recursive=True))
-        if not matches:
-            what = "matches no file" if glob.has_magic(place) else "no such file or folder"
-            raise UsageError(f"{place}: {what}; name images, folders of images, or a pattern in quotes")
-        for match in matches:
-            own = _below(Path(match), set()) if os.path.isdir(match) else [Path(match)]
-            if not own and match == place:
-                raise UsageError(f"{place}: no files in this folder; name another")
-            found += own
+    return [path for path, _ in placed(places)]
+
+
+def placed(places: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]]:
+    """Return each file that `find` does with the folder in which it was looked for: the one that was named, the
+    parent of a file that was named, or the part of a pattern before its first wildcard.
+    """
+    found: list[tuple[Path, Path]] = []
+    for place in map(os.fspath, places):
+        found += _placed(place)
     return found
+
+
+def _placed(place: str) -> list[tuple[Path, Path]]:
+    try:
+        if os.path.isdir(place):
+            found = [(path, Path(place)) for path in _below(Path(place), set())]
+            if not found:
+                raise UsageError(f"{shortened(place)}: no files in this folder; name another")
+            return found
+        if os.path.lexists(place):
+            return [(Path(place), Path(place).parent)]
+        matches = [Path(match) for match in sorted(glob.glob(place, recursive=True))]
+        found = [path for match in matches for path in (_below(match, set()) if match.is_dir() else [match])]
+    except (OSError, ValueError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or error
+        where = getattr(error, "filename", None) or place
+        raise UsageError(f"{shortened(where)}: cannot be looked through: {why}") from None
+    if not found:
+        what = "matches no file" if glob.has_magic(place) else "no such file or folder"
+        raise UsageError(f"{shortened(place)}: {what}; name images, folders of images, or a pattern in quotes")
+    fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(place).parts))
+    return [(path, fixed) for path in found]
 
 
 def _below(folder: Path, above: set[Path]) -> list[Path]:
@@ -122,9 +148,9 @@ def _windows(paths: Sequence[Path]) -> Iterator[list[Seen]]:
         try:
             with (
                 warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"),
-                _opened(seen) as image,
+                opened(path) as image,
             ):
-                seen.format, (seen.width, seen.height) = image.format or "", image.size
+                seen.format, (seen.width, seen.height) = _CODECS.get(image.format, image.format), image.size
                 check_size(*image.size)
         except Exception as error:  # a file of strangers can make a decoder raise anything
             seen.error = _why(error)
@@ -138,25 +164,40 @@ def _windows(paths: Sequence[Path]) -> Iterator[list[Seen]]:
         yield window
 
 
-def _opened(seen: Seen) -> Image.Image:
-    if not seen.path.is_file():
-        raise Unfit("not a file" if seen.path.exists() else "the file is gone")
-    if not seen.path.stat().st_size:
-        raise Unfit("the file is empty")
-    return Image.open(seen.path, formats=FORMATS)
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture of one of `FORMATS`, not decoded yet. Pipes and devices, which may never end, are not opened.
+
+    Raises:
+        Unfit: it is no file, or empty. UnidentifiedImageError: it is no picture. OSError: it cannot be read.
+    """
+    with _bytes(path) as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise Unfit("the file is empty")
+        with Image.open(file, formats=FORMATS) as image:
+            yield image
+
+
+@contextmanager
+def _bytes(path: Path) -> Iterator[BinaryIO]:
+    if not path.is_file():
+        raise Unfit("not a file" if path.exists() else "the file is gone")
+    # Should a pipe take its place meanwhile, opening it does not wait; Windows has none of either.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        yield file
 
 
 def _read(seen: Seen, rules: set[str], perturbation: Perturbation | None) -> dict[str, np.ndarray]:
     """What the detectors look at, by size rule, uint8 (H, W, 3); empty, with the error noted, where there is none."""
     try:
-        with open(seen.path, "rb") as file:
+        with _bytes(seen.path) as file:
             seen.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if seen.error:
             return {}
-        with _opened(seen) as opened:
-            opened.verify()  # a PNG's checksums: Pillow decodes some damaged ones to black without a word
-        with _opened(seen) as opened:
-            image = decode(opened)
+        with opened(seen.path) as image:
+            image.verify()  # a PNG's checksums: Pillow decodes some damaged ones to black without a word
+        with opened(seen.path) as image:
+            image = decode(image)
         seen.width, seen.height = image.size
         if perturbation is not None:
             image = perturbation(image, int(seen.sha256[:8], 16))
@@ -193,8 +234,14 @@ def _logits(detector: Detector, pixels: list[np.ndarray]) -> np.ndarray:
 def _scored(window: list[Seen], work: list[tuple[str, list[int], Future[np.ndarray]]]) -> Iterator[Seen]:
     for name, places, future in work:
         for place, logit in zip(places, future.result(), strict=True):
-            window[place].logits[name] = float(logit)
-    yield from window
+            seen = window[place]
+            seen.logits[name] = float(logit)
+            if not np.isfinite(logit):
+                seen.error = f"the logit of {name} is {logit}: its weights overflow on this image"
+    for seen in window:
+        if seen.error:
+            seen.logits.clear()
+        yield seen
 
 
 def _why(error: Exception) -> str:
@@ -205,5 +252,5 @@ def _why(error: Exception) -> str:
         return "a decompression bomb: its header claims more pixels than are taken"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
-    text = " ".join(str(error).split())[:160] or type(error).__name__
+    text = shortened(error, 160) or type(error).__name__
     return text if isinstance(error, Unfit) else f"broken: {text}"

@@ -1,7 +1,8 @@
 """From a picture to what a detector reads: decoding, and tables of size rules and normalizations.
 
 Decoding is the same for every detector: EXIF orientation is applied, the first frame or page counts, palettes and
-greys become RGB, 16 bits become 8, alpha is dropped, CMYK is turned as Pillow does it (no colour profile is used).
+greys become RGB, of 12 or 16 bits the upper 8 count, alpha is dropped, CMYK is turned as Pillow does it (no colour
+profile is used). Numbers whose black and white no file states (signed, 32 bits, floats) are refused, not guessed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 __all__ = [
@@ -34,7 +36,20 @@ SMALLEST, LARGEST = 8, 8192
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
-_TURNED = range(5, 9)  # EXIF orientations that swap width and height
+_ORIENTATION, _TURNED = 0x0112, range(5, 9)  # the EXIF orientations that swap width and height
+
+# TIFF tags, and what they are where they are left out.
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = (
+    254, 256, 257, 258, 259, 262, 284, 339
+)  # fmt: skip
+_DEFAULTS = {_SUBFILE: 0, _BITS: 1, _COMPRESSION: 1, _PHOTOMETRIC: 0, _PLANES: 1, _SAMPLE_FORMAT: 1}
+_REDUCED, _WHITE_IS_ZERO, _UNSIGNED, _BARE, _APART = 1, 0, 1, 1, 2
+
+#: Formats whose grey numbers of mode I have 16 bits: a PNG's in releases of Pillow before 11, a PPM's scaled to them.
+_SIXTEEN_BITS = ("PNG", "PPM")
+
+#: Modes in which colours are multiplied by alpha -> the same without.
+_PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 
 
 class Unfit(ValueError):
@@ -118,7 +133,11 @@ def preprocess(name: str, width: str) -> Preprocess:
 def extent(image: Image.Image) -> tuple[int, int]:
     """Return (width, height) as seen, EXIF orientation applied, without decoding the pixels."""
     width, height = image.size
-    return (height, width) if image.getexif().get(0x0112) in _TURNED else (width, height)
+    if image.getexif().get(_ORIENTATION) not in _TURNED:
+        return width, height
+    # Pillow turns a TIFF by itself when it is decoded, and newer releases say so of its size before.
+    turned = isinstance(image, TiffImageFile) and (width, height) != _tags(image, _WIDTH, _HEIGHT)
+    return (width, height) if turned else (height, width)
 
 
 def check_size(width: int, height: int) -> None:
@@ -131,24 +150,52 @@ def decode(image: Image.Image) -> Image.Image:
     """Return the image as 8-bit RGB, see above.
 
     Raises:
-        Unfit: its numbers have no stated range (32-bit floats, integers beyond 16 bits) or its colours no RGB.
+        Unfit: its numbers have no stated range (floats, signed or 32-bit integers) or its colours no RGB.
     """
+    bits, white_is_zero = _range(image)
     image = ImageOps.exif_transpose(image)
-    if image.mode == "F":
-        raise Unfit("32-bit floats have no stated range of brightness: convert it to 8 or 16 bits")
     if image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
+        image = Image.fromarray(_eight_bits(np.asarray(image), bits, white_is_zero))
+    if image.mode in _PREMULTIPLIED:
+        image = image.convert(_PREMULTIPLIED[image.mode])
     try:
         return image if image.mode == "RGB" else image.convert("RGB")
     except ValueError:
         raise Unfit(f"colours of mode {image.mode} cannot be turned to RGB") from None
 
 
-def _eight_bits(grey: np.ndarray) -> np.ndarray:
-    """A 16-bit grey picture (H, W) in 8 bits, rounded."""
-    if grey.min(initial=0) < 0 or grey.max(initial=0) > 0xFFFF:
-        raise Unfit("integers beyond 16 bits have no stated range of brightness: convert it to 8 or 16 bits")
-    return ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def _range(image: Image.Image) -> tuple[int, bool]:
+    """How many bits a grey number has, and whether zero is white; Unfit where the file does not state the range."""
+    bits, photometric, sample = 16, None, _UNSIGNED
+    if isinstance(image, TiffImageFile):
+        kind, bits, photometric, sample = _tags(image, _SUBFILE, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT)
+        if kind & _REDUCED:
+            raise Unfit("its first page is a thumbnail, as in a camera's raw file: develop it first")
+        if bits == 16 and len(image.getbands()) > 1 and _tags(image, _PLANES, _COMPRESSION) == (_APART, _BARE):
+            raise Unfit("uncompressed 16-bit colours in planes are read wrongly: save it with interleaved channels")
+    if image.mode == "F":
+        raise Unfit("32-bit floats have no stated range of brightness: convert it to 8 or 16 bits")
+    if sample != _UNSIGNED:
+        raise Unfit("signed integers have no stated range of brightness: convert it to 8 or 16 bits, unsigned")
+    if bits > 16 or (image.mode == "I" and image.format not in _SIXTEEN_BITS):
+        raise Unfit("32-bit integers have no stated range of brightness: convert it to 8 or 16 bits")
+    return bits, photometric == _WHITE_IS_ZERO
+
+
+def _tags(image: TiffImageFile, *tags: int) -> tuple[int, ...]:
+    """TIFF tags, of several channels the first's."""
+    found = (image.tag_v2.get(tag, _DEFAULTS.get(tag)) for tag in tags)
+    return tuple(value[0] if isinstance(value, tuple) else value for value in found)
+
+
+def _eight_bits(grey: np.ndarray, bits: int, white_is_zero: bool) -> np.ndarray:
+    """The upper 8 of a grey picture's 9 to 16 bits, (H, W), as Pillow has it for 16-bit colours."""
+    if grey.max(initial=0) >> bits:
+        raise Unfit(f"numbers beyond the {bits} bits that it states")
+    if 0 < grey.max(initial=0) < 1 << (bits - 8):
+        raise Unfit(f"all numbers lie in the lower {bits - 8} of {bits} bits, which leaves nothing in 8: stretch it")
+    upper = (grey >> (bits - 8)).astype(np.uint8)
+    return 255 - upper if white_is_zero else upper
 
 
 def tensor(image: Image.Image, ready: Preprocess) -> Tensor:

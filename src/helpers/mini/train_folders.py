@@ -63,7 +63,7 @@ class _Folders:
 
 
 def _opened(path: str) -> Image.Image:
-    with Image.open(path) as image:
+    with files.opened(Path(path)) as image:
         return decode(image)
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers import detectors as detection
+from helpers.errors import Failure
 from helpers.paths import file_sha256, tree_sha256
 from helpers.protocols import shared
 from helpers.runs import counterfactuals, perturb, plan, spectra
@@ -177,7 +178,10 @@ def _score(
             frames = []
             for scoring, indices in lacking.items():
                 seen = shown.get(scoring.protocol, images)
-                logits = loaded[scoring.detector, scoring.weights].score([seen[i] for i in indices])
+                try:
+                    logits = loaded[scoring.detector, scoring.weights].score([seen[i] for i in indices])
+                except detection.NotFinite as error:
+                    raise Failure(f"{store.image(state.shard.source, indices[error.place])}: {error}") from None
                 kept = kept[~(of(kept, scoring) & kept["index"].isin(indices))]
                 frames.append(state.rows(scoring, indices, logits))
                 bar.update(len(indices))

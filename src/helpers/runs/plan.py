@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from helpers.errors import UsageError, nearest, shown
 from helpers.protocols import weights_for
-from helpers.study import GENERATORS, PRECISIONS, Cell, Study
+from helpers.study import GENERATORS, PRECISIONS, Cell, Study, training_label
 
 __all__ = ["REAL", "Scoring", "Shard", "Source", "parse_share", "scorings", "shards", "sources"]
 
@@ -54,7 +53,7 @@ class Scoring:
     @property
     def label(self) -> str:
         """The weights' name in tables."""
-        return Path(self.weights).stem
+        return training_label(self.weights)
 
     @property
     def key(self) -> str:
