@@ -198,62 +198,6 @@ def _deeper(value: Any, depth: int) -> bool:
     return depth < 0 or any(_deeper(part, depth - 1) for part in inner)
 
 
-def regular(path: str | os.PathLike[str], what: str) -> Path:
-    """The path of a file that the user named; `what` says what it should be ("a TOML map").
-
-    Raises:
-        UsageError: there is none, or it is a folder, a pipe or a device, from which reading might never end.
-    """
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{shortened(path)}: cannot be read: {why}; name {what}") from None
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise UsageError(f"{shortened(path)}: {kind}, not a file; name {what}")
-    return Path(path)
-
-
-def read_text(path: str | os.PathLike[str], what: str) -> str:
-    """The text of a UTF-8 file that the user named, without a byte order mark; `what` says what it should be.
-
-    Raises:
-        UsageError: it is no regular file, cannot be read, is not UTF-8, or is larger than `TEXT_BYTES`.
-    """
-    path = regular(path, what)
-    if path.stat().st_size > TEXT_BYTES:
-        raise UsageError(f"{path}: larger than {TEXT_BYTES // 2**20} MB; name {what}")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror or error
-        raise UsageError(f"{path}: cannot be read: {why}; name {what}") from None
-
-
-def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """The tables of a TOML file that the user named; `what` says what it should be ("a TOML map").
-
-    Raises:
-        UsageError: as `read_text`, or it is not TOML, or is nested deeper or has longer numbers than Python takes.
-    """
-    text = read_text(path, what)
-    try:
-        found = tomllib.loads(text)
-        if _deeper(found, TOML_DEPTH):  # dotted keys nest without brackets
-            raise RecursionError
-    except RecursionError:
-        raise UsageError(f"{path}: not valid TOML: nested too deeply; name {what}") from None
-    except ValueError as error:
-        raise UsageError(f"{path}: not valid TOML: {_line(error)}; name {what}") from None
-    return found
-
-
-def _deeper(value: Any, depth: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return depth < 0 or any(_deeper(part, depth - 1) for part in inner)
-
-
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The object in a JSON file.
 
