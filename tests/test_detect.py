@@ -345,7 +345,7 @@ def test_the_place_of_the_table_is_tried_before_the_work(place, tmp_path, monkey
 @pytest.mark.parametrize("names", ["", ",", " , "])
 def test_no_detector_is_a_mistake(names, tmp_path, capsys):
     assert cli.main(["detect", str(tmp_path), "--detectors", names]) == 2
-    assert "--detectors: none is named; there are npr, r50_nodown, r50_tf, clip_d" in capsys.readouterr().err
+    assert "names nothing" in capsys.readouterr().err
     with pytest.raises(UsageError, match="no detector is named"):
         judging.judged([tmp_path], [])
 

@@ -150,3 +150,19 @@ def test_undefined_pixels_are_known_and_named():
         next(pipe.vae.decoder.parameters()).fill_(float("nan"))
     image = generators.sample(pipe, PROMPTS[:1], [1], steps=1, guidance=1.0, size=64)[0]
     assert generators.check(image) == "undefined pixels"
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "[]", "null", "{", "{}", '{"_class_name": 5}', '{"_class_name": "os.system"}', '{"_class_name": ["a", "b"]}',
+        '{"_class_name": "StableDiffusionPipeline", "unet": ["os", "system"]}',
+        '{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}',
+        '{"_class_name": "StableDiffusionPipeline", "unet": 7}', "[" * 10**5, "\\0" * 99,
+    ],
+)  # fmt: skip
+def test_a_hostile_folder_is_refused_in_a_line(tmp_path, index):
+    (tmp_path / "model_index.json").write_text(index)
+    with pytest.raises((Failure, UsageError), match="sd15: ") as caught:
+        generators.load("sd15", str(tmp_path))
+    assert str(caught.value).isprintable() and len(str(caught.value).replace(str(tmp_path), "")) < 500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import reprlib
 from collections.abc import Iterable
 
@@ -40,7 +41,7 @@ def nearest(word: object, options: Iterable[object]) -> str:
 
 
 def shortened(text: object, limit: int = LONGEST) -> str:
-    """A text on one line and in at most `limit` characters, for a message that quotes what a user gave."""
+    """A text on one line of printable characters, at most `limit`, for a message that quotes what a user gave."""
     line = readable(" ".join(str(text).split()))
     return line if len(line) <= limit else f"{line[: limit - 4]} ..."
 
@@ -49,7 +50,7 @@ def readable(text: object) -> str:
     """A text that any screen takes, on one line: what cannot be printed is an escape, such as \\xe9 for that byte of a
     file name that is not UTF-8.
     """
-    known = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    known = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", str(text))
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
 
 

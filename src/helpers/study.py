@@ -367,9 +367,10 @@ class Study(Strict):
 
     def _distinct_trainings(self) -> None:
         # In tables a training is known by the last part of its path.
-        labels = {Path(showing.weights_for(protocol, self.weights)).stem: "weights" for protocol in showing.PROTOCOLS}
+        every = [showing.weights_for(protocol, self.weights) for protocol in showing.PROTOCOLS]
+        labels = {training_label(weights): "weights" for weights in every}
         for further in self.further:
-            label = Path(further).stem
+            label = training_label(further)
             if label in labels:
                 raise ValueError(f"further: {shown(further)} and {labels[label]} have one label, {label}; rename one")
             labels[label] = shown(further)

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from helpers.errors import UsageError, shortened
+from helpers.errors import UsageError, shortened, shown
 from helpers.paths import replacing
 
 __all__ = ["fit", "metadata", "read", "write"]
@@ -36,9 +36,9 @@ def read(path: Path) -> dict[str, Tensor]:
     tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, dict) else {}
     if not tensors:
         raise UsageError(f"{path} holds no state dict, neither bare nor under {' or '.join(map(repr, _UNDER))}")
-    nameless = next((key for key in tensors if not isinstance(key, str)), None)
-    if nameless is not None:
-        raise UsageError(f"{path} holds no state dict: its tensors have keys such as {shortened(nameless)!r}, no names")
+    nameless = [key for key in tensors if not isinstance(key, str)]  # None may be a key too
+    if nameless:
+        raise UsageError(f"{path} holds no state dict: its tensors have keys such as {shown(nameless[0])}, no names")
     odd = next((key for key, value in tensors.items() if not _plain(value)), None)
     if odd is not None:
         raise UsageError(f"{path}: the tensor {shortened(odd)} is nested, sparse, quantized or without numbers")
