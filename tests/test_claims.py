@@ -165,7 +165,7 @@ def test_an_unknown_claim_is_refused_by_name(studies) -> None:
 
 
 def test_a_baseline_is_not_compared_with_itself(studies) -> None:
-    fp4 = replace(studies["true"], manifest={"study": {"baseline": "fp4"}}, cache={})
+    fp4 = replace(studies["true"], manifest={"study": {"baseline": "fp4"}})
     found = {outcome.claim.key: outcome.verdict for outcome in claims.evaluate(fp4)}
     assert {found[key] for key in ("C4", "C4_size", "C9_loss", "C11")} == {"not testable"}
 
