@@ -19,7 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers import detectors as detection
-from helpers.paths import file_sha256, probe, sweep, tree_sha256, write_json, write_parquet
+from helpers.paths import file_sha256, sweep, tree_sha256, write_json, write_parquet
 from helpers.protocols import shared
 from helpers.runs import counterfactuals, extras, lock, perturb, plan, spectra
 from helpers.runs.contact import write_sheets
@@ -83,7 +83,6 @@ def run(
         study, plan.sources(study, generators, precisions, arms), images or study.images_per_cell, shard
     )
     weights = {scoring: scoring_digest(study, scoring) for scoring in plan.scorings(study)}
-    probe(store.folder / MANIFEST)
     with lock.working(store.folder, shard):
         sweep(store.folder)
         states = _make(study, store, shards, done, progress, device)
