@@ -232,6 +232,12 @@ def test_a_second_run_is_refused_and_names_the_first(folder):
         with pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
             run(folder, (1, 2))
         assert run(folder, (2, 2)).nothing
+        (folder / ".lock-2-of-2").write_text("999999999")  # as of a share that was killed
+        with pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
+            run(folder)
+    (folder / ".lock").write_text("999999999")  # and of a run that was
+    with lock.working(folder, (1, 2)), pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
+        run(folder)
     assert run(folder).nothing
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.errors import Failure
+from helpers.errors import Failure, UsageError
 
 try:
     import fcntl
@@ -26,11 +26,18 @@ __all__ = ["merging", "working"]
 
 @contextmanager
 def working(folder: Path, share: tuple[int, int] | None = None) -> Iterator[None]:
-    """Hold a run's folder while the block runs; with share (i, n) beside the run's other shares.
+    """Hold a run's folder, made where it is missing, while the block runs; with share (i, n) beside the other shares.
 
     Raises:
+        UsageError: the folder does not take files.
         Failure: another run, or the same share, works there; the message names its process.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{folder}: no run can be kept there: {why}; name another place") from None
     with _held(folder / ".lock", shared=share is not None):
         if share is None:
             yield
@@ -59,25 +66,25 @@ def _held(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[N
                 f"{path.parent}: another run works there ({_holders(path)});"
                 " let it end, or stop it, then call this one again"
             ) from None
-        if not shared:  # the name is for the message alone
-            file.truncate(0)
-            file.write(str(os.getpid()))
+        file.truncate(0)  # a killed holder's number
+        if not shared:
+            file.write(str(os.getpid()))  # for the message alone
             file.flush()
-        try:
-            yield
-        finally:
-            if not shared:
-                file.truncate(0)
+        yield
 
 
 def _holders(path: Path) -> str:
     """The process that holds a lock; where shares hold it together, theirs."""
-    own = _written(path)
-    shares = [pid for other in sorted(path.parent.glob(".lock-*-of-*")) if (pid := _written(other))]
-    held = [own] if own else shares
-    return f"process {', '.join(held)}" if held else "its process did not say its number"
+    others = path.parent.glob(".lock-*-of-*")
+    held = [path.read_text("utf-8")] if path.read_text("utf-8") else [_holder(other) for other in sorted(others)]
+    return f"process {', '.join(filter(None, held))}" if any(held) else "its process did not say its number"
 
 
-def _written(path: Path) -> str:
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    return text if text.isascii() and text.isdigit() else ""
+def _holder(path: Path) -> str:
+    """The number in the file of a share at work; empty where its process has ended."""
+    with open(path, encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read()
+    return ""
