@@ -101,5 +101,6 @@ def test_what_is_identical_to_the_baseline_is_no_control(tmp_path) -> None:
     fp32 = scores[(scores.arm == "native") & (scores.precision == "fp32") & (scores.generator == "sd3")]
     kept = scores[~((scores.precision == "fp16") & (scores.generator == "sd3"))]
     pd.concat([kept, fp32.assign(precision="fp16")]).to_parquet(folder / "scores.parquet")
-    beyond = effects.beyond(analysis.load(folder), resamples=20)  # FP16 is a control of one generator alone
+    # FP16 is a control of one generator alone.
+    beyond = effects.beyond(analysis.load(synthetic.vouch(folder)), resamples=20)
     assert set(beyond[beyond.control == "fp16"].generator) == {"sd15"}

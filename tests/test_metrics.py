@@ -185,7 +185,7 @@ def test_one_comparison_with_the_threshold_for_all_tables(tmp_path) -> None:
     scores = pd.read_parquet(folder / "scores.parquet")
     scores["logit"] = scores["logit"].astype(np.float64).where(scores["index"] % 3 > 0, 0.3)  # a third are ties
     scores.to_parquet(folder / "scores.parquet")
-    study = analysis.load(folder, threshold=0.3)
+    study = analysis.load(synthetic.vouch(folder), threshold=0.3)
     cells = analysis.cells(study).set_index(["detector", "precision"])
     spreads = arms.spreads(study).set_index(["arm", "detector", "precision"])
     shifts = analysis.shifts(study, resamples=20).set_index(["detector", "precision"])
@@ -327,4 +327,4 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     assert npr["shift_min"] == pytest.approx(fp4.shift_min, abs=1e-3)
     assert f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}" in page.trainings(study, "sd3").data
     alone = analysis.load(synthetic.write(tmp_path / "one", images=20))
-    assert analysis.tables.trainings(alone).empty and "trained once" in page.trainings(alone).data
+    assert analysis.tables.trainings(alone).empty and "one training of each" in page.trainings(alone).data

@@ -11,6 +11,7 @@ from helpers import paths, study
 from helpers.errors import Failure
 from helpers.precision import formats
 from helpers.runs import Source, Store, execute
+from helpers.runs.digests import image_digest
 from helpers.runs.makers import maker
 from helpers.runs.proof import Prover
 
@@ -41,7 +42,7 @@ def test_the_error_by_definition_is_kept_beside_the_measured_one(tmp_path):
 
 
 def _record(**parts) -> dict:
-    key = f"{quick().digest('native')}/{maker(quick(), FP4).model()}"
+    key = f"{FP4.folder}/{image_digest(quick(), FP4)}/{maker(quick(), FP4).model()}"
     return {"key": key, "coverage": 0.9, "components": parts}
 
 
