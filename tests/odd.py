@@ -108,7 +108,14 @@ def wide(folder: Path) -> Path:
     return _imported(folder, frame, importing.Map(pattern=importing.Pattern(column="path", regex=regex)))
 
 
+def unsaid(folder: Path) -> Path:
+    """NPR's scores as probabilities and CLIP-D's as logits, and no word on which is which."""
+    table = scores(("sd15", "sdxl", "sd3"), ("fp32", "fp8", "fp4"), ("npr", "clip_d"), 24, 24)
+    npr = table.detector == "npr"
+    return _imported(folder, table.assign(logit=table.logit.mask(npr, 1 / (1 + np.exp(-table.logit)))))
+
+
 STUDIES: dict[str, Callable[[Path], Path]] = {
     made.__name__: made
-    for made in (without_reals, one_generator, two_images, one_detector, foreign_training, with_nan, wide)
+    for made in (without_reals, one_generator, two_images, one_detector, foreign_training, with_nan, wide, unsaid)
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -109,9 +110,10 @@ def test_a_heatmap_names_every_row(tmp_path) -> None:
 
 def test_the_line_of_a_density_stands_at_the_threshold(study) -> None:
     for limit, share in ((0.0, 0.5), (1.5, 1 / (1 + math.exp(-1.5)))):
-        text = json.dumps(charts.density(analysis.densities(study), threshold=limit).to_dict())
-        at = re.search(r"scale == 'score' \? ([-.0-9e]+) : ([-.0-9e]+)", text)
-        assert float(at[1]) == pytest.approx(share) and float(at[2]) == limit
+        spec = charts.density(analysis.densities(replace(study, threshold=limit))).to_dict()
+        rows = spec["datasets"][spec["layer"][-1]["data"]["name"]]
+        at = {row["scale"]: row["threshold"] for row in rows if row["detector"] == "npr"}
+        assert at == {"score": pytest.approx(share), "logit": limit}
 
 
 def test_bars_stand_beside_the_studys_own_baseline(tmp_path) -> None:

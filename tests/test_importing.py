@@ -17,6 +17,7 @@ from PIL import Image
 from scipy import special
 
 from helpers import analysis, cli, importing, paths
+from helpers.analysis import claims, findings
 from helpers.errors import UsageError
 from helpers.mini import world
 
@@ -359,10 +360,118 @@ def test_an_index_is_a_number_however_it_is_written(tmp_path):
         lines(tmp_path, HEAD + "sd3,fp32,7,1,npr,3\nsd3,fp32,007,1,npr,4\n")
 
 
+ASKED = (
+    "all scores by {} lie in 0 to 1, as probabilities do: say in a map, under [logit], "
+    'scale = "probability" or "logit"; until then figures at a threshold stay unknown'
+)
+#: What rests on verdicts, and what on the order of scores or on their size.
+AT_THRESHOLD = {"cells": ["tpr", "tnr", "balanced"], "shifts": ["change", "changed", "lost", "gained", "p", "score"]}
+BY_ORDER = {"cells": ["auc", "ap", "eer", "tpr_at_1", "calibrated"], "shifts": ["shift", "standard"]}
+
+
+def unsaid(images=20):
+    """NPR's probabilities, of which the map says nothing, on SD1.5 and SD3: of reals under .2, of fakes from .3 on."""
+    text = HEAD
+    for generator in ("sd15", "sd3"):
+        for precision, least in (("fp32", 0.5), ("fp4", 0.3)):
+            values = (f"{least + i / (3 * images):.4f}" for i in range(images))
+            text += "".join(f"{generator},{precision},{i},1,npr,{value}\n" for i, value in enumerate(values))
+    return text + "".join(f"real,none,{i},0,npr,{i / (5 * images):.4f}\n" for i in range(images))
+
+
+def tables_of(study):
+    return {"cells": analysis.cells(study, resamples=100), "shifts": analysis.shifts(study, resamples=100)}
+
+
+def test_scores_of_which_nobody_says_the_scale_have_no_figure_at_a_threshold(tmp_path):
+    done, study = lines(tmp_path, unsaid())
+    assert done.notes == [ASKED.format("npr")]
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["study"]["unsaid"] == ["npr"]
+    found = tables_of(study)
+    for name, frame in found.items():
+        assert frame[AT_THRESHOLD[name]].isna().all(axis=None) and frame[BY_ORDER[name]].notna().all(axis=None)
+    # Every fake lies above every real, and all above the calibrated threshold but for FP4's lowest.
+    assert (found["cells"][["auc", "ap"]] == 1).all(axis=None) and (found["cells"].eer == 0).all()
+    assert found["shifts"]["shift"].tolist() == pytest.approx([-0.2, -0.2])
+    for frame, names in (
+        (analysis.arms.spreads(study), ["changed", "tpr", "tpr_before"]),
+        (analysis.conditions(study), ["tpr_fp32", "tpr_fp4"]),
+        (analysis.checkpoints.summary(study), ["tpr", "tpr_before", "tnr", "change", "lost", "p", "p_holm"]),
+        (analysis.checkpoints.effects(study, ["fp4"]), ["change", "lost", "gained", "p"]),
+    ):
+        assert len(frame) and frame[names].isna().all(axis=None)
+    assert set(analysis.densities(study).scale) == {"logit"} and analysis.densities(study).threshold.isna().all()
+
+
+def test_a_threshold_that_is_given_is_on_the_scores_own_scale(tmp_path):
+    lines(tmp_path, unsaid())
+    study = analysis.load(tmp_path / "out", threshold=0.5)
+    assert study.unsaid == ("npr",) and study.unjudged == ()
+    found = tables_of(study)
+    # Of .5, .5 + 1/60 ... all but the first lie above .5, of .3, .3 + 1/60 ... those from .3 + 13/60 on.
+    assert found["cells"].tpr.tolist() == [19 / 20, 7 / 20] * 2 and (found["cells"].tnr == 1).all()
+    assert found["shifts"].change.tolist() == pytest.approx([-12 / 20] * 2)
+    assert found["shifts"].score.isna().all()  # a probability is no logit, whatever the threshold
+    assert "probabilities" not in findings.scale_note(study)
+    assert set(analysis.densities(study).threshold) == {0.5}
+
+
+def test_claims_on_such_scores_say_why_they_cannot_be_tested(tmp_path):
+    _, study = lines(tmp_path, unsaid(40))
+    told = {outcome.claim.key: outcome for outcome in claims.evaluate(study)}
+    why = "This study cannot say: whether the scores by NPR are logits or probabilities is not said."
+    for key in ("C3", "C4", "C4_size", "C10"):
+        assert told[key].verdict == "not testable" and told[key].answer == why, key
+    assert told["C7"].verdict == "supported"  # a shift in standard deviations needs no threshold
+    calibrated = claims.across(study).set_index(["condition", "key"]).loc["plain, calibrated threshold"]
+    assert calibrated.verdict["C3"] == "contradicted" and calibrated.estimate["C3"] == 1.0
+    assert why[len("This study cannot say: whether ") : -1] in findings.overview(study).sentence
+    for outcome in told.values():
+        assert not re.search(r"\bnan\b", outcome.answer)
+    note = findings.scale_note(study)
+    assert "All scores by NPR lie in 0 to 1" in note and 'scale = "probability" or "logit"' in note
+
+
+def test_a_detector_whose_scale_is_not_said_leaves_the_figures_of_the_others(tmp_path):
+    base = np.linspace(-1, 1, 40)  # half of them above 0, and at FP4 all
+    others = "".join(
+        f"{generator},{precision},{i},1,r50_nodown,{value}\n"
+        for generator in ("sd15", "sd3")
+        for precision, values in (("fp32", base), ("fp4", base + 2))
+        for i, value in enumerate(values)
+    ) + "".join(f"real,none,{i},0,r50_nodown,{-i - 0.5}\n" for i in range(40))
+    _, mixed = lines(tmp_path, unsaid(40) + others)
+    _, alone = lines(tmp_path, HEAD + others, out="alone")
+    assert mixed.unjudged == ("npr",)
+    for name, frame in tables_of(mixed).items():
+        own = frame[frame.detector == "r50_nodown"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, tables_of(alone)[name], check_dtype=False)
+        assert frame[frame.detector == "npr"][AT_THRESHOLD[name]].isna().all(axis=None)
+    assert findings.mean_change(mixed, ["r50_nodown"]) == findings.mean_change(alone, ["r50_nodown"])
+    assert np.isnan(findings.mean_change(mixed, mixed.detectors).estimate)
+    told = {outcome.claim.key: outcome for outcome in claims.evaluate(mixed)}
+    both = {outcome.claim.key: outcome for outcome in claims.evaluate(alone)}
+    assert (told["C4"].verdict, both["C4"].verdict) == ("contradicted", "contradicted")
+    start = "Not all of it is known: whether the scores by NPR are logits or probabilities is not said. "
+    assert told["C4"].answer == start + both["C4"].answer
+    for said in (findings.overview(mixed).sentence, *(outcome.answer for outcome in told.values())):
+        assert not re.search(r"\bnan\b", said)
+
+
+def test_scores_near_1_keep_their_order_without_a_map(tmp_path):
+    """As sklearn.metrics.roc_auc_score has it: every fake is above every real, so the AUC is 1."""
+    text = small([["0.999999997", "0.999999998"] * 5, ["0.999999996", "0.999999997"] * 5], ["0.999999970"] * 10)
+    done, study = lines(tmp_path, text)
+    assert done.notes == [ASKED.format("npr")] and analysis.cells(study).auc.tolist() == [1.0, 1.0]
+
+
 def test_probabilities_are_asked_about(tmp_path):
     text = small([["0.3", "0.8"], ["0.3", "0.7"]], ["0.1", "0.2"])
-    with pytest.raises(UsageError, match=r"all scores by npr lie in 0 to 1.*\[logit\] scale = \"probability\""):
-        lines(tmp_path, text)
+    done, study = lines(tmp_path, text)
+    assert done.notes == [ASKED.format("npr")] and study.unsaid == study.unjudged == ("npr",)
+    assert study.logits("npr", "sd3", "fp32").tolist() == [0.3, 0.8]
+    done, study = lines(tmp_path, text, '[logit]\nscale = "logit"')
+    assert done.notes == [] and study.unjudged == () and analysis.cells(study).tpr.tolist() == [1.0, 1.0]
     done, study = lines(tmp_path, text, '[logit]\nscale = "probability"')
     assert done.notes == ["scores by npr are probabilities, made logits"]
     cell = analysis.cells(study).iloc[0]
@@ -374,8 +483,11 @@ def test_one_detector_may_print_probabilities_and_another_logits(tmp_path):
     text = (
         small([["3", "1"], ["3", "1"]], ["-1"]) + small([["0.9", "0.8"]] * 2, ["0.2"], detector="clip_d")[len(HEAD) :]
     )
-    with pytest.raises(UsageError, match="all scores by clip_d lie in 0 to 1"):
-        lines(tmp_path, text)
+    done, study = lines(tmp_path, text)
+    assert done.notes == [ASKED.format("clip_d")] and study.unjudged == ("clip_d",)
+    found = analysis.cells(study).set_index(["detector", "precision"])
+    assert found.tpr["npr"].tolist() == [1.0, 1.0] and found.tpr["clip_d"].isna().all()
+    assert found.auc.tolist() == [1.0] * 4
     _, study = lines(tmp_path, text, '[logit]\nscale = "probability"\ndetectors = ["clip_d"]')
     assert study.logits("npr", "sd3", "fp4").tolist() == [3.0, 1.0]
     assert study.logits("clip_d", "sd3", "fp4").tolist() == pytest.approx([np.log(9), np.log(4)])

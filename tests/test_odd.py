@@ -25,6 +25,8 @@ BROKEN = re.compile(
 #: Pages that are about this project and the same for every study.
 SAME = {"methods", "reproduce", "glossary", "references", "context"}
 
+UNSAID = "whether the scores by NPR are logits or probabilities is not said"
+
 #: Counted by hand from `odd`: generators, precisions, cells, fakes, reals, detectors.
 GRIDS = {
     "without_reals": "3 generators at 3 precisions make 9 cells with 108 generated images in all; no real image stands "
@@ -39,6 +41,8 @@ GRIDS = {
     "stand against them, and 2 detectors judge each.",
     "with_nan": "2 generators at 4 precisions make 8 cells with 160 generated images in all; 40 real images stand "
     "against them, and 4 detectors judge each.",
+    "unsaid": "3 generators at 3 precisions make 9 cells with 216 generated images in all; 24 real images stand "
+    "against them, and 2 detectors judge each.",
     "wide": "1 generator at 2 precisions makes 2 cells with 30 generated images in all; no real image stands against "
     "them, and 1 detector judges each.",
 }
@@ -50,6 +54,7 @@ CROSSED = {
     "one_detector": (2, "40 of 40 images at other precisions have a twin at FP16"),
     "foreign_training": (6, "75 of 75 images at other precisions have a twin at FP32"),
     "with_nan": (8, "each quantized image has a twin at FP32"),
+    "unsaid": (9, "144 of 144 images at other precisions have a twin at FP32"),
     "wide": (2, "15 of 15 images at other precisions have a twin at FP32"),
 }
 
@@ -125,7 +130,15 @@ def test_accuracies_are_those_of_the_table(book: reading.Book) -> None:
     base = "fp16" if book.name == "one_detector" else "fp32"
     old = scores[(scores.generator == "sd15") & (scores.precision == base)].logit
     told = f"NPR's accuracy on SD1.5 is {(old > 0).mean():.2f}" if len(old) else "no scores of NPR on SD1.5"
+    told = f"cannot say: {UNSAID}" if book.name == "unsaid" else told
     assert told in book.said["09_claims"]["C3_answer"]
+
+
+def test_a_page_says_of_which_scores_the_scale_is_not_said(book: reading.Book) -> None:
+    asked = book.name == "unsaid"
+    for name, said in book.said.items():
+        assert ("All scores by NPR lie in 0 to 1" in said["scale_note"]) == asked, name
+    assert (UNSAID in book.said["02_heatmap"]["overview_answer"]) == asked
 
 
 def test_charts_say_what_they_show(book: reading.Book) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import sqrt
+from math import isnan, sqrt
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,7 @@ def answer(study: Results) -> str:
     beside = (
         f" {_the(study).capitalize()} at NF4, on the same generators and detectors: {number(ours, 3, sign=True)} "
         f"against {PRECISIONS[study.baseline]}."
-        if ours
+        if ours and not isnan(ours.estimate)
         else ""
     )
     return f"{first} {most}{beside} {agreement_note(study)}"
@@ -327,6 +327,7 @@ def published_note(study: Results) -> str:
     """Whether what is hard for the public detectors is hard for the study's: a rank correlation."""
     parts = []
     for name, table in _beside(study).items():
+        table = table.dropna(subset="tpr")
         if len(table) < 4 or table.tpr.nunique() < 2:
             continue
         rng = np.random.default_rng(0)
@@ -338,7 +339,7 @@ def published_note(study: Results) -> str:
         parts.append(f"{number(rho, sign=True)} for {name.replace(_whose(study), _the(study))}")
     if not parts:
         return f"Too few cells of {_the(study)} are in the published table for a comparison."
-    cells = len(next(iter(_beside(study).values())))
+    cells = next(iter(_beside(study).values())).tpr.notna().sum()
     return (
         f"Over the {cells} cells that both have, the rank correlation of the published rates with the accuracy is "
         f"{listed(parts)}."

@@ -153,7 +153,9 @@ class Map(Strict):
     `columns` names the file's column for each of ours, `constants` what a missing column holds, `values` the keys for
     the file's words; `pair_by` the columns that identify one prompt and seed, from which `index` is made. `baseline`
     is the precision that the others are compared with, `scale` the size of the models that made the images, "unknown"
-    unless it is said. `logit` says whether the scores are logits or probabilities, `wide` which columns hold scores:
+    unless it is said. `logit` says whether the scores are logits or probabilities: where all by a detector lie in 0 to
+    1 and it does not, they are kept as they are and figures at a threshold stay unknown. `wide` names the columns that
+    hold scores:
 
         [logit]
         scale = "probability"
@@ -230,21 +232,23 @@ def import_scores(file: str | Path, out: str | Path, mapping: Map | None = None)
     """Write scores.parquet, cells.parquet and manifest.json of the scores in a CSV or Parquet file into `out`.
 
     Without a map the file's columns and words are taken as this project's own. Rows whose logit is blank or NaN are
-    left out and counted. Raises UsageError, with the row and the mend, where a column is missing, a word or number is
-    not understood, a row stands there twice, scores look like probabilities and nobody says what they are, nothing is
-    at the baseline, or `out` holds the results of a run.
+    left out and counted. Detectors whose scores look like probabilities, and nobody says what they are, are named in a
+    remark and in the manifest (`study.unsaid`). Raises UsageError, with the row and the mend, where a column is
+    missing, a word or number is not understood, a row stands there twice, nothing is at the baseline, or `out` holds
+    the results of a run.
     """
     file, out, mapping = Path(file), Path(out), mapping or Map()
     rows, places = _read(paths.regular(file, WHAT))
     table = _Table(file, _unfolded(file, rows, mapping), places)
     read = len(table.rows)
     dropped = _prepare(table, mapping)
-    scores, unscored, notes = _scores(table, mapping)
+    scores, unscored, unsaid, notes = _scores(table, mapping)
     dropped += [(f"no number for the logit of {shortened(cell)}", count) for cell, count in unscored.items()]
     _check(table, scores, mapping)
     cells = _cells(scores, mapping)
     origin = {"file": file.name, "sha256": paths.file_sha256(file), "rows": read, "dropped": dict(dropped)}
-    _write(out, scores, cells, mapping, origin | {"unscored": unscored})
+    study = _study(scores, cells, mapping) | {"unsaid": unsaid}
+    _write(out, scores, cells, study, mapping, origin | {"unscored": unscored})
     return Imported(read, dropped, len(scores), len(cells), _unpaired(scores, mapping.baseline), notes)
 
 
@@ -427,9 +431,9 @@ def _hit(table: _Table, when: Condition, why: str) -> pd.Series:
     return np.logical_and.reduce([table.column(name, why).isin(words) for name, words in when.items()])
 
 
-def _scores(table: _Table, mapping: Map) -> tuple[pd.DataFrame, dict[str, int], list[str]]:
+def _scores(table: _Table, mapping: Map) -> tuple[pd.DataFrame, dict[str, int], list[str], list[str]]:
     """The rows as scores.parquet has them, every column checked for what it may hold; how many rows have no logit, by
-    generator, precision and detector; and remarks.
+    generator, precision and detector; the detectors of which the scale is unsaid; and remarks.
     """
     scores = pd.DataFrame({name: _column(table, mapping, name) for name in COLUMNS if name != "index"})
     for rule in mapping.correct:
@@ -456,7 +460,7 @@ def _scores(table: _Table, mapping: Map) -> tuple[pd.DataFrame, dict[str, int], 
         ("protocol", PROTOCOLS, real | ~real),
     ):  # fmt: skip
         _known(table, scores[name][rows], name, known)
-    logits, notes = _logits(table, scores, numbers, mapping)
+    logits, unsaid, notes = _logits(table, scores, numbers, mapping)
     scores = scores.assign(
         logit=logits, size=_whole_numbers(table, scores["size"], "size"), label=scores.label.astype(np.int64)
     )
@@ -464,7 +468,7 @@ def _scores(table: _Table, mapping: Map) -> tuple[pd.DataFrame, dict[str, int], 
     lacks = sorted(set(scores.detector) - set(scores.detector[scores.label == 0]))
     if lacks:
         notes = [f"no real images for {', '.join(lacks)}: TNR and AUC stay unknown", *notes]
-    return scores, {" ".join(cell): int(count) for cell, count in unscored.items()}, notes
+    return scores, {" ".join(cell): int(count) for cell, count in unscored.items()}, unsaid, notes
 
 
 def _column(table: _Table, mapping: Map, name: str) -> pd.Series:
@@ -508,8 +512,10 @@ def _float(text: str) -> float:
         return inf
 
 
-def _logits(table: _Table, scores: pd.DataFrame, numbers: pd.Series, mapping: Map) -> tuple[pd.Series, list[str]]:
-    """The scores (N,) as logits, float64, and remarks on what was done to them."""
+def _logits(
+    table: _Table, scores: pd.DataFrame, numbers: pd.Series, mapping: Map
+) -> tuple[pd.Series, list[str], list[str]]:
+    """The scores (N,) as logits, float64; the detectors whose scores may be either, kept as they are; and remarks."""
 
     def refuse(wrong: pd.Series, what: str) -> None:
         if wrong.any():
@@ -525,18 +531,17 @@ def _logits(table: _Table, scores: pd.DataFrame, numbers: pd.Series, mapping: Ma
     refuse(chances & ~inside, "not from 0 to 1, as the probability that [logit] says it is")
     alike = inside.groupby(scores.detector).all()
     unsaid = sorted(set(alike.index[alike]) - set(scores.detector[named]))
-    if unsaid:
-        raise UsageError(
-            f"{table.file}: all scores by {', '.join(unsaid)} lie in 0 to 1, as probabilities do; in a map, write under"
-            ' [logit] scale = "probability" where they are, scale = "logit" where they are not'
-        )
+    notes = [
+        f"all scores by {', '.join(unsaid)} lie in 0 to 1, as probabilities do: say in a map, under [logit], "
+        'scale = "probability" or "logit"; until then figures at a threshold stay unknown'
+    ] if unsaid else []  # fmt: skip
     if not chances.any():
-        return numbers, []
+        return numbers, unsaid, notes
     logits = numbers.where(~chances, _from_probabilities(numbers[chances]))
-    notes = [f"scores by {', '.join(sorted(set(scores.detector[chances])))} are probabilities, made logits"]
+    notes += [f"scores by {', '.join(sorted(set(scores.detector[chances])))} are probabilities, made logits"]
     ends = scores.detector[chances & numbers.isin([0.0, 1.0])].value_counts().sort_index()
     notes += [f"{n} probabilities by {name} are exactly 0 or 1, so tied at that end" for name, n in ends.items()]
-    return logits, notes
+    return logits, unsaid, notes
 
 
 def _from_probabilities(chances: pd.Series) -> pd.Series:
@@ -626,7 +631,9 @@ def _unpaired(scores: pd.DataFrame, baseline: str) -> dict[str, int]:
     return {" ".join(key): int(count) for key, count in counts.items()}
 
 
-def _write(out: Path, scores: pd.DataFrame, cells: pd.DataFrame, mapping: Map, origin: dict[str, Any]) -> None:
+def _write(
+    out: Path, scores: pd.DataFrame, cells: pd.DataFrame, study: dict[str, Any], mapping: Map, origin: dict[str, Any]
+) -> None:
     """The three files of a study's results; the manifest last, as it holds the digests of the others."""
     manifest = out / "manifest.json"
     if _of_a_run(manifest):
@@ -635,7 +642,7 @@ def _write(out: Path, scores: pd.DataFrame, cells: pd.DataFrame, mapping: Map, o
     for name, frame in (("scores.parquet", scores), ("cells.parquet", cells)):
         paths.write_parquet(frame, out / name)
     said = {
-        "study": _study(scores, cells, mapping),
+        "study": study,
         "imported": origin | mapping.model_dump(include={"title", "source", "licence", "notes", "drop", "correct"}),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"quantdetect": __version__},

@@ -391,7 +391,10 @@ def trainings(study: Results, *generators: str) -> HTML:
     if found.empty:
         named = listed([findings.named(key) for key in generators], "or")
         return HTML(f"<p>This study has no images of {named}, so there is no table of them.</p>")
-    spread = [f"{100 * row.change_min:+.1f} to {100 * row.change_max:+.1f}" for row in found.itertuples()]
+    spread = [
+        DASH if pd.isna(row.change_min) else f"{100 * row.change_min:+.1f} to {100 * row.change_max:+.1f}"
+        for row in found.itertuples()
+    ]
     wide = found.assign(spread=spread).pivot(
         index=["generator_title", "detector_title", "trainings"], columns="precision_title", values="spread"
     )
@@ -415,7 +418,9 @@ def conditions(study: Results, figure: str = "auc", *generators: str) -> HTML:
         return HTML(f"<p>This study has no images of {named}, so there is no table of them.</p>")
     what = {"auc": "AUC", "tpr": "Accuracy"}[figure]
     if all(end.isna().all() for end in ends):
-        return HTML(f"<p>This study has no real images beside its fakes, so no {what} is known.</p>")
+        lacks = {"auc": "This study has no real images beside its fakes, so no AUC is known.",
+                 "tpr": f"No accuracy is known: {findings.unscaled(study.unjudged)}."}  # fmt: skip
+        return HTML(f"<p>{lacks[figure]}</p>")
     printed = [end.map(lambda value: DASH if pd.isna(value) else f"{value:.2f}") for end in ends]
     found = found.assign(
         figure=[" \N{RIGHTWARDS ARROW} ".join(row) for row in zip(*printed, strict=True)],
@@ -560,7 +565,7 @@ def perturbed(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
         return HTML("<p>This study has no perturbed.parquet, so this is not known.</p>")
     ends = (effects[f"{measure}{end}"].map("{:.2f}".format) for end in ("", "_low", "_high"))
     # Four detectors fit beside each other only without the intervals' leading zeros.
-    short = [f"{middle} ({low.removeprefix('0')}\N{EN DASH}{high.removeprefix('0')})"
+    short = [DASH if middle == "nan" else f"{middle} ({low.removeprefix('0')}\N{EN DASH}{high.removeprefix('0')})"
              for middle, low, high in zip(*ends, strict=True)]  # fmt: skip
     shown = effects.assign(figure=short)
     keys = ["perturbation_title", "precision_title"]

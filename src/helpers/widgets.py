@@ -31,7 +31,6 @@ class Explorer(ipywidgets.VBox):
     """
 
     def __init__(self, study: Results, generator: str = "sd3", detector: str = "npr") -> None:
-        self._threshold = study.threshold
         self._cells = analysis.cells(study)
         self._densities = analysis.densities(study)
         self.rows = pd.DataFrame()
@@ -61,7 +60,7 @@ class Explorer(ipywidgets.VBox):
         )
         others = [p for p in self._densities.columns if p in set(cells.precision) - set(precisions)]
         kept = self._densities.drop(columns=others)
-        picture = charts.density(kept, detector, generator, threshold=self._threshold).properties(width=600)
+        picture = charts.density(kept, detector, generator).properties(width=600)
         # Replaced as a whole: `append_display_data` works without a front end too, where capturing output does not.
         self.figure.outputs = ()
         if precisions:

@@ -49,13 +49,14 @@ def spreads(results: Results) -> pd.DataFrame:
 
     n images; `mean` and `spread` (standard deviation) of the paired changes of logit, `largest` the largest in
     magnitude, `changed` the share of images whose verdict changes, `tpr` the share called fake, `tpr_before` that of
-    the same images at FP32.
+    the same images at FP32; these three are NaN of a detector without a threshold.
     """
     rows = differences(results)
     if rows.empty:
         return rows
-    rows["fake"], rows["was"] = (metrics.is_fake(rows[name], results.threshold) for name in ("after", "before"))
-    rows["turned"] = rows.fake != rows.was
+    limits = rows.detector.map(results.threshold_of)
+    rows["fake"], rows["was"] = (metrics.verdicts(rows[name], limits) for name in ("after", "before"))
+    rows["turned"] = (rows.fake - rows.was).abs()
     keys = ["arm", "arm_title", "precision", "precision_title", "detector", "detector_title"]
     return (
         rows.groupby(keys, sort=False)
@@ -83,6 +84,9 @@ def positive(results: Results) -> str:
     found = found[found.arm == name] if len(found) else found
     if found.empty or found.precision.nunique() < 3:
         return "This study has no ladder of formats, so what its detectors can notice at most is not known."
+    found = found.dropna(subset="changed")
+    if found.empty:
+        return "What the ladder does to verdicts is not known, for the scale of the scores is not said."
     steps = [key for key in arms[name]["precisions"] if key in set(found.precision)]
     first, last = steps[0], steps[-1]
     wide = found.pivot(index="detector_title", columns="precision", values="changed")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
@@ -90,8 +91,9 @@ def summary(results: Results) -> pd.DataFrame:
         for finer, coarser in itertools.combinations(sorted(cells, key=_order(results)), 2):
             row = {"generator": generator, "detector": detector, "precision": coarser[1], "arm": coarser[0]}
             row |= {"against": finer[1], "against_arm": finer[0]}
-            row |= effect(cells[finer], cells[coarser], results.threshold)
-            rows.append(row | _rates(cells[finer], cells[coarser], reals, results.threshold))
+            threshold = results.threshold_of(detector)
+            row |= effect(cells[finer], cells[coarser], threshold)
+            rows.append(row | _rates(cells[finer], cells[coarser], reals, threshold))
     table = _corrected(pd.DataFrame(rows), results)
     notes = _notes(results)
     table["reading"] = [notes.get((row.generator, row.precision, row.arm), "") for row in table.itertuples()]
@@ -99,7 +101,8 @@ def summary(results: Results) -> pd.DataFrame:
     base = main[main.precision == results.baseline]
     keys = ["generator", "detector", "index"]
     paired = main[main.precision != results.baseline].merge(base[[*keys, "logit"]], on=keys, suffixes=("", "_before"))
-    means = mean_changes(paired.rename(columns={"logit": "after", "logit_before": "before"}), results.threshold)
+    paired = paired.rename(columns={"logit": "after", "logit_before": "before"})
+    means = mean_changes(paired, paired.detector.map(results.threshold_of))
     means = means.assign(arm=results.arm, against=results.baseline, against_arm=results.arm)
     said = results.manifest.get("imported", {})
     source = ", ".join(filter(None, [said.get("title"), said.get("source")])) or results.folder.name
@@ -124,12 +127,13 @@ def effect(base: pd.Series, other: pd.Series, threshold: float = 0.0) -> dict[st
     """What changes between the logits of the same images (by index), other less base.
 
     n; shift (mean), sd (of the differences), r; standard (shift in SDs of the base); change of accuracy (Newcombe);
-    lost, gained, p (McNemar, exact; NaN of no pairs, which a family leaves out). `_low` and `_high` are ends of 95 %
+    lost, gained, p (McNemar, exact; NaN of no pairs, which a family leaves out); what rests on verdicts is NaN at a
+    threshold that is not known (NaN). `_low` and `_high` are ends of 95 %
     intervals; images are resampled whole.
     """
     shared = base.index.intersection(other.index)
     before, after = base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64)
-    called = metrics.is_fake(before, threshold), metrics.is_fake(after, threshold)
+    called = metrics.verdicts(before, threshold), metrics.verdicts(after, threshold)
     lost, gained, p = metrics.mcnemar(*called)
     varied = len(shared) > 2 and before.std() > 0 and after.std() > 0
     row = {"n": len(shared)} | tables.spread(
@@ -145,10 +149,10 @@ def effect(base: pd.Series, other: pd.Series, threshold: float = 0.0) -> dict[st
 def _rates(base: pd.Series, other: pd.Series, reals: np.ndarray, threshold: float) -> dict[str, float]:
     row: dict[str, float] = {"reals": len(reals)}
     for end, fakes in (("_before", base.to_numpy()), ("", other.to_numpy())):
-        spread = tables.spread("tpr", metrics.wilson(int(metrics.is_fake(fakes, threshold).sum()), len(fakes)))
+        spread = tables.spread("tpr", metrics.rate(metrics.verdicts(fakes, threshold)))
         spread |= tables.spread("auc", metrics.auc(fakes, reals))
         row |= {name.replace("tpr", f"tpr{end}").replace("auc", f"auc{end}"): value for name, value in spread.items()}
-    return row | tables.spread("tnr", metrics.wilson(int((~metrics.is_fake(reals, threshold)).sum()), len(reals)))
+    return row | tables.spread("tnr", metrics.rate(1 - metrics.verdicts(reals, threshold)))
 
 
 def _corrected(table: pd.DataFrame, results: Results) -> pd.DataFrame:
@@ -160,14 +164,15 @@ def _corrected(table: pd.DataFrame, results: Results) -> pd.DataFrame:
     return table
 
 
-def mean_changes(pairs: pd.DataFrame, threshold: float = 0.0) -> pd.DataFrame:
+def mean_changes(pairs: pd.DataFrame, threshold: ArrayLike = 0.0) -> pd.DataFrame:
     """The change of accuracy averaged over generators, per precision: for each detector, and for all of them.
 
-    `pairs` has generator, detector, precision, index, before, after. Generators and detectors weigh the same; images
+    `pairs` has generator, detector, precision, index, before, after; `threshold` is one, or one for each pair, NaN
+    where it is not known: then so is the mean. Generators and detectors weigh the same; images
     of one index are resampled together, as they share prompt or photograph.
     """
-    after, before = (metrics.is_fake(pairs[name], threshold) for name in ("after", "before"))
-    turned = pairs.assign(turned=1.0 * after - before)
+    after, before = (metrics.verdicts(pairs[name], threshold) for name in ("after", "before"))
+    turned = pairs.assign(turned=after - before)
     rows = []
     for precision, of in turned.groupby("precision"):
         for detector in [*sorted(of.detector.unique()), ALL]:
@@ -175,7 +180,9 @@ def mean_changes(pairs: pd.DataFrame, threshold: float = 0.0) -> pd.DataFrame:
             cells = kept.groupby(["generator", "detector"]).turned
             weights = 1 / cells.transform("size") / cells.ngroups
             row = {"generator": ALL, "detector": detector, "precision": precision, "n": len(kept)}
-            rows.append(row | tables.spread("change", metrics.mean_turn(kept.turned, weights, kept["index"])))
+            known = kept.turned.notna().all()
+            change = metrics.mean_turn(kept.turned, weights, kept["index"]) if known else metrics.UNKNOWN
+            rows.append(row | tables.spread("change", change))
     return pd.DataFrame(rows)
 
 
@@ -193,11 +200,12 @@ def effects(results: Results, precisions: Sequence[str]) -> pd.DataFrame:
     for keys, group in pairs.groupby([*KEYS, "arm_title"], sort=False):
         of = group.set_index("index")
         named = dict(zip([*KEYS, "arm_title"], keys, strict=True))
-        rows.append(named | effect(of.before, of.after, results.threshold))
+        rows.append(named | effect(of.before, of.after, results.threshold_of(named["detector"])))
     if not rows:
         nothing = pd.Series(dtype=np.float64)
         return pd.DataFrame(columns=[*KEYS, "arm_title", *effect(nothing, nothing)])
-    return pd.concat([pd.DataFrame(rows), mean_changes(pairs, results.threshold)], ignore_index=True)
+    means = mean_changes(pairs, pairs.detector.map(results.threshold_of))
+    return pd.concat([pd.DataFrame(rows), means], ignore_index=True)
 
 
 def agreement(public: pd.DataFrame, own: pd.DataFrame, baseline: str = "fp16") -> pd.DataFrame:

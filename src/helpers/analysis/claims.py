@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isnan
 
 import pandas as pd
@@ -119,18 +119,22 @@ def agreement(finding: Finding) -> str:
 
 @dataclass(frozen=True)
 class _Figure:
-    """An estimate at a confidence level, the region it should lie in, and the number of images behind it."""
+    """An estimate at a confidence level, the region it should lie in, and the number of images behind it.
+
+    `unjudged` are the detectors for want of whose thresholds it is not known.
+    """
 
     at: Callable[[float], Interval]
     n: int
     low: float = -inf
     high: float = inf
+    unjudged: tuple[str, ...] = ()
 
 
 def _judge(figures: dict[str, _Figure], sentence: Callable[[dict[str, Interval], str], str]) -> Finding:
     """The finding on these figures. `sentence` writes it from the 95 % intervals and the name of the deciding figure,
     the one that lies furthest on the wrong side of its region, or nearest to it. A figure of fewer than `LEAST_IMAGES`
-    says nothing, for or against."""
+    says nothing, for or against, and one that is not known decides nothing: it is said why."""
     shown = {name: figure.at(0.95) for name, figure in figures.items()}
     level = 1 - 0.05 / len(figures)
     verdicts, room = [], {}
@@ -142,8 +146,13 @@ def _judge(figures: dict[str, _Figure], sentence: Callable[[dict[str, Interval],
     found = "supported"
     for worse in ("inconclusive", NOT_TESTABLE, "contradicted"):
         found = worse if worse in verdicts else found
-    deciding = min(room, key=lambda name: room[name])
+    unjudged = tuple(dict.fromkeys(key for figure in figures.values() for key in figure.unjudged))
+    deciding = min(room, key=lambda name: (isnan(room[name]), room[name]))
+    if unjudged and isnan(room[deciding]):
+        return Finding(NOT_TESTABLE, f"This study cannot say: {findings.unscaled(unjudged)}.", shown)
     said = sentence(shown, deciding)
+    if unjudged:
+        said = f"Not all of it is known: {findings.unscaled(unjudged)}. {said}"
     if found == NOT_TESTABLE and (fewest := min(figure.n for figure in figures.values())) < LEAST_IMAGES:
         said = f"This study cannot say: {findings.too_few(fewest)}. {said}"
     return Finding(found, said, shown, deciding, figures[deciding].n)
@@ -162,11 +171,13 @@ def _accuracies(
     for generator in generators:
         for precision in precisions:
             for detector in detectors:
-                called = metrics.is_fake(results.logits(detector, generator, precision), results.threshold)
+                called = metrics.verdicts(
+                    results.logits(detector, generator, precision), results.threshold_of(detector)
+                )
                 name = f"{named(detector)} on {named(generator)} at {named(precision)}"
                 if len(called) and detector in results.detectors:
-                    rate = functools.partial(metrics.wilson, int(called.sum()), len(called))
-                    found[name] = _Figure(rate, len(called), low, high)
+                    rate = functools.partial(metrics.rate, called)
+                    found[name] = _Figure(rate, len(called), low, high, _unjudged(results, detector))
     return found
 
 
@@ -177,10 +188,15 @@ def _losses(results: Results, generators: Sequence[str], detectors: Sequence[str
         for detector in _present(detectors, results.detectors):
             base, other, _ = tables.pairs(results, detector, generator, "fp4")
             if len(base):
-                both = metrics.is_fake(base, results.threshold), metrics.is_fake(other, results.threshold)
+                both = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
                 change = functools.partial(metrics.paired_difference, *both)
-                found[f"{named(detector)} on {named(generator)}"] = _Figure(change, len(base), **region)
+                name = f"{named(detector)} on {named(generator)}"
+                found[name] = _Figure(change, len(base), **region, unjudged=_unjudged(results, detector))
     return found
+
+
+def _unjudged(results: Results, *detectors: str) -> tuple[str, ...]:
+    return tuple(key for key in detectors if key in results.unjudged)
 
 
 def _shifts(results: Results, detector: str, generator: str, precisions: Iterable[str], **region: float) -> dict:
@@ -241,6 +257,7 @@ def _stay_high(results: Results, precisions: Sequence[str], where: str) -> Findi
     names = listed([named(key) for key in _present(["sdxl", "flux1"], results.generators)])
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
+        shown = {name: interval for name, interval in shown.items() if not isnan(interval.estimate)}
         above = sum(interval.low >= high for interval in shown.values())
         below = sum(interval.high < high for interval in shown.values())
         if len(shown) == 1:
@@ -262,6 +279,7 @@ def _robust_loss(results: Results) -> Finding:
     names = listed([named(key) for key in _present(["sdxl", "flux1"], results.generators)])
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
+        shown = {name: interval for name, interval in shown.items() if not isnan(interval.estimate)}
         change = f"{number(shown[worst], sign=True)}, {worst}"
         if len(shown) == 1:
             return f"From {base} to FP4 accuracy changes by {change}."
@@ -288,6 +306,7 @@ def _anomaly(results: Results) -> Finding:
         return _missing(f"pairs of {base} and FP4 images of SD3 for an end-to-end detector")
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
+        shown = {name: interval for name, interval in shown.items() if not isnan(interval.estimate)}
         parts = [f"by {number(change, sign=True)} for {name.split(' on ')[0]}" for name, change in shown.items()]
         fell = f"{sum(change.high <= -drop for change in shown.values())} of {len(shown)}"
         falls = f", a drop for {fell}" if len(shown) > 1 else ""
@@ -307,7 +326,7 @@ def _anomaly_size(results: Results) -> Finding:
         return _missing(f"scores of an end-to-end detector on SD3 at both {base} and FP4")
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
-        pairs = zip(detectors, before, after, strict=True)
+        pairs = [row for row in zip(detectors, before, after, strict=True) if not isnan(shown[row[1]].estimate)]
         parts = [f"from {number(shown[b])} to {number(shown[a])} for {named(d)}" for d, b, a in pairs]
         return f"On SD3, from {base} to FP4, accuracy goes {listed(parts)}."
 
@@ -363,15 +382,12 @@ def _legacy(results: Results) -> Finding:
     recent = [series for series in recent if len(series)]
     if not figures or not recent:
         return _missing(f"scores of NPR at {base} on both SD1.5 and newer generators")
-    pooled = metrics.is_fake(pd.concat(recent), results.threshold)
+    rate = functools.partial(metrics.rate, metrics.verdicts(pd.concat(recent), results.threshold_of("npr")))
     (old,) = figures.values()
-
-    def rate(level: float) -> Interval:
-        return metrics.wilson(int(pooled.sum()), len(pooled), level)
-
     figures["SD1.5 minus newer"] = _Figure(
-        lambda level: metrics.independent_difference(rate(level), old.at(level)), old.n, high=-limits["drop"]
-    )
+        lambda level: metrics.independent_difference(rate(level), old.at(level)), old.n, high=-limits["drop"],
+        unjudged=old.unjudged,
+    )  # fmt: skip
     return _judge(
         figures,
         lambda shown, worst: (
@@ -387,6 +403,9 @@ def _families(results: Results) -> Finding:
     base = named(results.baseline)
     groups = [_present(group, results.detectors) for group in (END_TO_END, FROZEN)]
     changes = [findings.mean_change(results, group) for group in groups]
+    unjudged = _unjudged(results, *groups[0], *groups[1])
+    if all(groups) and unjudged:
+        return Finding(NOT_TESTABLE, f"This study cannot say: {findings.unscaled(unjudged)}.", {})
     if any(isnan(change.estimate) for change in changes):
         return _missing(f"pairs of {base} and FP4 images for both kinds of detectors")
     images = min(
@@ -541,7 +560,8 @@ def calibrated(results: Results) -> Results:
     """The same results with each detector's threshold for each generator put where it is best at FP32.
 
     The threshold is that of `tables.cells`: found on the FP32 fakes and reals of even index. The logits here are the
-    odd ones less that threshold, plus the page's own, so that what is called fake changes and nothing else.
+    odd ones less that threshold, plus the page's own, so that what is called fake changes and nothing else. It is on
+    the scores' own scale, so nothing hangs on whether that is said.
     """
     moved = {}
     for detector in results.detectors:
@@ -552,7 +572,7 @@ def calibrated(results: Results) -> Results:
                 logits = tables.half(results.logits(detector, generator, precision), 1)
                 if len(logits):
                     moved[(detector, generator, precision)] = logits - limit + results.threshold
-    return tables.with_fakes(results, results.precisions, moved)
+    return tables.with_fakes(replace(results, unsaid=()), results.precisions, moved)
 
 
 @dataclass(frozen=True)

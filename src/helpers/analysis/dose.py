@@ -89,7 +89,8 @@ def _changes(results: Results) -> pd.DataFrame:
     spread = rows.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before.std()
     rows = rows.join(spread.rename("spread"), on=["generator", "detector"])
     rows = rows[rows.spread > 0]
-    return rows.assign(moved=rows.change / rows.spread, fake=metrics.is_fake(rows.after, results.threshold))
+    limits = rows.detector.map(results.threshold_of)
+    return rows.assign(moved=rows.change / rows.spread, fake=metrics.verdicts(rows.after, limits))
 
 
 def ladder(results: Results) -> pd.DataFrame:
@@ -109,7 +110,7 @@ def ladder(results: Results) -> pd.DataFrame:
         row |= {"error": errors[generator, precision]}
         for name, found in {
             "shift": metrics.bootstrap_mean(group.moved, group["index"]),
-            "tpr": metrics.wilson(int(group.fake.sum()), len(group)),
+            "tpr": metrics.rate(group.fake),
             "high": _high(results, generator, precision),
         }.items():
             row |= ends(name, found)

@@ -45,6 +45,7 @@ __all__ = [
     "sixteen",
     "too_few",
     "twins",
+    "unscaled",
     "verdict",
 ]
 
@@ -111,15 +112,31 @@ def scale_note(results: Results) -> str:
         return (
             f"These are miniatures' results: small generators and detectors trained by this project, {images}. They "
             "show what the question looks like where everything can be rerun; they are not measurements of the public "
-            "checkpoints."
+            f"checkpoints.{_asked(results)}"
         )
     imported = results.manifest.get("imported") or {}
     whose = imported.get("title")
     taken = f" The scores are those of another study: {whose}." if whose else ""
     taken = " The scores were imported." if imported and not whose else taken
     if results.scale == "full":
-        return f"These are results of the public checkpoints at full size, {images}.{taken}"
-    return f"It is not said at which scale this study was run; it has {images}.{taken}"
+        return f"These are results of the public checkpoints at full size, {images}.{taken}{_asked(results)}"
+    return f"It is not said at which scale this study was run; it has {images}.{taken}{_asked(results)}"
+
+
+def _asked(results: Results) -> str:
+    """The sentence on detectors without a threshold and its mend; "" where there is none."""
+    if not results.unjudged:
+        return ""
+    return (
+        f" All scores by {listed([named(key) for key in results.unjudged])} lie in 0 to 1, as probabilities do, and it "
+        "is not said whether they are: figures at a threshold stay unknown until a map of the import says, under "
+        '[logit], scale = "probability" or "logit".'
+    )
+
+
+def unscaled(detectors: Iterable[str]) -> str:
+    """The words for detectors of whose scores nobody said whether they are probabilities."""
+    return f"whether the scores by {listed([named(key) for key in detectors])} are logits or probabilities is not said"
 
 
 def too_few(images: int) -> str:
@@ -161,24 +178,28 @@ def named(key: str) -> str:
 
 def overview(results: Results) -> Finding:
     """All cells at once: the mean change of accuracy from FP32 to FP4, and the range of accuracy."""
-    table = tables.cells(results)
+    table = tables.cells(results).dropna(subset="tpr")
+    if table.empty:
+        return Finding(NOT_TESTABLE, f"No accuracy of this study is known: {unscaled(results.unjudged)}.", {})
     best, worst = table.loc[table.tpr.idxmax()], table.loc[table.tpr.idxmin()]
     span = (
         f"over the {_scored(table)}, accuracy runs from {_cell(worst)} to {_cell(best)}"
         if worst.tpr < best.tpr
         else f"accuracy is {best.tpr:.2f} in {'each of the ' if len(table) > 1 else ''}{_scored(table)}"
     )
-    change = mean_change(results, results.detectors)
+    judging = [key for key in results.detectors if key not in results.unjudged]
+    change = mean_change(results, judging)
     if isnan(change.estimate):
         return Finding(
             NOT_TESTABLE, f"This study has no pairs of {named(results.baseline)} and FP4 images; {span}.", {}
         )
     shown = number(change, 3, sign=True)
     many = listed([word for word, keys in (
-        ("generators", results.generators), ("detectors", results.detectors)) if len(keys) > 1])  # fmt: skip
+        ("generators", results.generators), ("detectors", judging)) if len(keys) > 1])  # fmt: skip
     mean = f"FP4 changes accuracy by {shown} against {named(results.baseline)}"
     mean = f"Averaged over {many}, {mean}" if many else mean
-    return Finding("", f"{mean}; {span}.", {"mean change at FP4": change})
+    but = f" The others are left out: {unscaled(results.unjudged)}." if results.unjudged else ""
+    return Finding("", f"{mean}; {span}.{but}", {"mean change at FP4": change})
 
 
 def _scored(table: pd.DataFrame) -> str:
@@ -196,16 +217,18 @@ def mean_change(
 ) -> Interval:
     """Mean change of verdict from FP32 to FP4, minus the same of `against`; prompts are resampled whole.
 
-    Each generator and detector has the same weight, whatever its number of images.
+    Each generator and detector has the same weight, whatever its number of images. Unknown where a detector has no
+    threshold.
     """
     values, index, weights = [], [], []
     for group, sign in ((detectors, 1.0), (against, -1.0)):
-        rows = [tables.pairs(results, d, g, "fp4") for g in results.generators for d in group]
-        rows = [row for row in rows if len(row[0])]
-        if group and not rows:
+        rows = [(results.threshold_of(d), *tables.pairs(results, d, g, "fp4"))
+                for g in results.generators for d in group]  # fmt: skip
+        rows = [row for row in rows if len(row[1])]
+        if group and not rows or any(isnan(limit) for limit, *_ in rows):
             return metrics.UNKNOWN
-        for base, other, prompts in rows:
-            values.append(1.0 * metrics.is_fake(other, results.threshold) - metrics.is_fake(base, results.threshold))
+        for limit, base, other, prompts in rows:
+            values.append(metrics.verdicts(other, limit) - metrics.verdicts(base, limit))
             index.append(prompts)
             weights.append(np.full(len(prompts), sign / len(rows) / len(prompts)))
     if not values or not detectors:
@@ -336,7 +359,8 @@ def null(results: Results) -> str:
     )}  # fmt: skip
     both = rows[placebo].merge(rows[results.arm], on="detector_title", suffixes=("", "_last"))
     parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in both.itertuples()]
-    turned, images = int((rows[placebo].changed * rows[placebo].n).round().sum()), int(rows[placebo].n.sum())
+    judged = rows[placebo].dropna(subset="changed")
+    turned, images = int((judged.changed * judged.n).round().sum()), int(judged.n.sum())
     return " ".join([
         f"Paired logits change by this much (standard deviation) under the null control, against {named(last)}: "
         f"{listed(parts)}.", f"The null control turns {turned} of {images} verdicts.", *idle,

@@ -37,9 +37,11 @@ __all__ = [
     "operating",
     "paired_difference",
     "probability",
+    "rate",
     "resampled",
     "separable",
     "unseen",
+    "verdicts",
     "wilson",
 ]
 
@@ -78,15 +80,23 @@ def finite(values: ArrayLike) -> np.ndarray:
     return values
 
 
-def is_fake(logits: ArrayLike, threshold: float = 0.0) -> np.ndarray:
-    """Whether each logit (N,) lies strictly above the threshold, which is what calls an image fake: bool (N,).
+def is_fake(logits: ArrayLike, threshold: ArrayLike = 0.0) -> np.ndarray:
+    """Whether each logit (N,) lies strictly above the threshold (one, or (N,)), which is what calls an image fake: bool
+    (N,).
 
     Both are compared as float64, so a tie is the same tie in every table. The one comparison there is: reals "called
     real" are those that this does not call fake. Raises ValueError where a logit or the threshold is not a number.
     """
-    if isnan(threshold):
+    limit = np.asarray(threshold, dtype=np.float64)
+    if np.isnan(limit).any():
         raise ValueError("a threshold that is not known calls nothing fake or real")
-    return finite(logits) > float(threshold)
+    return finite(logits) > limit
+
+
+def verdicts(logits: ArrayLike, threshold: ArrayLike = 0.0) -> np.ndarray:
+    """`is_fake` as float64 (N,), 1 for a fake and 0 for a real, and NaN where the threshold is not known."""
+    limit = np.asarray(threshold, dtype=np.float64)
+    return np.where(np.isnan(limit), nan, is_fake(logits, np.nan_to_num(limit)))
 
 
 def probability(logit: ArrayLike) -> np.ndarray:
@@ -106,6 +116,12 @@ def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     centre = (p + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
     return Interval(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
+
+
+def rate(called: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The share of verdicts (N,) that are "fake" with Wilson's interval; unknown where a verdict is (NaN)."""
+    called = np.asarray(called, dtype=np.float64)
+    return UNKNOWN if np.isnan(called).any() else wilson(float(called.sum()), len(called), confidence)
 
 
 def unseen(trials: int, confidence: float = 0.95) -> float:
@@ -459,9 +475,11 @@ def calibrate(fake: ArrayLike, real: ArrayLike) -> float:
     return float(middle[best[np.argmax(gap[best])]])
 
 
-def mcnemar(first: ArrayLike, second: ArrayLike) -> tuple[int, int, float]:
-    """Paired decisions (N,) each: how many were lost (True, then False), how many gained, and the exact p-value:
-    1 where no pair differs, NaN where there is none."""
+def mcnemar(first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:
+    """Paired verdicts (N,) each: how many were lost (fake, then real), how many gained, and the exact p-value: 1 where
+    no pair differs, NaN where there is none. All are NaN where a verdict is."""
+    if np.isnan([first, second]).any():
+        return nan, nan, nan
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     lost, gained = int((first & ~second).sum()), int((~first & second).sum())
     if lost + gained == 0:
@@ -475,7 +493,10 @@ def independent_difference(first: Interval, second: Interval) -> Interval:
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Change of a rate between paired decisions (N,), second - first (Newcombe, Stat. Med. 1998, paired method 10)."""
+    """Change of a rate between paired verdicts (N,), second - first (Newcombe, Stat. Med. 1998, paired method 10);
+    unknown where a verdict is (NaN)."""
+    if np.isnan([first, second]).any():
+        return UNKNOWN
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     n = len(first)
     rates = [wilson(int(x.sum()), n, confidence) for x in (first, second)]

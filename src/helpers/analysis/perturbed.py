@@ -179,19 +179,21 @@ def _of(
     if not prompts or (BASELINE, NONE) not in series:
         return {}
     weights = np.vstack([np.ones(len(prompts)), metrics.drawn(len(prompts), resamples).T]) / len(prompts)
+    limit = results.threshold_of(detector)
     return {
-        key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, results))
+        key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, limit))
         for key, fake in series.items()
     }
 
 
-def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, results: Results) -> dict[str, np.ndarray]:
-    """Each measure of fakes (N,) and reals (N,) of the same prompts under weights of the prompts (B, N): (B,) each."""
+def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, limit: float) -> dict[str, np.ndarray]:
+    """Each measure of fakes (N,) and reals (N,) of the same prompts under weights of the prompts (B, N): (B,) each;
+    those at a threshold that is not known are NaN."""
     fake, real = metrics.finite(fake), metrics.finite(real)
     above = (fake[:, None] > real) + 0.5 * (fake[:, None] == real)
     return {
-        "tpr": weights @ metrics.is_fake(fake, results.threshold),
-        "tnr": weights @ ~metrics.is_fake(real, results.threshold),
+        "tpr": weights @ metrics.verdicts(fake, limit),
+        "tnr": weights @ (1 - metrics.verdicts(real, limit)),
         "auc": ((weights @ above) * weights).sum(1),
     }
 

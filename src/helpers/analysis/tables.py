@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +86,8 @@ class Results:
     `scores` holds one row per image and detector, `costs` one per cell; `generators`, `precisions` and `detectors`
     are keys in the order of the catalogue; `threshold` is the logit above which an image is called fake. `dropped`
     counts the rows without a number for a logit, which were left out here or when the scores were imported, by
-    "GENERATOR PRECISION DETECTOR". What is computed once is kept in `cache`, which no other `Results` shares.
+    "GENERATOR PRECISION DETECTOR". `unsaid` are the detectors of whose scores nobody said whether they are logits or
+    probabilities. What is computed once is kept in `cache`, which no other `Results` shares.
     """
 
     folder: Path
@@ -100,12 +101,23 @@ class Results:
     protocol: str = "plain"
     arm: str = "native"
     dropped: dict[str, int] = field(default_factory=dict)
+    unsaid: tuple[str, ...] = ()
     cache: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def scale(self) -> str:
         """ "mini", "full", or "unknown" where the manifest does not say."""
         return str(self.manifest.get("study", {}).get("scale") or "unknown")
+
+    def threshold_of(self, detector: str) -> float:
+        """The threshold on a detector's scores; NaN where their scale is unsaid and the page's is 0, which is that of
+        logits. Another was chosen by somebody who knows the scores."""
+        return nan if detector in self.unsaid and self.threshold == 0 else self.threshold
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The detectors whose threshold is not known."""
+        return tuple(key for key in self.detectors if isnan(self.threshold_of(key)))
 
     @property
     def trainings(self) -> dict[str, str]:
@@ -222,8 +234,12 @@ def load(
     return Results(
         folder, kept, _cells_file(folder, chosen, arm), manifest,
         chosen["generator"], chosen["precision"], chosen["detector"], float(threshold), protocol, arm,
-        _dropped(lost, manifest, chosen),
+        _dropped(lost, manifest, chosen), tuple(key for key in chosen["detector"] if key in _unsaid(manifest)),
     )  # fmt: skip
+
+
+def _unsaid(manifest: dict[str, Any]) -> list[str]:
+    return manifest.get("study", {}).get("unsaid") or []
 
 
 def stored(folder: Path) -> pd.DataFrame:
@@ -293,6 +309,8 @@ def manifest_of(folder: Path) -> dict[str, Any]:
             continue
         if not isinstance(held, dict) or place == "study.arms" and not all(isinstance(a, dict) for a in held.values()):
             raise Damaged(f"{file}: its {place!r} is not a table of keys; run or import the study again")
+    if not isinstance(_unsaid(manifest), list):
+        raise Damaged(f"{file}: its 'study.unsaid' is not a list of detectors; import the study again")
     return manifest
 
 
@@ -417,13 +435,14 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
             real = results.reals(detector, generator)
             base = results.logits(detector, generator, results.baseline)
             limit = metrics.calibrate(*(half(series, 0).to_numpy() for series in (base, real)))
-            tnr = _rate(real, results.threshold, confidence, fake=False)
+            threshold = results.threshold_of(detector)
+            tnr = _rate(real, threshold, confidence, fake=False)
             passed = _rate(half(real, 1), limit, confidence, fake=False)
             for precision in results.precisions:
                 fake = results.logits(detector, generator, precision)
                 if not len(fake):
                     continue
-                tpr = _rate(fake, results.threshold, confidence)
+                tpr = _rate(fake, threshold, confidence)
                 row: dict[str, Any] = titles(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
                 row |= spread("tpr", tpr) | spread("tnr", tnr)
@@ -449,9 +468,8 @@ def half(logits: pd.Series, odd: int) -> pd.Series:
 
 def _rate(logits: pd.Series, threshold: float, confidence: float = 0.95, fake: bool = True) -> metrics.Interval:
     """The share of images called fake (or real) at a threshold; unknown where the threshold is."""
-    if np.isnan(threshold):
-        return metrics.UNKNOWN
-    return metrics.wilson(int((metrics.is_fake(logits, threshold) == fake).sum()), len(logits), confidence)
+    called = metrics.verdicts(logits, threshold)
+    return metrics.rate(called if fake else 1 - called, confidence)
 
 
 def _kind(detector: str) -> str:
@@ -484,7 +502,8 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
     `shift` is the mean logit difference, `standard` the same in standard deviations of the FP32 logits and `score`
     the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
     (Newcombe), `lost` and `gained` the verdicts that turned to real and to fake, `changed` their share (Wilson), `p`
-    McNemar's exact p-value, uncorrected.
+    McNemar's exact p-value, uncorrected. Of a detector without a threshold what rests on verdicts is NaN, of one whose
+    scale is unsaid `score`.
     """
     rows = []
     for generator in results.generators:
@@ -493,7 +512,7 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                 base, other, index = pairs(results, detector, generator, precision)
                 if not len(base):
                     continue
-                before, after = (metrics.is_fake(logits, results.threshold) for logits in (base, other))
+                before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
                 lost, gained, p = metrics.mcnemar(before, after)
                 by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
                 score = metrics.probability(other) - metrics.probability(base)
@@ -501,9 +520,11 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                 row |= {"kind": _kind(detector), "n": len(base), "lost": lost, "gained": gained, "p": p}
                 row |= spread("shift", metrics.bootstrap_mean(other - base, reach=np.ptp(base), **by_prompt))
                 row |= spread("standard", standard_shift(base, other, index, confidence, resamples))
-                row |= spread("score", metrics.bootstrap_mean(score, reach=1.0, **by_prompt))
+                known = detector not in results.unsaid  # else the scores may be probabilities already
+                mean = metrics.bootstrap_mean(score, reach=1.0, **by_prompt) if known else metrics.UNKNOWN
+                row |= spread("score", mean)
                 row |= spread("change", metrics.paired_difference(before, after, confidence))
-                row |= spread("changed", metrics.wilson(lost + gained, len(base), confidence))
+                row |= spread("changed", metrics.rate(np.abs(after - before), confidence))
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -550,7 +571,7 @@ def conditions(results: Results) -> pd.DataFrame:
                 for precision in there.precisions:
                     fake = there.logits(detector, generator, precision)
                     row[f"auc_{precision}"] = metrics.auc(fake, real).estimate
-                    row[f"tpr_{precision}"] = _rate(fake, there.threshold).estimate
+                    row[f"tpr_{precision}"] = _rate(fake, there.threshold_of(detector)).estimate
                 rows.append(row | {"protocol": protocol, "weights": there.trainings[detector]})
     return pd.DataFrame(rows)
 
@@ -595,8 +616,10 @@ def densities(results: Results, points: int = 61) -> pd.DataFrame:
     """Smoothed densities of the scores, one row per generator, detector, scale and x; one column per precision.
 
     Beside each precision's column are its `_low` and `_high`: at every x a 95 % interval from a bootstrap by prompt.
+    `threshold` is the detector's on that scale, NaN where it has none.
     On the scale "score" x is the probability in [0, 1] and the smoothing is reflected at both ends, so that mass at
-    1.0 stays there; on the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator.
+    1.0 stays there; on the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator. Of
+    detectors whose scale is unsaid there are the scores as they are, under "logit".
     """
     frames = []
     for generator in results.generators:
@@ -608,15 +631,16 @@ def densities(results: Results, points: int = 61) -> pd.DataFrame:
             everything = np.concatenate(list(logits.values()))
             low, high = np.quantile(everything, [0.001, 0.999])
             pad = 0.08 * (high - low) + 0.25
-            for scale, grid in (
-                ("score", np.linspace(0, 1, points)),
-                ("logit", np.linspace(low - pad, high + pad, points)),
-            ):
+            grids = {"score": np.linspace(0, 1, points), "logit": np.linspace(low - pad, high + pad, points)}
+            limit = results.threshold_of(detector)
+            limits = {"score": float(metrics.probability(limit)), "logit": limit}
+            for scale in grids if detector not in results.unsaid else ("logit",):
+                grid = grids[scale]
                 curves = {"x": grid}
                 for precision, values in logits.items():
                     curve, bottom, top = _density(values, grid, scale)
                     curves |= {precision: curve, f"{precision}_low": bottom, f"{precision}_high": top}
-                frame = pd.DataFrame(curves).round(3)
+                frame = pd.DataFrame(curves).round(3).assign(threshold=limits[scale])
                 frames.append(frame.assign(scale=scale, **titles(generator, "", detector)))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
-from helpers.analysis.metrics import probability
 from helpers.charts import theme
 from helpers.study import PRECISIONS
 
@@ -20,12 +18,11 @@ def density(
     detector: str = "npr",
     generator: str = "sd3",
     scale: str = "score",
-    threshold: float = 0.0,
 ) -> alt.LayerChart:
     """Overlaid densities, starting at one detector and generator; menus reach every other one and the other scale.
 
     `densities` is the table of `helpers.analysis.densities`; pale bands are its intervals. The dashed line is the
-    threshold, a logit.
+    detector's threshold, where it has one. It starts at the other scale where the detector has not the one asked for.
     """
     generators, detectors = (theme.options(densities, key) for key in ("generator", "detector"))
     generator, detector = theme.start(generators, generator), theme.start(detectors, detector)
@@ -68,12 +65,16 @@ def density(
             domain=titles, range=[[1, 0], [6, 2], [2, 2], [8, 2, 2, 2]] * 3
         ),
     )
+    limits = densities[["detector", "scale", "threshold"]].dropna().drop_duplicates()
     line = (
-        alt.Chart(alt.Data(values=[{}]))
-        .transform_calculate(at=f"scale == 'score' ? {probability(np.array(threshold)).item()} : {threshold}")
+        alt.Chart(limits)
+        .transform_filter("datum.detector == detector && datum.scale == scale")
         .mark_rule(strokeDash=[4, 4], color="#555")
-        .encode(x="at:Q")
+        .encode(x="threshold:Q")
     )
+    has = set(densities.scale[densities.detector == detector])
+    scale = scale if scale in has else next(iter(has))
+    at = ", and a line at the threshold" if detector in set(limits.detector) else ""
     menus = [
         theme.choice("model", "Generator", generators, generator),
         theme.choice("detector", "Detector", detectors, detector),
@@ -81,7 +82,7 @@ def density(
     ]
     description = (
         f"Densities of {detectors[detector]} scores on {generators[generator]} images at "
-        f"{', '.join(titles)}, with 95 % intervals, and a line at the threshold; menus choose another detector or "
+        f"{', '.join(titles)}, with 95 % intervals{at}; menus choose another detector or "
         "generator."
     )
     return theme.describe(alt.layer(bands, lines, line).add_params(*menus), description, 260)

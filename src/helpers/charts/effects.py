@@ -41,7 +41,7 @@ def anomaly(
     ]
     base = (
         alt.Chart(cells[columns].round(4))
-        .transform_filter("datum.generator == model")
+        .transform_filter("datum.generator == model && isValid(datum.tpr)")
         .transform_filter(f"datum.precision == '{baseline}' || datum.precision == precision")
         .transform_calculate(interval="format(datum.tpr_low, '.3f') + ' to ' + format(datum.tpr_high, '.3f')")
         .encode(
@@ -104,6 +104,7 @@ def shift_forest(
     base = (
         alt.Chart(shifts[columns].round(4))
         .transform_filter("datum.detector == detector")
+        .transform_filter("isValid(datum[measure])")
         .transform_calculate(
             **theme.MEASURED,
             least="datum[measure + '_min']",

@@ -90,9 +90,11 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
         theme.choice("model", "Generator", generators, generator, all_as="all"),
         theme.choice("precision", "Precision", precisions, precision, all_as="all"),
     ]
+    known = cells.tpr.dropna()
+    runs = f" Accuracy runs from {known.min():.2f} to {known.max():.2f}." if len(known) else ""
     description = (
         f"Heatmap of detection by {', '.join(detectors.values())} on {', '.join(generators.values())} at "
-        f"{', '.join(precisions.values())}. Accuracy runs from {cells.tpr.min():.2f} to {cells.tpr.max():.2f}."
+        f"{', '.join(precisions.values())}.{runs}"
     )
     chart = alt.layer(squares, numbers, names).add_params(*menus)
     return theme.describe(chart, description, alt.Step(19, **{"for": "offset"}))

@@ -35,7 +35,7 @@ def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95
     generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
     base = (
         alt.Chart(cells[COLUMNS].round(4))
-        .transform_filter("datum.generator == model")
+        .transform_filter("datum.generator == model && isValid(datum.tpr)")
         .transform_calculate(interval=INTERVAL)
         .encode(
             x=alt.X("precision_title:N", sort=list(precisions.values()), title=None).axis(labelAngle=0, ticks=False),
@@ -72,7 +72,7 @@ def legacy(cells: pd.DataFrame, precision: str = "fp32") -> alt.LayerChart:
     generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
     base = (
         alt.Chart(cells[COLUMNS].round(4))
-        .transform_filter("datum.precision == precision")
+        .transform_filter("datum.precision == precision && isValid(datum.tpr)")
         .transform_calculate(interval=INTERVAL)
         .encode(
             y=alt.Y("generator_title:N", sort=list(generators.values()), title=None).axis(
