@@ -6,6 +6,7 @@ import difflib
 import os
 import reprlib
 from collections.abc import Iterable
+from contextlib import suppress
 
 __all__ = ["Damaged", "Failure", "UsageError", "nearest", "readable", "shortened", "shown"]
 
@@ -47,9 +48,11 @@ def shortened(text: object, limit: int = LONGEST) -> str:
 
 def readable(text: object) -> str:
     """A text that any screen takes, on one line: what cannot be printed is an escape, such as \\xe9 for that byte of a
-    file name that is not UTF-8.
+    file name that is not UTF-8, or \\ud800 for half of a character.
     """
-    known = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    known = str(text)
+    with suppress(UnicodeEncodeError):  # halves of characters stand for no bytes
+        known = known.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
 
 
