@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -85,14 +86,20 @@ def test_modes_are_read_as_they_look(tmp_path):
     assert set(np.unique(shown("bits.png"))) == {0, 255}
 
 
-def png(path, width: int, height: int, depth: int, rows: bytes, colours: int = 2) -> None:
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(path, width: int, height: int, depth: int, rows: bytes, colours: int = 2, crossed: int = 0, frames: int = 1):
     """A PNG written by hand, RGB or of another type of colours, with whatever rows; Pillow writes no 16-bit colours."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    data = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, crossed))
+    data += chunk(b"acTL", struct.pack(">II", frames, 0)) if frames > 1 else b""
+    for frame in range(frames):
+        place = struct.pack(">IIIIIHHBB", max(2 * frame - 1, 0), width, height, 0, 0, 1, 10, 0, 0)
+        number = struct.pack(">I", 2 * frame) if frame else b""
+        data += chunk(b"fcTL", place) if frames > 1 else b""
+        data += chunk(b"fdAT" if frame else b"IDAT", number + zlib.compress(rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data + chunk(b"IEND", b""))
 
 
 def test_sixteen_bit_colours_become_eight(tmp_path):
@@ -118,8 +125,10 @@ def test_the_first_frame_counts_and_orientation_is_applied(tmp_path):
         np.testing.assert_array_equal(np.asarray(images.decode(opened)), np.asarray(wide))
 
 
-def tiff(path, numbers: np.ndarray, bits: int, *, order: str = "<", planar: bool = False, packed: bool = False, **tags):
-    """A TIFF written by hand after its specification: grey (H, W) or colours (H, W, C), 12 bits in 1.5 bytes."""
+def tiff(path, numbers: np.ndarray, bits: int, *, order="<", planar=False, packed=False, each=0, **tags):
+    """A TIFF written by hand after its specification: grey (H, W) or colours (H, W, C), 12 bits in 1.5 bytes, of 8 or
+    more bits in strips of `each` rows.
+    """
     codes = {"subfile": 254, "photometric": 262, "orientation": 274, "extra": 338, "sample_format": 339}
     height, width, *channels = numbers.shape
     count = channels[0] if channels else 1
@@ -128,11 +137,13 @@ def tiff(path, numbers: np.ndarray, bits: int, *, order: str = "<", planar: bool
         data = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1)
         strips = [data.astype(np.uint8).tobytes()]
     else:
-        planes = np.moveaxis(numbers, 2, 0) if planar else numbers[None]
+        step = each or height  # rows of a strip
+        planes = np.moveaxis(numbers, 2, 0) if planar else [numbers[y : y + step] for y in range(0, height, step)]
         strips = [plane.astype(f"{order}{numbers.dtype.kind}{bits // 8}").tobytes() for plane in planes]
     strips = [zlib.compress(strip) for strip in strips] if packed else strips
-    entries = {256: [width], 257: [height], 258: [bits] * count, 259: [8 if packed else 1], 277: [count],
-               262: [2 if count > 2 else 1], 278: [height], 284: [2 if planar else 1], 339: [1] * count}  # fmt: skip
+    entries = {256: [width], 257: [height], 258: [bits] * count, 259: [8 if packed else 1],
+               262: [2 if count > 2 else 1], 277: [count], 278: [each or height], 284: [2 if planar else 1],
+               339: [1] * count}  # fmt: skip
     entries |= {codes[name]: [value] * (count if name == "sample_format" else 1) for name, value in tags.items()}
     starts = np.cumsum([8, *map(len, strips)])
     entries |= {273: list(map(int, starts[:-1])), 279: list(map(len, strips))}
@@ -165,13 +176,11 @@ SHOWN = {
     "16 bits, packed": lambda path: tiff(path, scaled(GREY, 16), 16, packed=True),
     "16 bits, big-endian": lambda path: tiff(path, scaled(GREY, 16), 16, order=">"),
     "16 bits, big-endian, packed": lambda path: tiff(path, scaled(GREY, 16), 16, order=">", packed=True),
-    "16 bits, times 256": lambda path: tiff(path, GREY.astype(np.uint16) * 256, 16),
     "16 bits, white is zero": lambda path: tiff(path, 65535 - scaled(GREY, 16), 16, photometric=0),
     "8 bits, white is zero": lambda path: tiff(path, 255 - GREY, 8, photometric=0),
     "16-bit colours": lambda path: tiff(path, scaled(RGB, 16), 16),
     "16-bit colours, big-endian, packed": lambda path: tiff(path, scaled(RGB, 16), 16, order=">", packed=True),
     "8-bit colours in planes": lambda path: tiff(path, RGB, 8, planar=True),
-    "16-bit colours in planes, packed": lambda path: tiff(path, scaled(RGB, 16), 16, planar=True, packed=True),
     "16-bit colours and alpha": lambda path: tiff(path, scaled(np.dstack([RGB, ALPHA]), 16), 16, extra=2),
     "grey and alpha": lambda path: tiff(path, np.dstack([GREY, ALPHA]), 8, photometric=1, extra=2),
 }
@@ -196,7 +205,14 @@ REFUSED = {
     "floats": (lambda path: tiff(path, GREY.astype(np.float32) / 255, 32, sample_format=3), "floats"),
     "16 bits, 0 to 255": (lambda path: tiff(path, GREY.astype(np.uint16), 16), "lower 8 of 16 bits"),
     "12 bits, 0 to 15": (lambda path: tiff(path, GREY // 16, 12), "lower 4 of 12 bits"),
-    "16-bit colours in planes": (lambda path: tiff(path, scaled(RGB, 16), 16, planar=True), "read wrongly"),
+    "16-bit colours in planes": (lambda path: tiff(path, scaled(RGB, 16), 16, planar=True), "16-bit colours in planes"),
+    "16-bit colours in planes, packed": (
+        lambda path: tiff(path, scaled(RGB, 16), 16, planar=True, packed=True), "16-bit colours in planes"
+    ),
+    "16-bit colours, 0 to 255": (lambda path: tiff(path, RGB.astype(np.uint16), 16), "lower 8 of 16 bits"),
+    "16-bit colours times alpha": (
+        lambda path: tiff(path, scaled(np.dstack([RGB // 2, ALPHA + 100]), 16), 16, extra=1), "multiplied by alpha"
+    ),
     "a raw file's thumbnail": (lambda path: tiff(path, RGB, 8, subfile=1), "thumbnail"),
     "16 bits, white is zero, big-endian": (
         lambda path: tiff(path, 65535 - scaled(GREY, 16), 16, photometric=0, order=">"), "not an image"
@@ -220,17 +236,109 @@ def test_integers_in_memory_are_taken_where_their_range_is_known():
     assert np.asarray(images.decode(Image.new("I;16", (8, 8)))).max() == 0  # black is a picture too
 
 
-def test_sixteen_bit_greys_and_colours_follow_one_rule(tmp_path):
-    """Numbers that no 8 bits have: a grey picture and the same three times give the same."""
-    deep = np.random.default_rng(0).integers(0, 2**16, (16, 16), np.uint16)
-    tiff(tmp_path / "grey.tif", deep, 16)
-    tiff(tmp_path / "colours.tif", np.dstack([deep] * 3), 16)
-    Image.fromarray(deep).save(tmp_path / "grey.png")
-    rows = np.dstack([deep] * 3).astype(">u2")
-    png(tmp_path / "colours.png", 16, 16, 16, b"".join(b"\0" + row.tobytes() for row in rows))
-    seen = [np.asarray(images.decode(Image.open(path))) for path in sorted(tmp_path.iterdir())]
-    for pixels in seen:
-        np.testing.assert_array_equal(pixels, seen[0])
+DEEP = np.random.default_rng(0).integers(0, 2**16, (300, 12, 4), np.uint16)
+DEEP[:2, :, :3] = [[[0], [128], [129], [255], [256], [257], [32767], [32768], [65278], [65406], [65407], [65535]]]
+TWELVE = DEEP[..., 0] >> 4
+
+
+def nearest(numbers: np.ndarray, bits: int) -> np.ndarray:
+    return np.round(numbers.astype(np.float64) * 255 / (2**bits - 1)).astype(np.uint8)
+
+
+#: Adam7: the first row and column of each pass, and the steps.
+CROSSED = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+
+
+def deep_png(path, colours: int, *channels: int, crossed: int = 0, frames: int = 1) -> None:
+    """The channels of the random 16-bit picture as a PNG."""
+    numbers = DEEP[..., channels].astype(">u2")
+    passes = [numbers[y::down, x::right] for y, x, down, right in CROSSED] if crossed else [numbers]
+    rows = b"".join(b"\0" + row.tobytes() for part in passes for row in part)
+    png(path, 12, 300, 16, rows, colours, crossed, frames)
+
+
+EXACT = {
+    "grey.png": lambda path: deep_png(path, 0, 0),
+    "colours.png": lambda path: deep_png(path, 2, 0, 1, 2),
+    "grey alpha.png": lambda path: deep_png(path, 4, 0, 3),
+    "colours alpha.png": lambda path: deep_png(path, 6, 0, 1, 2, 3),
+    "colours, interlaced.png": lambda path: deep_png(path, 2, 0, 1, 2, crossed=1),
+    "grey alpha, interlaced.png": lambda path: deep_png(path, 4, 0, 3, crossed=1),
+    "colours, animated.png": lambda path: deep_png(path, 2, 0, 1, 2, frames=3),
+    "colours, strips.tif": lambda path: tiff(path, DEEP[..., :3], 16, each=7),
+    "colours, strips, packed.tif": lambda path: tiff(path, DEEP[..., :3], 16, each=7, packed=True),
+    "grey, by Pillow.png": lambda path: Image.fromarray(DEEP[..., 0]).save(path),
+    "grey, lzw.tif": lambda path: Image.fromarray(DEEP[..., 0]).save(path, compression="tiff_lzw"),
+    "grey, white is zero.tif": lambda path: tiff(path, 65535 - DEEP[..., 0], 16, photometric=0),
+    "grey, 12 bits.tif": lambda path: tiff(path, TWELVE, 12),
+    "grey, 12 bits, packed.tif": lambda path: tiff(path, TWELVE, 12, packed=True),
+} | {
+    f"{kind}{', packed' * packed}, {order}.tif": lambda path, kind=kind, more=more, order=order, packed=packed: tiff(
+        path, DEEP[..., 0] if kind == "grey" else DEEP[..., : 3 + len(more)], 16, order=order, packed=packed, **more
+    )
+    for kind, more in (("grey", {}), ("colours", {}), ("colours alpha", {"extra": 2}), ("colours more", {"extra": 0}))
+    for order in "<>"
+    for packed in (False, True)
+}
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_deep_numbers_become_the_nearest_of_eight_bits(kind, tmp_path):
+    path = tmp_path / ("a" + os.path.splitext(kind)[1])
+    EXACT[kind](path)
+    right = nearest(DEEP[..., :3], 16) if kind.startswith("colours") else nearest(DEEP[..., [0] * 3], 16)
+    right = nearest(np.dstack([TWELVE] * 3), 12) if "12 bits" in kind else right
+    with files.opened(path) as image:
+        np.testing.assert_array_equal(np.asarray(images.decode(image)), right)
+        np.testing.assert_array_equal(np.asarray(images.decode(image)), right)  # again, now that it is decoded
+    lazy = Image.open(path)  # by its name: Pillow closes the file itself
+    np.testing.assert_array_equal(np.asarray(images.decode(lazy)), right)
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        np.testing.assert_array_equal(np.asarray(images.decode(image)), right)
+
+
+def test_deep_colours_of_ink_are_rounded_before_they_become_rgb(tmp_path):
+    for order in "<>":
+        tiff(tmp_path / "deep.tif", DEEP, 16, order=order, photometric=5)
+        inks = nearest(DEEP, 16)
+        with Image.open(tmp_path / "deep.tif") as image:
+            np.testing.assert_array_equal(
+                np.asarray(images.decode(image)), np.asarray(Image.fromarray(inks, "CMYK").convert("RGB"))
+            )
+
+
+def test_deep_colours_are_turned_once(tmp_path):
+    turned = nearest(DEEP[..., :3], 16).swapaxes(0, 1)
+    for packed in (False, True):
+        tiff(tmp_path / "a.tif", DEEP[..., :3], 16, packed=packed, orientation=5)
+        with Image.open(tmp_path / "a.tif") as image:
+            np.testing.assert_array_equal(np.asarray(images.decode(image)), turned)
+
+
+def test_deep_frames_of_an_animation_are_refused_but_the_first(tmp_path):
+    deep_png(tmp_path / "a.png", 2, 0, 1, 2, frames=3)
+    with Image.open(tmp_path / "a.png") as image:
+        image.seek(1)
+        with pytest.raises(images.Unfit, match="later frame"):
+            images.decode(image)
+
+
+def test_a_picture_decoded_before_keeps_what_pillow_made_of_it(tmp_path):
+    deep_png(tmp_path / "a.png", 2, 0, 1, 2)
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+        np.testing.assert_array_equal(np.asarray(images.decode(image)), DEEP[..., :3] >> 8)
+
+
+def test_a_deep_file_and_the_image_opened_from_it_have_one_score(tmp_path, loaded):
+    tiff(tmp_path / "a.tif", DEEP[..., :3], 16, packed=True)
+    deep_png(tmp_path / "b.png", 6, 0, 1, 2, 3)
+    Image.fromarray(nearest(DEEP[..., :3], 16)).save(tmp_path / "c.png")
+    paths = sorted(tmp_path.iterdir())
+    seen = [of.logits["npr"] for of in files.judge(paths, {"npr": loaded["npr"]})]
+    np.testing.assert_allclose(seen, seen[2], atol=1e-5)
+    opened = [Image.open(path) for path in paths]
+    np.testing.assert_allclose(loaded["npr"].score([*opened, *opened]), seen * 2, atol=1e-5)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

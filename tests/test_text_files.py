@@ -7,7 +7,7 @@ import os
 import pytest
 
 from helpers import paths
-from helpers.errors import UsageError, nearest, shortened
+from helpers.errors import UsageError, nearest, readable, shortened
 
 
 def refused(read, path, said):
@@ -54,5 +54,7 @@ def test_text_that_is_not_toml_is_refused_in_one_line(tmp_path, text):
 
 
 def test_what_a_message_quotes_is_short():
+    assert readable("a\ud800\udc00b") == r"a\ud800\udc00b" and readable("caf\udce9\x1b") == r"caf\xe9\x1b"
+    assert readable("\ud83d\udce9") == r"\ud83d\udce9" and shortened("x\udfff") == r"x\udfff"
     assert shortened("a\nb") == "a b" and len(shortened("x" * 10**6)) == 120
     assert nearest("x" * 10**5 + "y", ["x" * 10**5, "short"]) == f" (nearest: '{'x' * 116} ...')"

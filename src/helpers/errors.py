@@ -48,7 +48,7 @@ def shortened(text: object, limit: int = LONGEST) -> str:
 
 def readable(text: object) -> str:
     """A text that any screen takes, on one line: what cannot be printed is an escape, such as \\xe9 for that byte of a
-    file name that is not UTF-8.
+    file name that is not UTF-8, or \\ud800 for half of a character.
     """
     known = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", str(text))
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
