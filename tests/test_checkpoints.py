@@ -186,7 +186,7 @@ def test_the_stored_summary_is_recomputed_from_the_public_scores(tmp_path):
 def test_sentences_follow_the_study(moved):
     said = beside.answer(moved)
     assert "This study at NF4" in said and "against FP16" in said
-    assert "this study" in beside.power_note(moved) and "200 pairs" in beside.power_note(moved)
+    assert "This study" in beside.power_note(moved) and "200 pairs" in beside.power_note(moved)
     found = checkpoints.agreement(checkpoints.public_effects(), beside._own(moved)).set_index(["detector", "precision"])
     assert found.verdict["clip_d", "nf4"] == "agree"  # both move to fake
     assert f"in the same direction in {(found.verdict == 'agree').sum()} and" in beside.agreement_note(moved)
