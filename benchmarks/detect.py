@@ -31,12 +31,12 @@ from PIL import Image
 from torchvision import transforms
 
 from helpers import detectors
-from helpers.detectors import checkpoints, files
-from helpers.detectors.base import module, weights_path
-from helpers.detectors.images import decode
-from helpers.detectors.scoring import BATCH_PIXELS, batches
-from helpers.machine import processor
-from helpers.mini import world
+from helpers.core.device import processor
+from helpers.detectors import stream, weights
+from helpers.detectors.batching import BATCH_PIXELS, batches
+from helpers.detectors.detector import module, weights_path
+from helpers.detectors.preprocessing import decode
+from helpers.world import scenes
 
 #: What people's folders hold: a few common sizes, and one in five of a size of its own.
 SIDES = ((64, 64), (96, 96), (128, 128), (128, 192), (256, 256), (320, 240))
@@ -48,7 +48,7 @@ def mixed(folder: Path, count: int, own: int) -> list[Path]:
     for i in range(count):
         size = tuple(rng.integers(64, 321, 2)) if i % own == own - 1 else SIDES[rng.integers(len(SIDES))]
         paths.append(folder / f"{i:03d}.{'png' if i % 2 else 'jpg'}")
-        Image.fromarray(world.render(i, 128)).resize([int(side) for side in size]).save(paths[-1])
+        Image.fromarray(scenes.render(i, 128)).resize([int(side) for side in size]).save(paths[-1])
     return paths
 
 
@@ -56,7 +56,7 @@ def uniform(folder: Path, count: int, side: int) -> list[Path]:
     """Write `count` PNG pictures of one size."""
     paths = [folder / f"{i:03d}.png" for i in range(count)]
     for i, path in enumerate(paths):
-        Image.fromarray(world.render(i, side)).save(path)
+        Image.fromarray(scenes.render(i, side)).save(path)
     return paths
 
 
@@ -64,10 +64,10 @@ def published(name: str) -> torch.nn.Module:
     """A miniature's network as it is built, nothing folded, in torch's own memory format."""
     network = detectors.build(name, "mini")
     path = weights_path(name)
-    state = checkpoints.read(path)
+    state = weights.read(path)
     backbone = getattr(module(name), "BACKBONE", None)
     if backbone:
-        state |= checkpoints.read(path.parent.parent / "backbones" / f"{backbone}.safetensors")
+        state |= weights.read(path.parent.parent / "backbones" / f"{backbone}.safetensors")
     network.load_state_dict(state, strict=False)
     return network.eval().requires_grad_(False)
 
@@ -87,7 +87,7 @@ def reference(paths: list[Path], loaded: dict[str, detectors.Detector], plain: d
 
 def command(paths: list[Path], loaded: dict[str, detectors.Detector], threads: int) -> dict:
     """What the command does."""
-    seen = files.judge(paths, loaded, threads=threads)
+    seen = stream.judge(paths, loaded, threads=threads)
     return {(of.path, name): logit for of in seen for name, logit in of.logits.items()}
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import synthetic
 
-from helpers import analysis, page
-from helpers.analysis import arms, findings
+from helpers import analysis
+from helpers.analysis import controls
+from helpers.paper import page, sentences
 
 IMAGES, PLACEBO = 400, 0.02
 
@@ -20,7 +21,7 @@ def study(tmp_path_factory):
 
 
 def test_changes_are_paired_by_image(study):
-    rows = arms.differences(study)
+    rows = controls.differences(study)
     assert list(dict.fromkeys(rows.arm)) == ["native", "batch"]  # the main arm first
     assert len(rows) == (3 + 1) * 6 * 4 * IMAGES and not ((rows.arm == "native") & (rows.precision == "fp32")).any()
     scores = pd.read_parquet(study.folder / "scores.parquet")
@@ -33,7 +34,7 @@ def test_changes_are_paired_by_image(study):
 
 
 def test_spreads_are_those_put_in(study):
-    found = arms.spreads(study).set_index(["arm", "precision", "detector"])
+    found = controls.spreads(study).set_index(["arm", "precision", "detector"])
     for detector in synthetic.DETECTORS:
         own = found.loc[("batch", "fp32", detector)]
         assert own.n == 6 * IMAGES and own.spread == pytest.approx(PLACEBO, rel=0.06) and abs(own["mean"]) < 0.002
@@ -47,14 +48,14 @@ def test_spreads_are_those_put_in(study):
 
 
 def test_the_null_control_is_told_beside_the_coarsest_precision(study, tmp_path):
-    said = findings.null(study)
+    said = sentences.null(study)
     assert "against FP4" in said and "NPR 0.02" in said and f"of {24 * IMAGES} verdicts" in said
     bare = analysis.load(synthetic.write(tmp_path, images=20))
-    assert "no null control" in findings.null(bare) and "no arms" in page.controls(bare).data
+    assert "no null control" in sentences.null(bare) and "no arms" in page.controls(bare).data
 
 
 def test_the_proofs_are_shown_with_what_was_measured(study):
-    rows = arms.proofs(study)
+    rows = controls.proofs(study)
     assert len(rows) == 6 * (4 + 1) and set(rows.component) == {"denoiser"}
     assert set(rows[rows.arm == "batch"].arm_title) == {"null control"}
     shown = page.proofs(study).data

@@ -13,11 +13,13 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from helpers import generators, machine, precision, study
-from helpers.errors import UsageError
+from helpers import generators, precision
+from helpers.core import device as machine
+from helpers.core.errors import UsageError
 from helpers.generators.sampling import _UNDEFINED
-from helpers.runs import Source, Store, execute, makers
-from helpers.runs.proof import Prover
+from helpers.runs import Source, Store, make, sources
+from helpers.runs.audit import Prover
+from helpers.study import schema as study
 
 FULL = study.load("full")
 
@@ -168,20 +170,20 @@ def test_flux_is_not_computed_in_fp16():
     ],
 )
 def test_a_gpu_computes_in_the_studys_type_and_a_cpu_in_float32(key, level, device, expected):
-    assert makers.computing_type(FULL.generators[key], level, device) == expected
+    assert sources.computing_type(FULL.generators[key], level, device) == expected
 
 
 @pytest.mark.parametrize("key", ["sd15", "sd3", "flux1"])
 @pytest.mark.parametrize("level", ["fp16", "fp8", "fp4"])
 def test_a_cell_that_computes_in_bf16_is_proved_and_made(tmp_path, monkeypatch, key, level):
     """What a GPU does, on the CPU: the FP32 reference's inputs meet a pipeline of another type."""
-    monkeypatch.setattr(makers, "computing_type", lambda settings, level, device: _half(level))
-    monkeypatch.setattr("helpers.runs.proof.computing_type", lambda settings, level, device: _half(level))
+    monkeypatch.setattr(sources, "computing_type", lambda settings, level, device: _half(level))
+    monkeypatch.setattr("helpers.runs.audit.computing_type", lambda settings, level, device: _half(level))
     mini = study.load("mini")
     settings = {key: mini.generators[key].model_copy(update={"steps": 2})}
     loaded = mini.model_copy(update={"generators": settings, "arms": {}, "protocols": ["plain"], "further": {}})
     source = Source(key, level, "native", settings[key].size, 1)
-    making, store = makers.maker(loaded, source), Store(tmp_path)
+    making, store = sources.maker(loaded, source), Store(tmp_path)
     assert Prover(loaded, store).prove(source, making)
     assert next(p for p in making.pipeline.vae.parameters()).dtype == torch.bfloat16
     found = Prover(loaded, store).columns(source)
@@ -206,21 +208,21 @@ def test_a_device_that_is_not_there_is_refused(device, said):
 
 def test_a_run_hands_its_device_to_pipelines_and_detectors(tmp_path, monkeypatch):
     seen = set()
-    load = execute.detection.load
+    load = make.detection.load
 
     def making(study, source, device="cpu"):
         seen.add(("pipeline", device))
-        return makers.maker(study, source)
+        return sources.maker(study, source)
 
     def scoring(name, weights, device="cpu"):
         seen.add(("detector", device))
         return load(name, weights)
 
-    monkeypatch.setattr(execute, "maker", making)
-    monkeypatch.setattr(execute.detection, "load", scoring)
+    monkeypatch.setattr(make, "maker", making)
+    monkeypatch.setattr(make.detection, "load", scoring)
     monkeypatch.setattr(Prover, "prove", lambda self, source, making: bool(seen.add(("proof", self.device))))
     mini = study.load("mini")
     settings = {"sd15": mini.generators["sd15"].model_copy(update={"steps": 2})}
     plain = {"arms": {}, "protocols": ["plain"], "further": {}, "detectors": ["npr"], "generators": settings}
-    execute.run(mini.model_copy(update=plain), tmp_path, None, ["fp32"], 1, device="cuda:7", progress=False)
+    make.run(mini.model_copy(update=plain), tmp_path, None, ["fp32"], 1, device="cuda:7", progress=False)
     assert {("pipeline", "cuda:7"), ("proof", "cuda:7"), ("detector", "cuda:7")} <= seen

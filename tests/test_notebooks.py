@@ -13,13 +13,15 @@ import nbformat
 import pytest
 import synthetic
 
-from helpers import analysis, page, paths, report
-from helpers.analysis import claims
-from helpers.errors import Failure, UsageError
-from helpers.protocols import PROTOCOLS
-from helpers.study import DETECTORS, GENERATORS, PRECISIONS
+from helpers import analysis
+from helpers.claims import deck as claims
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError
+from helpers.images.protocols import PROTOCOLS
+from helpers.paper import build, page
+from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
-NOTEBOOKS = report.notebooks()
+NOTEBOOKS = build.notebooks()
 SMALL = {"generators": ["sd15", "sdxl", "sd3", "flux1"], "precisions": ["fp32", "fp8", "fp4"]}
 
 
@@ -38,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Path], Path
     def executed(notebook: Path, study: Path) -> Path:
         out = folder / study.name / notebook.name
         out.parent.mkdir(exist_ok=True)
-        return report.execute(notebook, out, SMALL | {"results": str(study)})
+        return build.execute(notebook, out, SMALL | {"results": str(study)})
 
     return executed
 
@@ -77,7 +79,7 @@ def test_a_notebook_is_stored_clean_and_runs(notebook: Path, deck: Path, run: Ca
 def test_the_live_check_is_told_as_it_came_out_and_of_these_results_alone(deck: Path, tmp_path: Path) -> None:
     cell = {"images": 2, "images_equal": 1, "max_logit_diff": {"npr": 0.25, "clip_d": 0.01}}
     study, file = analysis.load(deck), tmp_path / "live.json"
-    whose = {"study_digest": "0" * 64, "scores_sha256": paths.file_sha256(deck / "scores.parquet")}
+    whose = {"study_digest": "0" * 64, "scores_sha256": files.file_sha256(deck / "scores.parquet")}
     for agree, said in ((True, "They agree"), (False, "THEY DO NOT AGREE")):
         file.write_text(json.dumps({"images": 2, "cells": [cell, cell], "agree": agree} | whose))
         sentence = page.live_check(str(file), study)
@@ -135,7 +137,7 @@ def test_another_study_changes_every_verdict_and_sentence(
 )
 def test_a_wrong_parameter_is_refused_by_name(given: dict, said: str, deck: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
-        report.execute(paths.NOTEBOOKS / "02_heatmap.ipynb", tmp_path / "out.ipynb", {"results": str(deck)} | given)
+        build.execute(files.NOTEBOOKS / "02_heatmap.ipynb", tmp_path / "out.ipynb", {"results": str(deck)} | given)
     assert not list(tmp_path.iterdir())
 
 
@@ -150,7 +152,7 @@ def test_a_failing_cell_names_its_notebook(deck: Path, tmp_path: Path) -> None:
     ]
     nbformat.write(book, broken)
     with pytest.raises(Failure, match="broken.ipynb: .*ZeroDivisionError"):
-        report.execute(broken, tmp_path / "out.ipynb", {"results": str(deck)})
+        build.execute(broken, tmp_path / "out.ipynb", {"results": str(deck)})
     assert not (tmp_path / "out.ipynb").exists()
 
 
@@ -173,7 +175,7 @@ def test_a_claim_that_the_deck_does_not_make_is_refused_by_name(deck: Path) -> N
     ],
 )
 def test_a_cell_is_kept_where_the_study_has_what_it_speaks_of(tags: list[str], kept: bool) -> None:
-    assert report.wanted(tags, {"reals", "npr"}) is kept
+    assert build.wanted(tags, {"reals", "npr"}) is kept
 
 
 def test_every_tag_names_a_fact() -> None:

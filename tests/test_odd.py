@@ -14,7 +14,10 @@ import pytest
 import reading
 import vl_convert
 
-from helpers import analysis, report
+from helpers import analysis
+from helpers.analysis.stats import power
+from helpers.claims import deck
+from helpers.paper import build
 
 #: What no sentence of a study says: values that are none, glued texts that are empty, a plural of one.
 BROKEN = re.compile(
@@ -71,7 +74,7 @@ def book(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @functools.cache
-def _power_of(margins: tuple[tuple[str, float], ...], table=analysis.power.table) -> pd.DataFrame:
+def _power_of(margins: tuple[tuple[str, float], ...], table=power.table) -> pd.DataFrame:
     return table(dict(margins))
 
 
@@ -116,7 +119,7 @@ def test_what_is_counted_is_what_the_study_has(book: reading.Book) -> None:
 def test_the_verdicts_are_counted_and_the_same_on_every_page(book: reading.Book) -> None:
     said = book.said["09_claims"]
     counts = Counter(verdict for name, verdict in said.items() if name.endswith("_verdict"))
-    assert counts.total() == len(analysis.claims.CLAIMS)
+    assert counts.total() == len(deck.CLAIMS)
     for verdict, count in counts.items():
         assert f"{count} {'is' if count == 1 else 'are'} {verdict}" in said["summary"]
     for page in book.said.values():
@@ -156,8 +159,8 @@ def test_charts_say_what_they_show(book: reading.Book) -> None:
 
 
 def test_the_book_of_the_poorest_study_is_built(tmp_path: Path) -> None:
-    site = report.build(odd.wide(tmp_path), tmp_path / "out").parent
-    for page in report.pages():
+    site = build.build(odd.wide(tmp_path), tmp_path / "out").parent
+    for page in build.pages():
         text = reading.plain((site / f"{page}.html").read_text(encoding="utf-8"))
         assert "{glue" not in text and "Traceback" not in text
     conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")

@@ -7,19 +7,20 @@ import json
 import pytest
 import torch
 
-from helpers import paths, study
-from helpers.errors import Failure
+from helpers.core import files
+from helpers.core.errors import Failure
 from helpers.precision import formats
-from helpers.runs import Source, Store, execute
+from helpers.runs import Source, Store, make
+from helpers.runs.audit import Prover
 from helpers.runs.digests import image_digest
-from helpers.runs.makers import maker
-from helpers.runs.proof import Prover
+from helpers.runs.sources import maker
+from helpers.study import schema
 
 FP4 = Source("sd3", "fp4", "native", 128, 1)
 
 
-def quick(**changes) -> study.Study:
-    loaded = study.load("mini")
+def quick(**changes) -> schema.Study:
+    loaded = schema.load("mini")
     settings = {key: value.model_copy(update={"steps": 3}) for key, value in loaded.generators.items()}
     few = {"protocols": ["plain"], "further": {}, "arms": {}, "detectors": ["npr"]}
     return loaded.model_copy(update={"generators": settings, **few, **changes})
@@ -29,7 +30,7 @@ def test_a_cell_in_which_both_arms_are_wrong_in_the_same_way_is_refused(tmp_path
     monkeypatch.setattr(formats, "_scale", lambda magnitudes, code: torch.ones_like(magnitudes))
     line = r"sd3/int8: denoiser\.\S+\.weight is off by [.\d]+ of its norm, where int8 by its definition puts it"
     with pytest.raises(Failure, match=line + r" off by 0\.0\d+; compute in another type"):
-        execute.run(quick(precisions=["fp32", "int8"]), tmp_path, ["sd3"], ["int8"], 1, progress=False)
+        make.run(quick(precisions=["fp32", "int8"]), tmp_path, ["sd3"], ["int8"], 1, progress=False)
     assert not list(tmp_path.rglob("*.png"))
 
 
@@ -52,7 +53,7 @@ WHOLE = {"weight_errors": {"all": 0.1}, "expected_error": 0.1, "output_error": 0
 def test_a_record_without_the_error_by_definition_still_counts(tmp_path):
     store = Store(tmp_path)
     for part in (WHOLE, {name: value for name, value in WHOLE.items() if name != "expected_error"}):
-        paths.write_json(_record(denoiser=part), store.proof(FP4))
+        files.write_json(_record(denoiser=part), store.proof(FP4))
         assert Prover(quick(), store).columns(FP4)["weight_error"] == 0.1
 
 
@@ -69,7 +70,7 @@ def test_a_record_of_another_shape_is_none(part, tmp_path):
         _record() | {"components": [part]},
         _record(denoiser=WHOLE) | {"coverage": part},
     ):
-        paths.write_json(content, store.proof(FP4))
+        files.write_json(content, store.proof(FP4))
         assert set(Prover(quick(), store).columns(FP4).values()) == {None}
 
 

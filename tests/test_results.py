@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 import synthetic
 
-from helpers import analysis, paths
-from helpers.analysis import tables
-from helpers.errors import Damaged, UsageError
+from helpers import analysis
+from helpers.analysis import controls, image_traces, paired, perturbed
+from helpers.claims import deck
+from helpers.core import files
+from helpers.core.errors import Damaged, UsageError
+from helpers.results import tables
 
 ONE = ("sd3",)
 
@@ -30,14 +33,12 @@ def scores_of(folder, change):
 
 def test_another_threshold_is_another_answer(folder):
     study = analysis.load(folder)
-    first = analysis.claims.across(study), analysis.effects.controls(study), analysis.cells(study)
+    first = deck.across(study), paired.controls(study), analysis.cells(study)
     assert study.cache
     other = replace(study, threshold=1.0)
     assert other.cache == {} and other.cache is not study.cache
-    pd.testing.assert_frame_equal(
-        analysis.claims.across(other), analysis.claims.across(analysis.load(folder, threshold=1.0))
-    )
-    assert not analysis.claims.across(other).equals(first[0])
+    pd.testing.assert_frame_equal(deck.across(other), deck.across(analysis.load(folder, threshold=1.0)))
+    assert not deck.across(other).equals(first[0])
     narrowed = tables.with_fakes(study, ("fp32",), {("npr", "sd3", "fp32"): pd.Series([9.0])})
     assert narrowed.logits("npr", "sd3", "fp32").tolist() == [9.0]
     assert len(study.logits("npr", "sd3", "fp32")) == 20
@@ -55,7 +56,7 @@ def test_a_table_that_the_manifest_does_not_vouch_for_is_not_there(folder, name)
     assert tables.vouched(folder, name) is None
     study = analysis.load(folder)
     assert study.cells.empty == (name == "cells.parquet")
-    assert analysis.perturbed._stored(study).empty and analysis.traces.read(study, name).empty
+    assert perturbed._stored(study).empty and image_traces.read(study, name).empty
     assert len(tables.vouched(synthetic.vouch(folder), name)) == 1
     frame.assign(arm="other").to_parquet(folder / name)
     assert tables.vouched(folder, name) is None
@@ -152,12 +153,12 @@ def test_a_detector_of_another_training_does_not_vanish(folder):
     )
     assert study.trainings == {"npr": "mini", "r50_nodown": "mini"} | change
     assert set(analysis.cells(study).detector) == set(study.detectors) == set(synthetic.DETECTORS)
-    assert analysis.arms.spreads(study).groupby("detector").size().to_dict() == dict.fromkeys(synthetic.DETECTORS, 3)
-    assert set(analysis.claims.across(study).condition) == {"plain", "plain, calibrated threshold"}
+    assert controls.spreads(study).groupby("detector").size().to_dict() == dict.fromkeys(synthetic.DETECTORS, 3)
+    assert set(deck.across(study).condition) == {"plain", "plain, calibrated threshold"}
 
 
 def test_the_archive_is_vouched_for():
-    study = analysis.load(paths.RESULTS / "mini", generators=["sd3"])
+    study = analysis.load(files.RESULTS / "mini", generators=["sd3"])
     assert study.dropped == {} and study.trainings == dict.fromkeys(study.detectors, "mini")
     assert all(tables.vouched(study.folder, name) is not None for name in tables.BESIDE)
     assert analysis.load(study.folder, weights="mini-s1").detectors == ("npr", "r50_tf")

@@ -22,10 +22,14 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import detectors, paths, study
-from helpers.detectors import base
-from helpers.errors import Failure, UsageError
-from helpers.runs import Source, Store, digests, execute, lock, perturb, plan
+from helpers import detectors
+from helpers.core import files as paths
+from helpers.core.errors import Failure, UsageError
+from helpers.detectors import detector
+from helpers.runs import Source, Store, digests, lock, plan
+from helpers.runs import make as execute
+from helpers.runs.stages import perturbed
+from helpers.study import schema
 
 SHARD, IMAGES = 2, 4
 TABLES = ("scores", "spectra", "patterns", "counterfactuals", "perturbed")
@@ -33,8 +37,8 @@ TABLES = ("scores", "spectra", "patterns", "counterfactuals", "perturbed")
 
 def settings(**changes):
     """SD1.5 at FP32 and FP4 and its renders, four images in shards of two, one detector, one perturbation."""
-    loaded = study.load("mini")
-    sample = study.Perturbations(names=["jpeg:75"], precisions=["fp32", "fp4"], images=3)
+    loaded = schema.load("mini")
+    sample = schema.Perturbations(names=["jpeg:75"], precisions=["fp32", "fp4"], images=3)
     few = {"generators": {"sd15": loaded.generators["sd15"]}, "precisions": ["fp32", "fp4"], "detectors": ["npr"]}
     plain = {"protocols": ["plain"], "further": {}, "arms": {}, "perturbations": sample}
     sizes = {"shard_size": SHARD, "images_per_cell": IMAGES, "batch_size": 1}
@@ -158,7 +162,7 @@ def killing(monkeypatch, at, renamed):
         if len(calls) == at:
             raise Killed
 
-    for module in ("helpers.paths", "helpers.runs.extras"):
+    for module in ("helpers.core.files", "helpers.runs.stages.cache"):
         monkeypatch.setattr(f"{module}.replacing", replacing)
     return calls
 
@@ -186,7 +190,7 @@ def test_a_run_that_is_killed_at_any_file_goes_on_to_the_same_bytes(tmp_path, wh
 WORKING = """
 import sys, time
 from pathlib import Path
-from helpers.paths import replacing
+from helpers.core.files import replacing
 from helpers.runs import lock
 folder = Path(sys.argv[1])
 with lock.working(folder), replacing(folder / "parts/sd15/fp4/0000.json") as temporary:
@@ -409,7 +413,7 @@ def test_a_foreign_table_under_a_parts_name_is_no_part(folder, which):
     for path in (folder / "parts/sd15/fp4/0000.parquet", folder / "perturbed/sd15/fp4.parquet"):
         list(tables(pd.read_parquet(path)))[which].to_parquet(path)
     state, notes = known(folder, 0)
-    assert len(state.images) == SHARD and state.scores().empty and perturb._kept(state.store, FP4).empty
+    assert len(state.images) == SHARD and state.scores().empty and perturbed._kept(state.store, FP4).empty
     assert len(notes) == (0 if which == 6 else 2)  # a logit that is not finite counts as missing
 
 
@@ -487,7 +491,7 @@ def test_cells_of_a_former_study_are_left_out_and_said_to_be(folder):
 
 
 def test_the_device_tells_images_apart_and_leaves_a_processors_digest_as_it_was():
-    loaded = study.load("mini")
+    loaded = schema.load("mini")
     cell, render = Source("sd3", "fp4", "native", 128, 1), Source("real", "none", "none", 64, 0)
     aligned = Source("real", "none", "sd3", 128, 0)
     for source in (cell, render, aligned):
@@ -503,7 +507,7 @@ def test_the_device_tells_images_apart_and_leaves_a_processors_digest_as_it_was(
 
 def test_the_archives_digests_stay():
     manifest = json.loads((paths.RESULTS / "mini/manifest.json").read_text())
-    loaded = study.load("mini")
+    loaded = schema.load("mini")
     assert loaded.digest() == manifest["study_digest"]
     for scoring in plan.scorings(loaded)[3:5]:  # CLIP-D under `plain`, NPR under `shared`
         assert digests.scoring_digest(loaded, scoring) == manifest["models"][f"scorings/{scoring.key}"]
@@ -532,14 +536,14 @@ def test_another_backbone_makes_scores_stale(tmp_path):
 
 
 def test_a_logit_that_is_not_finite_ends_the_run_with_its_image_named(tmp_path, monkeypatch):
-    score = base.score
+    score = detector.score
 
     def undefined(*arguments):
         logits = score(*arguments)
         logits[-1] = np.nan
         return logits
 
-    monkeypatch.setattr(base, "score", undefined)
+    monkeypatch.setattr(detector, "score", undefined)
     with pytest.raises(Failure, match=r"images/sd15/fp32/0001\.png: npr \(weights mini\)"):
         run(tmp_path)
     assert not (tmp_path / "scores.parquet").exists() and not list(tmp_path.rglob("*.parquet"))

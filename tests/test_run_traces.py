@@ -10,10 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import detectors, paths, study
-from helpers.analysis import spectra as methods
-from helpers.protocols import shared
-from helpers.runs import Source, Store, counterfactuals, extras, spectra, store
+from helpers import detectors
+from helpers.core import files as paths
+from helpers.images import spectra as methods
+from helpers.images.protocols import shared
+from helpers.runs import Source, Store, store
+from helpers.runs.stages import cache, spectra
+from helpers.runs.stages import filtered as counterfactuals
+from helpers.study import schema
 
 IMAGES, KEY = 4, ["generator", "precision", "arm", "size", "label", "index"]
 
@@ -21,7 +25,7 @@ IMAGES, KEY = 4, ["generator", "precision", "arm", "size", "label", "index"]
 @pytest.fixture
 def run(tmp_path):
     """A run's folder with noise for SD1.5 at FP32, softer noise at FP4, and passed reals; its study and store."""
-    loaded = study.load("mini")
+    loaded = schema.load("mini")
     loaded = loaded.model_copy(
         update={"generators": {"sd15": loaded.generators["sd15"]}, "detectors": ["npr", "clip_d"], "arms": {}}
     )
@@ -33,7 +37,7 @@ def run(tmp_path):
             kept.save(image, source, index)
             protocol = "plain" if source.label else "aligned"
             rows.append([*vars(source).values(), index, store.pixel_sha256(image), protocol, "npr", "mini", 0.0])
-    names = [*extras.CELL, "index", "image_sha256", "protocol", "detector", "weights", "logit"]
+    names = [*cache.CELL, "index", "image_sha256", "protocol", "detector", "weights", "logit"]
     pd.DataFrame(rows, columns=names).to_parquet(tmp_path / "scores.parquet")
     (tmp_path / "manifest.json").write_text('{"files": {}}')
     return loaded, kept, sources
@@ -145,11 +149,11 @@ def test_the_archive_measured_the_images_that_it_scored(name):
     both = rows.merge(scores, on=KEY, how="left", suffixes=("", "_scored"))
     assert len(both) == len(rows) and (both.image_sha256 == both.image_sha256_scored).all()
     cells = rows[rows.label == 1].groupby(["generator", "precision", "arm"]).size()
-    assert (cells == extras.IMAGES).all()
+    assert (cells == cache.IMAGES).all()
     main = {(g, p) for g, p, arm in cells.index if arm == "native"}
     assert main == {
         (g, p)
-        for g in study.GENERATORS
+        for g in schema.GENERATORS
         for p in (("fp32", "fp16", "fp8", "fp4") if name == "spectra" else ("fp32", "fp4"))
     }
 
@@ -159,7 +163,7 @@ def test_the_archives_sham_has_the_logits_of_its_scores():
     scores = pd.read_parquet(ARCHIVE / "scores.parquet")
     keys = [*KEY, "detector", "weights", "protocol"]
     both = sham.merge(scores, on=keys, suffixes=("", "_stored"))
-    assert len(both) == len(sham) == 3 * 2 * 6 * 4 * extras.IMAGES  # protocols, precisions, generators, detectors
+    assert len(both) == len(sham) == 3 * 2 * 6 * 4 * cache.IMAGES  # protocols, precisions, generators, detectors
     np.testing.assert_allclose(both.logit, both.logit_stored, rtol=1e-3, atol=1e-3)
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.errors import UsageError
-from helpers.mini import captions, world
+from helpers.core.errors import UsageError
+from helpers.world import captions
+from helpers.world import scenes as world
 
 seeds = st.integers(0, 40_000_000)
 

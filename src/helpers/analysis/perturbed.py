@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import metrics
-from helpers.analysis.findings import LEAST_IMAGES, NOT_TESTABLE, Finding, listed, number, too_few
-from helpers.analysis.metrics import Interval
-from helpers.analysis.tables import BASELINE, Results, of_training, titles, vouched
-from helpers.perturbations import NONE
+from helpers.analysis.stats import metrics
+from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.words import listed
+from helpers.core import scores
+from helpers.images.perturbations import NONE
+from helpers.results.tables import BASELINE, Results, of_training, titles, vouched
 
-__all__ = ["MEASURES", "TABLE", "Damage", "answer", "damages", "effects", "title", "what"]
+__all__ = ["Damage", "MEASURES", "TABLE", "damages", "effects", "title", "what"]
 
 TABLE = "perturbed.parquet"
 
@@ -49,33 +50,6 @@ def title(name: str) -> str:
     words = {"jpeg": "JPEG {}", "resize": "resize to {}", "blur": "blur {} px", "noise": "noise {}"}
     parts = [part.partition(":") for part in name.split("+")]
     return ", ".join(words[kind].format(amount) if kind in words else "untouched" for kind, _, amount in parts)
-
-
-def answer(results: Results, precision: str = "fp4", perturbation: str = "jpeg:75") -> Finding:
-    """Whether a precision costs more or less AUC than a perturbation, detector by detector, as a sentence.
-
-    Its verdict is "less" or "more" where all detectors agree, else "depends".
-    """
-    found = damages(results, precision, perturbation)
-    what, other = titles(precision=precision)["precision_title"], title(perturbation)
-    if not found:
-        return Finding(NOT_TESTABLE, f"This study cannot say whether {what} does more damage than {other}: "
-                       "it has no perturbed scores of such images.", {})  # fmt: skip
-    if (fewest := min(of.prompts for of in found)) < LEAST_IMAGES:
-        return Finding(NOT_TESTABLE, f"This study cannot say whether {what} does more damage than {other}: "
-                       f"{too_few(fewest)}.", {})  # fmt: skip
-    named = results.titles("detector")
-    groups = {verdict: [of for of in found if of.verdict == verdict] for verdict in ("less", "more", "open")}
-    said = {"less": "less damaging than {} for {}", "more": "more damaging than {} for {}",
-            "open": "not to be told apart from {} for {}"}  # fmt: skip
-    parts = [
-        said[verdict].format(other, listed([named[of.detector] for of in group]))
-        for verdict, group in groups.items() if group
-    ]  # fmt: skip
-    losses = [f"{named[of.detector]} {number(of.quantization, 3)} against {number(of.perturbation, 3)}" for of in found]
-    one = next(iter(v for v, group in groups.items() if len(group) == len(found)), "depends")
-    sentence = f"{what} is {listed(parts)}; AUC lost to {what} and to {other}: {', '.join(losses)}."
-    return Finding(one, sentence, {of.detector: of.difference for of in found})
 
 
 def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
@@ -189,7 +163,7 @@ def _of(
 def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, limit: float) -> dict[str, np.ndarray]:
     """Each measure of fakes (N,) and reals (N,) of the same prompts under weights of the prompts (B, N): (B,) each;
     those at a threshold that is not known are NaN."""
-    fake, real = metrics.finite(fake), metrics.finite(real)
+    fake, real = scores.finite(fake), scores.finite(real)
     above = (fake[:, None] > real) + 0.5 * (fake[:, None] == real)
     return {
         "tpr": weights @ metrics.verdicts(fake, limit),

@@ -76,7 +76,7 @@ def beside(effects: pd.DataFrame, detector: str = "clip_d", precision: str = "nf
 def ladders(table: pd.DataFrame, measure: str = "high_db") -> alt.LayerChart:
     """Public ladders of formats, rung by rung, finest at the top of each; a menu chooses the measure.
 
-    `table` is that of `helpers.analysis.checkpoints.ladders`. A symmetric 4-bit format (q4_0) is ringed.
+    `table` is that of `helpers.analysis.public_study.ladders`. A symmetric 4-bit format (q4_0) is ringed.
     """
     names = list(table.ladder.unique())
     rungs = table.assign(rung=table.ladder + " " + table.format, symmetric=table.format == "q4_0")

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.charts import theme
-from helpers.study import PRECISIONS
+from helpers.study.schema import PRECISIONS
 
 __all__ = ["density"]
 

@@ -29,7 +29,7 @@ def ladder(
 ) -> alt.LayerChart:
     """A measure of each format against its relative weight error (log scale), coloured by family; menus choose.
 
-    `table` is that of `helpers.analysis.dose.ladder`. Points are labelled with their bits.
+    `table` is that of `helpers.analysis.dose_response.ladder`. Points are labelled with their bits.
     """
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
     columns = ["generator", "detector", "precision_title", "bits", "family", "error", "n"]

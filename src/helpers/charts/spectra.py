@@ -30,7 +30,7 @@ def _titles(table: pd.DataFrame) -> tuple[list[str], alt.Scale]:
 def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change") -> alt.LayerChart:
     """Mean radial spectra with intervals, a line per precision; menus choose the generator, and levels or changes.
 
-    `curves` is the table of `helpers.analysis.mechanism.curves`. Reals are part of the levels alone.
+    `curves` is the table of `helpers.analysis.image_traces.curves`. Reals are part of the levels alone.
     """
     generators = theme.options(curves, "generator")
     names, scale = _titles(curves)
@@ -73,7 +73,7 @@ def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change") -
 def autocorrelation(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
     """Autocorrelation of the residuals, a square panel per precision and one of reals; a menu chooses the generator.
 
-    `table` is that of `helpers.analysis.mechanism.autocorrelations`. Lag 0, always 1, lies in the middle.
+    `table` is that of `helpers.analysis.image_traces.autocorrelations`. Lag 0, always 1, lies in the middle.
     """
     generators = theme.options(table, "generator")
     names = list(theme.options(table, "precision").values())
@@ -146,7 +146,7 @@ def _forest(table: pd.DataFrame, value: str, title: str, form: str, ticks: str, 
 def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05) -> alt.LayerChart:
     """Change of an image figure against FP32, a share of it, per generator and precision; a menu chooses the figure.
 
-    `changes` is the table of `helpers.analysis.mechanism.changes`; the dashed line is the loss that counts as
+    `changes` is the table of `helpers.analysis.image_traces.changes`; the dashed line is the loss that counts as
     smoothing.
     """
     columns = ["generator", "generator_title", "precision", "precision_title", "figure"]
@@ -170,7 +170,7 @@ def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05) ->
 def fingerprints(table: pd.DataFrame) -> alt.LayerChart:
     """Correlation of each cell's fingerprint with FP32's, other scenes only, per generator and precision.
 
-    `table` is that of `helpers.analysis.mechanism.fingerprints`; the line at 1 is the same fingerprint.
+    `table` is that of `helpers.analysis.image_traces.fingerprints`; the line at 1 is the same fingerprint.
     """
     columns = ["generator", "generator_title", "precision", "precision_title"]
     columns += ["correlation", "correlation_low", "correlation_high"]
@@ -186,7 +186,7 @@ def fingerprints(table: pd.DataFrame) -> alt.LayerChart:
 def filters(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
     """What FP4 and the filters do to each detector's logits on one generator, with intervals; a menu chooses it.
 
-    `table` is that of `helpers.analysis.mechanism.treatments`.
+    `table` is that of `helpers.analysis.image_traces.treatments`.
     """
     generators, detectors = (list(theme.options(table, key).items()) for key in ("generator", "detector"))
     keys = ["generator", "detector_title", "n"]

@@ -18,7 +18,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from helpers import paths
+from helpers.core import files
 
 __all__ = [
     "CONTROL_COLOURS", "DETECTOR_COLOURS", "FONT", "LAB", "MEASURED", "PICTURE_WIDTH", "PRECISION_COLOURS",
@@ -127,7 +127,7 @@ def bundle(folder: str | Path) -> Path:
     """Write the one script that all charts of a site share into `folder`; returns the file."""
     file = Path(folder) / "vega.js"
     source = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    with paths.replacing(file) as temporary:
+    with files.replacing(file) as temporary:
         temporary.write_text(f"(function () {{\n{source}\n}})();\n", encoding="utf-8")
     return file
 

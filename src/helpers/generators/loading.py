@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import paths
-from helpers.errors import Failure, UsageError, shortened
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError, shortened
 from helpers.generators.catalogue import entry
-from helpers.study import GENERATORS
+from helpers.study.schema import GENERATORS
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -28,12 +28,12 @@ def source(key: str, weights: str = "mini") -> str:
     if weights == "hub":
         return row.hub
     if weights == "mini":
-        weights = str(paths.MODELS / "mini" / key)
+        weights = str(files.MODELS / "mini" / key)
     folder = Path(weights)
     if (folder / "model_index.json").is_file():
         return str(folder)
     if folder.exists() or folder.is_absolute() or weights.startswith(".") or weights.count("/") != 1:
-        mend = f"'quantdetect train mini {key}' makes it" if folder.parent == paths.MODELS / "mini" else "name another"
+        mend = f"'quantdetect train mini {key}' makes it" if folder.parent == files.MODELS / "mini" else "name another"
         raise UsageError(f"{key}: no diffusers pipeline in '{folder}' (model_index.json is missing); {mend}")
     return weights
 

@@ -20,10 +20,13 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import generators, study
-from helpers.mini import captions, data, judge, world
-from helpers.mini.train_vae import evaluate_vae
-from helpers.paths import CARD, replacing
+from helpers import generators
+from helpers.core.files import CARD, replacing
+from helpers.mini import judge
+from helpers.mini.training import data
+from helpers.mini.training.vae import evaluate_vae
+from helpers.study import schema
+from helpers.world import captions, scenes
 
 __all__ = ["COUNT", "TABLE", "TARGETS", "evaluate", "frechet", "measure", "nearest", "spread", "trivial_auc"]
 
@@ -91,8 +94,8 @@ def _plain_facts(images: np.ndarray) -> np.ndarray:
     return np.column_stack([grey.mean((1, 2)), grey.var((1, 2)), steps[0] + steps[1]])
 
 
-def _scenes(split: str, count: int) -> list[world.Scene]:
-    return [world.scene(world.SPLITS[split] + i) for i in range(count)]
+def _scenes(split: str, count: int) -> list[scenes.Scene]:
+    return [scenes.scene(scenes.SPLITS[split] + i) for i in range(count)]
 
 
 def _one_prompt() -> str:
@@ -102,15 +105,15 @@ def _one_prompt() -> str:
 
 def _of_one_prompt(key: str) -> tuple[np.ndarray, np.ndarray]:
     """FP32 images of one prompt under 16 seeds, and 16 renders of the same caption."""
-    settings, prompt = study.load("mini").generators[key], _one_prompt()
+    settings, prompt = schema.load("mini").generators[key], _one_prompt()
     made = generators.sample(
         generators.load(key, "mini"), [prompt] * _SEEDS_PER_PROMPT, [_NOISE + i for i in range(_SEEDS_PER_PROMPT)],
         steps=settings.steps, guidance=settings.guidance, size=settings.size, batch_size=1,
     )  # fmt: skip
-    seed, same = world.SPLITS["validation"], []
+    seed, same = scenes.SPLITS["validation"], []
     while len(same) < _SEEDS_PER_PROMPT:
         if captions.prompt(seed) == prompt:
-            same.append(world.render(seed, settings.size))
+            same.append(scenes.render(seed, settings.size))
         seed += 1
     return np.stack([np.asarray(image) for image in made]), np.stack(same)
 
@@ -178,7 +181,7 @@ def evaluate(
         with replacing(card) as temporary:
             temporary.write_text(json.dumps(described, indent=1) + "\n")
     every = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
-    order = {key: place for place, key in enumerate(study.GENERATORS)}
+    order = {key: place for place, key in enumerate(schema.GENERATORS)}
     every = every.sort_values("generator", key=lambda keys: keys.map(order), kind="stable", ignore_index=True)
     with replacing(table) as temporary:
         every.to_csv(temporary, index=False)

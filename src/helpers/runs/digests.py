@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from helpers import detectors
-from helpers.paths import tree_sha256
-from helpers.runs.makers import computing_type
+from helpers.core.files import tree_sha256
 from helpers.runs.plan import Scoring, Source
-from helpers.study import Study
+from helpers.runs.sources import computing_type
+from helpers.study.schema import Study
 
 __all__ = ["image_digest", "scoring_digest"]
 

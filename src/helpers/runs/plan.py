@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from helpers.errors import UsageError, nearest, shown
-from helpers.protocols import weights_for
-from helpers.study import GENERATORS, PRECISIONS, Cell, Study, training_label
+from helpers.core.errors import UsageError, nearest, shown
+from helpers.images.protocols import weights_for
+from helpers.study.schema import GENERATORS, PRECISIONS, Cell, Study, training_label
 
 __all__ = ["REAL", "Scoring", "Shard", "Source", "parse_share", "scorings", "shards", "sources"]
 

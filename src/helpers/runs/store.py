@@ -26,8 +26,8 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from helpers import paths
-from helpers.errors import Damaged
+from helpers.core import files as paths
+from helpers.core.errors import Damaged
 from helpers.runs.plan import Shard, Source
 
 __all__ = ["MANIFEST", "RESULTS", "Store", "git_revision", "pixel_sha256", "versions"]

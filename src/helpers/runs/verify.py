@@ -14,16 +14,16 @@ import torch
 from tqdm import tqdm
 
 from helpers import detectors as detection
-from helpers.analysis.metrics import is_fake
-from helpers.errors import Damaged, Failure, UsageError
-from helpers.machine import processor
-from helpers.paths import file_sha256, read_json, read_parquet, write_json
+from helpers.core.device import processor
+from helpers.core.errors import Damaged, Failure, UsageError
+from helpers.core.files import file_sha256, read_json, read_parquet, write_json
+from helpers.core.scores import is_fake
 from helpers.runs import plan
-from helpers.runs.makers import maker
 from helpers.runs.plan import Source
-from helpers.runs.state import COLUMNS, of
+from helpers.runs.shard import COLUMNS, of
+from helpers.runs.sources import maker
 from helpers.runs.store import pixel_sha256, versions
-from helpers.study import Study
+from helpers.study.schema import Study
 
 __all__ = ["TOLERANCE", "verify"]
 

@@ -1,0 +1,138 @@
+"""Score images whose spectrum was changed: is it the missing fine detail that moves the detectors?
+
+counterfactuals.parquet has the columns of scores.parquet (`image_sha256` is that of the untreated image) and
+
+treatment
+    "sham"        FP32 or FP4 images through the same transform with gain 1: the pixels stay, and so must the logits
+    "matched"     FP32 images with the gain that gives them FP4's mean radial spectrum, above 1 where FP4 has more
+    "attenuated"  the same, with no gain above 1: only what FP4 has lost
+    "halved"      FP32 images that lose half the power above half Nyquist's frequency: what a smoothing filter would do
+    "restored"    FP4 images with the gain that gives them FP32's mean radial spectrum
+    "decoded"     reals passed through the generator's VAE (arm: the generator), untreated: what its decoder alone does
+
+All are scored as the study scores: under each of its protocols by the training that the protocol asks for; "decoded"
+under `plain` alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import astuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from helpers import detectors as detection
+from helpers.analysis.image_traces import LOWERED
+from helpers.core.files import read_parquet, tree_sha256
+from helpers.images import spectra
+from helpers.images.protocols import shared, weights_for
+from helpers.results.tables import BASELINE
+from helpers.runs import plan
+from helpers.runs.digests import scoring_digest
+from helpers.runs.plan import Scoring, Source
+from helpers.runs.shard import COLUMNS
+from helpers.runs.stages import cache
+from helpers.runs.store import Store
+from helpers.study.schema import Study
+
+__all__ = ["gain", "halving", "write"]
+
+
+def write(study: Study, store: Store, *, device: str = "cpu", progress: bool = True) -> bool:
+    """Write counterfactuals.parquet for each generator measured at FP32 and FP4; says whether anything is new.
+
+    It needs spectra.parquet (see `runs.spectra`). What was scored of the same pixels, with the same gains and weights,
+    is kept. Raises UsageError where the study's detectors are not there.
+    """
+    path = store.folder / "spectra.parquet"
+    if not path.is_file():
+        return cache.vouched(store, {"counterfactuals.parquet": []})
+    measured = read_parquet(path, [*cache.CELL, "radial"])
+    digests = cache.scored(store)
+    loaded = functools.cache(functools.partial(detection.load, device=device))
+    method = "/".join([tree_sha256(spectra.__file__, __file__), *(scoring_digest(study, s) for s in _scorings(study))])
+    parts = []
+    for key in tqdm(study.keys, desc="counterfactuals", unit=" generators", disable=not progress, file=sys.stderr):
+        for treatment, source, gain in _work(study, key, measured):
+            of = digests.get(source, pd.Series(dtype=str))
+            made_of = [method, treatment, *of, *map("{:.5f}".format, gain)]
+            make = functools.partial(_scored, study, store, treatment, source, of, gain, loaded)
+            parts.append(cache.kept(store, f"counterfactuals/{source.folder}/{treatment}", made_of, make))
+    return cache.vouched(store, {"counterfactuals.parquet": parts})
+
+
+def _scorings(study: Study) -> list[Scoring]:
+    """The study's protocols, each with its own training; further trainings are left out."""
+    return [one for one in plan.scorings(study) if one.weights == weights_for(one.protocol, study.weights)]
+
+
+def _work(study: Study, key: str, measured: pd.DataFrame) -> list[tuple[str, Source, np.ndarray]]:
+    """Each treatment of a generator's images: its name, the source of the images, the gain per radial frequency."""
+    size = study.generators[key].size
+    flat = np.ones(size // 2 + 1)
+    work = [("decoded", Source(plan.REAL, "none", key, size, 0), flat)]
+    before, after = (Source(key, precision, study.arm, size, 1) for precision in (BASELINE, LOWERED))
+    curves = [_curve(measured, source) for source in (before, after)]
+    if all(curve is not None for curve in curves):
+        towards = gain(*curves)
+        work += [("sham", before, flat), ("matched", before, towards), ("attenuated", before, np.minimum(towards, 1))]
+        work += [("halved", before, halving(size)), ("sham", after, flat), ("restored", after, 1 / towards)]
+    return work
+
+
+def _curve(measured: pd.DataFrame, source: Source) -> np.ndarray | None:
+    """The mean radial spectrum (S/2 + 1,) of a source's images, in dB; None where it was not measured."""
+    own = (measured[list(cache.CELL)] == list(astuple(source))).all(axis=1)
+    return np.stack(measured.loc[own, "radial"]).mean(axis=0) if own.any() else None
+
+
+def gain(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Factor (B,) of the amplitude at each radial frequency that turns the spectrum `before` (B,) in dB into `after`.
+
+    The mean of an image is no part of its spectrum, so bin 0 keeps what it has.
+    """
+    return np.concatenate([[1.0], 10 ** ((after - before)[1:] / 20)])
+
+
+def halving(size: int) -> np.ndarray:
+    """Gain (S/2 + 1,) that takes half the power above half Nyquist's frequency, over a slope of four bins."""
+    return np.interp(np.arange(size // 2 + 1), [size / 4 - 2, size / 4 + 2], [1.0, np.sqrt(0.5)])
+
+
+def _scored(
+    study: Study,
+    store: Store,
+    treatment: str,
+    source: Source,
+    digests: pd.Series,
+    gain: np.ndarray,
+    loaded: Callable[[str, str], detection.Detector],
+) -> pd.DataFrame | None:
+    batches = cache.opened(store, source, digests) if len(digests) else None
+    if batches is None:
+        return None
+    images = {
+        int(index): Image.fromarray(one)
+        for pixels, indices in batches
+        for index, one in zip(indices, spectra.filtered(pixels, gain), strict=True)
+    }
+    cell = dict(zip(cache.CELL, astuple(source), strict=True))
+    cell |= {"index": digests.index, "image_sha256": digests.to_numpy(), "treatment": treatment}
+    frames = []
+    for scoring in _scorings(study):
+        if treatment == "decoded" and scoring.protocol != "plain":
+            continue
+        hard = scoring.protocol == "shared"
+        seen = {
+            store.image(source, index): shared(image, index, study.shared_level) if hard else image
+            for index, image in images.items()
+        }
+        how = {"protocol": scoring.protocol, "detector": scoring.detector, "weights": scoring.label}
+        logits = cache.logits(loaded(scoring.detector, scoring.weights), seen)
+        frames.append(pd.DataFrame(cell | how | {"logit": logits}))
+    return pd.concat(frames, ignore_index=True)[[*COLUMNS, "treatment"]]
