@@ -30,13 +30,12 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from helpers import detectors
+from helpers import detectors, world
 from helpers.core.device import processor
 from helpers.detectors import stream, weights
 from helpers.detectors.batching import BATCH_PIXELS, batches
 from helpers.detectors.detector import module, weights_path
 from helpers.detectors.preprocessing import decode
-from helpers.world import scenes
 
 #: What people's folders hold: a few common sizes, and one in five of a size of its own.
 SIDES = ((64, 64), (96, 96), (128, 128), (128, 192), (256, 256), (320, 240))
@@ -48,7 +47,7 @@ def mixed(folder: Path, count: int, own: int) -> list[Path]:
     for i in range(count):
         size = tuple(rng.integers(64, 321, 2)) if i % own == own - 1 else SIDES[rng.integers(len(SIDES))]
         paths.append(folder / f"{i:03d}.{'png' if i % 2 else 'jpg'}")
-        Image.fromarray(scenes.render(i, 128)).resize([int(side) for side in size]).save(paths[-1])
+        Image.fromarray(world.render(i, 128)).resize([int(side) for side in size]).save(paths[-1])
     return paths
 
 
@@ -56,7 +55,7 @@ def uniform(folder: Path, count: int, side: int) -> list[Path]:
     """Write `count` PNG pictures of one size."""
     paths = [folder / f"{i:03d}.png" for i in range(count)]
     for i, path in enumerate(paths):
-        Image.fromarray(scenes.render(i, side)).save(path)
+        Image.fromarray(world.render(i, side)).save(path)
     return paths
 
 

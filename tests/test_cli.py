@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import world
 from helpers.cli import command as cli
 from helpers.core import files
-from helpers.world import scenes
 
 COMMANDS = [
     ["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["verify"], ["footprint"], ["train", "mini"],
@@ -33,7 +33,7 @@ def photos(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     for index, size in enumerate((64, 96)):
-        Image.fromarray(scenes.render(scenes.SPLITS["test"] + index, size)).save(folder / f"{index}.png")
+        Image.fromarray(world.render(world.SPLITS["test"] + index, size)).save(folder / f"{index}.png")
     (folder / "notes.txt").write_text("not an image")
     return folder
 

@@ -17,17 +17,16 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import detectors
+from helpers import detectors, world
 from helpers.cli import command as cli
 from helpers.core.errors import UsageError
 from helpers.detectors import batching, preprocessing, stream
 from helpers.detectors import folder as judging
 from helpers.images import perturbations
-from helpers.world import scenes
 
 
 def picture(seed: int = 0, size: int = 64) -> Image.Image:
-    return Image.fromarray(scenes.render(seed, size))
+    return Image.fromarray(world.render(seed, size))
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:

@@ -10,11 +10,10 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from helpers import generators
+from helpers import generators, world
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.study import schema
-from helpers.world import scenes
 
 PROMPTS = [
     "a photo of a red ball on sand",
@@ -142,8 +141,8 @@ def test_images_that_do_not_count(pixels, reason):
 
 
 def test_renders_count():
-    first = scenes.SPLITS["test"]
-    assert {generators.check(Image.fromarray(scenes.render(first + i, 64))) for i in range(40)} == {None}
+    first = world.SPLITS["test"]
+    assert {generators.check(Image.fromarray(world.render(first + i, 64))) for i in range(40)} == {None}
 
 
 def test_undefined_pixels_are_known_and_named():

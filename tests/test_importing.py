@@ -16,7 +16,7 @@ import synthetic
 from PIL import Image
 from scipy import special
 
-from helpers import analysis
+from helpers import analysis, world
 from helpers.analysis import cells as cells_
 from helpers.analysis import controls, public_study
 from helpers.claims import deck
@@ -25,7 +25,6 @@ from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import sentences
 from helpers.results import importing
-from helpers.world import scenes
 
 MINI = files.RESULTS / "mini"
 PUBLIC = files.STUDIES / "maps" / "public-scores.toml"
@@ -139,7 +138,7 @@ def test_a_folder_of_images_becomes_a_study(tmp_path, capsys):
     for name, scene in (("sd3/fp32/0000", 1), ("sd3/fp4/0000", 1), ("real/64/0000", 2), ("real/64/0001", 3)):
         place = tmp_path / "images" / f"{name}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(scenes.render(scenes.SPLITS["test"] + scene, 64)).save(place)
+        Image.fromarray(world.render(world.SPLITS["test"] + scene, 64)).save(place)
     block = next(b for b in maps() if "[pattern]" in b)
     (tmp_path / "map.toml").write_text(block)
     scores, out = str(tmp_path / "scores.csv"), str(tmp_path / "out")

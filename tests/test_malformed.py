@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from helpers import detectors
+from helpers import detectors, world
 from helpers.cli import command
 from helpers.core import files as paths
 from helpers.core.errors import Failure, UsageError
@@ -35,7 +35,6 @@ from helpers.detectors import stream
 from helpers.detectors import weights as checkpoints
 from helpers.results import importing
 from helpers.study import schema
-from helpers.world import scenes
 
 LONGEST = 500  # characters of a message, beside the path of the file
 
@@ -401,7 +400,7 @@ def test_command_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     (given / "NOTES").write_text("not what was asked for")
     (given / "TABLE").write_text("[]")
     (given / "GOOD.csv").write_bytes(written(scores()))
-    Image.fromarray(scenes.render(0, 64)).save(given / "IMAGE.png")
+    Image.fromarray(world.render(0, 64)).save(given / "IMAGE.png")
     monkeypatch.chdir(given)
     before = sorted(tmp_path.rglob("*"))
     stands = {"OUT": "../out", "OUT/x.safetensors": "../out/x.safetensors", "GOOD": "GOOD.csv", "IMAGE": "IMAGE.png"}
@@ -423,7 +422,7 @@ def test_command_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
 
 def pictures(draw: random.Random) -> Iterator[tuple[str, bytes]]:
     """Odd picture files: suffix and bytes."""
-    sound = Image.fromarray(scenes.render(3, 64))
+    sound = Image.fromarray(world.render(3, 64))
     kinds = {"png": {}, "jpeg": {"quality": 90}, "webp": {"lossless": True}, "tiff": {}, "bmp": {}, "gif": {}}
     for number in range(84):
         kind = draw.choice(list(kinds))

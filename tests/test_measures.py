@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from helpers import world
 from helpers.analysis import miniatures
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.mini import judge, measures
-from helpers.world import scenes as world
 
 
 def test_frechet_distance_of_normals_is_the_closed_form():

@@ -9,7 +9,7 @@ import offline
 import pytest
 from PIL import Image
 
-from helpers.world import scenes
+from helpers import world
 
 STUDY = """
 name = "tiny"
@@ -84,7 +84,7 @@ def test_who_tries_in_this_process_is_seen(tmp_path):
 
 
 def test_commands_reach_nobody(tmp_path):
-    Image.fromarray(scenes.render(0, 64)).save(tmp_path / "a.png")
+    Image.fromarray(world.render(0, 64)).save(tmp_path / "a.png")
     (tmp_path / "tiny.toml").write_text(STUDY)
     done, tried, sent = offline.attempts([sys.executable, "-c", COMMANDS, str(tmp_path)], tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import detectors
+from helpers import detectors, world
 from helpers.core import files
 from helpers.images import perturbations
 from helpers.runs import Source, Store, plan
@@ -17,7 +17,6 @@ from helpers.runs.shard import COLUMNS
 from helpers.runs.stages import perturbed
 from helpers.runs.store import pixel_sha256
 from helpers.study import schema
-from helpers.world import scenes
 
 NAMES = ["jpeg:75", "noise:8"]
 CELLS = [
@@ -43,7 +42,7 @@ def store(tmp_path) -> Store:
     store, rows = Store(tmp_path), []
     for place, source in enumerate(CELLS):
         for index in range(3):
-            image = Image.fromarray(scenes.render(10 * place + index, 64))
+            image = Image.fromarray(world.render(10 * place + index, 64))
             store.save(image, source, index)
             values = (
                 source.generator, source.precision, source.arm, "plain", 64, index, source.label, "npr", "mini", 0.0,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import world
 from helpers.core.errors import UsageError
 from helpers.images import perturbations
-from helpers.world import scenes
 
 
 def picture(seed: int = 3, size: int = 96) -> Image.Image:
-    return Image.fromarray(scenes.render(seed, size))
+    return Image.fromarray(world.render(seed, size))
 
 
 def test_names_are_read_and_written_back():

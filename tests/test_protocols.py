@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import generators
+from helpers import generators, world
 from helpers.images import protocols
 from helpers.runs import plan
 from helpers.study import schema
-from helpers.world import scenes
 
 
 def picture(seed: int = 3, size: int = 96) -> Image.Image:
-    return Image.fromarray(scenes.render(seed, size))
+    return Image.fromarray(world.render(seed, size))
 
 
 def test_handling_is_seeded_by_index_and_keeps_size_and_mode():

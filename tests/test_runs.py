@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import analysis, generators
+from helpers import analysis, generators, world
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.precision import audit
@@ -19,7 +19,6 @@ from helpers.runs import Source, Store, digests, make, parse_share, plan, store,
 from helpers.runs import shard as state
 from helpers.runs.stages import contact
 from helpers.study import schema
-from helpers.world import scenes
 
 IMAGES = 2
 
@@ -117,7 +116,7 @@ def test_digests_are_of_the_pixels(whole):
 
 def test_real_images_are_the_renders_of_the_prompts(whole):
     pixels = np.asarray(Image.open(whole[1] / "images/real/96/0001.png"))
-    np.testing.assert_array_equal(pixels, scenes.render(scenes.SPLITS["test"] + 1, 96))
+    np.testing.assert_array_equal(pixels, world.render(world.SPLITS["test"] + 1, 96))
 
 
 def test_the_manifest_vouches_for_the_tables(whole):

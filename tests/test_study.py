@@ -77,10 +77,10 @@ def test_seeds_and_prompts_are_paired_by_index():
 
 
 def test_the_mini_prompts_are_the_captions_of_the_test_scenes():
-    from helpers.world import captions, scenes
+    from helpers import world
 
-    first = scenes.SPLITS["test"]
-    assert schema.load("mini").prompts_for(4) == [captions.caption(scenes.scene(first + i)) for i in range(4)]
+    first = world.SPLITS["test"]
+    assert schema.load("mini").prompts_for(4) == [world.caption(world.scene(first + i)) for i in range(4)]
 
 
 MISTAKES = {

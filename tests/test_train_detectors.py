@@ -8,13 +8,12 @@ import torch
 from PIL import Image, ImageFilter
 from safetensors.torch import load_file, save_file
 
-from helpers import detectors
+from helpers import detectors, world
 from helpers.core.errors import UsageError
 from helpers.detectors import r50_tf
 from helpers.mini import backbones
 from helpers.mini.training import detectors as train_detectors
 from helpers.mini.training.detectors import Recipe, auc, augmented, train
-from helpers.world import captions, scenes
 
 SIZES = {"sd15": 64, "sd21": 96}
 FEW = {"train": 24, "validation": 12}
@@ -30,14 +29,14 @@ def _one_thread():
 
 def tinted(split: str, generator: str, count: int) -> np.ndarray:
     """Stand-in fakes that anybody tells from renders: the same scenes, blurred, in a magenta haze."""
-    seeds = range(scenes.SPLITS[split], scenes.SPLITS[split] + count)
+    seeds = range(world.SPLITS[split], world.SPLITS[split] + count)
     haze = Image.new("RGB", (SIZES[generator],) * 2, (255, 0, 255))
-    renders = [Image.fromarray(r).filter(ImageFilter.GaussianBlur(1)) for r in scenes.renders(seeds, SIZES[generator])]
+    renders = [Image.fromarray(r).filter(ImageFilter.GaussianBlur(1)) for r in world.renders(seeds, SIZES[generator])]
     return np.stack([np.asarray(Image.blend(render, haze, 0.5)) for render in renders])
 
 
 def rendered(split: str, generator: str, count: int) -> np.ndarray:
-    return scenes.renders(range(scenes.SPLITS[split], scenes.SPLITS[split] + count), SIZES[generator])
+    return world.renders(range(world.SPLITS[split], world.SPLITS[split] + count), SIZES[generator])
 
 
 def namer(folder) -> None:
@@ -56,7 +55,7 @@ def test_a_detector_learns_and_its_card_says_how_well(tmp_path):
     assert card["licence"] == "Apache-2.0" and card["seed"] == 0 and len(card["curve"]) == 2
     detector = detectors.load("r50_nodown", path)
     fakes = detector.score([Image.fromarray(image) for image in tinted("test", "sd15", 8)])
-    reals = detector.score([Image.fromarray(scenes.render(scenes.SPLITS["test"] + i, 64)) for i in range(8)])
+    reals = detector.score([Image.fromarray(world.render(world.SPLITS["test"] + i, 64)) for i in range(8)])
     assert auc(fakes, reals) > 0.95
 
 
@@ -112,7 +111,7 @@ def test_mistakes_are_named(tmp_path):
 
 
 def test_augmentation_keeps_type_and_size():
-    image = scenes.render(3, 96)
+    image = world.render(3, 96)
     views = [augmented(image, np.random.default_rng(i), 64) for i in range(40)]
     assert {view.size for view in views} == {(64, 64)} and {view.mode for view in views} == {"RGB"}
     assert augmented(image, np.random.default_rng(0), None).size == (96, 96)
@@ -145,12 +144,12 @@ def test_backbones_train_and_fit_their_detector(name, detector, small, tmp_path)
 
 def test_facts_and_tokens_follow_the_caption():
     for seed in range(30):
-        parsed = captions.parse(captions.prompt(seed))
-        names = (*scenes.GROUNDS, *scenes.COLOURS, *scenes.SHAPES)
+        parsed = world.parse(world.prompt(seed))
+        names = (*world.GROUNDS, *world.COLOURS, *world.SHAPES)
         said = {parsed.ground} | {word for solid in parsed.solids for word in solid}
         assert {name for name, there in zip(names, backbones.facts(seed), strict=True) if there} == said
-    rows = backbones.tokens([captions.prompt(i) for i in range(200)])
+    rows = backbones.tokens([world.prompt(i) for i in range(200)])
     assert rows.shape == (200, backbones.CONTEXT)
-    end = len(captions.vocabulary()) + len(backbones.TREATMENTS) - 1 + 2
+    end = len(world.vocabulary()) + len(backbones.TREATMENTS) - 1 + 2
     assert (rows.max(1).values == end).all() and ((rows == end).sum(1) == 1).all()
-    assert len({tuple(row.tolist()) for row in rows}) == len({captions.prompt(i) for i in range(200)})
+    assert len({tuple(row.tolist()) for row in rows}) == len({world.prompt(i) for i in range(200)})

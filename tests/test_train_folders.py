@@ -12,14 +12,13 @@ import pytest
 from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 
-from helpers import detectors
+from helpers import detectors, world
 from helpers.cli import command
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.mini.training import folders as train_folders
 from helpers.mini.training.detectors import Recipe, auc
 from helpers.mini.training.folders import split
-from helpers.world import scenes
 
 FEW = Recipe(steps=24, rate=3e-3, every=12, pairs=6, probe=4)
 MORE = replace(FEW, steps=60, every=30, rate=1e-3)  # NPR, at its published size, is slower to learn
@@ -28,7 +27,7 @@ MORE = replace(FEW, steps=60, every=30, rate=1e-3)  # NPR, at its published size
 def blurred(seed: int) -> Image.Image:
     """A fake that anybody tells from a render: in a magenta haze."""
     haze = Image.new("RGB", (80, 72), (255, 0, 255))
-    image = Image.fromarray(scenes.render(seed, 96)).resize((80, 72)).filter(ImageFilter.GaussianBlur(1))
+    image = Image.fromarray(world.render(seed, 96)).resize((80, 72)).filter(ImageFilter.GaussianBlur(1))
     return Image.blend(image, haze, 0.5)
 
 
@@ -39,7 +38,7 @@ def folders(tmp_path_factory):
     for label in ("real", "fake"):
         (folder / label / "more").mkdir(parents=True)
         for i in range(30):
-            image = blurred(i) if label == "fake" else Image.fromarray(scenes.render(100 + i, 96))
+            image = blurred(i) if label == "fake" else Image.fromarray(world.render(100 + i, 96))
             image.save(folder / label / ("more" if i % 3 else "") / f"{i}.{'png' if i % 2 else 'jpg'}")
     return folder
 
@@ -64,7 +63,7 @@ def test_every_detector_trains_on_folders_and_its_card_says_what_on(name, folder
     assert sorted(p.name for p in tmp_path.iterdir()) == ["own.csv", "own.json", "own.safetensors"]
     detector = detectors.load(name, out)  # whole: no backbone beside it
     fakes = detector.score([blurred(200 + i) for i in range(8)])
-    reals = detector.score([Image.fromarray(scenes.render(300 + i, 96)) for i in range(8)])
+    reals = detector.score([Image.fromarray(world.render(300 + i, 96)) for i in range(8)])
     assert auc(fakes, reals) > 0.9 and card["validation"]["folders"]["auc"] > 0.9
 
 

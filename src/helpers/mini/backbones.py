@@ -24,11 +24,11 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from helpers import world
 from helpers.detectors import clip_d, r50_tf
 from helpers.detectors import weights as checkpoints
 from helpers.detectors.preprocessing import preprocess, tensor
 from helpers.mini.training import data, fitting
-from helpers.world import captions, scenes
 
 __all__ = [
     "CONTEXT",
@@ -128,13 +128,13 @@ def said(caption: str, treatment: int) -> str:
 
 def facts(seed: int) -> np.ndarray:
     """Return what a scene holds, float32 (7 + 8 + 8,): one-hot ground, colours present, shapes present."""
-    of = scenes.scene(seed)
+    of = world.scene(seed)
     named = {of.ground} | {s.colour for s in of.solids} | {s.shape for s in of.solids}
-    return np.array([name in named for name in (*scenes.GROUNDS, *scenes.COLOURS, *scenes.SHAPES)], np.float32)
+    return np.array([name in named for name in (*world.GROUNDS, *world.COLOURS, *world.SHAPES)], np.float32)
 
 
 #: Grounds, colours and shapes.
-NAMED = len(scenes.GROUNDS) + len(scenes.COLOURS) + len(scenes.SHAPES)
+NAMED = len(world.GROUNDS) + len(world.COLOURS) + len(world.SHAPES)
 
 
 class Namer(nn.Module):
@@ -151,7 +151,7 @@ class Namer(nn.Module):
 
 
 def _naming_loss(logits: Tensor, wanted: Tensor, done: Tensor) -> Tensor:
-    grounds, named = len(scenes.GROUNDS), logits[:, :NAMED]
+    grounds, named = len(world.GROUNDS), logits[:, :NAMED]
     return (
         F.cross_entropy(named[:, :grounds], wanted[:, :grounds])
         + 6 * F.binary_cross_entropy_with_logits(named[:, grounds:], wanted[:, grounds:])
@@ -161,7 +161,7 @@ def _naming_loss(logits: Tensor, wanted: Tensor, done: Tensor) -> Tensor:
 
 def _naming_measures(logits: Tensor, wanted: Tensor, done: Tensor) -> dict[str, float]:
     """Accuracies: ground, treatment, and presence of colours and of shapes (balanced over present and absent)."""
-    grounds, colours = len(scenes.GROUNDS), len(scenes.COLOURS)
+    grounds, colours = len(world.GROUNDS), len(world.COLOURS)
     treatment = float(logits[:, NAMED:].argmax(1).eq(done).float().mean())
     logits = logits[:, :NAMED]
     right = (logits > 0).eq(wanted > 0.5)
@@ -189,13 +189,13 @@ def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
     model = Namer().to(device)
     ready = preprocess("r50_tf", "mini")
     pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
-    named = np.stack([facts(scenes.SPLITS["train"] + i) for i in range(max(POOL.values()))])
+    named = np.stack([facts(world.SPLITS["train"] + i) for i in range(max(POOL.values()))])
     shares = np.array(list(POOL.values())) / sum(POOL.values())
     held = {
         size: treated(data.pool(work, "validation", size, VALIDATION), np.random.default_rng([seed, size]))
         for size in POOL
     }
-    seen = torch.from_numpy(np.stack([facts(scenes.SPLITS["validation"] + i) for i in range(VALIDATION)]))
+    seen = torch.from_numpy(np.stack([facts(world.SPLITS["validation"] + i) for i in range(VALIDATION)]))
 
     def loss(rng: np.random.Generator) -> Tensor:
         size = int(rng.choice(list(POOL), p=shares))
@@ -231,7 +231,7 @@ def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
 
 def _words() -> tuple[str, ...]:
     """The captions' vocabulary and the words for treatments."""
-    return (*captions.vocabulary(), *filter(None, TREATMENTS))
+    return (*world.vocabulary(), *filter(None, TREATMENTS))
 
 
 def tokens(texts: list[str]) -> Tensor:
@@ -285,9 +285,9 @@ def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps:
     model = clip_model().to(device)
     pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
     shares = np.array(list(POOL.values())) / sum(POOL.values())
-    known = [captions.prompt(scenes.SPLITS["train"] + i) for i in range(max(POOL.values()))]
+    known = [world.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))]
     pictures, done = treated(data.pool(work, "validation", 64, VALIDATION), np.random.default_rng([seed, 64]))
-    sentences = [said(captions.prompt(scenes.SPLITS["validation"] + i), t) for i, t in enumerate(done)]
+    sentences = [said(world.prompt(world.SPLITS["validation"] + i), t) for i, t in enumerate(done)]
     held = _resized(pictures)
 
     def loss(rng: np.random.Generator) -> Tensor:

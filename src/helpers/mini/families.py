@@ -36,7 +36,7 @@ from transformers import (
 )
 
 from helpers.core.errors import UsageError, nearest
-from helpers.world.captions import vocabulary
+from helpers.world import vocabulary
 
 __all__ = ["ARCHITECTURES", "MAX_TOKENS", "VAES", "Architecture", "build", "build_vae", "tokenizer"]
 

@@ -20,13 +20,12 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import generators
+from helpers import generators, world
 from helpers.core.files import CARD, replacing
 from helpers.mini import judge
 from helpers.mini.training import data
 from helpers.mini.training.vae import evaluate_vae
 from helpers.study import schema
-from helpers.world import captions, scenes
 
 __all__ = ["COUNT", "TABLE", "TARGETS", "evaluate", "frechet", "measure", "nearest", "spread", "trivial_auc"]
 
@@ -94,13 +93,13 @@ def _plain_facts(images: np.ndarray) -> np.ndarray:
     return np.column_stack([grey.mean((1, 2)), grey.var((1, 2)), steps[0] + steps[1]])
 
 
-def _scenes(split: str, count: int) -> list[scenes.Scene]:
-    return [scenes.scene(scenes.SPLITS[split] + i) for i in range(count)]
+def _scenes(split: str, count: int) -> list[world.Scene]:
+    return [world.scene(world.SPLITS[split] + i) for i in range(count)]
 
 
 def _one_prompt() -> str:
     """The first validation prompt with a single solid."""
-    return captions.caption(next(scene for scene in _scenes("validation", 100) if scene.relation == "alone"))
+    return world.caption(next(scene for scene in _scenes("validation", 100) if scene.relation == "alone"))
 
 
 def _of_one_prompt(key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -110,10 +109,10 @@ def _of_one_prompt(key: str) -> tuple[np.ndarray, np.ndarray]:
         generators.load(key, "mini"), [prompt] * _SEEDS_PER_PROMPT, [_NOISE + i for i in range(_SEEDS_PER_PROMPT)],
         steps=settings.steps, guidance=settings.guidance, size=settings.size, batch_size=1,
     )  # fmt: skip
-    seed, same = scenes.SPLITS["validation"], []
+    seed, same = world.SPLITS["validation"], []
     while len(same) < _SEEDS_PER_PROMPT:
-        if captions.prompt(seed) == prompt:
-            same.append(scenes.render(seed, settings.size))
+        if world.prompt(seed) == prompt:
+            same.append(world.render(seed, settings.size))
         seed += 1
     return np.stack([np.asarray(image) for image in made]), np.stack(same)
 

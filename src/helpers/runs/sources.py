@@ -10,15 +10,18 @@ from typing import Any
 
 from PIL import Image
 
-from helpers import generators, precision
+from helpers import generators, precision, world
 from helpers.core import device as machine
 from helpers.core.files import tree_sha256
 from helpers.runs.plan import Source
 from helpers.runs.store import versions
 from helpers.study.schema import GeneratorSettings, Study
-from helpers.world import scenes
+from helpers.world import camera, rendering, scenes
 
 __all__ = ["AlignedMaker", "CellMaker", "RealMaker", "computing_type", "maker"]
+
+#: Source files of the renderer: the reals are what these make.
+_RENDERER = (scenes.__file__, rendering.__file__, camera.__file__)
 
 
 def maker(study: Study, source: Source, device: str = "cpu") -> CellMaker | RealMaker:
@@ -37,15 +40,15 @@ class RealMaker:
 
     def model(self) -> str:
         """Digest of what makes the images: the renderer's source."""
-        return tree_sha256(scenes.__file__)
+        return tree_sha256(*_RENDERER)
 
     def load(self) -> None:
         """Nothing to load."""
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices."""
-        first = scenes.SPLITS["test"]
-        return [Image.fromarray(scenes.render(first + index, self.size)) for index in indices]
+        first = world.SPLITS["test"]
+        return [Image.fromarray(world.render(first + index, self.size)) for index in indices]
 
     def check(self, image: Image.Image) -> str | None:
         """A render always counts."""
@@ -63,7 +66,7 @@ class AlignedMaker(RealMaker):
 
     def model(self) -> str:
         """Digest of what makes the images: the renderer's source and the VAE's files."""
-        return tree_sha256(scenes.__file__, Path(generators.source(self.key, self.where)) / "vae")
+        return tree_sha256(*_RENDERER, Path(generators.source(self.key, self.where)) / "vae")
 
     def load(self) -> None:
         """Load the pipeline that has the VAE."""

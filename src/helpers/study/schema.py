@@ -570,9 +570,9 @@ def _bytes(study: Study, cell: Cell) -> int | None:
 
 def _caption(index: int) -> str:
     # The world needs nothing heavy, but a study of another scale needs nothing of the world.
-    from helpers.world import captions, scenes
+    from helpers import world
 
-    return captions.prompt(scenes.SPLITS["test"] + index)
+    return world.prompt(world.SPLITS["test"] + index)
 
 
 def _find(study: str | os.PathLike[str]) -> Path:

@@ -9,9 +9,9 @@ import torch
 from diffusers import AutoencoderKL
 from tqdm import tqdm
 
+from helpers import world
 from helpers.core.files import replacing
 from helpers.mini.training.loop import autocast
-from helpers.world import scenes
 
 __all__ = ["latents", "pool", "to_tensor"]
 
@@ -21,11 +21,11 @@ def pool(folder: Path, split: str, size: int, count: int) -> np.ndarray:
     path = folder / f"renders-{split}-{size}-{count}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        first = scenes.SPLITS[split]
+        first = world.SPLITS[split]
         with replacing(path) as temporary:
             out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, size, size, 3))
             for i in tqdm(range(count), desc=f"renders {split} {size}", mininterval=5):
-                out[i] = scenes.render(first + i, size)
+                out[i] = world.render(first + i, size)
             out.flush()
     return np.load(path, mmap_mode="r")
 

@@ -20,8 +20,7 @@ from torch import nn
 from helpers.mini.families import ARCHITECTURES, MAX_TOKENS
 from helpers.mini.training.data import latents
 from helpers.mini.training.loop import EMA, ramp, run_steps, step_rng
-from helpers.world.captions import prompt
-from helpers.world.scenes import SPLITS
+from helpers.world import SPLITS, prompt
 
 __all__ = ["RECIPES", "Recipe", "train_denoiser"]
 

@@ -33,8 +33,7 @@ from helpers.mini.training.loop import record
 from helpers.mini.training.text import train_text_encoder
 from helpers.mini.training.vae import train_decoder, train_encoder
 from helpers.study import schema
-from helpers.world.captions import prompt
-from helpers.world.scenes import SPLITS
+from helpers.world import SPLITS, prompt
 
 __all__ = ["NAMES", "WORK", "aligned", "calibrate", "evaluate", "fakes", "reals", "train", "train_generator"]
 

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from helpers import world
 from helpers.mini.families import MAX_TOKENS, tokenizer
 from helpers.mini.training.loop import ramp, run_steps, step_rng
-from helpers.world import scenes as world
-from helpers.world.captions import caption
+from helpers.world import caption
 
 __all__ = ["TEXT_STEPS", "train_text_encoder"]
 
