@@ -16,6 +16,7 @@ from helpers import detectors, world
 from helpers.cli import command
 from helpers.core import files
 from helpers.core.errors import UsageError
+from helpers.mini.training import detectors as train_detectors
 from helpers.mini.training import folders as train_folders
 from helpers.mini.training.detectors import Recipe, auc
 from helpers.mini.training.folders import split
@@ -135,7 +136,7 @@ def test_the_command_trains_and_warns_of_a_confound(folders, tmp_path, capsys, m
         (small / label).mkdir(parents=True)
         for path in sorted((folders / label).rglob(f"*.{suffix}")):
             shutil.copy(path, small / label)
-    monkeypatch.setitem(train_folders.RECIPES, "r50_nodown", FEW)
+    monkeypatch.setitem(train_detectors.RECIPES, "r50_nodown", FEW)
     words = ["train", "detector", "r50_nodown", "--real", str(small / "real"), "--fake", str(small / "fake")]
     assert command.main([*words, "--out", str(tmp_path / "a.safetensors")]) == 0
     said = capsys.readouterr()

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from safetensors.torch import load_file
 
 from helpers.core.errors import UsageError
 from helpers.core.files import MODELS
@@ -69,7 +71,7 @@ def test_a_record_holds_the_end_and_the_curve_of_a_log(tmp_path):
 
 
 def test_rounds_follow_each_other_and_a_further_one_leaves_the_first_as_they_were():
-    recipe = denoiser.Recipe(rounds=(3, 2), seed=1)
+    recipe = families.Recipe(rounds=(3, 2), seed=1)
     assert [recipe.place(i) for i in range(5)] == [(0, 3), (1, 3), (2, 3), (0, 2), (1, 2)] and recipe.steps == 5
     longer = replace(recipe, rounds=(3, 2, 9))
     assert [longer.place(i) for i in range(5)] == [recipe.place(i) for i in range(5)]
@@ -117,7 +119,7 @@ def test_tokenizers_know_every_caption(kind):
 
 def test_the_families_are_kept():
     """What makes each family itself, read off the built pipelines."""
-    built = {key: families.build(key) for key in families.ARCHITECTURES}
+    built = {key: families.build(key) for key in families.FAMILIES}
     names = {key: type(pipeline).__name__ for key, pipeline in built.items()}
     assert names == {
         "sd15": "StableDiffusionPipeline",
@@ -141,12 +143,46 @@ def test_the_families_are_kept():
     assert built["flux1"].transformer.config.guidance_embeds
 
 
+#: Names of the files that hold a component's configuration.
+CONFIGS = ("config.json", "scheduler_config.json")
+
+#: What the libraries add to a stored configuration beside the network: versions, places and types.
+_PASSING = {"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache", "_name_or_path"}
+
+
+def _stored(folder):
+    """A stored component's configuration, from the file itself."""
+    found = json.loads(next(folder / n for n in CONFIGS if (folder / n).is_file()).read_text())
+    return {name: value for name, value in found.items() if name not in _PASSING and not name.startswith("_")}
+
+
+@pytest.mark.parametrize("key", families.FAMILIES)
+def test_a_family_is_built_as_its_trained_miniature_is_stored(key, tmp_path):
+    """Every component's configuration, and the names and shapes of its weights, against the files in models/mini."""
+    families.build(key).save_pretrained(tmp_path)
+    shipped = MODELS / "mini" / key
+    parts = {folder.name for folder in shipped.iterdir() if any((folder / name).is_file() for name in CONFIGS)}
+    assert parts == {folder.name for folder in tmp_path.iterdir() if any((folder / n).is_file() for n in CONFIGS)}
+    for part in parts:
+        assert _stored(tmp_path / part) == _stored(shipped / part), part
+        names = [sorted((folder / part).glob("*.safetensors")) for folder in (tmp_path, shipped)]
+        assert [file.name for file in names[0]] == [file.name for file in names[1]]
+        for made, trained in zip(*names, strict=True):
+            shapes = [{name: value.shape for name, value in load_file(file).items()} for file in (made, trained)]
+            assert shapes[0] == shapes[1], part
+
+
+def test_every_family_has_a_file_and_every_file_a_family():
+    files = {path.stem for path in Path(families.__file__).parent.glob("*.py")} - {"__init__", "common"}
+    assert files == set(families.FAMILIES)
+
+
 @pytest.mark.parametrize("key", ["sd15", "sdxl", "sd35", "flux1"])
 def test_training_moves_the_denoiser_and_nothing_else(key, tmp_path):
     """Thirty steps on eight images change the denoiser's weights and leave the VAE's as they were."""
     pipeline = families.build(key)
     frozen = [value.clone() for value in pipeline.vae.state_dict().values()]
-    recipe = replace(denoiser.RECIPES[key], rounds=(30,), batch=8, images=8)
+    recipe = replace(families.FAMILIES[key].recipe, rounds=(30,), batch=8, images=8)
     denoiser.train_denoiser(key, pipeline, tmp_path, "cpu", recipe)
     log = (tmp_path / f"denoiser-{key}.csv").read_text().splitlines()
     assert len(log) == 2
@@ -188,13 +224,13 @@ def test_an_unknown_miniature_is_named():
         families.build("flux")
 
 
-@pytest.mark.parametrize("key", families.ARCHITECTURES)
+@pytest.mark.parametrize("key", families.FAMILIES)
 def test_a_stored_miniature_loads_with_plain_diffusers(key):
     """`models/mini/<key>` needs nothing of this package, and makes what its prompt says: grass is green."""
     folder = MODELS / "mini" / key
     pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
-    size = families.ARCHITECTURES[key].size
+    size = families.FAMILIES[key].size
     extra = {"max_sequence_length": families.MAX_TOKENS} if hasattr(pipeline, "transformer") else {}
     images = pipeline(
         ["a photo of a white ring on grass", "a photo of a white ring on sand"],

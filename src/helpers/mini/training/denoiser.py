@@ -8,7 +8,7 @@ distillation teaches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers.mini.families import ARCHITECTURES, MAX_TOKENS
+from helpers.mini.families import FAMILIES, Family, Recipe
 from helpers.mini.training.data import latents
-from helpers.mini.training.loop import EMA, ramp, run_steps, step_rng
+from helpers.mini.training.loop import EMA, descend, ramp, run_steps, set_rate, step_rng
 from helpers.world import SPLITS, prompt
 
-__all__ = ["RECIPES", "Recipe", "train_denoiser"]
+__all__ = ["train_denoiser"]
 
 _DROP, _GUIDANCE = 0.1, (1.0, 4.0)
 
@@ -35,96 +35,36 @@ _UNGUIDED = 0.75
 _OFFSET = 0.15
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How long and how fast one denoiser is trained.
-
-    Attributes:
-        rounds: optimisation steps of each round; the rate rises and falls once a round (warm restarts, Loshchilov &
-            Hutter 2017), so that a finished training can be taken further by one more round.
-        seed: of weights, batches and noise.
-        batch: images a step. rate: the highest learning rate. images: training renders.
-    """
-
-    rounds: tuple[int, ...]
-    seed: int
-    batch: int = 16
-    rate: float = 1.0e-3
-    images: int = 12000
-
-    @property
-    def steps(self) -> int:
-        """Steps of all rounds."""
-        return sum(self.rounds)
-
-    def place(self, step: int) -> tuple[int, int]:
-        """The step's number in its round, and the round's length."""
-        for length in self.rounds:
-            if step < length:
-                return step, length
-            step -= length
-        raise IndexError(f"step {step} beyond the last round")
-
-
-RECIPES: Mapping[str, Recipe] = {
-    "sd15": Recipe(rounds=(5000, 4000), seed=21),
-    "sd21": Recipe(rounds=(6500,), seed=22),
-    "sdxl": Recipe(rounds=(4500, 3500, 3000), seed=23),
-    "sd3": Recipe(rounds=(9000, 12000, 8000), seed=24),
-    "sd35": Recipe(rounds=(8000, 12000, 8000), seed=25),
-    "flux1": Recipe(rounds=(9000, 7500, 12000), seed=26),
-}
-
-
 @torch.no_grad()
-def _encode(key: str, pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
-    """Encode prompts as the family's pipeline does: what its denoiser is given, by name."""
-    if key in ("sd15", "sd21"):
-        return {"context": pipeline.encode_prompt(texts, "cpu", 1, False)[0]}
-    if key == "sdxl":
-        context, _, pooled, _ = pipeline.encode_prompt(texts, device="cpu", do_classifier_free_guidance=False)
-        return {"context": context, "pooled": pooled}
-    if key == "flux1":
-        context, pooled, _ = pipeline.encode_prompt(texts, None, device="cpu", max_sequence_length=MAX_TOKENS)
-        return {"context": context, "pooled": pooled}
-    context, _, pooled, _ = pipeline.encode_prompt(
-        texts, None, None, device="cpu", do_classifier_free_guidance=False, max_sequence_length=MAX_TOKENS
-    )
-    return {"context": context, "pooled": pooled}
-
-
-def _texts(key: str, pipeline: Any, count: int) -> dict[str, torch.Tensor]:
+def _texts(of: Family, pipeline: Any, count: int) -> dict[str, torch.Tensor]:
     """Encoded training captions, and in the last row the empty prompt."""
     prompts = [prompt(SPLITS["train"] + i) for i in range(count)] + [""]
-    parts = [_encode(key, pipeline, prompts[i : i + 200]) for i in range(0, len(prompts), 200)]
+    parts = [of.encode(pipeline, prompts[i : i + 200]) for i in range(0, len(prompts), 200)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-class _Predictor:
-    """Calls a family's denoiser on noisy latents (N, C, h, w) with its conditions; returns latents of that shape."""
+class _Captioned:
+    """Latents of training renders with their encoded captions, drawn at random; one caption in ten is the empty one."""
 
-    def __init__(self, key: str, pipeline: Any, size: int) -> None:
-        self.key, self.size = key, size
-        self.denoiser: nn.Module = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
-        self.pipeline = pipeline
+    def __init__(self, of: Family, pipeline: Any, recipe: Recipe, folder: Path, device: str) -> None:
+        self.recipe, self.device = recipe, device
+        self.moments = latents(folder, pipeline.vae, of.vae, of.size, recipe.images, device)
+        texts = _texts(of, pipeline.to("cpu"), recipe.images)
+        self.texts = {name: value.to(device) for name, value in texts.items()}
 
-    def __call__(self, noisy: torch.Tensor, time: torch.Tensor, text: dict, guidance: torch.Tensor, using=None):
-        call = using or self.denoiser
-        context = text["context"]
-        if self.key in ("sd15", "sd21"):
-            return call(noisy, time, context).sample
-        if self.key == "sdxl":
-            ids = torch.tensor([self.size, self.size, 0, 0, self.size, self.size], device=noisy.device).float()
-            added = {"text_embeds": text["pooled"], "time_ids": ids.expand(len(noisy), 6)}
-            return call(noisy, time, context, added_cond_kwargs=added).sample
-        if self.key != "flux1":
-            return call(noisy, context, text["pooled"], time).sample
-        count, channels, high, wide = noisy.shape
-        pipe, words = self.pipeline, torch.zeros(context.shape[1], 3, device=noisy.device)
-        packed = pipe._pack_latents(noisy, count, channels, high, wide)
-        places = pipe._prepare_latent_image_ids(count, high // 2, wide // 2, noisy.device, noisy.dtype)
-        out = call(packed, context, text["pooled"], time / 1000, places, words, guidance).sample
-        return pipe._unpack_latents(out, self.size, self.size, pipe.vae_scale_factor)
+    def draw(self, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """A batch of latents (N, C, h, w), noise of that shape, and what the denoiser is told, each (N, ...)."""
+        count, batch = self.recipe.images, self.recipe.batch
+        rows = torch.randint(count, (batch,), generator=rng)
+        moments = torch.from_numpy(np.array(self.moments[rows.numpy()])).float().to(self.device)
+        mean, logvar = moments.chunk(2, 1)
+        draws = torch.randn((2, *mean.shape), generator=rng).to(self.device)
+        kept = torch.where(torch.rand(batch, generator=rng) < _DROP, count, rows).to(self.device)
+        return mean + (0.5 * logvar).exp() * draws[0], draws[1], {name: t[kept] for name, t in self.texts.items()}
+
+    def unprompted(self) -> dict[str, torch.Tensor]:
+        """A batch of empty prompts."""
+        return {name: t[-1:].expand(self.recipe.batch, *t.shape[1:]) for name, t in self.texts.items()}
 
 
 @dataclass(frozen=True)
@@ -137,91 +77,120 @@ class _Task:
     weight: torch.Tensor
 
 
-def _diffused(pipeline: Any, clean: torch.Tensor, noise: torch.Tensor, rng: torch.Generator, kind: str) -> _Task:
-    """Diffusion task. As an error of the clean image the loss weighs SNR + 1 (Salimans & Ho 2022), with the SNR clamped
-    at 5 (Hang et al. 2023).
+# Diffusion tasks weigh the loss, as an error of the clean image, by SNR + 1 (Salimans & Ho 2022), with the SNR clamped
+# at 5 (Hang et al. 2023). Without the 1 the noisiest steps, where the prompt alone says what to draw, would count for
+# nothing.
 
-    Without the 1 the noisiest steps, where the prompt alone says what to draw, would count for nothing.
-    """
+
+def _times(scheduler: Any, clean: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random times (N,) of a diffusion, and the share of the image's power that is left at each, (N, 1, 1, 1)."""
     time = torch.randint(1000, (len(clean),), generator=rng)
-    kept = pipeline.scheduler.alphas_cumprod[time].to(clean)[:, None, None, None]
-    if kind == "epsilon":
-        noise = noise + _OFFSET * torch.randn((*noise.shape[:2], 1, 1), generator=rng).to(clean)
-    noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
+    return time.to(clean.device), scheduler.alphas_cumprod[time].to(clean)[:, None, None, None]
+
+
+def _noise_task(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, rng: torch.Generator) -> _Task:
+    """Prediction of the noise."""
+    time, kept = _times(scheduler, clean, rng)
+    noise = noise + _OFFSET * torch.randn((*noise.shape[:2], 1, 1), generator=rng).to(clean)
     ratio = (kept / (1 - kept)).flatten()
-    weight = ratio.clamp(max=5) + 1
-    if kind == "epsilon":
-        return _Task(noisy, time.to(clean.device), noise, weight / ratio)
+    return _Task(kept.sqrt() * clean + (1 - kept).sqrt() * noise, time, noise, (ratio.clamp(max=5) + 1) / ratio)
+
+
+def _velocity_task(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, rng: torch.Generator) -> _Task:
+    """Prediction of the velocity."""
+    time, kept = _times(scheduler, clean, rng)
+    ratio = (kept / (1 - kept)).flatten()
     velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
-    return _Task(noisy, time.to(clean.device), velocity, weight / (ratio + 1))
+    noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
+    return _Task(noisy, time, velocity, (ratio.clamp(max=5) + 1) / (ratio + 1))
 
 
-def _flowing(pipeline: Any, clean: torch.Tensor, noise: torch.Tensor, rng: torch.Generator) -> _Task:
-    """Rectified-flow task with logit-normal times, shifted as the sampler's (Esser et al. 2024)."""
+def _flow_task(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, rng: torch.Generator) -> _Task:
+    """Prediction of a rectified flow, with logit-normal times, shifted as the sampler's (Esser et al. 2024)."""
     sigma = torch.sigmoid(torch.randn(len(clean), generator=rng))
-    shift = pipeline.scheduler.config.shift
+    shift = scheduler.config.shift
     sigma = (shift * sigma / (1 + (shift - 1) * sigma)).to(clean.device)
     share = sigma[:, None, None, None]
     return _Task((1 - share) * clean + share * noise, sigma * 1000, noise - clean, torch.ones_like(sigma))
+
+
+#: Prediction -> (scheduler, clean latents, noise, generator) -> the task.
+_TASKS: Mapping[str, Callable[[Any, torch.Tensor, torch.Tensor, torch.Generator], _Task]] = {
+    "epsilon": _noise_task,
+    "v_prediction": _velocity_task,
+    "flow": _flow_task,
+}
+
+
+class _Training:
+    """The state of one denoiser's training; `step` does one optimisation step."""
+
+    def __init__(self, of: Family, pipeline: Any, data: _Captioned, recipe: Recipe) -> None:
+        self.of, self.pipeline, self.data, self.recipe = of, pipeline, data, recipe
+        self.denoiser = _denoiser(pipeline).to(data.device).train()
+        self.optimiser = torch.optim.AdamW(
+            self.denoiser.parameters(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01
+        )
+        self.average = EMA(self.denoiser, 0.998)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a stopped training goes on from."""
+        return {"denoiser": self.denoiser, "optimiser": self.optimiser, "ema": self.average}
+
+    def step(self, i: int) -> dict[str, float]:
+        """One step; returns the loss."""
+        rng, (place, length) = step_rng(self.recipe.seed, i), self.recipe.place(i)
+        set_rate(self.optimiser, self.recipe.rate * ramp(place, length))
+        clean, noise, text = self.data.draw(rng)
+        task = _TASKS[self.of.prediction](self.pipeline.scheduler, clean, noise, rng)
+        guidance, target = torch.ones(len(clean), device=clean.device), task.target
+        if self.of.distilled and place > _UNGUIDED * length:
+            guidance, target = self._guided(task, text, rng)
+        made = self.of.predict(self.pipeline, self.denoiser, task.noisy, task.time, text, guidance)
+        loss = (task.weight * (made - target).square().mean((1, 2, 3))).mean()
+        descend(loss, self.optimiser, self.denoiser)
+        self.average.update(self.denoiser)
+        return {"loss": loss.item()}
+
+    @torch.no_grad()
+    def _guided(
+        self, task: _Task, text: dict[str, torch.Tensor], rng: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Random guidance (N,), and the task's target moved as that guidance moves what the average predicts."""
+
+        def averaged(*inputs: Any) -> Any:
+            return torch.func.functional_call(self.denoiser, self.average.shadow, inputs)
+
+        plain = torch.ones(self.recipe.batch, device=task.noisy.device)
+        prompted, unprompted = (
+            self.of.predict(self.pipeline, averaged, task.noisy, task.time, given, plain)
+            for given in (text, self.data.unprompted())
+        )
+        low, high = _GUIDANCE
+        guidance = (low + (high - low) * torch.rand(self.recipe.batch, generator=rng)).to(task.noisy.device)
+        return guidance, task.target + (guidance - 1)[:, None, None, None] * (prompted - unprompted)
+
+
+def _denoiser(pipeline: Any) -> nn.Module:
+    return pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
 
 
 def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: Recipe | None = None) -> None:
     """Train the denoiser of a pipeline whose VAE and text encoders are trained, in place and resumably.
 
     Args:
-        key: one of `ARCHITECTURES`.
-        pipeline: as `architectures.build` returns it, on the CPU.
+        key: one of `FAMILIES`.
+        pipeline: as `families.build` returns it, on the CPU.
         folder: where latents, checkpoint and log are kept.
         device: "cpu" or "cuda".
-        recipe: how; the key's own in `RECIPES` if None.
+        recipe: how; the family's own if None.
     """
-    of, recipe = ARCHITECTURES[key], recipe or RECIPES[key]
-    moments = latents(folder, pipeline.vae, of.vae, of.size, recipe.images, device)
-    texts = {name: value.to(device) for name, value in _texts(key, pipeline.to("cpu"), recipe.images).items()}
+    of = FAMILIES[key]
+    recipe = recipe or of.recipe
+    data = _Captioned(of, pipeline, recipe, folder, device)
     torch.manual_seed(recipe.seed)
-    predict = _Predictor(key, pipeline, of.size)
-    denoiser = predict.denoiser.to(device).train()
-    optimiser = torch.optim.AdamW(denoiser.parameters(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    average = EMA(denoiser, 0.998)
-
-    def averaged(*inputs: Any) -> Any:
-        return torch.func.functional_call(denoiser, average.shadow, inputs)
-
-    def step(i: int) -> dict[str, float]:
-        rng = step_rng(recipe.seed, i)
-        place, length = recipe.place(i)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * ramp(place, length)
-        rows = torch.randint(recipe.images, (recipe.batch,), generator=rng)
-        mean, logvar = torch.from_numpy(np.array(moments[rows.numpy()])).float().to(device).chunk(2, 1)
-        draws = torch.randn((2, *mean.shape), generator=rng).to(device)
-        clean = mean + (0.5 * logvar).exp() * draws[0]
-        kept = torch.where(torch.rand(recipe.batch, generator=rng) < _DROP, recipe.images, rows).to(device)
-        text = {name: value[kept] for name, value in texts.items()}
-        guidance = torch.ones(recipe.batch, device=device)
-        if of.prediction == "flow":
-            task = _flowing(pipeline, clean, draws[1], rng)
-        else:
-            task = _diffused(pipeline, clean, draws[1], rng, of.prediction)
-        target = task.target
-        if key == "flux1" and place > _UNGUIDED * length:
-            none = {name: value[-1:].expand(recipe.batch, *value.shape[1:]) for name, value in texts.items()}
-            with torch.no_grad():
-                found = (predict(task.noisy, task.time, given, guidance, averaged) for given in (text, none))
-                towards = next(found) - next(found)
-            low, high = _GUIDANCE
-            guidance = (low + (high - low) * torch.rand(recipe.batch, generator=rng)).to(device)
-            target = target + (guidance - 1)[:, None, None, None] * towards
-        error = (predict(task.noisy, task.time, text, guidance) - target).square().mean((1, 2, 3))
-        loss = (task.weight * error).mean()
-        loss.backward()
-        nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        average.update(denoiser)
-        return {"loss": loss.item()}
-
-    state = {"denoiser": denoiser, "optimiser": optimiser, "ema": average}
-    run_steps(f"denoiser-{key}", folder, recipe.steps, state, step)
-    denoiser.load_state_dict(average.shadow)
-    denoiser.to("cpu").eval().requires_grad_(False)
+    training = _Training(of, pipeline, data, recipe)
+    run_steps(f"denoiser-{key}", folder, recipe.steps, training.state, training.step)
+    training.denoiser.load_state_dict(training.average.shadow)
+    training.denoiser.to("cpu").eval().requires_grad_(False)

@@ -13,6 +13,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,14 +24,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import detectors
-from helpers.core.errors import UsageError, nearest
+from helpers.core.errors import UsageError
 from helpers.detectors import weights
 from helpers.detectors.batching import score as scored
 from helpers.detectors.detector import module
 from helpers.detectors.preprocessing import Preprocess, preprocess, tensor
 from helpers.mini import backbones
-from helpers.mini.training import fitting
-from helpers.study.schema import GENERATORS
+from helpers.mini.families import FAMILIES
+from helpers.mini.training import fitting, samples
 
 __all__ = [
     "CROP",
@@ -38,16 +39,18 @@ __all__ = [
     "Fakes",
     "IMAGES",
     "RECIPES",
+    "Reals",
     "Recipe",
     "TRAINERS",
     "TRAININGS",
+    "Task",
     "Training",
     "augmented",
     "auc",
     "backbone",
-    "known",
     "learn",
-    "train",
+    "on_generators",
+    "recipe_of",
     "train_shipped",
 ]
 
@@ -58,7 +61,7 @@ Fakes = Callable[[str, str, int], np.ndarray]
 Reals = Callable[[str, str, int], np.ndarray]
 
 #: Images per class and training, shared evenly among the generators, by split.
-IMAGES = {"train": 3000, "validation": 600}
+IMAGES = MappingProxyType({"train": 3000, "validation": 600})
 
 #: Side of the random crops of detectors that read the native size, in pixels: the smallest generator's size.
 CROP = 64
@@ -90,7 +93,7 @@ class Training:
     """
 
     detectors: tuple[str, ...] = ("npr", "r50_nodown", "r50_tf", "clip_d")
-    generators: tuple[str, ...] = tuple(GENERATORS)
+    generators: tuple[str, ...] = tuple(FAMILIES)
     seed: int = 0
     aligned: bool = False
 
@@ -186,116 +189,143 @@ def _measures(logits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, dic
     }
 
 
-def train(
+@dataclass(frozen=True)
+class Task:
+    """What one detector is to learn, from what and how.
+
+    Attributes:
+        detector: npr, r50_nodown, r50_tf or clip_d, at its miniature width.
+        data: "train" and "validation".
+        facts: what the card says of the training beside how it went.
+        frozen: state of the frozen backbone; empty where the detector has none.
+        recipe: how it learns. seed: of the initial weights and the batches.
+        whole: store the frozen backbone with the weights; else only the shipped one's name.
+    """
+
+    detector: str
+    data: Mapping[str, Data]
+    facts: Mapping[str, Any]
+    frozen: Mapping[str, Tensor]
+    recipe: Recipe
+    seed: int = 0
+    whole: bool = False
+
+    @property
+    def ready(self) -> Preprocess:
+        """The detector's size rule and normalization."""
+        return preprocess(self.detector, "mini")
+
+    @property
+    def backbone(self) -> str | None:
+        """Name of the frozen backbone, None where there is none."""
+        return module(self.detector).BACKBONE if self.frozen else None
+
+
+def recipe_of(name: str) -> Recipe:
+    """Return a detector's own recipe.
+
+    Raises:
+        UsageError: there is no such detector, or it has no recipe.
+    """
+    if name not in RECIPES:
+        module(name)  # tells a wrong name
+        raise UsageError(f"{name} has no recipe to train by; those that have one are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def on_generators(
     name: str,
     fakes: Fakes,
     reals: Reals,
-    work: Path,
-    out: Path,
-    *,
-    device: str = "cpu",
-    seed: int = 0,
-    generators: Sequence[str] = tuple(GENERATORS),
+    models: Path,
+    of: Training,
     label: str = "mini",
-    images: dict[str, int] | None = None,
-    recipe: Recipe | None = None,
-    save_seconds: float = 30.0,
-) -> Path:
-    """Train one detector, or go on where a killed training was, and return the path of its weights.
+    images: Mapping[str, int] = IMAGES,
+) -> Task:
+    """Return the task of telling generators' FP32 images from renders of the same scenes.
 
     Args:
-        name: npr, r50_nodown, r50_tf or clip_d, each at its miniature width.
-        fakes, reals: sources of the generators' FP32 images and of what stands beside them.
-        work: folder of unfinished states and losses (CSV).
-        out: models/mini; results go to out/detectors, backbones are read from out/backbones.
-        generators: whose images are the fakes.
-        label: the weights' label; "mini-sdxl" is stored as NAME-sdxl and loads as "mini-sdxl".
-        images: images per class by split, shared evenly among the generators; `IMAGES` by default.
-
-    The state kept is that of highest validation AUC (mean over generators), of lower loss where it is equal.
+        name: npr, r50_nodown, r50_tf or clip_d.
+        fakes, reals: sources of the generators' images and of what stands beside them.
+        models: models/mini; backbones are read from its folder backbones.
+        of: whose images are the fakes, and the seed. label: the weights' label, for the card.
+        images: images per class by split, shared evenly among the generators.
 
     Raises:
         UsageError: the name is unknown, or the frozen backbone is not trained yet.
     """
-    recipe, images = recipe or RECIPES[known(name)], images or IMAGES
-    frozen = backbone(name, out)
-    each = {split: count // len(generators) for split, count in images.items()}
-    data = {split: _Pairs.of(split, generators, fakes, reals, n) for split, n in each.items()}
-    stem = name + label.removeprefix("mini")
+    recipe = recipe_of(name)
+    each = {split: count // len(of.generators) for split, count in images.items()}
+    through = ", passed through the generator's VAE" if of.aligned else ""
     facts = {
         "weights": label,
         "task": "renders (real) against FP32 images of the miniature generators (fake)",
-        "generators": list(generators),
+        "generators": list(of.generators),
         "data": {
             "images per generator and class": each,
-            "real": "renders of the same scenes at the same size"
-            + (", passed through the generator's VAE" if label.endswith("-aligned") else ""),
+            "real": f"renders of the same scenes at the same size{through}",
         },
     }
-    return learn(
-        name, data, Path(out) / "detectors" / f"{stem}.safetensors", facts, frozen, work,
-        recipe=recipe, device=device, seed=seed, save_seconds=save_seconds,
-    )  # fmt: skip
+    frozen = backbone(name, models)
+    data = {split: _Pairs.of(split, of.generators, fakes, reals, n) for split, n in each.items()}
+    return Task(name, data, facts, frozen, recipe, of.seed)
 
 
-def learn(
-    name: str,
-    data: Mapping[str, Data],
-    path: Path,
-    facts: dict[str, Any],
-    frozen: Mapping[str, Tensor],
-    work: Path,
-    *,
-    recipe: Recipe,
-    whole: bool = False,
-    device: str = "cpu",
-    seed: int = 0,
-    save_seconds: float = 30.0,
-) -> Path:
-    """Train one detector on "train" and "validation" data, and write its weights and its card; return `path`.
+def learn(task: Task, path: Path, work: Path, *, device: str = "cpu", save_seconds: float = 30.0) -> Path:
+    """Train a detector, or go on where a killed training was; write its weights and its card, and return `path`.
+
+    The state kept is that of highest validation AUC (mean over the data's parts), of lower loss where it is equal.
 
     Args:
-        facts: what the card says of the training beside how it went.
-        frozen: state of the frozen backbone; empty where the detector has none.
-        whole: store the frozen backbone with the weights; else only the shipped one's name.
+        path: where the weights go, a .safetensors file; the card lies beside it.
         work: folder of the unfinished state and of the losses, named after `path`.
+        save_seconds: at least this long between two stored states.
     """
-    torch.manual_seed(seed)
-    network = detectors.build(name, "mini")
-    network.load_state_dict(frozen, strict=False)
-    network = network.to(device, memory_format=torch.channels_last)
-    ready = preprocess(name, "mini")
-    if frozen and not (Path(work) / f"{path.stem}.pt").exists():
-        network.start(*_probe(network, data["train"], ready, recipe, seed))
+    network = _network(task, device, begun=(Path(work) / f"{path.stem}.pt").exists())
+    ready, recipe = task.ready, task.recipe
 
     def loss(rng: np.random.Generator) -> Tensor:
-        batch, labels = data["train"].batch(rng, recipe.pairs, ready)
+        batch, labels = task.data["train"].batch(rng, recipe.pairs, ready)
         batch = batch.to(device, memory_format=torch.channels_last)
         return F.binary_cross_entropy_with_logits(network(batch), labels.to(device))
 
     def evaluate() -> dict[str, float]:
-        return _validated(network, data["validation"], ready, device)
+        return _validated(network, task.data["validation"], ready, device)
 
     fitted = fitting.fit(
-        path.stem,
-        network,
-        loss,
-        evaluate,
-        steps=recipe.steps,
-        rate=recipe.rate,
-        decay=recipe.decay,
-        seed=seed,
-        work=work,
-        every=recipe.every,
-        save_seconds=save_seconds,
-    )
-    notes = {"detector": name, "width": "mini"}
-    notes |= {"backbone": module(name).BACKBONE} if frozen and not whole else {}
-    weights.write(path, {k: v for k, v in fitted.state.items() if whole or k not in frozen}, notes)
-    detector = detectors.load(name, path, device=device)
-    facts = {
-        "name": name,
-        **facts,
+        path.stem, network, loss, evaluate, steps=recipe.steps, rate=recipe.rate, decay=recipe.decay, seed=task.seed,
+        work=work, every=recipe.every, save_seconds=save_seconds,
+    )  # fmt: skip
+    _store(task, fitted, path)
+    fitting.card(path, _facts(task, network, path, device), fitted, recipe.steps, device, task.seed)
+    return path
+
+
+def _network(task: Task, device: str, begun: bool) -> nn.Module:
+    """The network to train; a head on a frozen backbone starts from a ridge regression, unless training has `begun`."""
+    torch.manual_seed(task.seed)
+    network = detectors.build(task.detector, "mini")
+    network.load_state_dict(task.frozen, strict=False)
+    network = network.to(device, memory_format=torch.channels_last)
+    if task.frozen and not begun:
+        network.start(*_probe(network, task.data["train"], task.ready, task.recipe, task.seed))
+    return network
+
+
+def _store(task: Task, fitted: fitting.Best, path: Path) -> None:
+    """Write the best state, without the frozen backbone where the shipped one is named instead."""
+    notes = {"detector": task.detector, "width": "mini"}
+    if task.frozen and not task.whole:
+        notes["backbone"] = task.backbone
+    weights.write(path, {k: v for k, v in fitted.state.items() if task.whole or k not in task.frozen}, notes)
+
+
+def _facts(task: Task, network: nn.Module, path: Path, device: str) -> dict[str, Any]:
+    """What the card says of the trained detector, measured with its stored weights."""
+    ready, detector = task.ready, detectors.load(task.detector, path, device=device)
+    return {
+        "name": task.detector,
+        **task.facts,
         "augmentation": {
             "crop": CROP if ready.rule.side is None else "none",
             "flip": 0.5,
@@ -303,13 +333,11 @@ def learn(
             "jpeg": "quality 65 to 100, probability .1",
         },
         "input": {"size rule": ready.size_rule, "mean": ready.mean, "std": ready.std},
-        "frozen backbone": module(name).BACKBONE if frozen else None,
+        "frozen backbone": task.backbone,
         "parameters": sum(p.numel() for p in network.parameters()),
         "trained": sum(p.numel() for p in network.parameters() if p.requires_grad),
-        "validation": _measures(data["validation"].logits(detector.score)),
+        "validation": _measures(task.data["validation"].logits(detector.score)),
     }
-    fitting.card(path, facts, fitted, recipe.steps, device, seed)
-    return path
 
 
 def _probe(network: nn.Module, pairs: Data, ready: Preprocess, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
@@ -340,13 +368,6 @@ def _validated(network: nn.Module, pairs: Data, ready: Preprocess, device: str) 
     return {"score": mean["auc"] - 1e-3 * min(held, 10.0), "validation_loss": held, **mean}
 
 
-def known(name: str) -> str:
-    """Return the name if it is a detector's; else UsageError with the nearest."""
-    if name not in RECIPES:
-        raise UsageError(f"no detector {name!r}{nearest(name, RECIPES)}; there are {', '.join(RECIPES)}")
-    return name
-
-
 def backbone(name: str, out: Path) -> dict[str, Tensor]:
     """State of the detector's frozen backbone, from out/backbones; empty where it has none."""
     own = getattr(module(name), "BACKBONE", None)
@@ -359,14 +380,14 @@ def backbone(name: str, out: Path) -> dict[str, Tensor]:
 
 
 def train_shipped(name: str, label: str, work: Path, out: Path, device: str = "cpu") -> Path:
-    """Do one of `TRAININGS` on FP32 images of the shipped miniature generators; return the weights' path."""
-    from helpers.mini.training import miniatures
+    """Do one of `TRAININGS` on FP32 images of the shipped miniature generators; return the weights' path.
 
+    The training "mini-sdxl" is stored as out/detectors/NAME-sdxl.safetensors and loads as "mini-sdxl".
+    """
     of = TRAININGS[label]
-    return train(
-        name, miniatures.fakes, miniatures.aligned if of.aligned else miniatures.reals, work, out,
-        device=device, seed=of.seed, generators=of.generators, label=label,
-    )  # fmt: skip
+    task = on_generators(name, samples.fakes, samples.aligned if of.aligned else samples.reals, out, of, label)
+    path = Path(out) / "detectors" / f"{name}{label.removeprefix('mini')}.safetensors"
+    return learn(task, path, work, device=device)
 
 
 def _trainer(name: str, label: str) -> Callable[..., Path]:

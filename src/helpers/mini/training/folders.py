@@ -26,7 +26,7 @@ from helpers.core.files import MODELS, probe, replacing
 from helpers.detectors import folder as judging
 from helpers.detectors import stream
 from helpers.detectors.preprocessing import Preprocess, decode, preprocess, tensor
-from helpers.mini.training.detectors import CROP, RECIPES, Recipe, augmented, backbone, known, learn
+from helpers.mini.training.detectors import CROP, Recipe, Task, augmented, backbone, learn, recipe_of
 
 __all__ = ["VALIDATION", "split", "train_folders"]
 
@@ -76,25 +76,40 @@ def split(
         UsageError: a file is no image or smaller than `smallest` px, the same picture lies in both folders, or a
             class is too small to be split.
     """
-    rows = []
-    for label, folder in (("real", real), ("fake", fake)):
-        for seen in stream.judge(stream.find([folder]), {}):
-            if seen.error:
-                raise UsageError(f"{seen.path}: {seen.error}; take it out of the {label} images")
-            if min(seen.width, seen.height) < smallest:
-                size = f"{seen.width}x{seen.height}"
-                raise UsageError(f"{seen.path}: {size} px, a crop needs {smallest} a side; take it out or enlarge it")
-            drawn = int(hashlib.sha256(f"{seed}/{seen.sha256}".encode()).hexdigest()[:8], 16) / 2**32
-            rows.append({
-                "path": str(seen.path), "label": label, "width": seen.width, "height": seen.height,
-                "format": seen.format, "sha256": seen.sha256, "error": "",
-                "split": "validation" if drawn < VALIDATION else "train",
-            })  # fmt: skip
+    rows = [
+        _row(seen, label, seed, smallest)
+        for label, folder in (("real", real), ("fake", fake))
+        for seen in stream.judge(stream.find([folder]), {})
+    ]
     table = pd.DataFrame(rows)
+    _refuse_copies(table)
+    _refuse_few(table)
+    return table
+
+
+def _row(seen: stream.FileScore, label: str, seed: int, smallest: int) -> dict[str, object]:
+    """A file's row; its split is drawn from its content and the seed."""
+    if seen.error:
+        raise UsageError(f"{seen.path}: {seen.error}; take it out of the {label} images")
+    if min(seen.width, seen.height) < smallest:
+        size = f"{seen.width}x{seen.height}"
+        raise UsageError(f"{seen.path}: {size} px, a crop needs {smallest} a side; take it out or enlarge it")
+    drawn = int(hashlib.sha256(f"{seed}/{seen.sha256}".encode()).hexdigest()[:8], 16) / 2**32
+    return {
+        "path": str(seen.path), "label": label, "width": seen.width, "height": seen.height,
+        "format": seen.format, "sha256": seen.sha256, "error": "",
+        "split": "validation" if drawn < VALIDATION else "train",
+    }  # fmt: skip
+
+
+def _refuse_copies(table: pd.DataFrame) -> None:
     both = table.groupby("sha256").label.nunique()
     if (both > 1).any():
         twice = table[table.sha256 == both.index[both > 1][0]].path
         raise UsageError(f"the same picture is real and fake: {twice.iloc[0]} and {twice.iloc[-1]}")
+
+
+def _refuse_few(table: pd.DataFrame) -> None:
     for label in ("real", "fake"):
         parts = set(table[table.label == label].split)
         if len(parts) < 2:
@@ -102,7 +117,23 @@ def split(
             raise UsageError(
                 f"{have} {label} images leave none for {'validation' if 'train' in parts else 'training'}: add some"
             )
-    return table
+
+
+def _data(table: pd.DataFrame) -> dict[str, _Folders]:
+    """The images of `split`'s table by part."""
+    return {
+        part: _Folders(*(list(own[own.label == label].path) for label in ("fake", "real")))
+        for part, own in table.groupby("split")
+    }
+
+
+def _described(table: pd.DataFrame, stem: str) -> dict[str, object]:
+    """What the card says of the images of `split`'s table, which is stored as STEM.csv."""
+    return {
+        "images": {part: own.label.value_counts().to_dict() for part, own in table.groupby("split")},
+        "split": f"{stem}.csv: {VALIDATION:.0%} validation, by digest of the file and seed",
+        "cautions": judging.confounds(table),
+    }
 
 
 def train_folders(
@@ -127,40 +158,18 @@ def train_folders(
         UsageError: the name is unknown, the file's ending is another, `out` cannot be written, or `split` refuses the
             images.
     """
-    out, recipe = Path(out), recipe or RECIPES[known(name)]
+    out, recipe = Path(out), recipe or recipe_of(name)
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: weights are written as .safetensors; give it that ending")
     probe(out)
-    ready = preprocess(name, "mini")
-    table = split(real, fake, seed, CROP if ready.rule.side is None else 8)
+    table = split(real, fake, seed, CROP if preprocess(name, "mini").rule.side is None else 8)
     listed = table.drop(columns="error").to_csv(index=False)
     digest = hashlib.sha256(f"{name}/{seed}/{recipe}/{listed}".encode()).hexdigest()
-    data = {
-        part: _Folders(*(list(own[own.label == label].path) for label in ("fake", "real")))
-        for part, own in table.groupby("split")
-    }
-    facts = {
-        "weights": out.stem,
-        "task": f"images of {real} (real) against images of {fake} (fake)",
-        "data": {
-            "images": {part: own.label.value_counts().to_dict() for part, own in table.groupby("split")},
-            "split": f"{out.stem}.csv: {VALIDATION:.0%} validation, by digest of the file and seed",
-            "cautions": judging.confounds(table),
-        },
-    }
     work = out.with_name(f".{out.stem}-{digest[:12]}")  # other images or another seed never go on from here
-    learn(
-        name,
-        data,
-        out,
-        facts,
-        backbone(name, MODELS / "mini"),
-        work,
-        recipe=recipe,
-        whole=True,
-        device=device,
-        seed=seed,
-    )
+    facts = {"weights": out.stem, "task": f"images of {real} (real) against images of {fake} (fake)"}
+    facts["data"] = _described(table, out.stem)
+    task = Task(name, _data(table), facts, backbone(name, MODELS / "mini"), recipe, seed, whole=True)
+    learn(task, out, work, device=device)
     with replacing(out.with_suffix(".csv")) as temporary:
         temporary.write_text(listed, encoding="utf-8")
     shutil.rmtree(work)

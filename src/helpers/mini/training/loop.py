@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from helpers.core.files import replacing
 
-__all__ = ["EMA", "autocast", "ramp", "record", "run_steps", "step_rng"]
+__all__ = ["EMA", "autocast", "descend", "ramp", "record", "run_steps", "set_rate", "step_rng"]
 
 
 class EMA:
@@ -49,6 +49,20 @@ def ramp(step: int, steps: int, warmup: int = 100, hold: float = 0.6) -> float:
     """Factor of the learning rate: linear warm-up, constant, linear decay to 2 % over the last 1 - `hold`."""
     rest = (steps - step) / max(1, steps * (1 - hold))
     return min(1.0, (step + 1) / warmup, max(0.02, rest))
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all of an optimiser's parameters."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def descend(loss: torch.Tensor, optimiser: torch.optim.Optimizer, module: torch.nn.Module) -> None:
+    """Take one step down the loss's gradient, clipped to norm 1 over the module's parameters, and forget it."""
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
 
 
 def autocast(device: str) -> torch.autocast:

@@ -7,17 +7,18 @@ place it belongs to. (A first trial showed this to be the largest single gain in
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import PretrainedConfig
 
 from helpers import world
 from helpers.mini.families import MAX_TOKENS, tokenizer
-from helpers.mini.training.loop import ramp, run_steps, step_rng
-from helpers.world import caption
+from helpers.mini.training.loop import descend, ramp, run_steps, set_rate, step_rng
 
 __all__ = ["TEXT_STEPS", "train_text_encoder"]
 
@@ -45,6 +46,58 @@ def _places(tokens: torch.Tensor, names: set[int]) -> torch.Tensor:
     return torch.where(named, (named.cumsum(1) + 1) // 2, 0)
 
 
+@dataclass(frozen=True)
+class _Captions:
+    """Tokenized captions and what they say.
+
+    Attributes:
+        tokens: (N, T). ends: place of the end mark (N,). places: place of each word's solid (N, T), see `_places`.
+        labels: classes of the caption's attributes (N, attributes), see `_labels`.
+    """
+
+    tokens: torch.Tensor
+    ends: torch.Tensor
+    places: torch.Tensor
+    labels: torch.Tensor
+
+    def rows(self, chosen: torch.Tensor, device: str) -> _Captions:
+        """The chosen captions, on a device."""
+        return _Captions(*(part[chosen].to(device) for part in (self.tokens, self.ends, self.places, self.labels)))
+
+
+def _captions(kind: str, count: int) -> _Captions:
+    """The first training captions as the tokenizer of a kind reads them."""
+    scenes, words = [world.scene(i) for i in range(count)], tokenizer(kind)
+    texts = [world.caption(scene) for scene in scenes]
+    tokens = words(texts, padding="max_length", max_length=MAX_TOKENS, return_tensors="pt").input_ids
+    ends = (tokens == words.eos_token_id).int().argmax(1)
+    names = {words.convert_tokens_to_ids(word) for word in (*world.COLOURS, *world.SHAPES)}
+    return _Captions(tokens, ends, _places(tokens, names), torch.tensor([_labels(scene) for scene in scenes]))
+
+
+def _heads(kind: str, config: PretrainedConfig, projected: bool) -> nn.ModuleDict:
+    """Classifiers of the pooled state, of the end mark's state and of each word's state."""
+    width = config.hidden_size if kind == "clip" else config.d_model
+    summary = config.projection_dim if projected else width
+    return nn.ModuleDict({
+        "pooled": nn.Linear(summary, sum(_CLASSES)),
+        "end": nn.Linear(width, sum(_CLASSES)),
+        "word": nn.Linear(width, _PLACES + 1),
+    })  # fmt: skip
+
+
+def _loss(out: Any, heads: nn.ModuleDict, of: _Captions) -> torch.Tensor:
+    """Sum of the cross-entropies of what is read off the states that the pipelines take: the last two layers', and the
+    pooled one."""
+    loss = torch.zeros((), device=of.tokens.device)
+    for hidden in out.hidden_states[-2:]:
+        at_end = hidden[torch.arange(len(of.ends)), of.ends]
+        loss = loss + _named(heads["end"](at_end), of.labels)
+        loss = loss + F.cross_entropy(heads["word"](hidden).flatten(0, 1), of.places.flatten())
+    pooled = _pooled(out)
+    return loss if pooled is None else loss + _named(heads["pooled"](pooled), of.labels)
+
+
 def train_text_encoder(
     name: str, kind: str, encoder: nn.Module, seed: int, folder: Path, device: str
 ) -> dict[str, Any]:
@@ -62,41 +115,16 @@ def train_text_encoder(
         steps and seconds.
     """
     torch.manual_seed(seed)
-    scenes = [world.scene(i) for i in range(_CAPTIONS)]
-    words = tokenizer(kind)
-    tokens = words([caption(of) for of in scenes], padding="max_length", max_length=MAX_TOKENS, return_tensors="pt")
-    tokens = tokens.input_ids
-    ends = (tokens == words.eos_token_id).int().argmax(1)
-    names = {words.convert_tokens_to_ids(word) for word in (*world.COLOURS, *world.SHAPES)}
-    places, labels = _places(tokens, names), torch.tensor([_labels(of) for of in scenes])
-    width = encoder.config.hidden_size if kind == "clip" else encoder.config.d_model
-    summary = encoder.config.projection_dim if hasattr(encoder, "text_projection") else width
-    heads = nn.ModuleDict({
-        "pooled": nn.Linear(summary, sum(_CLASSES)),
-        "end": nn.Linear(width, sum(_CLASSES)),
-        "word": nn.Linear(width, _PLACES + 1),
-    }).to(device)  # fmt: skip
+    captions = _captions(kind, _CAPTIONS)
+    heads = _heads(kind, encoder.config, hasattr(encoder, "text_projection")).to(device)
     encoder.to(device).train().requires_grad_(True)
     optimiser = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], _RATE)
 
     def step(i: int) -> dict[str, float]:
-        rows = torch.randint(_CAPTIONS, (_BATCH,), generator=step_rng(seed, i))
-        for group in optimiser.param_groups:
-            group["lr"] = _RATE * ramp(i, TEXT_STEPS)
-        out = encoder(tokens[rows].to(device), output_hidden_states=True)
-        # The layer that the pipelines read: the last one, and the one before it.
-        loss = torch.zeros((), device=device)
-        for hidden in out.hidden_states[-2:]:
-            at_end = hidden[torch.arange(_BATCH), ends[rows].to(device)]
-            loss = loss + _named(heads["end"](at_end), labels[rows].to(device))
-            loss = loss + F.cross_entropy(heads["word"](hidden).flatten(0, 1), places[rows].flatten().to(device))
-        pooled = _pooled(out)
-        if pooled is not None:
-            loss = loss + _named(heads["pooled"](pooled), labels[rows].to(device))
-        loss.backward()
-        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        set_rate(optimiser, _RATE * ramp(i, TEXT_STEPS))
+        batch = captions.rows(torch.randint(_CAPTIONS, (_BATCH,), generator=step_rng(seed, i)), device)
+        loss = _loss(encoder(batch.tokens, output_hidden_states=True), heads, batch)
+        descend(loss, optimiser, encoder)
         return {"loss": loss.item()}
 
     spent = run_steps(name, folder, TEXT_STEPS, {"encoder": encoder, "heads": heads, "optimiser": optimiser}, step)

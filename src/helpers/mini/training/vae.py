@@ -8,6 +8,7 @@ loss, since pixel losses alone wipe out texture and sensor noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn import functional as F
 
-from helpers.mini.families import build_vae
+from helpers.mini.families import VAES, Decoder, build_vae
 from helpers.mini.training.data import pool, to_tensor
-from helpers.mini.training.loop import EMA, autocast, ramp, run_steps, step_rng
+from helpers.mini.training.loop import EMA, autocast, descend, ramp, run_steps, set_rate, step_rng
 
 __all__ = ["DECODER_STEPS", "ENCODER_STEPS", "evaluate_vae", "train_decoder", "train_encoder"]
 
@@ -30,16 +31,12 @@ _BATCH, _CROP, _RENDERS = 8, 64, 6000
 #: Share of the adversarial term in the decoder's gradient: texture comes with the half of it, at less cost in PSNR.
 _ADVERSARIAL = 0.5
 
-#: Sizes of the renders that each kind (stage 1) and each family (stage 2) trains on.
-_SIZES = {"kl4": (64, 96, 128), "kl16": (128,), "sd": (64, 96), "sdxl": (128,), "sd3": (128,), "flux1": (128,)}
-_SEEDS = {"kl4": 11, "kl16": 12, "sd": 13, "sdxl": 14, "sd3": 15, "flux1": 16}
-
 
 class _Crops:
     """Seeded random 64-pixel crops of training renders, float32 (N, 3, 64, 64) from -1 to 1."""
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self.pools = [pool(folder, "train", size, _RENDERS) for size in _SIZES[key]]
+    def __init__(self, folder: Path, sizes: Sequence[int]) -> None:
+        self.pools = [pool(folder, "train", size, _RENDERS) for size in sizes]
 
     def __call__(self, rng: torch.Generator) -> torch.Tensor:
         images = self.pools[int(torch.randint(len(self.pools), (), generator=rng))]
@@ -71,23 +68,23 @@ def _standardise(vae: AutoencoderKL, mean: torch.Tensor, std: torch.Tensor) -> N
 
 def train_encoder(kind: str, folder: Path, device: str) -> AutoencoderKL:
     """Train stage 1 of a kind in `VAES` and return the VAE with standardised latents; resumes from the folder."""
-    torch.manual_seed(_SEEDS[kind])
+    seed = VAES[kind].seed
+    torch.manual_seed(seed)
     vae = build_vae(kind).to(device)
     optimiser = torch.optim.AdamW(vae.parameters(), 1.5e-3, betas=(0.9, 0.95), weight_decay=0.0)
-    average, crops = EMA(vae, 0.995), _Crops(folder, kind)
+    average, crops = EMA(vae, 0.995), _Crops(folder, VAES[kind].sizes)
 
     def step(i: int) -> dict[str, float]:
-        rng = step_rng(_SEEDS[kind], i)
+        rng = step_rng(seed, i)
         wanted = crops(rng).to(device)
-        _set_rate(optimiser, 1.5e-3 * ramp(i, ENCODER_STEPS, hold=0.5))
+        set_rate(optimiser, 1.5e-3 * ramp(i, ENCODER_STEPS, hold=0.5))
         with autocast(device):
             found = vae.encode(wanted).latent_dist
             noise = torch.randn(found.mean.shape, generator=rng).to(device)
             made = vae.decode(found.mean + found.std * noise).sample
         loss = _pixel_loss(made.float(), wanted)
         divergence = 0.5 * (found.mean.float().square() + found.var.float() - 1 - found.logvar.float()).mean()
-        (loss + 2e-4 * divergence).backward()
-        _finish(optimiser, vae)
+        descend(loss + 2e-4 * divergence, optimiser, vae)
         average.update(vae)
         return {"pixel": loss.item(), "kl": divergence.item()}
 
@@ -102,17 +99,6 @@ def _moments(vae: AutoencoderKL, crops: _Crops, device: str) -> tuple[torch.Tens
         means = [vae.encode(crops(step_rng(7, i)).to(device)).latent_dist.mean for i in range(64)]
     every = torch.cat(means).transpose(0, 1).flatten(1)
     return every.mean(1), every.std(1)
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-
-
-def _finish(optimiser: torch.optim.Optimizer, module: nn.Module) -> None:
-    nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
 
 
 def _blurred(image: torch.Tensor) -> torch.Tensor:
@@ -153,49 +139,74 @@ def _radial_power(image: torch.Tensor, bins: int = 20) -> torch.Tensor:
     return (sums / torch.bincount(ring, minlength=bins) + 1e-6).log()
 
 
-def train_decoder(key: str, vae: AutoencoderKL, folder: Path, device: str) -> AutoencoderKL:
-    """Train stage 2: the decoder of a family ("sd", "sdxl", "sd3", "flux1") on top of a frozen encoder; resumable."""
-    torch.manual_seed(_SEEDS[key])
-    vae, critic, crops = vae.to(device), _Critic().to(device), _Crops(folder, key)
-    vae.requires_grad_(False)
-    parts = [vae.decoder] + ([vae.post_quant_conv] if vae.post_quant_conv else [])
-    trained = nn.ModuleList(parts).requires_grad_(True)
-    optimiser = torch.optim.Adam(trained.parameters(), 3e-4, betas=(0.5, 0.9))
-    against = torch.optim.Adam(critic.parameters(), 1e-3, betas=(0.5, 0.9))
-    average, last = EMA(trained, 0.995), vae.decoder.conv_out.weight
+def _texture_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """L1, MSE, MSE of pooled images, and the distance of the radial spectra, in which texture is seen."""
+    error = made - wanted
+    pixel = 0.1 * error.abs().mean() + 0.5 * error.square().mean()
+    pixel = pixel + sum(w * F.avg_pool2d(error, k).square().mean() for k, w in ((2, 2), (4, 8)))
+    return pixel + 0.15 * (_radial_power(made) - _radial_power(wanted)).abs().mean()
 
-    def step(i: int) -> dict[str, float]:
-        rng, factor = step_rng(_SEEDS[key], i), ramp(i, DECODER_STEPS, 50, 0.7)
-        _set_rate(optimiser, 3e-4 * factor)
-        _set_rate(against, 1e-3 * factor)
-        wanted = crops(rng).to(device)
-        with autocast(device):
-            with torch.no_grad():
-                found = vae.encode(wanted).latent_dist
-                code = found.mean + found.std * torch.randn(found.mean.shape, generator=rng).to(device)
-            made = vae.decode(code).sample
-        made = made.float()
-        error = made - wanted
-        pixel = 0.1 * error.abs().mean() + 0.5 * error.square().mean()
-        pixel = pixel + sum(w * F.avg_pool2d(error, k).square().mean() for k, w in ((2, 2), (4, 8)))
-        pixel = pixel + 0.15 * (_radial_power(made) - _radial_power(wanted)).abs().mean()
-        critic.requires_grad_(False)
-        fooled = -critic(made).mean()
-        # As in VQGAN: the adversarial term's gradient at the decoder's last layer is a share of the other terms'.
-        of_pixel, of_critic = (torch.autograd.grad(term, last, retain_graph=True)[0].norm() for term in (pixel, fooled))
-        weight = _ADVERSARIAL * (of_pixel / (of_critic + 1e-6)).clamp(0, 4).detach() * min(1.0, i / 100)
-        (pixel + weight * fooled).backward()
-        _finish(optimiser, trained)
-        average.update(trained)
-        critic.requires_grad_(True)
-        judged = F.relu(1 - critic(wanted)).mean() + F.relu(1 + critic(made.detach())).mean()
-        judged.backward()
-        _finish(against, critic)
+
+def _adversarial_weight(pixel: torch.Tensor, fooled: torch.Tensor, last: torch.Tensor, step: int) -> torch.Tensor:
+    """Weight of the adversarial term, whose gradient at the decoder's last layer is a share of the other terms', as in
+    VQGAN; it grows over the first hundred steps."""
+    of_pixel, of_critic = (torch.autograd.grad(term, last, retain_graph=True)[0].norm() for term in (pixel, fooled))
+    return _ADVERSARIAL * (of_pixel / (of_critic + 1e-6)).clamp(0, 4).detach() * min(1.0, step / 100)
+
+
+class _Duel:
+    """Stage 2's state: the decoder, its critic, their optimisers and the decoder's average; `step` trains both."""
+
+    def __init__(self, vae: AutoencoderKL, crops: _Crops, seed: int, device: str) -> None:
+        self.vae, self.critic, self.crops, self.seed, self.device = vae, _Critic().to(device), crops, seed, device
+        vae.requires_grad_(False)
+        parts = [vae.decoder] + ([vae.post_quant_conv] if vae.post_quant_conv else [])
+        self.trained = nn.ModuleList(parts).requires_grad_(True)
+        self.optimiser = torch.optim.Adam(self.trained.parameters(), 3e-4, betas=(0.5, 0.9))
+        self.against = torch.optim.Adam(self.critic.parameters(), 1e-3, betas=(0.5, 0.9))
+        self.average = EMA(self.trained, 0.995)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a stopped training goes on from."""
+        return {
+            "decoder": self.trained, "critic": self.critic, "optimiser": self.optimiser, "against": self.against,
+            "ema": self.average,
+        }  # fmt: skip
+
+    def step(self, i: int) -> dict[str, float]:
+        """One step of the decoder, then one of its critic; returns the losses."""
+        factor = ramp(i, DECODER_STEPS, 50, 0.7)
+        set_rate(self.optimiser, 3e-4 * factor)
+        set_rate(self.against, 1e-3 * factor)
+        wanted, made = self._pictures(step_rng(self.seed, i))
+        self.critic.requires_grad_(False)
+        pixel, fooled = _texture_loss(made, wanted), -self.critic(made).mean()
+        weight = _adversarial_weight(pixel, fooled, self.vae.decoder.conv_out.weight, i)
+        descend(pixel + weight * fooled, self.optimiser, self.trained)
+        self.average.update(self.trained)
+        self.critic.requires_grad_(True)
+        judged = F.relu(1 - self.critic(wanted)).mean() + F.relu(1 + self.critic(made.detach())).mean()
+        descend(judged, self.against, self.critic)
         return {"pixel": pixel.item(), "critic": judged.item(), "weight": weight.item()}
 
-    state = {"decoder": trained, "critic": critic, "optimiser": optimiser, "against": against, "ema": average}
-    run_steps(f"decoder-{key}", folder, DECODER_STEPS, state, step)
-    trained.load_state_dict(average.shadow)
+    def _pictures(self, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crops of renders (N, 3, 64, 64), and what the decoder makes of their codes."""
+        wanted = self.crops(rng).to(self.device)
+        with autocast(self.device):
+            with torch.no_grad():
+                found = self.vae.encode(wanted).latent_dist
+                code = found.mean + found.std * torch.randn(found.mean.shape, generator=rng).to(self.device)
+            made = self.vae.decode(code).sample
+        return wanted, made.float()
+
+
+def train_decoder(of: Decoder, vae: AutoencoderKL, folder: Path, device: str) -> AutoencoderKL:
+    """Train stage 2: a decoder on top of a VAE's frozen encoder, in place; resumable."""
+    torch.manual_seed(of.seed)
+    duel = _Duel(vae.to(device), _Crops(folder, of.sizes), of.seed, device)
+    run_steps(f"decoder-{of.name}", folder, DECODER_STEPS, duel.state, duel.step)
+    duel.trained.load_state_dict(duel.average.shadow)
     return vae.eval()
 
 
