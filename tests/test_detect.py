@@ -443,7 +443,7 @@ UNWRITABLE = {
 
 @pytest.mark.parametrize("place", UNWRITABLE)
 def test_the_place_of_the_table_is_tried_before_the_work(place, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(judging, "judged", lambda *_: pytest.fail("it went to work"))
+    monkeypatch.setattr(judging, "score_files", lambda *_: pytest.fail("it went to work"))
     (tmp_path / "a.csv").write_text("mine")
     (tmp_path / "folder.csv").mkdir()
     out = tmp_path / (place or "folder.csv")
@@ -459,7 +459,7 @@ def test_no_detector_is_a_mistake(names, tmp_path, capsys):
     assert cli.main(["detect", str(tmp_path), "--detectors", names]) == 2
     assert "names nothing" in capsys.readouterr().err
     with pytest.raises(UsageError, match="no detector is named"):
-        judging.judged([tmp_path], [])
+        judging.score_files([tmp_path], [])
 
 
 @pytest.mark.parametrize("amount", ["nan", "inf", "-75", "75.5", "1e9", "", "seventy", "7" * 5000])
@@ -472,7 +472,7 @@ def test_odd_amounts_are_refused_in_a_line(amount, tmp_path, capsys):
 
 def test_a_detector_named_twice_is_there_once(tmp_path):
     picture().save(tmp_path / "a.png")
-    table = judging.judged([tmp_path], ["npr", "npr"])
+    table = judging.score_files([tmp_path], ["npr", "npr"])
     assert list(table.filter(like="npr")) == [f"npr_{what}" for what in OF_EACH]
 
 
@@ -676,7 +676,7 @@ def classes(tmp_path, real, fake) -> pd.DataFrame:
         (tmp_path / label).mkdir(exist_ok=True)
         for i in range(6):
             picture(i, 128).resize((size, size)).save(tmp_path / label / f"{i}.{suffix}")
-    return judging.judged([tmp_path], ["npr"], progress=False)
+    return judging.score_files([tmp_path], ["npr"], progress=False)
 
 
 def test_a_note_says_where_format_or_size_give_the_classes_away(tmp_path):

@@ -151,7 +151,7 @@ def detect(
     from helpers.detectors import folder as judging
 
     machine.require(device)
-    table = judging.judged(path, names, weights, changes, device)
+    table = judging.score_files(path, names, weights, changes, device)
     if write:
         write(table)
         typer.echo(f"{judging.counted(table)} in {_shown(out)}")

@@ -96,24 +96,29 @@ def weights_path(name: str, weights: str | Path = "mini") -> Path:
         UsageError: there is no such file; the message says what was looked for.
     """
     module(name)
-    if _shipped(weights):
-        path = MODELS / "mini" / "detectors" / f"{name}{str(weights).removeprefix('mini')}.safetensors"
-        if not path.is_file():
-            raise UsageError(
-                f"no {weights!r} weights of {name} at {path}: make them with `quantdetect train mini {name}`"
-            )
-        return path
+    return _shipped_file(name, str(weights)) if _shipped(weights) else _released_file(name, weights)
+
+
+def _shipped_file(name: str, label: str) -> Path:
+    """The file in models/mini of a training: "mini-sdxl" of npr is npr-sdxl.safetensors."""
+    path = MODELS / "mini" / "detectors" / f"{name}{label.removeprefix('mini')}.safetensors"
+    if not path.is_file():
+        raise UsageError(f"no {label!r} weights of {name} at {path}: make them with `quantdetect train mini {name}`")
+    return path
+
+
+def _released_file(name: str, weights: str | Path) -> Path:
+    """The file that was named, or the detector's in the folder that was."""
     path = weights_folder(weights)
-    if not path.is_dir():
-        if not path.is_file():
-            raise UsageError(
-                f"no weights {str(weights)!r} for {name}: give 'mini', a weights file, or a folder of them"
-            )
+    if path.is_file():
         return path
-    found = [path / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES if (path / f"{name}{suffix}").is_file()]
-    if not found:
+    if not path.is_dir():
+        raise UsageError(f"no weights {str(weights)!r} for {name}: give 'mini', a weights file, or a folder of them")
+    files = (path / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES)
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
         raise UsageError(f"no {name} weights in {path}: it should hold {name}.safetensors or {name}.pth")
-    return found[0]
+    return found
 
 
 def weights_files(name: str, weights: str | Path = "mini", backbone: str | Path | None = None) -> list[Path]:
@@ -148,10 +153,7 @@ def load(
         UsageError: unknown name, missing file, or weights that do not fit or are not finite, with the keys named.
     """
     path, *frozen = weights_files(name, weights, backbone)
-    notes = checkpoints.metadata(path)
-    width = notes.get("width", "full")
-    if notes.get("detector", name) != name:
-        raise UsageError(f"{path} holds {shortened(notes['detector'])}, not {name}")
+    width = _width(name, path)
     network = build(name, width)
     checkpoints.fit(network, {path: checkpoints.read(path)} | {file: _tower(name, file) for file in frozen})
     network = network.eval().requires_grad_(False).to(device)
@@ -159,6 +161,14 @@ def load(
         network = compiled(network)
     label = str(weights) if _shipped(weights) else training_label(weights)
     return Detector(name, label, width, network, _ready(name, width, size_rule), device)
+
+
+def _width(name: str, path: Path) -> str:
+    """The width that a weights file is for; UsageError where it says that it is another detector's."""
+    notes = checkpoints.metadata(path)
+    if notes.get("detector", name) != name:
+        raise UsageError(f"{path} holds {shortened(notes['detector'])}, not {name}")
+    return notes.get("width", "full")
 
 
 def _shipped(weights: str | Path) -> bool:

@@ -17,7 +17,7 @@ from helpers.core.scores import is_fake, probability
 from helpers.detectors import stream
 from helpers.images.perturbations import Perturbation
 
-__all__ = ["PAIRS", "TELLING", "confounds", "counted", "judged", "labels"]
+__all__ = ["PAIRS", "TELLING", "confounds", "counted", "labels", "score_files"]
 
 #: Names of folders that say what is in them, real and fake, as in the public sets of real and generated images.
 PAIRS = (("real", "fake"), ("reals", "fakes"), ("0_real", "1_fake"), ("nature", "ai"))
@@ -27,7 +27,7 @@ LABELS = {name: label for pair in PAIRS for name, label in zip(pair, ("real", "f
 TELLING = 0.6
 
 
-def judged(
+def score_files(
     places: Sequence[str | os.PathLike[str]],
     names: Sequence[str],
     weights: str = "mini",
@@ -56,7 +56,7 @@ def judged(
 
 
 def _row(
-    file: stream.Seen, label: str, loaded: dict[str, detection.Detector], perturbation: Perturbation | None
+    file: stream.FileScore, label: str, loaded: dict[str, detection.Detector], perturbation: Perturbation | None
 ) -> dict[str, object]:
     row: dict[str, object] = {
         "path": os.fsencode(file.path).decode("utf-8", "backslashreplace"),

@@ -30,7 +30,7 @@ from helpers.detectors.detector import Detector
 from helpers.detectors.preprocessing import SIZE_RULES, Unfit, check_size, decode
 from helpers.images.perturbations import Perturbation
 
-__all__ = ["FORMATS", "Seen", "find", "judge", "opened", "placed"]
+__all__ = ["FORMATS", "FileScore", "find", "judge", "opened", "placed"]
 
 #: What is read; anything else is no image here.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -42,8 +42,8 @@ WINDOW_PIXELS, WINDOW_FILES = 16 * 2**20, 512
 
 
 @dataclass
-class Seen:
-    """A file and what came of it.
+class FileScore:
+    """What came of a file: one logit per detector, or why there is none.
 
     Attributes:
         path: as it was given. width, height: pixels as shown, before any perturbation; 0 where it is no image.
@@ -120,7 +120,7 @@ def judge(
     detectors: Mapping[str, Detector],
     perturbation: Perturbation | None = None,
     threads: int | None = None,
-) -> Iterator[Seen]:
+) -> Iterator[FileScore]:
     """Yield what came of each file, in the order given; a logit does not depend on the other files.
 
     Args:
@@ -130,7 +130,7 @@ def judge(
     """
     rules = {detector.ready.size_rule for detector in detectors.values()}
     with cores(threads) as pool:
-        scoring: tuple[list[Seen], list[tuple[str, list[int], Future[np.ndarray]]]] = ([], [])
+        scoring: tuple[list[FileScore], list[tuple[str, list[int], Future[np.ndarray]]]] = ([], [])
         for window in _windows(paths):
             reading = [pool.submit(_read, seen, rules, perturbation) for seen in window]
             yield from _scored(*scoring)
@@ -140,11 +140,11 @@ def judge(
         yield from _scored(*scoring)
 
 
-def _windows(paths: Sequence[Path]) -> Iterator[list[Seen]]:
+def _windows(paths: Sequence[Path]) -> Iterator[list[FileScore]]:
     """The files in groups that fit into memory, each with its size and format by its header, or its error."""
     window, pixels = [], 0
     for path in paths:
-        seen = Seen(path)
+        seen = FileScore(path)
         try:
             with (
                 warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"),
@@ -187,7 +187,7 @@ def _bytes(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _read(seen: Seen, rules: set[str], perturbation: Perturbation | None) -> dict[str, np.ndarray]:
+def _read(seen: FileScore, rules: set[str], perturbation: Perturbation | None) -> dict[str, np.ndarray]:
     """What the detectors look at, by size rule, uint8 (H, W, 3); empty, with the error noted, where there is none."""
     try:
         with _bytes(seen.path) as file:
@@ -231,7 +231,7 @@ def _logits(detector: Detector, pixels: list[np.ndarray]) -> np.ndarray:
     return logits(detector.network, batch, detector.ready, detector.device)
 
 
-def _scored(window: list[Seen], work: list[tuple[str, list[int], Future[np.ndarray]]]) -> Iterator[Seen]:
+def _scored(window: list[FileScore], work: list[tuple[str, list[int], Future[np.ndarray]]]) -> Iterator[FileScore]:
     for name, places, future in work:
         for place, logit in zip(places, future.result(), strict=True):
             seen = window[place]
