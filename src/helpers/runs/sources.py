@@ -16,12 +16,8 @@ from helpers.core.files import tree_sha256
 from helpers.runs.plan import Source
 from helpers.runs.store import versions
 from helpers.study.schema import GeneratorSettings, Study
-from helpers.world import camera, rendering, scenes
 
 __all__ = ["AlignedMaker", "CellMaker", "RealMaker", "computing_type", "maker"]
-
-#: Source files of the renderer: the reals are what these make.
-_RENDERER = (scenes.__file__, rendering.__file__, camera.__file__)
 
 
 def maker(study: Study, source: Source, device: str = "cpu") -> CellMaker | RealMaker:
@@ -39,8 +35,8 @@ class RealMaker:
         self.record: dict[str, Any] = {}
 
     def model(self) -> str:
-        """Digest of what makes the images: the renderer's source."""
-        return tree_sha256(*_RENDERER)
+        """Digest of what makes the images: the renderer's method."""
+        return tree_sha256(world.METHOD)
 
     def load(self) -> None:
         """Nothing to load."""
@@ -65,8 +61,8 @@ class AlignedMaker(RealMaker):
         self._pipeline: Any = None
 
     def model(self) -> str:
-        """Digest of what makes the images: the renderer's source and the VAE's files."""
-        return tree_sha256(*_RENDERER, Path(generators.source(self.key, self.where)) / "vae")
+        """Digest of what makes the images: the renderer's method and the VAE's files."""
+        return tree_sha256(world.METHOD, Path(generators.source(self.key, self.where)) / "vae")
 
     def load(self) -> None:
         """Load the pipeline that has the VAE."""

@@ -5,12 +5,13 @@ Everything is a pure function of a scene's seed: `scene` (what is there), `capti
 """
 
 from helpers.world.captions import PLACES, Parsed, caption, parse, prompt, vocabulary
-from helpers.world.rendering import render, renders
+from helpers.world.rendering import METHOD, render, renders
 from helpers.world.scenes import COLOURS, GROUNDS, RELATIONS, SHAPES, SPLITS, Ground, Scene, Solid, scene
 
 __all__ = [
     "COLOURS",
     "GROUNDS",
+    "METHOD",
     "PLACES",
     "RELATIONS",
     "SHAPES",

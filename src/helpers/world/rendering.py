@@ -14,7 +14,11 @@ from scipy import fft
 from helpers.world.camera import photograph
 from helpers.world.scenes import COLOURS, GROUNDS, Ground, Solid, scene
 
-__all__ = ["render", "renders"]
+__all__ = ["METHOD", "render", "renders"]
+
+#: What tells this renderer from others. Put any other word here when a render's pixels change: runs make theirs again.
+#: The first is the name and the checksum of the file that the renderer lay in, for that is what runs have on record.
+METHOD = "world.py 53363417b61cd256a186ed2c4e209c0bfa347c42ab238df4cb5818f1da19db8d"
 
 
 def renders(seeds: Iterable[int], size: int) -> np.ndarray:
