@@ -1,4 +1,4 @@
-"""Spectra and filtered images of a run: measured once, of the scored pixels, vouched for; and those of the archive."""
+"""Spectra and filtered images of a run: measured once, of the scored pixels, published; and those of the archive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from helpers import detectors
 from helpers.core import files as paths
 from helpers.images import spectra as methods
 from helpers.images.protocols import shared
-from helpers.runs import Source, Store, store
+from helpers.runs import Source, Store, resolve, store
 from helpers.runs.stages import cache, spectra
 from helpers.runs.stages import filtered as counterfactuals
 from helpers.study import schema
@@ -49,7 +49,7 @@ def files(folder):
 
 def test_each_scored_image_has_its_row_and_each_table_its_checksum(run):
     loaded, kept, sources = run
-    assert spectra.write(loaded, kept, progress=False)
+    assert spectra.write(resolve(loaded), kept, progress=False)
     rows, scores = (pd.read_parquet(kept.folder / f"{name}.parquet") for name in ("spectra", "scores"))
     both = rows.merge(scores, on=KEY)
     assert len(rows) == len(both) == 3 * IMAGES and (both.image_sha256_x == both.image_sha256_y).all()
@@ -80,17 +80,19 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(run, monkeypatch):
 
     monkeypatch.setattr(spectra, "measures", stopping)
     with pytest.raises(KeyboardInterrupt):
-        spectra.write(loaded, kept, progress=False)
+        spectra.write(resolve(loaded), kept, progress=False)
     assert not (kept.folder / "spectra.parquet").exists()
     before = files(kept.folder / "parts/spectra")
     assert len(before) == 1
-    assert spectra.write(loaded, kept, progress=False) and before.items() <= files(kept.folder / "parts").items()
+    assert (
+        spectra.write(resolve(loaded), kept, progress=False) and before.items() <= files(kept.folder / "parts").items()
+    )
     everything = files(kept.folder)
-    assert not spectra.write(loaded, kept, progress=False) and files(kept.folder) == everything
+    assert not spectra.write(resolve(loaded), kept, progress=False) and files(kept.folder) == everything
     table = (kept.folder / "spectra.parquet").read_bytes()
     (kept.folder / "spectra.parquet").write_bytes(b"damaged")
     next((kept.folder / "parts/spectra/sd15/fp4").glob("*")).write_bytes(b"damaged")
-    spectra.write(loaded, kept, progress=False)
+    spectra.write(resolve(loaded), kept, progress=False)
     assert (kept.folder / "spectra.parquet").read_bytes() == table
 
 
@@ -98,17 +100,17 @@ def test_images_that_were_not_scored_so_are_left_out(run):
     loaded, kept, sources = run
     kept.save(kept.open(sources[0], 0), sources[1], 1)  # other pixels than those scored
     kept.image(sources[2], 3).unlink()
-    spectra.write(loaded, kept, progress=False)
+    spectra.write(resolve(loaded), kept, progress=False)
     assert set(pd.read_parquet(kept.folder / "spectra.parquet").precision) == {"fp32"}
-    assert not counterfactuals.write(loaded, kept, progress=False)  # nothing to set FP32 against
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)  # nothing to set FP32 against
 
 
 def test_filtered_images_are_scored_beside_a_sham(run):
     loaded, kept, sources = run
-    assert not counterfactuals.write(loaded, kept, progress=False)  # before spectra are there
-    spectra.write(loaded, kept, progress=False)
-    assert counterfactuals.write(loaded, kept, progress=False)
-    assert not counterfactuals.write(loaded, kept, progress=False)
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)  # before spectra are there
+    spectra.write(resolve(loaded), kept, progress=False)
+    assert counterfactuals.write(resolve(loaded), kept, progress=False)
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)
     table = pd.read_parquet(kept.folder / "counterfactuals.parquet")
     counts = table.groupby(["treatment", "precision"]).size().to_dict()
     filtered = [("sham", "fp32"), ("sham", "fp4"), ("restored", "fp4")]

@@ -14,7 +14,23 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft, ndimage
 
-__all__ = ["COLOURS", "GROUNDS", "RELATIONS", "SHAPES", "SPLITS", "Scene", "Solid", "render", "renders", "scene"]
+__all__ = [
+    "COLOURS",
+    "GROUNDS",
+    "METHOD",
+    "RELATIONS",
+    "SHAPES",
+    "SPLITS",
+    "Scene",
+    "Solid",
+    "render",
+    "renders",
+    "scene",
+]
+
+#: What tells this renderer from others. Put any other word here when a render's pixels change: runs make theirs again.
+#: The first is the name and the checksum of the file that the renderer lay in, for that is what runs have on record.
+METHOD = "world.py 53363417b61cd256a186ed2c4e209c0bfa347c42ab238df4cb5818f1da19db8d"
 
 #: First seed of each split; splits never overlap (each has ten million seeds).
 SPLITS = {"train": 0, "validation": 10_000_000, "test": 20_000_000}
