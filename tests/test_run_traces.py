@@ -18,6 +18,7 @@ from helpers.runs import Source, Store, resolve, store
 from helpers.runs.stages import cache, spectra
 from helpers.runs.stages import filtered as counterfactuals
 from helpers.study import schema
+from helpers.world import scenes
 
 IMAGES, KEY = 4, ["generator", "precision", "arm", "size", "label", "index"]
 
@@ -134,6 +135,18 @@ def test_filtered_images_are_scored_beside_a_sham(run):
     assert (wide.matched != wide.sham).all() and (wide.halved != wide.sham).all()
 
 
+def test_the_precisions_set_against_each_other_are_the_studys(run):
+    loaded, kept, _ = run
+    plan = resolve(loaded.model_copy(update={"precisions": ["fp4", "fp32"], "baseline": "fp4", "detectors": ["npr"]}))
+    spectra.write(plan, kept, progress=False)
+    patterns = pd.read_parquet(kept.folder / "patterns.parquet").set_index("precision")
+    np.testing.assert_allclose(patterns.loc["fp4", "cross"], patterns.loc["fp4", "own"])
+    assert counterfactuals.write(plan, kept, progress=False)
+    table = pd.read_parquet(kept.folder / "counterfactuals.parquet")
+    assert set(table[table.treatment == "matched"].precision) == {"fp4"}
+    assert set(table[table.treatment == "restored"].precision) == {"fp32"}
+
+
 def test_gains_turn_one_spectrum_into_the_other():
     before, after = np.array([50.0, 20.0, 10.0, 0.0]), np.array([40.0, 20.0, 4.0, 6.0])
     np.testing.assert_allclose(counterfactuals.gain(before, after) ** 2, [1, 1, 10**-0.6, 10**0.6])
@@ -158,6 +171,18 @@ def test_the_archive_measured_the_images_that_it_scored(name):
         for g in schema.GENERATORS
         for p in (("fp32", "fp16", "fp8", "fp4") if name == "spectra" else ("fp32", "fp4"))
     }
+
+
+def test_the_methods_are_those_by_which_the_archive_was_measured():
+    """Where this fails a METHOD is to be raised (`world.scenes`, `images.spectra`, `stages.spectra`)."""
+    rows = pd.read_parquet(ARCHIVE / "spectra.parquet").query("generator == 'real' and arm == 'none' and index == 1")
+    assert set(rows["size"]) == {64, 96, 128}
+    for row in rows.itertuples():
+        render = scenes.render(scenes.SPLITS["test"] + 1, row.size)
+        found = spectra.measures(render[None]).iloc[0]
+        for name in ("high", "share", "residual", "npr", "period_2", "period_4", "period_8"):
+            assert found[name] == pytest.approx(getattr(row, name), rel=1e-3, abs=1e-3)
+        np.testing.assert_allclose(found.radial, row.radial, atol=0.05)
 
 
 def test_the_archives_sham_has_the_logits_of_its_scores():

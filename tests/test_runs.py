@@ -292,6 +292,31 @@ def test_shards_cover_every_image_once_and_keep_their_bounds():
     assert len({shard.name for shard in every}) == len(every)
 
 
+@pytest.mark.parametrize(
+    ("precisions", "baseline", "lowest"),
+    [
+        (["fp32", "fp16", "fp8", "fp4"], "fp32", "fp4"),
+        (["fp16", "int2", "nf4"], "fp16", "int2"),
+        (["fp32", "nf4"], "nf4", "fp32"),
+        (["fp32"], "fp32", None),
+    ],
+)
+def test_the_lowest_precision_is_the_coarsest_but_the_baseline(precisions, baseline, lowest):
+    assert plan.resolve(quick(precisions=precisions, baseline=baseline), 1).lowest == lowest
+
+
+def test_a_recipe_says_all_that_makes_an_image():
+    loaded = schema.load("mini")
+    recipes = plan.resolve(loaded, 3).recipes
+    ladder = recipes[Source("sd15", "int2", "ladder", 64, 1)]
+    assert (ladder.way, ladder.coverage, ladder.steps) == ("rounding", "linear", loaded.generators["sd15"].steps)
+    assert ladder.prompts == tuple(loaded.prompts_for(3)) and ladder.images == 3
+    assert recipes[Source("sd15", "fp32", "seed", 64, 1)].seed == 2000 and ladder.seed == 1000
+    assert recipes[Source("real", "none", "none", 64, 0)].checkpoint is None
+    with pytest.raises(UsageError, match="at least 1"):
+        plan.resolve(loaded, 0)
+
+
 def test_a_full_study_has_no_renders():
     assert all(source.label for source in plan.sources(schema.load("full")))
 

@@ -8,7 +8,7 @@ the tables beside them, and `verify` makes a sample of an archived run again.
 Of these, `plan`, `store` and `lock` do without torch; the others are imported by name.
 """
 
-from helpers.runs.plan import REAL, Plan, Recipe, Shard, Source, parse_share, resolve, sources
+from helpers.runs.plan import REAL, Plan, Recipe, Shard, Source, parse_share, resolve
 from helpers.runs.store import Store
 
-__all__ = ["REAL", "Plan", "Recipe", "Shard", "Source", "Store", "parse_share", "resolve", "sources"]
+__all__ = ["REAL", "Plan", "Recipe", "Shard", "Source", "Store", "parse_share", "resolve"]

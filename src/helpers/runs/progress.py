@@ -9,12 +9,12 @@ from tqdm import tqdm
 __all__ = ["bar"]
 
 
-def bar(total: int, unit: str, shown: bool) -> tqdm:
-    """A bar over `total` things of a kind on standard error; none where there is nothing to do."""
+def bar(total: int, title: str, shown: bool, unit: str | None = None) -> tqdm:
+    """A bar over `total` units (by default those of its title) on standard error; none where there is nothing to do."""
     return tqdm(
         total=total,
-        unit=f" {unit}",
-        desc=unit,
+        unit=f" {unit or title}",
+        desc=title,
         disable=not (shown and total),
         file=sys.stderr,
         dynamic_ncols=True,

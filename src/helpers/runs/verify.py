@@ -62,13 +62,7 @@ def verify(
     report = {
         "study_digest": plan.study_digest,
         "scores_sha256": file_sha256(Path(results) / "scores.parquet"),
-        "machine": {
-            "processor": processor(),
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "system": platform.platform(),
-            "threads": torch.get_num_threads(),
-            "versions": versions(),
-        },
+        "machine": _machine(),
         "images": images,
         "cells": [row for row, source in zip(rows, sources, strict=True) if source.label],
         "real": [row for row, source in zip(rows, sources, strict=True) if not source.label],
@@ -78,6 +72,16 @@ def verify(
     if out is not None:
         write_json(report, out)
     return report
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "processor": processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
 
 
 def _archive(study: Study, results: Path) -> pd.DataFrame:

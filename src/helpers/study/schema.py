@@ -432,11 +432,6 @@ class Study(Strict):
         prompt = _caption if self.prompts.kind == "world" else prompts.prompt
         return [prompt(index) for index in range(count)]
 
-    def seeds(self, count: int, arm: str = "native") -> list[int]:
-        """The seeds of the first `count` images, the same in every cell of an arm."""
-        first = self.setting("seed", arm)
-        return [first + index for index in range(count)]
-
     def digest(self, arm: str = "native") -> str:
         """SHA-256 (hex) of what determines an arm's images: settings, seed, prompts, way, coverage, components.
 

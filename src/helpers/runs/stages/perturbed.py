@@ -9,20 +9,19 @@ on where it stopped.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
-from tqdm import tqdm
 
 from helpers import detectors as detection
 from helpers.core.errors import Damaged
 from helpers.core.files import read_parquet, write_parquet
 from helpers.images import perturbations
 from helpers.runs.plan import Plan, Scoring, Source
+from helpers.runs.progress import bar
 from helpers.runs.shard import CELL, COLUMNS
 from helpers.runs.stages import cache
 from helpers.runs.store import Store, pixel_sha256
@@ -48,26 +47,33 @@ def score(plan: Plan, store: Store, weights: Mapping[Scoring, str], progress: bo
     digests = {s: digest for s, digest in weights.items() if (s.protocol, s.weights) == ("plain", plan.weights)}
     sources = [(source, wanted, _kept(store, source)) for source, wanted in _wanted(plan, store, digests)]
     work = [(source, rows, kept) for source, wanted, kept in sources if len(rows := _without(wanted, kept, _KEYS))]
-    loaded = (
-        {(s.detector, s.label): detection.load(s.detector, s.weights, device=device) for s in digests} if work else {}
-    )
+    added = _score_lacking(store, work, digests, progress, device) if work else 0
+    # What of the parts is wanted, in the order wanted.
+    columns = [*COLUMNS, "perturbation"]
+    parts = [wanted.merge(_kept(store, source), on=_KEYS)[columns] for source, wanted, _ in sources]
+    cache.publish(store, {TABLE: parts})
+    return added
+
+
+def _score_lacking(
+    store: Store,
+    work: Sequence[tuple[Source, pd.DataFrame, pd.DataFrame]],
+    scorings: Iterable[Scoring],
+    progress: bool,
+    device: str,
+) -> int:
+    """Score the rows that each source lacks, put them to those that it keeps, and return how many they are."""
+    loaded = {(s.detector, s.label): detection.load(s.detector, s.weights, device=device) for s in scorings}
     added = 0
-    with tqdm(
-        total=sum(len(rows) for _, rows, _ in work), desc="perturbed", unit=" scores",
-        disable=not (progress and work), file=sys.stderr, dynamic_ncols=True,
-    ) as bar:  # fmt: skip
+    with bar(sum(len(rows) for _, rows, _ in work), "perturbed", progress, "scores") as shown:
         for source, rows, kept in work:
-            bar.set_postfix_str(source.folder)
+            shown.set_postfix_str(source.folder)
             made = _scored(store, source, rows, loaded)[[*_KEYS, "logit"]]
             if len(made):
                 whole = pd.concat([_without(kept, made, _KEYS[:4]), made]) if len(kept) else made
                 write_parquet(whole, _part(store, source))
             added += len(made)
-            bar.update(len(rows))
-    # What of the parts is wanted, in the order wanted.
-    columns = [*COLUMNS, "perturbation"]
-    parts = [wanted.merge(_kept(store, source), on=_KEYS)[columns] for source, wanted, _ in sources]
-    cache.publish(store, {TABLE: parts})
+            shown.update(len(rows))
     return added
 
 
