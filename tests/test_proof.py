@@ -65,6 +65,16 @@ def test_a_record_without_the_error_by_definition_still_counts(tmp_path):
         assert columns(store)["weight_error"] == 0.1
 
 
+def test_a_former_versions_record_still_counts_and_is_brought_up_to_date(tmp_path):
+    store, plan, new = Store(tmp_path), resolve(quick(), 1), _record(denoiser=WHOLE)
+    source = open_source(plan.recipes[FP4])
+    former = f"{FP4.folder}/{quick().digest()}/{quick().shard_size}/{source.model()}"  # with a digest of the study
+    files.write_json(new | {"key": former}, store.audit(FP4))
+    assert columns(store)["weight_error"] == 0.1
+    assert not QuantizationAudit(plan, store).audit(plan.recipes[FP4], source)
+    assert files.read_json(store.audit(FP4)) == new
+
+
 @pytest.mark.parametrize(
     "part",
     ["nothing", [], None, {}, WHOLE | {"weight_errors": 3}, WHOLE | {"weight_errors": {"all": "x"}},
