@@ -59,7 +59,9 @@ def table(store: Store) -> pd.DataFrame:
 
 def test_the_sample_is_scored_after_each_perturbation(store):
     loaded = settings()
-    assert perturbed.score(loaded, store, digests(loaded), progress=False) == 3 * 2 * len(NAMES)  # FP8 is not asked for
+    assert perturbed.score(plan.resolve(loaded), store, digests(loaded), progress=False) == 3 * 2 * len(
+        NAMES
+    )  # FP8 is not asked for
     found = table(store)
     assert list(found.columns) == [*COLUMNS, "perturbation"] and found.logit.dtype == np.float64
     assert set(found.precision) == {"fp32", "fp4", "none"} and set(found["index"]) == {0, 1}
@@ -76,32 +78,32 @@ def test_the_sample_is_scored_after_each_perturbation(store):
 
 def test_what_is_scored_is_kept_and_the_rest_is_added(store, monkeypatch):
     loaded = settings()
-    perturbed.score(loaded, store, digests(loaded), progress=False)
+    perturbed.score(plan.resolve(loaded), store, digests(loaded), progress=False)
     before = table(store)
-    assert perturbed.score(loaded, store, digests(loaded), progress=False) == 0
+    assert perturbed.score(plan.resolve(loaded), store, digests(loaded), progress=False) == 0
     more = settings(perturbations=loaded.perturbations.model_copy(update={"names": [*NAMES, "blur:1"]}))
-    assert perturbed.score(more, store, digests(more), progress=False) == 6
+    assert perturbed.score(plan.resolve(more), store, digests(more), progress=False) == 6
     pd.testing.assert_frame_equal(
         table(store)[lambda rows: rows.perturbation != "blur:1"].reset_index(drop=True), before
     )
     (store.folder / "perturbed" / "sd15" / "fp4.parquet").unlink()  # as where a call was stopped before it
-    assert perturbed.score(loaded, store, digests(loaded), progress=False) == 4
+    assert perturbed.score(plan.resolve(loaded), store, digests(loaded), progress=False) == 4
     pd.testing.assert_frame_equal(table(store), before)
-    assert perturbed.score(loaded, store, dict.fromkeys(digests(loaded), "others"), progress=False) == 12
+    assert perturbed.score(plan.resolve(loaded), store, dict.fromkeys(digests(loaded), "others"), progress=False) == 12
 
 
 def test_an_image_of_other_pixels_is_left_out(store):
     loaded = settings()
     store.save(Image.new("RGB", (64, 64)), CELLS[0], 1)
     store.image(CELLS[1], 0).unlink()
-    assert perturbed.score(loaded, store, digests(loaded), progress=False) == 8
+    assert perturbed.score(plan.resolve(loaded), store, digests(loaded), progress=False) == 8
     left = table(store)[["precision", "index"]].drop_duplicates()
     assert set(left.itertuples(index=False, name=None)) == {("fp32", 0), ("fp4", 1), ("none", 0), ("none", 1)}
 
 
 def test_a_study_without_perturbations_has_no_table(store):
     loaded = settings(perturbations=None)
-    assert perturbed.score(loaded, store, digests(loaded), progress=False) == 0
+    assert perturbed.score(plan.resolve(loaded), store, digests(loaded), progress=False) == 0
     assert not (store.folder / perturbed.TABLE).exists()
 
 
@@ -123,7 +125,7 @@ def test_the_archived_table_is_of_the_archived_images():
 
 def test_a_call_with_nothing_to_do_writes_nothing(store):
     loaded = settings()
-    perturbed.score(loaded, store, digests(loaded), progress=False)
+    perturbed.score(plan.resolve(loaded), store, digests(loaded), progress=False)
     before = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")}
-    perturbed.score(loaded, store, digests(loaded), progress=False)
+    perturbed.score(plan.resolve(loaded), store, digests(loaded), progress=False)
     assert {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")} == before

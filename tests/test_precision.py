@@ -18,7 +18,7 @@ from helpers.precision import audit, formats
 from helpers.precision.formats import FORMATS, FourBit
 from helpers.precision.ideal import ideal
 from helpers.precision.quantize import LAYERS, targets
-from helpers.study.schema import PRECISIONS, STRAYS
+from helpers.study.schema import MAX_KERNEL_DEVIATION, PRECISIONS
 
 # The code books that bitsandbytes publishes (QLoRA, arXiv 2305.14314, appendix E; FP4 as in its kernels).
 FP4 = np.array([0, 0.0052, 0.1667, 0.25, 0.3333, 0.5, 0.6667, 1])
@@ -446,13 +446,13 @@ def test_a_wrong_kernel_is_found_and_its_layer_named():
         nn.Sequential(nn.Sequential(rounded[1], rounded[2])),
     )
     names, call = ["0.0"], ((torch.randn(4, 96),), {})
-    assert audit.strays(*body, names, [call])["0.0"] < 1e-5
+    assert audit.kernel_deviations(*body, names, [call])["0.0"] < 1e-5
     noisy = lambda module, args, output: torch.randn_like(output)  # noqa: E731 - as a broken kernel does
     body[0][0][0].register_forward_hook(noisy)
-    assert audit.strays(*body, names, [call])["0.0"] > STRAYS
+    assert audit.kernel_deviations(*body, names, [call])["0.0"] > MAX_KERNEL_DEVIATION
     undefined = lambda module, args, output: output * float("nan")  # noqa: E731
     body[0][0][0].register_forward_hook(undefined)
-    assert audit.strays(*body, names, [call])["0.0"] == float("inf")
+    assert audit.kernel_deviations(*body, names, [call])["0.0"] == float("inf")
 
 
 def test_weight_errors_are_relative_frobenius_norms():

@@ -1,4 +1,4 @@
-"""Spectra and filtered images of a run: measured once, of the scored pixels, vouched for; and those of the archive."""
+"""Spectra and filtered images of a run: measured once, of the scored pixels, published; and those of the archive."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from helpers import detectors
 from helpers.core import files as paths
 from helpers.images import spectra as methods
 from helpers.images.protocols import shared
-from helpers.runs import Source, Store, store
+from helpers.runs import Source, Store, resolve, store
 from helpers.runs.stages import cache, spectra
 from helpers.runs.stages import filtered as counterfactuals
 from helpers.study import schema
+from helpers.world import scenes
 
 IMAGES, KEY = 4, ["generator", "precision", "arm", "size", "label", "index"]
 
@@ -49,7 +50,7 @@ def files(folder):
 
 def test_each_scored_image_has_its_row_and_each_table_its_checksum(run):
     loaded, kept, sources = run
-    assert spectra.write(loaded, kept, progress=False)
+    assert spectra.write(resolve(loaded), kept, progress=False)
     rows, scores = (pd.read_parquet(kept.folder / f"{name}.parquet") for name in ("spectra", "scores"))
     both = rows.merge(scores, on=KEY)
     assert len(rows) == len(both) == 3 * IMAGES and (both.image_sha256_x == both.image_sha256_y).all()
@@ -80,17 +81,19 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(run, monkeypatch):
 
     monkeypatch.setattr(spectra, "measures", stopping)
     with pytest.raises(KeyboardInterrupt):
-        spectra.write(loaded, kept, progress=False)
+        spectra.write(resolve(loaded), kept, progress=False)
     assert not (kept.folder / "spectra.parquet").exists()
     before = files(kept.folder / "parts/spectra")
     assert len(before) == 1
-    assert spectra.write(loaded, kept, progress=False) and before.items() <= files(kept.folder / "parts").items()
+    assert (
+        spectra.write(resolve(loaded), kept, progress=False) and before.items() <= files(kept.folder / "parts").items()
+    )
     everything = files(kept.folder)
-    assert not spectra.write(loaded, kept, progress=False) and files(kept.folder) == everything
+    assert not spectra.write(resolve(loaded), kept, progress=False) and files(kept.folder) == everything
     table = (kept.folder / "spectra.parquet").read_bytes()
     (kept.folder / "spectra.parquet").write_bytes(b"damaged")
     next((kept.folder / "parts/spectra/sd15/fp4").glob("*")).write_bytes(b"damaged")
-    spectra.write(loaded, kept, progress=False)
+    spectra.write(resolve(loaded), kept, progress=False)
     assert (kept.folder / "spectra.parquet").read_bytes() == table
 
 
@@ -98,17 +101,17 @@ def test_images_that_were_not_scored_so_are_left_out(run):
     loaded, kept, sources = run
     kept.save(kept.open(sources[0], 0), sources[1], 1)  # other pixels than those scored
     kept.image(sources[2], 3).unlink()
-    spectra.write(loaded, kept, progress=False)
+    spectra.write(resolve(loaded), kept, progress=False)
     assert set(pd.read_parquet(kept.folder / "spectra.parquet").precision) == {"fp32"}
-    assert not counterfactuals.write(loaded, kept, progress=False)  # nothing to set FP32 against
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)  # nothing to set FP32 against
 
 
 def test_filtered_images_are_scored_beside_a_sham(run):
     loaded, kept, sources = run
-    assert not counterfactuals.write(loaded, kept, progress=False)  # before spectra are there
-    spectra.write(loaded, kept, progress=False)
-    assert counterfactuals.write(loaded, kept, progress=False)
-    assert not counterfactuals.write(loaded, kept, progress=False)
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)  # before spectra are there
+    spectra.write(resolve(loaded), kept, progress=False)
+    assert counterfactuals.write(resolve(loaded), kept, progress=False)
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)
     table = pd.read_parquet(kept.folder / "counterfactuals.parquet")
     counts = table.groupby(["treatment", "precision"]).size().to_dict()
     filtered = [("sham", "fp32"), ("sham", "fp4"), ("restored", "fp4")]
@@ -130,6 +133,18 @@ def test_filtered_images_are_scored_beside_a_sham(run):
     # FP4 is the softer here: the filters must act.
     wide = table[table.precision == "fp32"].pivot(index=["detector", "index"], columns="treatment", values="logit")
     assert (wide.matched != wide.sham).all() and (wide.halved != wide.sham).all()
+
+
+def test_the_precisions_set_against_each_other_are_the_studys(run):
+    loaded, kept, _ = run
+    plan = resolve(loaded.model_copy(update={"precisions": ["fp4", "fp32"], "baseline": "fp4", "detectors": ["npr"]}))
+    spectra.write(plan, kept, progress=False)
+    patterns = pd.read_parquet(kept.folder / "patterns.parquet").set_index("precision")
+    np.testing.assert_allclose(patterns.loc["fp4", "cross"], patterns.loc["fp4", "own"])
+    assert counterfactuals.write(plan, kept, progress=False)
+    table = pd.read_parquet(kept.folder / "counterfactuals.parquet")
+    assert set(table[table.treatment == "matched"].precision) == {"fp4"}
+    assert set(table[table.treatment == "restored"].precision) == {"fp32"}
 
 
 def test_gains_turn_one_spectrum_into_the_other():
@@ -156,6 +171,18 @@ def test_the_archive_measured_the_images_that_it_scored(name):
         for g in schema.GENERATORS
         for p in (("fp32", "fp16", "fp8", "fp4") if name == "spectra" else ("fp32", "fp4"))
     }
+
+
+def test_the_methods_are_those_by_which_the_archive_was_measured():
+    """Where this fails a METHOD is to be raised (`world.scenes`, `images.spectra`, `stages.spectra`)."""
+    rows = pd.read_parquet(ARCHIVE / "spectra.parquet").query("generator == 'real' and arm == 'none' and index == 1")
+    assert set(rows["size"]) == {64, 96, 128}
+    for row in rows.itertuples():
+        render = scenes.render(scenes.SPLITS["test"] + 1, row.size)
+        found = spectra.measures(render[None]).iloc[0]
+        for name in ("high", "share", "residual", "npr", "period_2", "period_4", "period_8"):
+            assert found[name] == pytest.approx(getattr(row, name), rel=1e-3, abs=1e-3)
+        np.testing.assert_allclose(found.radial, row.radial, atol=0.05)
 
 
 def test_the_archives_sham_has_the_logits_of_its_scores():

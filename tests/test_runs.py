@@ -15,7 +15,7 @@ from helpers import analysis, generators, world
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.precision import audit
-from helpers.runs import Source, Store, digests, make, parse_share, plan, store, verify
+from helpers.runs import Source, Store, digests, make, merge, parse_share, plan, score, store, verify
 from helpers.runs import shard as state
 from helpers.runs.stages import contact
 from helpers.study import schema
@@ -155,7 +155,7 @@ def test_an_interrupted_run_goes_on(small, monkeypatch, tmp_path_factory):
 
     def stopping(*arguments, **options):
         calls.append(1)
-        if len(calls) == 4 + 2:  # two are for the proof
+        if len(calls) == 4 + 2:  # two are for the audit
             raise KeyboardInterrupt
         return sample(*arguments, **options)
 
@@ -179,7 +179,7 @@ def test_shares_make_the_whole(small, tmp_path_factory):
 
 def test_a_share_that_ends_while_another_merges_is_not_lost(small, monkeypatch):
     folder, again = small
-    before, tables, merged = scores(folder), make._scores_table, []
+    before, tables, merged = scores(folder), merge._scores_table, []
     part, aside = folder / "parts/sd3/fp4/0000.json", folder / "aside"
     part.rename(aside)
 
@@ -190,7 +190,7 @@ def test_a_share_that_ends_while_another_merges_is_not_lost(small, monkeypatch):
         merged.append(len(table))
         return table
 
-    monkeypatch.setattr(make, "_scores_table", meanwhile)
+    monkeypatch.setattr(merge, "_scores_table", meanwhile)
     make.run(quick(), folder, ["sd3"], ["fp32"], IMAGES, progress=False)
     assert merged == [len(before) - 4 * IMAGES, len(before)]
     pd.testing.assert_frame_equal(scores(folder), before)
@@ -268,24 +268,52 @@ def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):
                 shade = Image.new("RGB", (64, 64), (shades[source.precision],) * 3)
                 kept.save(shade, source, index)
                 known.setdefault(source, {})[index] = store.pixel_sha256(shade)
-    assert contact.write_sheets(loaded, kept, known) == ["sd15"]
+    assert contact.write_sheets(plan.resolve(loaded), kept, known) == ["sd15"]
     sheet = np.asarray(Image.open(tmp_path / "contact/sd15.webp"))
     assert sheet.shape == (2 * 128 + contact.GAP, 8 * 128 + 7 * contact.GAP, 3)
     assert abs(sheet[64, 64].mean() - 40) < 4 and abs(sheet[-64, -64].mean() - 200) < 4
     known[Source("sd15", "fp4", "native", 64, 1)][3] = "of other pixels"  # as where the file is a former study's
-    assert contact.write_sheets(loaded, kept, known) == [] and not (tmp_path / "contact/sd15.webp").exists()
+    assert (
+        contact.write_sheets(plan.resolve(loaded), kept, known) == [] and not (tmp_path / "contact/sd15.webp").exists()
+    )
 
 
 def test_shards_cover_every_image_once_and_keep_their_bounds():
     sources = plan.sources(quick())
     assert len(sources) == 24 + 3
     assert len(plan.sources(quick(protocols=["plain", "aligned"]))) == 24 + 3 + 6  # a VAE's reals for each generator
-    every = plan.shards(quick(), sources, 60)
+    sixty = plan.resolve(quick(), 60)
+    every = sixty.shards(sources)
     assert sum(len(shard.indices) for shard in every) == 27 * 60
-    shared = [shard for i in (1, 2, 3, 4) for shard in plan.shards(quick(), sources, 60, (i, 4))]
+    shared = [shard for i in (1, 2, 3, 4) for shard in sixty.shards(sources, (i, 4))]
     assert sorted(s.name for s in shared) == sorted(s.name for s in every)
-    assert {s.name for s in every} <= {s.name for s in plan.shards(quick(), sources, 500)}
+    assert {s.name for s in every} <= {s.name for s in plan.resolve(quick(), 500).shards(sources)}
     assert len({shard.name for shard in every}) == len(every)
+
+
+@pytest.mark.parametrize(
+    ("precisions", "baseline", "lowest"),
+    [
+        (["fp32", "fp16", "fp8", "fp4"], "fp32", "fp4"),
+        (["fp16", "int2", "nf4"], "fp16", "int2"),
+        (["fp32", "nf4"], "nf4", "fp32"),
+        (["fp32"], "fp32", None),
+    ],
+)
+def test_the_lowest_precision_is_the_coarsest_but_the_baseline(precisions, baseline, lowest):
+    assert plan.resolve(quick(precisions=precisions, baseline=baseline), 1).lowest == lowest
+
+
+def test_a_recipe_says_all_that_makes_an_image():
+    loaded = schema.load("mini")
+    recipes = plan.resolve(loaded, 3).recipes
+    ladder = recipes[Source("sd15", "int2", "ladder", 64, 1)]
+    assert (ladder.way, ladder.coverage, ladder.steps) == ("rounding", "linear", loaded.generators["sd15"].steps)
+    assert ladder.prompts == tuple(loaded.prompts_for(3)) and ladder.images == 3
+    assert recipes[Source("sd15", "fp32", "seed", 64, 1)].seed == 2000 and ladder.seed == 1000
+    assert recipes[Source("real", "none", "none", 64, 0)].checkpoint is None
+    with pytest.raises(UsageError, match="at least 1"):
+        plan.resolve(loaded, 0)
 
 
 def test_a_full_study_has_no_renders():
@@ -329,11 +357,11 @@ def test_a_models_digest_changes_with_its_files(tmp_path):
 
 def test_weights_and_handling_count_in_a_scorings_digest():
     loaded = quick(protocols=["plain", "shared"])
-    before = {scoring.key: digests.scoring_digest(loaded, scoring) for scoring in plan.scorings(loaded)}
+    before = {scoring.key: digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)}
     assert len(before) == len(set(before.values())) == 2 * len(schema.DETECTORS)
     harder = quick(protocols=["plain", "shared"], shared_level=5)
     for scoring in plan.scorings(harder):
-        same = digests.scoring_digest(harder, scoring) == before[scoring.key]
+        same = digests.scoring_digest(scoring) == before[scoring.key]
         assert same == (scoring.protocol == "plain")
 
 
@@ -391,7 +419,7 @@ def test_a_batch_made_again_is_the_same_batch(tmp_path):
 
 
 def test_a_cell_whose_native_layers_stray_is_refused_before_its_first_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(audit, "strays", lambda *arguments: {"good": 1e-6, "bad.layer": 0.9})
+    monkeypatch.setattr(audit, "kernel_deviations", lambda *arguments: {"good": 1e-6, "bad.layer": 0.9})
     with pytest.raises(Failure, match=r"sd15/fp8: denoiser\.bad\.layer strays from the rounding arm by 0\.9"):
         make.run(quick(detectors=["npr"]), tmp_path, ["sd15"], ["fp8"], 1, progress=False)
     assert not list(tmp_path.rglob("*.png"))
@@ -399,9 +427,9 @@ def test_a_cell_whose_native_layers_stray_is_refused_before_its_first_image(tmp_
 
 def test_every_protocol_is_scored_with_its_own_training_and_reals(tmp_path, monkeypatch):
     # No aligned training is needed to see where its scores go: the plain weights stand in for it.
-    load, where = make.detection.load, make.detection.weights_path
-    monkeypatch.setattr(make.detection, "load", lambda name, weights, device: load(name, "mini"))
-    monkeypatch.setattr(make.detection, "weights_path", lambda name, weights: where(name, "mini"))
+    load, where = score.detection.load, score.detection.weights_path
+    monkeypatch.setattr(score.detection, "load", lambda name, weights, device: load(name, "mini"))
+    monkeypatch.setattr(score.detection, "weights_path", lambda name, weights: where(name, "mini"))
     loaded = quick(protocols=["plain", "shared", "aligned"], further={"mini-s1": ["npr"]}, detectors=["npr"])
     make.run(loaded, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
     scores = pd.read_parquet(tmp_path / "scores.parquet")

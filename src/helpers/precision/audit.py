@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from helpers.precision.formats import FORMATS
 from helpers.precision.ideal import ideal
-from helpers.study.schema import DEPARTS
+from helpers.study.schema import MAX_ERROR_DEVIATION
 
 __all__ = [
     "KINDS",
@@ -24,7 +24,7 @@ __all__ = [
     "output_error",
     "outputs",
     "relative",
-    "strays",
+    "kernel_deviations",
     "weight_errors",
 ]
 
@@ -82,8 +82,10 @@ class Change:
 
     @property
     def departs(self) -> bool:
-        """Whether the change is not the format's: off by more than `study.DEPARTS` of it and what the type may add."""
-        return not abs(self.found - self.expected) <= DEPARTS * self.expected + self.least  # so NaN departs
+        """Whether the change is not the format's: off by more than `study.MAX_ERROR_DEVIATION` of it
+        and what the type may add.
+        """
+        return not abs(self.found - self.expected) <= MAX_ERROR_DEVIATION * self.expected + self.least  # so NaN departs
 
 
 def changes(component: nn.Module, original: nn.Module, names: Sequence[str], precision: str) -> dict[str, Change]:
@@ -147,7 +149,9 @@ def output_error(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     return relative(change, sum(float(other.double().square().sum()) for _, other in pairs))
 
 
-def strays(native: nn.Module, rounded: nn.Module, names: Sequence[str], calls: Sequence[Call]) -> dict[str, float]:
+def kernel_deviations(
+    native: nn.Module, rounded: nn.Module, names: Sequence[str], calls: Sequence[Call]
+) -> dict[str, float]:
     """For each named layer that the calls reach, how far its native output strays from that of the rounded weight.
 
     The rounded component is run; each of its layers' inputs is given to the native layer too. Relative (Frobenius), the

@@ -17,51 +17,55 @@ from helpers import precision
 from helpers.core import device as machine
 from helpers.core.errors import Failure
 from helpers.core.files import read_json, write_json
-from helpers.precision import audit
+from helpers.precision import audit as errors
 from helpers.precision.quantize import LAYERS, targets
-from helpers.runs.digests import image_digest
-from helpers.runs.plan import Source
-from helpers.runs.sources import CellMaker, computing_type, maker
+from helpers.runs import sources
+from helpers.runs.digests import made_by
+from helpers.runs.plan import AUDITED, Plan, Recipe
+from helpers.runs.sources import QuantizedPipeline
 from helpers.runs.store import Store
-from helpers.study.schema import STRAYS, Study
+from helpers.study.schema import MAX_KERNEL_DEVIATION
 
-__all__ = ["Prover"]
+__all__ = ["QuantizationAudit"]
 
-#: Images whose denoising is recorded, and where along it the denoiser's inputs are taken (0 the first step, 1 the
-#: last).
-IMAGES, STEPS = 2, (0.0, 0.5, 1.0)
+#: Where along the denoising of each of `AUDITED` images the denoiser's inputs are taken (0 the first step, 1 the last).
+STEPS = (0.0, 0.5, 1.0)
 
 
-class Prover:
-    """Measures cells of a study and keeps what it found in proof/ of the run's folder.
+class QuantizationAudit:
+    """Measures cells of a plan and keeps what it found in proof/ of the run's folder.
 
     One generator's unquantized networks and recorded inputs are in memory at a time, on the CPU; outputs are computed
     on `device`.
     """
 
-    def __init__(self, study: Study, store: Store, device: str = "cpu") -> None:
-        self.study, self.store, self.device = study, store, device
+    def __init__(self, plan: Plan, store: Store, device: str = "cpu") -> None:
+        self.plan, self.store, self.device = plan, store, device
         self._reference: _Reference | None = None
 
-    def prove(self, source: Source, making: CellMaker) -> bool:
-        """Measure the cell unless that is on record; returns whether `making` was loaded for it.
+    def audit(self, recipe: Recipe, source: QuantizedPipeline) -> bool:
+        """Measure the cell of a recipe unless that is on record; returns whether `source`, its own, was loaded for it.
 
         Raises Failure, with the layer named, where its weights' error departs from its format's by more than
-        `study.DEPARTS`, and where a native layer strays by more than `study.STRAYS`.
+        `study.MAX_ERROR_DEVIATION`, and where a native layer strays by more than `study.MAX_KERNEL_DEVIATION`.
         """
-        key = self._key(source, making)
-        if self._known(source, key):
+        key, former = self._keys(recipe, source)
+        if known := self._known(recipe, (key, former)):
+            if known["key"] == former:
+                write_json(known | {"key": key}, self.store.audit(recipe.source))
             return False
-        making.load()
-        components = self._measure(source, making)
-        write_json({"key": key, "coverage": making.coverage.share, "components": components}, self.store.proof(source))
+        source.load()
+        components = self._measure(recipe, source)
+        write_json(
+            {"key": key, "coverage": source.coverage.share, "components": components}, self.store.audit(recipe.source)
+        )
         return True
 
-    def columns(self, source: Source) -> dict[str, Any]:
+    def columns(self, recipe: Recipe) -> dict[str, Any]:
         """A cell's columns of cells.parquet: coverage (share), component_coverage (JSON, all that was measured), and of
         the denoiser, or else of the cell's first component, weight_error and output_error; native_deviation of all.
         """
-        known = self._known(source, self._key(source, maker(self.study, source)))
+        known = self._known(recipe, self._keys(recipe, sources.open_source(recipe)))
         parts = known.get("components", {})
         main = parts.get("denoiser") or next(iter(parts.values()), {})
         compared = [part for part in parts.values() if part["native_deviation"] is not None]
@@ -73,83 +77,90 @@ class Prover:
             "native_deviation": max((part["native_deviation"] for part in compared), default=None),
         }
 
-    def _key(self, source: Source, making: CellMaker) -> str:
+    def _keys(self, recipe: Recipe, source: QuantizedPipeline) -> tuple[str, str]:
+        """What a record says that it is of, and what an earlier version's says."""
+        made = made_by(recipe, source.model(), self.device)
         # With the source's name: a copied record must not stand for another cell.
-        return f"{source.folder}/{image_digest(self.study, source, self.device)}/{making.model()}"
+        key, former = (f"{recipe.folder}/{settings}/{made.model}" for settings in (made.recipe, made.former))
+        return key, former
 
-    def _known(self, source: Source, key: str) -> dict[str, Any]:
+    def _known(self, recipe: Recipe, keys: tuple[str, str]) -> dict[str, Any]:
         """What is on record of the cell; empty where that is of other weights or settings, missing or damaged."""
-        known = self.store.read(read_json, self.store.proof(source)) or {}
-        return known if known.get("key") == key and _whole(known) else {}
+        known = self.store.read(read_json, self.store.audit(recipe.source)) or {}
+        return known if known.get("key") in keys and _whole(known) else {}
 
-    def _measure(self, source: Source, making: CellMaker) -> dict[str, dict[str, Any]]:
-        if self._reference is None or self._reference.key != source.generator:
-            self._reference = _Reference(self.study, source, self.device)
+    def _measure(self, recipe: Recipe, source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
+        if self._reference is None or self._reference.generator != recipe.generator:
+            self._reference = None  # before the next one is loaded
+            self._reference = _Reference(self.plan.references[recipe.generator], self.device)
         return {
-            name: asdict(covered) | self._reference.compare(source, name, making)
-            for name, covered in making.coverage.components.items()
+            name: asdict(covered) | self._reference.compare(recipe, name, source)
+            for name, covered in source.coverage.components.items()
         }
 
 
 class _Reference:
     """A generator without quantization, the inputs its components met and what they gave."""
 
-    def __init__(self, study: Study, source: Source, device: str) -> None:
-        self.study, self.key, self.device = study, source.generator, device
-        making = CellMaker(study, Source(source.generator, "fp32", study.arm, source.size, 1), device)
-        making.load()
-        where = precision.attributes(making.pipeline)
-        self.parts = {name: getattr(making.pipeline, attribute) for name, attribute in where.items()}
-        with audit.Recorder(self.parts) as recorder:
-            for index in range(IMAGES):
-                making.make([index])
+    def __init__(self, recipe: Recipe, device: str) -> None:
+        self.generator, self.device = recipe.generator, device
+        source = QuantizedPipeline(recipe, device)
+        source.load()
+        where = precision.attributes(source.pipeline)
+        self.parts = {name: getattr(source.pipeline, attribute) for name, attribute in where.items()}
+        with errors.Recorder(self.parts) as recorder:
+            for index in range(AUDITED):
+                source.make([index])
         self.calls = {name: _chosen(name, calls) for name, calls in recorder.calls.items()}
-        self.expected = {name: audit.outputs(part, self.calls[name]) for name, part in self.parts.items()}
+        self.expected = {name: errors.outputs(part, self.calls[name]) for name, part in self.parts.items()}
         for part in self.parts.values():
             part.to("cpu")  # two pipelines of a real checkpoint are too much for most GPUs
         machine.release(device)
 
-    def compare(self, source: Source, name: str, making: CellMaker) -> dict[str, Any]:
+    def compare(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, Any]:
         """Errors of one component of a cell, and how far its native layers stray (None where there is no such arm)."""
-        row = precision.FORMATS[source.precision]
-        way, coverage = (self.study.setting(what, source.arm) for what in ("way", "coverage"))
-        part = getattr(making.pipeline, precision.attributes(making.pipeline)[name])
-        names = targets(self.parts[name], row, LAYERS[coverage])
-        changes = audit.changes(part, self.parts[name], names, source.precision)
-        _refuse_departed(f"{source.folder}: {name}", changes, source.precision)
+        level = recipe.source.precision
+        part = getattr(source.pipeline, precision.attributes(source.pipeline)[name])
+        names = targets(self.parts[name], precision.FORMATS[level], LAYERS[recipe.coverage])
+        changes = errors.changes(part, self.parts[name], names, level)
+        _refuse_departed(f"{recipe.folder}: {name}", changes, level)
         found = {
-            "weight_errors": audit.weight_errors(changes, self.parts[name]),
-            "expected_error": audit.weight_errors(changes, self.parts[name], "expected")["all"],
-            "output_error": audit.output_error(audit.outputs(part, self.calls[name]), self.expected[name]),
+            "weight_errors": errors.weight_errors(changes, self.parts[name]),
+            "expected_error": errors.weight_errors(changes, self.parts[name], "expected")["all"],
+            "output_error": errors.output_error(errors.outputs(part, self.calls[name]), self.expected[name]),
             "native_deviation": None,
             "native_layer": None,
         }
-        if way == "native" and source.precision != "fp32":
-            layer, deviation = self._strays(source, name, part, coverage, names)
-            if deviation > STRAYS:
-                raise Failure(
-                    f"{source.folder}: {name}.{layer} strays from the rounding arm by {deviation:.2g} of its output,"
-                    f" more than {STRAYS:g}; this machine's kernel for {source.precision} cannot be trusted"
-                )
+        if recipe.way == "native" and level != "fp32":
+            layer, deviation = self._kernel_deviation(recipe, name, part, names)
+            _refuse_kernel(f"{recipe.folder}: {name}.{layer}", deviation, level)
             found |= {"native_deviation": deviation, "native_layer": layer}
         return found
 
-    def _strays(self, source: Source, name: str, part: Any, coverage: str, names: list[str]) -> tuple[str, float]:
-        """The layer that strays most, and by how much."""
-        settings = self.study.generators[source.generator]
-        dtype = getattr(torch, computing_type(settings, source.precision, self.device))
+    def _kernel_deviation(self, recipe: Recipe, name: str, part: Any, names: list[str]) -> tuple[str, float]:
+        """The layer that strays most from the rounding arm, and by how much."""
+        dtype = getattr(torch, recipe.computing_type(self.device))
         # torch's own: diffusers' warns of an empty list of networks to leave in FP32.
         rounded = torch.nn.Module.to(copy.deepcopy(self.parts[name]), self.device, dtype)
-        precision.apply(_Lone(name, rounded), source.precision, "rounding", coverage, [name])
-        found = audit.strays(part, rounded, names, self.calls[name])
+        precision.apply(_Lone(name, rounded), recipe.source.precision, "rounding", recipe.coverage, [name])
+        found = errors.kernel_deviations(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
 
 
-def _refuse_departed(what: str, changes: dict[str, audit.Change], precision: str) -> None:
+def _refuse_kernel(what: str, deviation: float, level: str) -> None:
+    """Raise Failure for a native layer that does not compute what its rounded weight would."""
+    if deviation > MAX_KERNEL_DEVIATION:
+        raise Failure(
+            f"{what} strays from the rounding arm by {deviation:.2g} of its output, more than"
+            f" {MAX_KERNEL_DEVIATION:g}; this machine's kernel for {level} cannot be trusted"
+        )
+
+
+def _refuse_departed(what: str, changes: dict[str, errors.Change], precision: str) -> None:
     """Raise Failure for a layer whose weights are not in the format: both arms may be wrong in the same way."""
     for name, change in changes.items():
         if change.departs:
-            found, expected = (audit.relative(value**2, change.whole**2) for value in (change.found, change.expected))
+            found, expected = (errors.relative(value**2, change.whole**2) for value in (change.found, change.expected))
             raise Failure(
                 f"{what}.{name} is off by {found:.2g} of its norm, where {precision} by its definition puts it off by"
                 f" {expected:.2g}; compute in another type (the generator's dtype) or leave the"
@@ -158,7 +169,7 @@ def _refuse_departed(what: str, changes: dict[str, audit.Change], precision: str
 
 
 def _whole(known: dict[str, Any]) -> bool:
-    """Whether a record is one that `Prover.prove` wrote."""
+    """Whether a record is one that `QuantizationAudit.audit` wrote."""
     parts = known.get("components")
     return _number(known.get("coverage")) and isinstance(parts, dict) and all(map(_whole_part, parts.values()))
 
@@ -186,10 +197,10 @@ class _Lone:
         setattr(self, attribute, part)
 
 
-def _chosen(name: str, calls: list[audit.Call]) -> list[audit.Call]:
+def _chosen(name: str, calls: list[errors.Call]) -> list[errors.Call]:
     """Of a denoiser's calls those of some steps of every image; of other components all."""
     if name != "denoiser":
         return calls
-    steps = len(calls) // IMAGES
+    steps = len(calls) // AUDITED
     places = sorted({round(share * (steps - 1)) for share in STEPS})
-    return [calls[image * steps + place] for image in range(IMAGES) for place in places]
+    return [calls[image * steps + place] for image in range(AUDITED) for place in places]

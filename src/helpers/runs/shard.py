@@ -14,10 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from helpers.core.errors import Damaged
 from helpers.core.files import read_json, read_parquet, write_json
-from helpers.runs.plan import Scoring, Shard
+from helpers.runs.digests import MadeBy, made_by
+from helpers.runs.plan import Plan, Scoring, Shard
 from helpers.runs.store import Store, pixel_sha256
 
-__all__ = ["CELL", "COLUMNS", "State", "of"]
+__all__ = ["CELL", "COLUMNS", "State", "of", "state_of"]
 
 #: Columns of scores.parquet.
 COLUMNS = (
@@ -55,9 +56,12 @@ class _Record(BaseModel, extra="allow"):
 
 
 class _Known(BaseModel):
-    """What a state's file holds; older ones do not name their shard."""
+    """What a state's file holds; older ones hold a digest of the whole study for the recipe's, and of them the oldest
+    do not name their shard.
+    """
 
-    study: str
+    recipe: str | None = None
+    study: str | None = None
     model: str
     shard: str | None = None
     images: dict[int, _Image]
@@ -69,28 +73,31 @@ class _Known(BaseModel):
 class State:
     """The state of one shard, kept in its JSON file.
 
-    An image is valid where its file decodes to the pixels on record, and the record was made by the same study (its
-    digest), the same shard size and the same model (its digest). A stale record is dropped whole, and so is one of
-    another shard, whatever its name says.
+    An image is valid where its file decodes to the pixels on record, and the record was made by the same recipe and
+    the same model. A stale record is dropped whole, and so is one of another shard, whatever its name says.
 
     Attributes:
         images: index -> {"sha256", "seconds"}; rejected: index -> reason.
-        record: what was measured of the cell (see `CellMaker.record`).
+        record: what was measured of the cell (see `QuantizedPipeline.record`).
         scorings: key of a scoring -> digest of what its scores come from.
-        stale: whether an older record was dropped.
+        stale: whether an older record was dropped; former: whether the record holds and is of an earlier version.
     """
 
-    def __init__(self, store: Store, shard: Shard, size: int, digest: str, model: str) -> None:
+    def __init__(self, store: Store, shard: Shard, size: int, made: MadeBy) -> None:
         self.store, self.shard = store, shard
         self.slot = range(shard.start, shard.start + size)
-        self.key = {"study": digest, "model": model}
-        self.stale = False
-        self._take(_Known(**self.key, images={}, rejected={}, record={}, scorings={}))
+        self.key = {"recipe": made.recipe, "model": made.model}
+        self.stale = self.former = False
+        self._forget()
         if known := store.read(self._known, store.state(shard)):
-            self.stale = {"study": known.study, "model": known.model} != self.key
+            self.former = (known.recipe, known.study, known.model) == (None, made.former, made.model)
+            self.stale = not self.former and {"recipe": known.recipe, "model": known.model} != self.key
             if not self.stale:
                 self._take(known)
                 self._doubt(known)
+
+    def _forget(self) -> None:
+        self._take(_Known(model="", images={}, rejected={}, record={}, scorings={}))
 
     def _known(self, path: Path) -> _Known:
         """What the file holds; raises Damaged where that is of another shape, or of another shard."""
@@ -113,7 +120,7 @@ class State:
         # Where the shard is not named, the scores of its images tell whose they are.
         if known.shard is None and set(self.scores()["index"]) != set(self.images):
             self.store.note(f"{self.store.state(self.shard)}: nothing says that it is of this shard; made again")
-            self._take(_Known(**self.key, images={}, rejected={}, record={}, scorings={}))
+            self._forget()
 
     def write(self) -> None:
         """Put the state on disk."""
@@ -186,6 +193,11 @@ class State:
     def _valid(self, index: int) -> bool:
         image = self.store.open(self.shard.source, index)
         return image is not None and pixel_sha256(image) == self.images[index]["sha256"]
+
+
+def state_of(plan: Plan, store: Store, shard: Shard, model: str, device: str = "cpu") -> State:
+    """What the folder knows of a shard of the plan whose images a model of this digest makes on the device."""
+    return State(store, shard, plan.shard_size, made_by(plan.recipes[shard.source], model, device))
 
 
 def of(frame: pd.DataFrame, scoring: Scoring) -> pd.Series:

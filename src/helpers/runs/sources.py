@@ -1,4 +1,4 @@
-"""Makers of images: a cell's quantized pipeline, or the renderer of real images."""
+"""Sources of images, ready to make them by their recipes: a quantized pipeline, or the renderer of real images."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from PIL import Image
 from helpers import generators, precision, world
 from helpers.core import device as machine
 from helpers.core.files import tree_sha256
-from helpers.runs.plan import Source
+from helpers.runs.plan import Recipe
 from helpers.runs.store import versions
-from helpers.study.schema import GeneratorSettings, Study
 
-__all__ = ["AlignedMaker", "CellMaker", "RealMaker", "computing_type", "maker"]
-
-
-def maker(study: Study, source: Source, device: str = "cpu") -> CellMaker | RealMaker:
-    """The maker of a source's images; pipelines run on `device`."""
-    if source.label:
-        return CellMaker(study, source, device)
-    return RealMaker(source) if source.arm == "none" else AlignedMaker(study, source, device)
+__all__ = ["AlignedRenders", "QuantizedPipeline", "Renders", "open_source"]
 
 
-class RealMaker:
+def open_source(recipe: Recipe, device: str = "cpu") -> QuantizedPipeline | Renders:
+    """The source of a recipe's images; pipelines run on `device`. It holds nothing large until `load`."""
+    if recipe.source.label:
+        return QuantizedPipeline(recipe, device)
+    return Renders(recipe) if recipe.checkpoint is None else AlignedRenders(recipe, device)
+
+
+class Renders:
     """Renders of the miniature world's test scenes: index i shows the scene whose caption is prompt i."""
 
-    def __init__(self, source: Source) -> None:
-        self.size = source.size
+    def __init__(self, recipe: Recipe) -> None:
+        self.size = recipe.source.size
         self.record: dict[str, Any] = {}
 
     def model(self) -> str:
@@ -51,13 +50,13 @@ class RealMaker:
         return None
 
 
-class AlignedMaker(RealMaker):
+class AlignedRenders(Renders):
     """The same renders after a generator's own VAE, in full precision: reals of the protocol `aligned`."""
 
-    def __init__(self, study: Study, source: Source, device: str = "cpu") -> None:
-        super().__init__(source)
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+        super().__init__(recipe)
         self.device = device
-        self.key, self.where = source.arm, study.source(source.arm)
+        self.key, self.where = recipe.generator, recipe.checkpoint
         self._pipeline: Any = None
 
     def model(self) -> str:
@@ -73,35 +72,33 @@ class AlignedMaker(RealMaker):
         return generators.reconstruct(self._pipeline, super().make(indices))
 
 
-class CellMaker:
+class QuantizedPipeline:
     """A generator at a precision.
 
     `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions;
     after `load`, `pipeline` is the quantized pipeline and `coverage` what was covered.
     """
 
-    def __init__(self, study: Study, source: Source, device: str = "cpu") -> None:
-        self.study, self.source, self.device = study, source, device
-        self.settings = study.generators[source.generator]
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+        self.recipe, self.device = recipe, device
         self.record: dict[str, Any] = {}
         self.pipeline: Any = None
 
     def model(self) -> str:
         """Digest of what makes the images: the checkpoint's files, or its hub id and revision."""
-        where = generators.source(self.source.generator, self.study.source(self.source.generator))
-        return tree_sha256(where) if Path(where).is_dir() else tree_sha256(f"{where}@{self.settings.revision}")
+        where = generators.source(self.recipe.generator, self.recipe.checkpoint)
+        return tree_sha256(where) if Path(where).is_dir() else tree_sha256(f"{where}@{self.recipe.revision}")
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices, in one batch; after `load`."""
-        count = max(indices) + 1
-        prompts, seeds = self.study.prompts_for(count), self.study.seeds(count, self.source.arm)
+        recipe = self.recipe
         images = generators.sample(
             self.pipeline,
-            [prompts[index] for index in indices],
-            [seeds[index] for index in indices],
-            steps=self.settings.steps,
-            guidance=self.settings.guidance,
-            size=self.settings.size,
+            [recipe.prompts[index] for index in indices],
+            [recipe.seed + index for index in indices],
+            steps=recipe.steps,
+            guidance=recipe.guidance,
+            size=recipe.source.size,
             batch_size=len(indices),
         )
         self.record["peak_memory_mb"] = machine.peaks(self.device)["peak_allocated"] / 1e6
@@ -113,20 +110,22 @@ class CellMaker:
 
     def load(self) -> None:
         """Load and quantize the pipeline."""
-        _import_libraries(generators.entry(self.source.generator).pipeline)
+        recipe = self.recipe
+        _import_libraries(generators.entry(recipe.generator).pipeline)
         machine.forget_peak(self.device)
         began = time.perf_counter()
         pipeline = generators.load(
-            self.source.generator,
-            self.study.source(self.source.generator),
-            dtype=computing_type(self.settings, self.source.precision, self.device),
-            revision=self.settings.revision,
-            variant=self.settings.variant,
+            recipe.generator,
+            recipe.checkpoint,
+            dtype=recipe.computing_type(self.device),
+            revision=recipe.revision,
+            variant=recipe.variant,
             device=self.device,
         )
         loaded = time.perf_counter()
-        asked = (self.study.setting(name, self.source.arm) for name in ("way", "coverage", "components"))
-        self.coverage = precision.apply(pipeline, self.source.precision, *asked)
+        self.coverage = precision.apply(
+            pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components
+        )
         self.record = {
             "seconds_load": loaded - began,
             "seconds_quantize": time.perf_counter() - loaded,
@@ -134,14 +133,6 @@ class CellMaker:
             "versions": versions(),
         }
         self.pipeline = pipeline
-
-
-def computing_type(settings: GeneratorSettings, precision: str, device: str) -> str:
-    """The type in which a cell computes: FP32 in itself, other precisions on a GPU in the study's `dtype`.
-
-    On a CPU everything computes in single precision, since many have no arithmetic of 16 bits.
-    """
-    return "float32" if precision == "fp32" or device == "cpu" else settings.dtype or "float32"
 
 
 def _import_libraries(pipeline: str) -> None:

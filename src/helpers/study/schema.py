@@ -30,8 +30,9 @@ from helpers.images import protocols as showing
 from helpers.study import prompts
 
 __all__ = [
+    "BITS",
     "Cell",
-    "DEPARTS",
+    "MAX_ERROR_DEVIATION",
     "DETECTORS",
     "Detector",
     "GENERATORS",
@@ -41,7 +42,7 @@ __all__ = [
     "PRECISIONS",
     "Perturbations",
     "PromptSource",
-    "STRAYS",
+    "MAX_KERNEL_DEVIATION",
     "Strict",
     "Study",
     "expected",
@@ -117,11 +118,11 @@ PRECISIONS = {
 #: than this share (Frobenius). A wrong kernel gives about 1. Single precision keeps the difference under 1e-5 and BF16
 #: under 0.01, but for weights that lie exactly between two codes, as weights stored in 16 bits may: in a small layer
 #: one such weight that is rounded up for down makes 0.02.
-STRAYS = 0.05
+MAX_KERNEL_DEVIATION = 0.05
 #: A cell is refused where a layer's weights differ from the unquantized ones by more or less than its format makes them
 #: differ by definition, by more than this share of that. In single precision the two agree to .1 %; in 16 bits scales
 #: and quotients are rounded too, and INT8 in BF16 comes to a quarter more. A wrong scale makes a multiple.
-DEPARTS = 0.5
+MAX_ERROR_DEVIATION = 0.5
 
 _TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
 
@@ -431,11 +432,6 @@ class Study(Strict):
         prompt = _caption if self.prompts.kind == "world" else prompts.prompt
         return [prompt(index) for index in range(count)]
 
-    def seeds(self, count: int, arm: str = "native") -> list[int]:
-        """The seeds of the first `count` images, the same in every cell of an arm."""
-        first = self.setting("seed", arm)
-        return [first + index for index in range(count)]
-
     def digest(self, arm: str = "native") -> str:
         """SHA-256 (hex) of what determines an arm's images: settings, seed, prompts, way, coverage, components.
 
@@ -449,14 +445,14 @@ class Study(Strict):
             "arm": self.setting("way", arm),
             "coverage": self.setting("coverage", arm),
             "components": sorted(self.setting("components", arm)),
-            "prompts": self._prompt_probe(),
+            "prompts": self.prompt_probe(),
         }
         if arm in self.arms and self.arms[arm].batch_size:
             what["batch_size"] = self.arms[arm].batch_size
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
-    def _prompt_probe(self) -> list[str]:
-        # A file is taken whole; of a grammar the first prompts tell one version from another.
+    def prompt_probe(self) -> list[str]:
+        """What tells the study's prompts from others: a file's all, of a grammar the first hundred."""
         return self._lines() if self.prompts.kind == "file" else self.prompts_for(min(100, prompts.COUNT))
 
     def _lines(self) -> list[str]:
@@ -553,7 +549,7 @@ def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[
 
 
 #: Bits of a stored weight with its share of a block's scales (`precision.formats` has the formats themselves).
-_BITS = {
+BITS = {
     "fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "fp4": 4.5, "nf4": 4.5, "int4": 4.25,
     "int4_affine": 4.5, "int3": 3.25, "int2": 2.25,
 }  # fmt: skip
@@ -563,7 +559,7 @@ def _bytes(study: Study, cell: Cell) -> int | None:
     if study.scale == "mini":
         files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
         return sum(file.stat().st_size for file in files) if files else None
-    generator, bits = GENERATORS[cell.generator], _BITS[cell.precision]
+    generator, bits = GENERATORS[cell.generator], BITS[cell.precision]
     reached = 1.0 if study.coverage == "all" else generator.linear_share
     return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
 

@@ -1,5 +1,5 @@
-"""Tables that a run has beside its scores: made source by source from images that were scored, kept, merged, vouched
-for.
+"""Tables that a run has beside its scores: made source by source from images that were scored, cached, merged and
+published in the manifest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from helpers.runs.plan import Source
 from helpers.runs.shard import CELL
 from helpers.runs.store import MANIFEST, Store, pixel_sha256
 
-__all__ = ["CELL", "IMAGES", "kept", "logits", "opened", "scored", "vouched"]
+__all__ = ["CELL", "IMAGES", "cached", "logits", "publish", "read_verified", "scored"]
 
 #: So many images of a source, the first ones, are looked at: mean spectra and mean shifts need no more.
 IMAGES = 100
@@ -38,7 +38,7 @@ def scored(store: Store) -> dict[Source, pd.Series]:
     return {Source(*key): group.set_index("index")["image_sha256"].head(IMAGES) for key, group in groups}
 
 
-def opened(store: Store, source: Source, digests: pd.Series) -> Iterator[tuple[np.ndarray, np.ndarray]] | None:
+def read_verified(store: Store, source: Source, digests: pd.Series) -> Iterator[tuple[np.ndarray, np.ndarray]] | None:
     """Pixels (n, S, S, 3), uint8, and index (n,) of the images with these digests, a few at a time.
 
     None where one of them is not at hand with the pixels that were scored.
@@ -64,7 +64,7 @@ def logits(detector: Detector, images: Mapping[Path, Image.Image]) -> np.ndarray
         raise Failure(f"{list(images)[error.place]}: {error}") from None
 
 
-def kept(store: Store, name: str, of: Sequence[str], make: Callable[[], pd.DataFrame | None]) -> pd.DataFrame | None:
+def cached(store: Store, name: str, of: Sequence[str], make: Callable[[], pd.DataFrame | None]) -> pd.DataFrame | None:
     """The table `name` as it was made of the same things (`of`, their digests), else made now and kept.
 
     None where it is not there and cannot be made, for `make` returns None.
@@ -93,7 +93,7 @@ def kept(store: Store, name: str, of: Sequence[str], make: Callable[[], pd.DataF
     return table
 
 
-def vouched(store: Store, tables: Mapping[str, Sequence[pd.DataFrame | None]]) -> bool:
+def publish(store: Store, tables: Mapping[str, Sequence[pd.DataFrame | None]]) -> bool:
     """Merge parts into tables by file name, put their checksums into the manifest; says whether anything is new.
 
     A table without parts is taken away, with its checksum: it is of what was in the folder before. The caller holds

@@ -7,32 +7,36 @@ from collections.abc import Mapping
 from PIL import Image
 
 from helpers.core import files
-from helpers.runs.plan import Source, sources
+from helpers.runs.plan import Plan, Source
 from helpers.runs.store import Store, pixel_sha256
-from helpers.study.schema import Study
 
 __all__ = ["write_sheets"]
+
+#: Precisions that make an arm beside the main one worth a sheet.
+ROWS = 3
 
 #: Images in a row, side of an image and gap between images in pixels, quality of the WebP file.
 COLUMNS, SIDE, GAP, QUALITY = 8, 128, 4, 88
 
 
-def write_sheets(study: Study, store: Store, digests: Mapping[Source, Mapping[int, str]]) -> list[str]:
+def write_sheets(plan: Plan, store: Store, digests: Mapping[Source, Mapping[int, str]]) -> list[str]:
     """Write `contact/<generator>.webp` for each generator whose first eight images are there at every precision.
 
     `digests` holds what the run vouches for: source -> index -> SHA-256 of the pixels. An image with others counts as
     missing, and a sheet that can no longer be made is taken away. Beside the main arm's,
-    `contact/<generator>-<arm>.webp` for arms of at least three precisions. Images are enlarged to 128 pixels by pixel
+    `contact/<generator>-<arm>.webp` for arms of at least `ROWS` precisions. Images are enlarged to 128 pixels by pixel
     repetition or left as they are where 128 is no multiple of their size, so that no resampling hides what the
     generator made. Returns the names written.
     """
-    rows: dict[str, list[Source]] = {}
-    for source in sources(study):
-        if source.label and (source.arm == study.arm or len(study.arms[source.arm].precisions) >= 3):
-            name = source.generator + ("" if source.arm == study.arm else f"-{source.arm}")
-            rows.setdefault(name, []).append(source)
+    rows: dict[tuple[str, str], list[Source]] = {}
+    for source in plan.recipes:
+        if source.label:
+            rows.setdefault((source.generator, source.arm), []).append(source)
     written = []
-    for name, cells in rows.items():
+    for (generator, arm), cells in rows.items():
+        if arm != plan.arm and len(cells) < ROWS:
+            continue
+        name = generator + ("" if arm == plan.arm else f"-{arm}")
         images = [[_shown(store, cell, index, digests) for index in range(COLUMNS)] for cell in cells]
         if all(image is not None for row in images for image in row):
             with files.replacing(store.folder / "contact" / f"{name}.webp") as temporary:

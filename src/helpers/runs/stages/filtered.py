@@ -3,15 +3,18 @@
 counterfactuals.parquet has the columns of scores.parquet (`image_sha256` is that of the untreated image) and
 
 treatment
-    "sham"        FP32 or FP4 images through the same transform with gain 1: the pixels stay, and so must the logits
-    "matched"     FP32 images with the gain that gives them FP4's mean radial spectrum, above 1 where FP4 has more
-    "attenuated"  the same, with no gain above 1: only what FP4 has lost
-    "halved"      FP32 images that lose half the power above half Nyquist's frequency: what a smoothing filter would do
-    "restored"    FP4 images with the gain that gives them FP32's mean radial spectrum
+    "sham"        images of either precision through the same transform with gain 1: the pixels stay, and so must the
+                  logits
+    "matched"     images at the baseline with the gain that gives them the lowest precision's mean radial spectrum,
+                  above 1 where that has more
+    "attenuated"  the same, with no gain above 1: only what the lowest precision has lost
+    "halved"      images at the baseline that lose half the power above half Nyquist's frequency: what a smoothing
+                  filter would do
+    "restored"    images at the lowest precision with the gain that gives them the baseline's mean radial spectrum
     "decoded"     reals passed through the generator's VAE (arm: the generator), untreated: what its decoder alone does
 
-All are scored as the study scores: under each of its protocols by the training that the protocol asks for; "decoded"
-under `plain` alone.
+The lowest precision is the coarsest of the main arm's that is not the baseline. All are scored as the study scores:
+under each of its protocols by the training that the protocol asks for; "decoded" under `plain` alone.
 """
 
 from __future__ import annotations
@@ -27,56 +30,57 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers import detectors as detection
-from helpers.analysis.image_traces import LOWERED
-from helpers.core.files import read_parquet, tree_sha256
+from helpers.core.files import read_parquet
 from helpers.images import spectra
 from helpers.images.protocols import shared, weights_for
-from helpers.results.tables import BASELINE
-from helpers.runs import plan
 from helpers.runs.digests import scoring_digest
-from helpers.runs.plan import Scoring, Source
+from helpers.runs.plan import REAL, Plan, Scoring, Source
 from helpers.runs.shard import COLUMNS
 from helpers.runs.stages import cache
 from helpers.runs.store import Store
-from helpers.study.schema import Study
 
-__all__ = ["gain", "halving", "write"]
+__all__ = ["METHOD", "gain", "halving", "write"]
+
+#: To be raised when a treatment or its scoring changes here: what was scored by another number is scored again.
+METHOD = 1
 
 
-def write(study: Study, store: Store, *, device: str = "cpu", progress: bool = True) -> bool:
-    """Write counterfactuals.parquet for each generator measured at FP32 and FP4; says whether anything is new.
+def write(plan: Plan, store: Store, *, device: str = "cpu", progress: bool = True) -> bool:
+    """Write counterfactuals.parquet for each generator measured at both precisions; says whether anything is new.
 
-    It needs spectra.parquet (see `runs.spectra`). What was scored of the same pixels, with the same gains and weights,
-    is kept. Raises UsageError where the study's detectors are not there.
+    It needs spectra.parquet (see `runs.stages.spectra`). What was scored of the same pixels, with the same gains and
+    weights, is kept. Raises UsageError where the study's detectors are not there.
     """
     path = store.folder / "spectra.parquet"
     if not path.is_file():
-        return cache.vouched(store, {"counterfactuals.parquet": []})
+        return cache.publish(store, {"counterfactuals.parquet": []})
     measured = read_parquet(path, [*cache.CELL, "radial"])
     digests = cache.scored(store)
     loaded = functools.cache(functools.partial(detection.load, device=device))
-    method = "/".join([tree_sha256(spectra.__file__, __file__), *(scoring_digest(study, s) for s in _scorings(study))])
+    method = "/".join([f"filtered {spectra.METHOD}.{METHOD}", *map(scoring_digest, _scorings(plan))])
     parts = []
-    for key in tqdm(study.keys, desc="counterfactuals", unit=" generators", disable=not progress, file=sys.stderr):
-        for treatment, source, gain in _work(study, key, measured):
+    for key in tqdm(plan.references, desc="counterfactuals", unit=" generators", disable=not progress, file=sys.stderr):
+        for treatment, source, gain in _work(plan, key, measured):
             of = digests.get(source, pd.Series(dtype=str))
             made_of = [method, treatment, *of, *map("{:.5f}".format, gain)]
-            make = functools.partial(_scored, study, store, treatment, source, of, gain, loaded)
-            parts.append(cache.kept(store, f"counterfactuals/{source.folder}/{treatment}", made_of, make))
-    return cache.vouched(store, {"counterfactuals.parquet": parts})
+            make = functools.partial(_scored, _scorings(plan), store, treatment, source, of, gain, loaded)
+            parts.append(cache.cached(store, f"counterfactuals/{source.folder}/{treatment}", made_of, make))
+    return cache.publish(store, {"counterfactuals.parquet": parts})
 
 
-def _scorings(study: Study) -> list[Scoring]:
+def _scorings(plan: Plan) -> list[Scoring]:
     """The study's protocols, each with its own training; further trainings are left out."""
-    return [one for one in plan.scorings(study) if one.weights == weights_for(one.protocol, study.weights)]
+    return [one for one in plan.scorings if one.weights == weights_for(one.protocol, plan.weights)]
 
 
-def _work(study: Study, key: str, measured: pd.DataFrame) -> list[tuple[str, Source, np.ndarray]]:
+def _work(plan: Plan, key: str, measured: pd.DataFrame) -> list[tuple[str, Source, np.ndarray]]:
     """Each treatment of a generator's images: its name, the source of the images, the gain per radial frequency."""
-    size = study.generators[key].size
+    size = plan.references[key].source.size
     flat = np.ones(size // 2 + 1)
-    work = [("decoded", Source(plan.REAL, "none", key, size, 0), flat)]
-    before, after = (Source(key, precision, study.arm, size, 1) for precision in (BASELINE, LOWERED))
+    work = [("decoded", Source(REAL, "none", key, size, 0), flat)]
+    if plan.lowest is None:
+        return work
+    before, after = (Source(key, precision, plan.arm, size, 1) for precision in (plan.baseline, plan.lowest))
     curves = [_curve(measured, source) for source in (before, after)]
     if all(curve is not None for curve in curves):
         towards = gain(*curves)
@@ -105,7 +109,7 @@ def halving(size: int) -> np.ndarray:
 
 
 def _scored(
-    study: Study,
+    scorings: list[Scoring],
     store: Store,
     treatment: str,
     source: Source,
@@ -113,7 +117,7 @@ def _scored(
     gain: np.ndarray,
     loaded: Callable[[str, str], detection.Detector],
 ) -> pd.DataFrame | None:
-    batches = cache.opened(store, source, digests) if len(digests) else None
+    batches = cache.read_verified(store, source, digests) if len(digests) else None
     if batches is None:
         return None
     images = {
@@ -124,12 +128,12 @@ def _scored(
     cell = dict(zip(cache.CELL, astuple(source), strict=True))
     cell |= {"index": digests.index, "image_sha256": digests.to_numpy(), "treatment": treatment}
     frames = []
-    for scoring in _scorings(study):
+    for scoring in scorings:
         if treatment == "decoded" and scoring.protocol != "plain":
             continue
-        hard = scoring.protocol == "shared"
+        level = scoring.level
         seen = {
-            store.image(source, index): shared(image, index, study.shared_level) if hard else image
+            store.image(source, index): image if level is None else shared(image, index, level)
             for index, image in images.items()
         }
         how = {"protocol": scoring.protocol, "detector": scoring.detector, "weights": scoring.label}

@@ -9,24 +9,22 @@ on where it stopped.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
-from tqdm import tqdm
 
 from helpers import detectors as detection
 from helpers.core.errors import Damaged
 from helpers.core.files import read_parquet, write_parquet
 from helpers.images import perturbations
-from helpers.runs.plan import Scoring, Source
+from helpers.runs.plan import Plan, Scoring, Source
+from helpers.runs.progress import bar
 from helpers.runs.shard import CELL, COLUMNS
 from helpers.runs.stages import cache
 from helpers.runs.store import Store, pixel_sha256
-from helpers.study.schema import Study
 
 __all__ = ["TABLE", "score"]
 
@@ -37,48 +35,53 @@ _IMAGE = ["index", "image_sha256"]
 _KEYS = ["perturbation", "detector", "weights", *_IMAGE, "digest"]
 
 
-def score(
-    study: Study, store: Store, weights: Mapping[Scoring, str], progress: bool = True, device: str = "cpu"
-) -> int:
+def score(plan: Plan, store: Store, weights: Mapping[Scoring, str], progress: bool = True, device: str = "cpu") -> int:
     """Bring perturbed.parquet up to date with scores.parquet and return how many scores were added.
 
     `weights` maps each scoring to the digest of what its logits come from. An image that the folder does not hold, or
     holds with other pixels, is left out. A study without perturbations has no such table.
     """
-    if study.perturbations is None:
-        cache.vouched(store, {TABLE: []})
+    if plan.perturbations is None:
+        cache.publish(store, {TABLE: []})
         return 0
-    digests = {s: digest for s, digest in weights.items() if (s.protocol, s.weights) == ("plain", study.weights)}
-    sources = [(source, wanted, _kept(store, source)) for source, wanted in _wanted(study, store, digests)]
+    digests = {s: digest for s, digest in weights.items() if (s.protocol, s.weights) == ("plain", plan.weights)}
+    sources = [(source, wanted, _kept(store, source)) for source, wanted in _wanted(plan, store, digests)]
     work = [(source, rows, kept) for source, wanted, kept in sources if len(rows := _without(wanted, kept, _KEYS))]
-    loaded = (
-        {(s.detector, s.label): detection.load(s.detector, s.weights, device=device) for s in digests} if work else {}
-    )
+    added = _score_lacking(store, work, digests, progress, device) if work else 0
+    # What of the parts is wanted, in the order wanted.
+    columns = [*COLUMNS, "perturbation"]
+    parts = [wanted.merge(_kept(store, source), on=_KEYS)[columns] for source, wanted, _ in sources]
+    cache.publish(store, {TABLE: parts})
+    return added
+
+
+def _score_lacking(
+    store: Store,
+    work: Sequence[tuple[Source, pd.DataFrame, pd.DataFrame]],
+    scorings: Iterable[Scoring],
+    progress: bool,
+    device: str,
+) -> int:
+    """Score the rows that each source lacks, put them to those that it keeps, and return how many they are."""
+    loaded = {(s.detector, s.label): detection.load(s.detector, s.weights, device=device) for s in scorings}
     added = 0
-    with tqdm(
-        total=sum(len(rows) for _, rows, _ in work), desc="perturbed", unit=" scores",
-        disable=not (progress and work), file=sys.stderr, dynamic_ncols=True,
-    ) as bar:  # fmt: skip
+    with bar(sum(len(rows) for _, rows, _ in work), "perturbed", progress, "scores") as shown:
         for source, rows, kept in work:
-            bar.set_postfix_str(source.folder)
+            shown.set_postfix_str(source.folder)
             made = _scored(store, source, rows, loaded)[[*_KEYS, "logit"]]
             if len(made):
                 whole = pd.concat([_without(kept, made, _KEYS[:4]), made]) if len(kept) else made
                 write_parquet(whole, _part(store, source))
             added += len(made)
-            bar.update(len(rows))
-    # What of the parts is wanted, in the order wanted.
-    columns = [*COLUMNS, "perturbation"]
-    parts = [wanted.merge(_kept(store, source), on=_KEYS)[columns] for source, wanted, _ in sources]
-    cache.vouched(store, {TABLE: parts})
+            shown.update(len(rows))
     return added
 
 
-def _wanted(study: Study, store: Store, digests: Mapping[Scoring, str]) -> list[tuple[Source, pd.DataFrame]]:
+def _wanted(plan: Plan, store: Store, digests: Mapping[Scoring, str]) -> list[tuple[Source, pd.DataFrame]]:
     """Per source the rows that the table is to have, in its order, without logits but with each weights' digest."""
-    settings = study.perturbations
+    settings = plan.perturbations
     rows = read_parquet(store.folder / "scores.parquet", COLUMNS)[list(COLUMNS)]
-    fakes = (rows.arm == study.arm) & rows.precision.isin(settings.precisions)
+    fakes = (rows.arm == plan.arm) & rows.precision.isin(settings.precisions)
     rows = rows[(rows.protocol == "plain") & (fakes | (rows.arm == "none")) & (rows["index"] < settings.images)]
     by_detector = {(s.detector, s.label): digest for s, digest in digests.items()}
     rows = rows.assign(digest=list(map(by_detector.get, zip(rows.detector, rows.weights, strict=True))))

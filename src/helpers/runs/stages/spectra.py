@@ -4,7 +4,8 @@ spectra.parquet    one row per image: generator, precision, arm, size, label, in
                    `residual`, `npr`, `period_2`, `period_4`, `period_8`; `radial`, a list of S/2 + 1 levels in dB
 patterns.parquet   one row per source: generator, precision, arm, size, label, images; `autocorrelation` of the
                    residuals, flattened, lags 0 to L down by -L to L across; `own`, the products of its fingerprint's
-                   folds with each other, and `cross`, with those of the generator's FP32 images, both flattened
+                   folds with each other, and `cross`, with those of the generator's images at the baseline, both
+                   flattened
 
 The methods and their units are in `helpers.images.spectra`. `residual` is the mean square of an image's residual.
 """
@@ -21,41 +22,40 @@ import pandas as pd
 from scipy import fft
 from tqdm import tqdm
 
-from helpers.core.files import file_sha256
 from helpers.images import spectra
-from helpers.results.tables import BASELINE
-from helpers.runs import plan
-from helpers.runs.plan import Source
+from helpers.runs.plan import Plan, Source
 from helpers.runs.stages import cache
 from helpers.runs.store import Store
-from helpers.study.schema import Study
 
-__all__ = ["Residuals", "measures", "pattern", "write"]
+__all__ = ["METHOD", "Residuals", "measures", "pattern", "write"]
+
+#: To be raised when what is measured, or how it is stored, changes here: parts made by another number are made again.
+METHOD = 1
 
 
-def write(study: Study, store: Store, *, progress: bool = True) -> bool:
+def write(plan: Plan, store: Store, *, progress: bool = True) -> bool:
     """Write spectra.parquet and patterns.parquet of what is scored in a run's folder; says whether anything is new.
 
     A source is measured where its first scored images are at hand with the pixels that were scored; what was measured
     of the same pixels by the same methods is kept.
     """
     digests = cache.scored(store)
-    method = file_sha256(spectra.__file__) + file_sha256(__file__)
+    method = f"spectra {spectra.METHOD}.{METHOD}"
     read = functools.lru_cache(maxsize=2)(lambda source: _residuals(store, source, digests.get(source)))
-    sources = [source for source in plan.sources(study) if source in digests]
+    sources = [source for source in plan.recipes if source in digests]
     rows, patterns = [], []
     for source in tqdm(sources, desc="spectra", unit=" cells", disable=not progress, file=sys.stderr):
-        base, of = Source(source.generator, BASELINE, study.arm, source.size, 1), digests[source]
+        base, of = Source(source.generator, plan.baseline, plan.arm, source.size, 1), digests[source]
         make = functools.partial(_rows, store, source, of)
-        rows.append(cache.kept(store, f"spectra/{source.folder}", [method, *of], make))
+        rows.append(cache.cached(store, f"spectra/{source.folder}", [method, *of], make))
         make = functools.partial(_pattern, source, base, read)
         both = [method, *of, "", *digests.get(base, ())]
-        patterns.append(cache.kept(store, f"patterns/{source.folder}", both, make))
-    return cache.vouched(store, {"spectra.parquet": rows, "patterns.parquet": patterns})
+        patterns.append(cache.cached(store, f"patterns/{source.folder}", both, make))
+    return cache.publish(store, {"spectra.parquet": rows, "patterns.parquet": patterns})
 
 
 def _rows(store: Store, source: Source, digests: pd.Series) -> pd.DataFrame | None:
-    batches = cache.opened(store, source, digests)
+    batches = cache.read_verified(store, source, digests)
     if batches is None:
         return None
     frames = [measures(pixels).assign(index=index) for pixels, index in batches]
@@ -89,7 +89,7 @@ class Residuals:
 
 
 def _residuals(store: Store, source: Source, digests: pd.Series | None) -> Residuals | None:
-    batches = None if digests is None else cache.opened(store, source, digests)
+    batches = None if digests is None else cache.read_verified(store, source, digests)
     if batches is None:
         return None
     sums, spectrum = np.float64(0), np.float64(0)
@@ -110,7 +110,7 @@ def _pattern(source: Source, base: Source, read: Callable[[Source], Residuals | 
 
 
 def pattern(own: Residuals, base: Residuals | None) -> dict[str, object]:
-    """The figures of patterns.parquet for one source, beside the generator's FP32 images where there are any."""
+    """The figures of patterns.parquet for one source, beside the generator's at the baseline where there are any."""
     around = spectra.autocorrelation(own.spectrum)
     found = {"images": own.images, "autocorrelation": around[len(around) // 2 :].round(4)}
     found["own"] = spectra.fold_products(own.sums, own.sums)
