@@ -18,13 +18,12 @@ from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
 from helpers import analysis, charts
-from helpers.analysis import conditions as conditions_
 from helpers.analysis import controls as controls_
-from helpers.analysis import costs as costs_
 from helpers.analysis import footprint as footprint_
 from helpers.analysis import image_traces, paired, words
 from helpers.analysis import miniatures as miniatures_
 from helpers.analysis import perturbed as perturbed_
+from helpers.analysis.conditions import trainings_of
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.claims import deck, rule
@@ -116,9 +115,9 @@ def begin(
 #: What a study may have beside scores, by the name under which a cell's tag asks for it ("if-NAME", "unless-NAME").
 FACTS: dict[str, Callable[[Results], bool]] = {
     "reals": lambda study: bool((study.scores.label == 0).any()),
-    "settings": lambda study: costs_.settings(study).steps.notna().any(),
-    "costs": lambda study: any(costs_.costs(study).get("device", ())),
-    "cpu": lambda study: set(costs_.costs(study).get("device", ())) == {"cpu"},
+    "settings": lambda study: analysis.settings(study).steps.notna().any(),
+    "costs": lambda study: any(analysis.costs(study).get("device", ())),
+    "cpu": lambda study: set(analysis.costs(study).get("device", ())) == {"cpu"},
     "proofs": lambda study: "output_error" in controls_.proofs(study),
     "exact-fp16": lambda study: _exact(controls_.proofs(study)),
     "arms": lambda study: bool(_arms(study)),
@@ -141,7 +140,7 @@ def facts(study: Results) -> set[str]:
     or training, "seeds" that a training was repeated.
     """
     found = {*study.generators, *study.precisions, *study.detectors, f"scale-{study.scale or 'unknown'}"}
-    conditions = {(protocol, label) for protocol, label, _ in conditions_.trainings_of(study)}
+    conditions = {(protocol, label) for protocol, label, _ in trainings_of(study)}
     found |= {name for condition in conditions for name in condition}
     found |= {"conditions"} if len(conditions) > 1 else set()
     found |= {"seeds"} if any(re.search(r"-s\d+$", label) for _, label in conditions) else set()
@@ -356,7 +355,7 @@ def images(study: Results) -> HTML:
 
 def settings(study: Results) -> HTML:
     """The generators with their settings, as far as they are known."""
-    return table(costs_.settings(study).dropna(axis=1, how="all"), "Generators")
+    return table(analysis.settings(study).dropna(axis=1, how="all"), "Generators")
 
 
 COSTS = {
