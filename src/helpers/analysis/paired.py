@@ -24,7 +24,7 @@ from helpers.core import scores
 from helpers.results import tables
 from helpers.results.tables import Results
 
-__all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "identical", "swaps"]
+__all__ = ["TESTS", "beyond", "beyond_by_control", "cliff", "controls", "effects", "holm", "identical", "swaps"]
 
 #: The p-values of a row of `effects`; each is one family with Holm's correction, in a column `X_holm`.
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
@@ -271,6 +271,29 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
         found["p_holm"] = found.groupby("control", sort=False)["p"].transform(holm)
         found["further"] = found.p_holm < 1 - confidence
     return found
+
+
+def beyond_by_control(found: pd.DataFrame) -> pd.DataFrame:
+    """The table of `beyond` told for each precision and control: in how many `pairs` of generator and detector the
+    precision moves images `further`, and the `least` and the `largest` excess with their ends.
+
+    precision and control_title with titles; `family` is the number of tests over which p was corrected.
+    """
+    if found.empty:
+        return found
+    rows = []
+    families = found.groupby("control", sort=False).control.transform("size")
+    for (precision, title, control), own in found.assign(family=families).groupby(
+        ["precision", "precision_title", "control_title"], sort=False
+    ):
+        row = {"precision": precision, "precision_title": title, "control_title": control}
+        row |= {"further": int(own.further.sum()), "pairs": len(own), "family": int(own.family.max())}
+        known = own.dropna(subset="excess").sort_values("excess", kind="stable")
+        for name, place in (("least", 0), ("largest", -1)):
+            ends = known[["excess", "excess_low", "excess_high"]].iloc[place] if len(known) else (np.nan,) * 3
+            row |= metrics.spread(name, metrics.Interval(*ends))
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _alike(results: Results, detector: str, generator: str, there: pd.Index) -> list[tuple[pd.Index, list[str]]]:

@@ -416,8 +416,7 @@ def _families(results: Results) -> Finding:
     if any(isnan(change.estimate) for change in changes):
         return _missing(f"pairs of {base} and FP4 images for both kinds of detectors")
     images = min(
-        len({i for g in results.generators for d in group for i in pairs(results, d, g, "fp4")[2]})
-        for group in groups
+        len({i for g in results.generators for d in group for i in pairs(results, d, g, "fp4")[2]}) for group in groups
     )
     figure = _Figure(
         lambda level: mean_change(results, *groups, confidence=level), images, high=-margins(results)["drop"]
