@@ -10,7 +10,7 @@ import synthetic
 
 from helpers.claims import deck
 from helpers.core.errors import UsageError
-from helpers.paper import build
+from helpers.paper import build, contents
 
 LOCAL = ("file:", "data:", "blob:")
 
@@ -33,7 +33,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
-    for page in ["index", *build.pages()]:
+    for page in ["index", *contents.pages()]:
         assert (site / f"{page}.html").stat().st_size < 1_500_000
     conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")
     assert "verdict-supported" in conclusion and "100 images per cell" in conclusion
@@ -55,7 +55,7 @@ def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int) -> None:
-    for name in build.pages():
+    for name in contents.pages():
         page = opened(browser, width)
         wrong: list[str] = []
         page.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))

@@ -35,7 +35,7 @@ FIGURES = {
     "density": lambda study: charts.density(analysis.densities(study)),
     "robustness": lambda study: charts.robustness(analysis.cells(study)),
     "legacy": lambda study: charts.legacy(analysis.cells(study)),
-    "beside": lambda study: charts.beside(real_checkpoints.both(study)),
+    "beside": lambda study: charts.effect_by_study(real_checkpoints.both(study)),
 }
 
 

@@ -13,6 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from helpers import analysis, charts
 from helpers.analysis import public_study
+from helpers.analysis import real_checkpoints as beside
 from helpers.core import files
 from helpers.paper.pages import real_checkpoints
 from helpers.results import importing
@@ -189,8 +190,8 @@ def test_the_stored_summary_is_recomputed_from_the_public_scores(tmp_path):
 def test_sentences_follow_the_study(moved):
     said = real_checkpoints.answer(moved)
     assert "This study at NF4" in said and "against FP16" in said
-    assert "this study" in real_checkpoints.power_note(moved) and "200 pairs" in real_checkpoints.power_note(moved)
-    found = public_study.agreement(public_study.public_effects(), real_checkpoints._own(moved)).set_index(
+    assert "This study has" in real_checkpoints.power_note(moved) and "200 pairs" in real_checkpoints.power_note(moved)
+    found = public_study.agreement(public_study.public_effects(), beside.own_effects(moved)).set_index(
         ["detector", "precision"]
     )
     assert found.verdict["clip_d", "nf4"] == "agree"  # both move to fake
@@ -221,9 +222,9 @@ def test_the_miniatures_ladder_stands_beside_the_public_study():
 
 def test_charts_hold_every_row_and_say_what_they_show():
     table = real_checkpoints.both(analysis.load(MINI))
-    chart = charts.beside(table)
+    chart = charts.effect_by_study(table)
     assert len(table) == 36 and "CLIP-D" in chart.description and "miniatures" in chart.description
-    ladder = charts.ladders(public_study.ladders())
+    ladder = charts.public_ladders(public_study.ladders())
     assert all(name in ladder.description for name in ("SD1.4", "FLUX-dev", "Z-Image"))
     for spec in (chart.to_dict(), ladder.to_dict()):
         assert "NaN" not in str(spec)

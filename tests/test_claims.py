@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
 from helpers import analysis
-from helpers.analysis import cells as cells_
+from helpers.analysis.cells import half, pairs
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.claims import costs, deck
@@ -88,7 +88,7 @@ def test_an_overlap_is_an_equivalence_test(tmp_path) -> None:
         results = analysis.load(synthetic.write(tmp_path / str(seed), moved, images=60, seed=seed, generators=("sd3",)))
         told = []
         for precision in ("fp16", "fp8", "fp4"):
-            base, other, _ = cells_.pairs(results, "r50_tf", "sd3", precision)
+            base, other, _ = pairs(results, "r50_tf", "sd3", precision)
             edge = 0.2 * base.std(ddof=1)
             told.append(ttost_paired(other, base, -edge, edge)[0])
         if not any(0.01 < p < 0.06 for p in told):  # a bootstrap and a t-test may part where it is close
@@ -149,7 +149,7 @@ def test_a_detector_whose_threshold_is_off_is_judged_at_a_better_one(tmp_path) -
     best = np.argmax(stats.norm.sf(grid, 0.5, 1.2) + stats.norm.cdf(grid, -4, 1.5))
     assert better.low < right[best] < better.high
     cells = analysis.cells(results).query("generator == 'sd3' and detector == 'r50_tf' and precision == 'fp4'")
-    odd = cells_.half(results.logits("r50_tf", "sd3", "fp4"), 1)
+    odd = half(results.logits("r50_tf", "sd3", "fp4"), 1)
     assert better.estimate == pytest.approx((odd > cells.calibrated_at.iloc[0]).mean())
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 from scipy import special
 
 from helpers import analysis, world
-from helpers.analysis import cells as cells_
 from helpers.analysis import controls, public_study
+from helpers.analysis.cells import mean_change
 from helpers.claims import deck
 from helpers.cli import command
 from helpers.core import files
@@ -452,8 +452,8 @@ def test_a_detector_whose_scale_is_not_said_leaves_the_figures_of_the_others(tmp
         own = frame[frame.detector == "r50_nodown"].reset_index(drop=True)
         pd.testing.assert_frame_equal(own, tables_of(alone)[name], check_dtype=False)
         assert frame[frame.detector == "npr"][AT_THRESHOLD[name]].isna().all(axis=None)
-    assert cells_.mean_change(mixed, ["r50_nodown"]) == cells_.mean_change(alone, ["r50_nodown"])
-    assert np.isnan(cells_.mean_change(mixed, mixed.detectors).estimate)
+    assert mean_change(mixed, ["r50_nodown"]) == mean_change(alone, ["r50_nodown"])
+    assert np.isnan(mean_change(mixed, mixed.detectors).estimate)
     told = {outcome.claim.key: outcome for outcome in deck.evaluate(mixed)}
     both = {outcome.claim.key: outcome for outcome in deck.evaluate(alone)}
     assert (told["C4"].verdict, both["C4"].verdict) == ("contradicted", "contradicted")

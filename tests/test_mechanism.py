@@ -15,7 +15,7 @@ from helpers.analysis import decoder, image_traces
 from helpers.charts import theme
 from helpers.claims import smoothing
 from helpers.core import files
-from helpers.paper import build
+from helpers.paper.execution import execute
 
 TWO = ("sd15", "sd3")
 
@@ -203,7 +203,7 @@ def test_the_fingerprints_figure_has_the_null_control(smooth):
 def test_the_page_says_what_the_study_shows(tmp_path, mechanism_, verdict, words):
     folder = synthetic.write(tmp_path / "study", images=60, placebo=0.01, generators=TWO)
     synthetic_traces.ladder(synthetic_traces.traces(folder, mechanism_, decoder=0.9))
-    out = build.execute(files.NOTEBOOKS / "07_mechanism.ipynb", tmp_path / "out.ipynb", {"results": str(folder)})
+    out = execute(files.NOTEBOOKS / "07_mechanism.ipynb", tmp_path / "out.ipynb", {"results": str(folder)})
     said = {}
     for cell in nbformat.read(out, as_version=4).cells:
         for output in cell.get("outputs", []):

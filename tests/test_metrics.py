@@ -17,14 +17,15 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from helpers import analysis, charts
-from helpers.analysis import conditions, controls, paired
+from helpers.analysis import controls, paired
+from helpers.analysis.conditions import trainings
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.claims import rule
 from helpers.core import files
 from helpers.core import scores as scores_
 from helpers.core.errors import UsageError
-from helpers.paper import page
+from helpers.paper import tables
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (10, 10), (3, 7), (475, 500), (1, 1)])
@@ -311,7 +312,7 @@ def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -
         sign = -1 if row.protocol == "aligned" else 1
         assert row.auc_fp4 == pytest.approx(roc_auc_score(own.label, sign * own.logit))
         assert row.tpr_fp4 == pytest.approx((sign * own.logit[own.label == 1] > 0).mean())
-    table = page.conditions(study, "tpr").data
+    table = tables.conditions(study, "tpr").data
     assert "mini-aligned" in table and table.index("SD1.5") < table.index("SD3")  # the catalogue's order
     again = found[(found.weights == "mini-s1") & (found.generator == "sd3")].iloc[0]
     assert f"{again.tpr_fp32:.2f} \N{RIGHTWARDS ARROW} {again.tpr_fp4:.2f}" in table
@@ -321,7 +322,7 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     moved = {"mini-s1": -2.0, "mini-s2": -4.0}
     study = analysis.load(synthetic.write(tmp_path, images=200, generators=("sd3", "sd15"), seeds=moved))
     assert set(study.scores.weights) == {"mini"}  # a page's figures are the study's own training's
-    found = conditions.trainings(study)
+    found = trainings(study)
     assert set(found.detector) == {"npr"} and (found.trainings == 3).all() and len(found) == 2 * 3
     fp4 = found[(found.generator == "sd3") & (found.precision == "fp4")].iloc[0]
     assert fp4.shift_max == pytest.approx(0.0, abs=0.2) and fp4.shift_min == pytest.approx(-4.0, abs=0.2)
@@ -330,6 +331,6 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     drawn = [row for rows in bands["datasets"].values() for row in rows if row.get("generator_title") == "SD3"]
     npr = next(row for row in drawn if row["detector"] == "npr" and row["precision"] == "fp4")
     assert npr["shift_min"] == pytest.approx(fp4.shift_min, abs=1e-3)
-    assert f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}" in page.trainings(study, "sd3").data
+    assert f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}" in tables.trainings(study, "sd3").data
     alone = analysis.load(synthetic.write(tmp_path / "one", images=20))
-    assert conditions.trainings(alone).empty and "one training of each" in page.trainings(alone).data
+    assert trainings(alone).empty and "one training of each" in tables.trainings(alone).data

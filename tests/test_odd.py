@@ -17,7 +17,7 @@ import vl_convert
 from helpers import analysis
 from helpers.analysis.stats import power
 from helpers.claims import deck
-from helpers.paper import build
+from helpers.paper import build, contents
 
 #: What no sentence of a study says: values that are none, glued texts that are empty, a plural of one.
 BROKEN = re.compile(
@@ -160,7 +160,7 @@ def test_charts_say_what_they_show(book: reading.Book) -> None:
 
 def test_the_book_of_the_poorest_study_is_built(tmp_path: Path) -> None:
     site = build.build(odd.wide(tmp_path), tmp_path / "out").parent
-    for page in build.pages():
+    for page in contents.pages():
         text = reading.plain((site / f"{page}.html").read_text(encoding="utf-8"))
         assert "{glue" not in text and "Traceback" not in text
     conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")

@@ -14,7 +14,8 @@ import synthetic
 from helpers import analysis
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
-from helpers.paper import build
+from helpers.paper import build, execution
+from helpers.paper.contents import pages
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     given: list[dict] = []
 
     def compiled(source: Path, scratch: Path) -> None:
-        for page in ["index", *build.pages()]:
+        for page in ["index", *pages()]:
             file = scratch / "_build" / "html" / f"{page}.html"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("new")
@@ -84,7 +85,7 @@ def test_the_sources_take_no_book(deck: Path, quick: list[dict], inside: str) ->
 def test_what_killed_reports_leave_is_cleared_and_their_book_put_back(
     deck: Path, quick: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = "import sys; from helpers import paths; print(paths.temporary(sys.argv[1]))"
+    code = "import sys; from helpers.core import files; print(files.temporary(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "html.book")], capture_output=True, text=True, check=True
     )
@@ -117,7 +118,7 @@ def test_a_dead_kernel_is_told_in_a_line(tmp_path: Path) -> None:
     book.cells = [nbformat.v4.new_code_cell("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")]
     nbformat.write(book, tmp_path / "dying.ipynb")
     with pytest.raises(Failure, match="dying.ipynb: its kernel died"):
-        build.execute(tmp_path / "dying.ipynb", tmp_path / "out.ipynb")
+        execution.execute(tmp_path / "dying.ipynb", tmp_path / "out.ipynb")
     assert os.listdir(tmp_path) == ["dying.ipynb"]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import cells as cells_
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, spread
 from helpers.core import scores as scores_
@@ -29,7 +28,7 @@ def mean_change(
     """
     values, index, weights = [], [], []
     for group, sign in ((detectors, 1.0), (against, -1.0)):
-        rows = [(results.threshold_of(d), *cells_.pairs(results, d, g, "fp4"))
+        rows = [(results.threshold_of(d), *pairs(results, d, g, "fp4"))
                 for g in results.generators for d in group]  # fmt: skip
         rows = [row for row in rows if len(row[1])]
         if group and not rows or any(isnan(limit) for limit, *_ in rows):

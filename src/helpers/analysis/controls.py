@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.analysis import paired
 from helpers.analysis.stats import metrics
-from helpers.results.tables import Results, all_arms, titles, vouched
+from helpers.results.tables import Results, all_arms, stored, titles, vouched
 from helpers.study.schema import PRECISIONS
 
-__all__ = ["differences", "positive", "proofs", "spreads"]
+__all__ = ["differences", "null_control", "positive", "proofs", "scored_arms", "spreads"]
 
 
 def differences(results: Results) -> pd.DataFrame:
@@ -71,6 +72,31 @@ def spreads(results: Results) -> pd.DataFrame:
         )
         .reset_index()
     )
+
+
+def scored_arms(results: Results) -> dict[str, Any]:
+    """The arms beside the main one that have scores: their settings in the study file, by name."""
+    there = set(stored(results.folder).arm.unique())
+    return {name: arm for name, arm in (results.manifest.get("study", {}).get("arms") or {}).items() if name in there}
+
+
+def null_control(results: Results) -> pd.DataFrame:
+    """What the null control does to each detector, beside the study's last precision.
+
+    detector_title, n images and `turned` of their verdicts (NaN of a detector without a threshold), `spread` of the
+    paired changes of logit, `spread_last` that of the last precision. Empty where there is no null control that changes
+    a score, or nothing beside the baseline.
+    """
+    settings, last = results.manifest.get("study", {}).get("arms") or {}, results.precisions[-1]
+    name = next((name for name, arm in settings.items() if arm.get("batch_size")), "")
+    columns = ["detector_title", "n", "turned", "spread", "spread_last"]
+    if name not in paired.controls(results) or last == results.baseline:
+        return pd.DataFrame(columns=columns)
+    found = spreads(results)
+    null = found[(found.arm == name) & (found.precision == results.baseline)]
+    coarse = found[(found.arm == results.arm) & (found.precision == last)]
+    both = null.merge(coarse[["detector_title", "spread"]], on="detector_title", suffixes=("", "_last"))
+    return both.assign(turned=(both.changed * both.n).round())[columns]
 
 
 def positive(results: Results) -> str:

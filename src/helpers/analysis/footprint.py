@@ -6,7 +6,7 @@ import pandas as pd
 
 from helpers.core import files
 
-__all__ = ["CHECKPOINTS", "GIB", "measured", "published", "weights"]
+__all__ = ["CHECKPOINTS", "GIB", "at_fp4", "by_precision", "measured", "published", "totals", "weights"]
 
 #: The checkpoints of `precision.architectures`, by key, with their names in print.
 CHECKPOINTS = {
@@ -16,6 +16,14 @@ CHECKPOINTS = {
 #: Bytes of a GiB, which many tools print as "GB".
 GIB = 2**30
 FOLDER = files.RESULTS / "footprint"
+#: What a figure shows of `weights`, in order: (precision, coverage) with its name in print.
+PRECISIONS_SHOWN = {
+    ("fp32", "whole"): "FP32", ("fp16", "whole"): "FP16",
+    ("fp8", "linear"): "FP8", ("fp8", "all"): "FP8 and convolutions",
+    ("fp4", "linear"): "FP4", ("fp4", "all"): "FP4 and convolutions",
+}  # fmt: skip
+#: Parts of a checkpoint in print, and their components.
+PARTS = {"denoiser": ["denoiser"], "T5": ["t5"], "CLIP": ["text_encoder", "text_encoder_2"], "VAE": ["vae"]}
 
 
 def _read(name: str) -> pd.DataFrame:
@@ -49,3 +57,34 @@ def totals() -> pd.DataFrame:
     """Bytes of a whole checkpoint: one row per title, one column per (precision, coverage)."""
     frame = weights()
     return frame.groupby(["title", "precision", "coverage"], sort=False).bytes.sum().unstack([1, 2])
+
+
+def by_precision() -> pd.DataFrame:
+    """The rows of `weights` at six precisions and coverages, named in print and in order by `how`."""
+    counted = weights()
+    if counted.empty:
+        return counted.assign(how=[])
+    ways = list(zip(counted.precision, counted.coverage, strict=True))
+    shown = counted.assign(how=pd.Series(ways, index=counted.index).map(PRECISIONS_SHOWN)).dropna(subset="how")
+    order = list(PRECISIONS_SHOWN.values())
+    return shown.sort_values("how", key=lambda names: names.map(order.index), kind="stable")
+
+
+def at_fp4() -> pd.DataFrame:
+    """Each checkpoint at FP4 (linear layers) against FP16: title; gigabytes (10^9 bytes) of each of PARTS and `all`,
+    `_before` and after; the share of its parameters in the format, of the denoiser and of all (`denoiser_share`,
+    `all_share`). 0 GB is a part that the checkpoint lacks.
+    """
+    rows = []
+    for title, group in weights().groupby("title", sort=False):
+        half, four = (
+            group[(group.precision == key) & (group.coverage == coverage)].set_index("component")
+            for key, coverage in (("fp16", "whole"), ("fp4", "linear"))
+        )
+        row = {"title": title, "all_before": half.bytes.sum() / 1e9, "all": four.bytes.sum() / 1e9}
+        for name, keys in PARTS.items():
+            row |= {f"{name}_before": half.bytes.reindex(keys).sum() / 1e9, name: four.bytes.reindex(keys).sum() / 1e9}
+        row["denoiser_share"] = four.quantized["denoiser"] / four.parameters["denoiser"]
+        row["all_share"] = four.quantized.sum() / four.parameters.sum()
+        rows.append(row)
+    return pd.DataFrame(rows)

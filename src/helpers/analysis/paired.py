@@ -17,14 +17,14 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from helpers.analysis import cells
+from helpers.analysis.cells import pairs, shifts
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
 from helpers.results import tables
 from helpers.results.tables import Results
 
-__all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "identical", "swaps"]
+__all__ = ["TESTS", "beyond", "beyond_by_control", "cliff", "controls", "effects", "holm", "identical", "swaps"]
 
 #: The p-values of a row of `effects`; each is one family with Holm's correction, in a column `X_holm`.
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
@@ -39,10 +39,10 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
     Holm over the family of all rows of the main arm (`X_holm`; NaN for controls). `arm` names the control; there the
     precision is its key and its title.
     """
-    main = cells.shifts(results, confidence, resamples).assign(arm=results.arm)
+    main = shifts(results, confidence, resamples).assign(arm=results.arm)
     frames = [main] if len(main) else []
     for name, (title, series) in _arms(results).items():
-        rows = cells.shifts(_beside(results, series, name), confidence, resamples)
+        rows = shifts(_beside(results, series, name), confidence, resamples)
         frames.append(rows.assign(arm=name, precision=name, precision_title=title))
     if not frames:
         return pd.DataFrame()
@@ -58,7 +58,7 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
 def _more(results: Results, row: dict[str, Any], confidence: float, resamples: int) -> dict[str, float]:
     key = (row["detector"], row["generator"])
     if row["arm"] == results.arm:
-        base, other, index = cells.pairs(results, *key, row["precision"])
+        base, other, index = pairs(results, *key, row["precision"])
     else:
         base, other, index = _paired(results.logits(*key, results.baseline), _arms(results)[row["arm"]][1].get(key))
     n, spread = len(base), float(base.std(ddof=1)) if len(base) > 1 else nan
@@ -271,6 +271,29 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
         found["p_holm"] = found.groupby("control", sort=False)["p"].transform(holm)
         found["further"] = found.p_holm < 1 - confidence
     return found
+
+
+def beyond_by_control(found: pd.DataFrame) -> pd.DataFrame:
+    """The table of `beyond` told for each precision and control: in how many `pairs` of generator and detector the
+    precision moves images `further`, and the `least` and the `largest` excess with their ends.
+
+    precision and control_title with titles; `family` is the number of tests over which p was corrected.
+    """
+    if found.empty:
+        return found
+    rows = []
+    families = found.groupby("control", sort=False).control.transform("size")
+    for (precision, title, control), own in found.assign(family=families).groupby(
+        ["precision", "precision_title", "control_title"], sort=False
+    ):
+        row = {"precision": precision, "precision_title": title, "control_title": control}
+        row |= {"further": int(own.further.sum()), "pairs": len(own), "family": int(own.family.max())}
+        known = own.dropna(subset="excess").sort_values("excess", kind="stable")
+        for name, place in (("least", 0), ("largest", -1)):
+            ends = known[["excess", "excess_low", "excess_high"]].iloc[place] if len(known) else (np.nan,) * 3
+            row |= metrics.spread(name, metrics.Interval(*ends))
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _alike(results: Results, detector: str, generator: str, there: pd.Index) -> list[tuple[pd.Index, list[str]]]:

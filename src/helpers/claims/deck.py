@@ -16,7 +16,9 @@ from math import inf, isnan
 
 import pandas as pd
 
-from helpers.analysis import cells, conditions
+from helpers.analysis.cells import half, mean_change, pairs, standard_shift
+from helpers.analysis.conditions import own_training, trainings_of
+from helpers.analysis.conditions import under as conditioned
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
@@ -191,7 +193,7 @@ def _losses(results: Results, generators: Sequence[str], detectors: Sequence[str
     found = {}
     for generator in generators:
         for detector in _present(detectors, results.detectors):
-            base, other, _ = cells.pairs(results, detector, generator, "fp4")
+            base, other, _ = pairs(results, detector, generator, "fp4")
             if len(base):
                 both = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
                 change = functools.partial(metrics.paired_difference, *both)
@@ -208,9 +210,9 @@ def _shifts(results: Results, detector: str, generator: str, precisions: Iterabl
     """Paired logit shifts in standard deviations of the FP32 logits, by precision."""
     found = {}
     for precision in precisions:
-        pair = cells.pairs(results, detector, generator, precision)
+        pair = pairs(results, detector, generator, precision)
         if len(pair[0]) and precision in results.precisions and detector in results.detectors:
-            found[named(precision)] = _Figure(functools.partial(cells.standard_shift, *pair), len(pair[0]), **region)
+            found[named(precision)] = _Figure(functools.partial(standard_shift, *pair), len(pair[0]), **region)
     return found
 
 
@@ -407,18 +409,17 @@ def _families(results: Results) -> Finding:
     """C11: the end-to-end detectors are less robust to FP4 than the feature-based ones, over all generators."""
     base = named(results.baseline)
     groups = [_present(group, results.detectors) for group in (END_TO_END, FROZEN)]
-    changes = [cells.mean_change(results, group) for group in groups]
+    changes = [mean_change(results, group) for group in groups]
     unjudged = _unjudged(results, *groups[0], *groups[1])
     if all(groups) and unjudged:
         return Finding(NOT_TESTABLE, f"This study cannot say: {findings.unscaled(unjudged)}.", {})
     if any(isnan(change.estimate) for change in changes):
         return _missing(f"pairs of {base} and FP4 images for both kinds of detectors")
     images = min(
-        len({i for g in results.generators for d in group for i in cells.pairs(results, d, g, "fp4")[2]})
-        for group in groups
+        len({i for g in results.generators for d in group for i in pairs(results, d, g, "fp4")[2]}) for group in groups
     )
     figure = _Figure(
-        lambda level: cells.mean_change(results, *groups, confidence=level), images, high=-margins(results)["drop"]
+        lambda level: mean_change(results, *groups, confidence=level), images, high=-margins(results)["drop"]
     )
     return _judge(
         {"end-to-end minus feature-based": figure},
@@ -572,9 +573,9 @@ def calibrated(results: Results) -> Results:
     for detector in results.detectors:
         for generator in results.generators:
             sides = (results.logits(detector, generator, results.baseline), results.reals(detector, generator))
-            limit = metrics.calibrate(*(cells.half(side, 0).to_numpy() for side in sides))
+            limit = metrics.calibrate(*(half(side, 0).to_numpy() for side in sides))
             for precision in results.precisions if not isnan(limit) else ():
-                logits = cells.half(results.logits(detector, generator, precision), 1)
+                logits = half(results.logits(detector, generator, precision), 1)
                 if len(logits):
                     moved[(detector, generator, precision)] = logits - limit + results.threshold
     return tables.with_fakes(replace(results, unsaid=()), results.precisions, moved)
@@ -592,12 +593,12 @@ class _Condition:
 def _conditions(results: Results) -> list[_Condition]:
     """Every protocol, training and threshold that the study can be judged under, the page's own first."""
     found = []
-    for protocol, label, detectors in conditions.trainings_of(results):
+    for protocol, label, detectors in trainings_of(results):
 
         def under(protocol=protocol, label=label, detectors=detectors) -> Results:  # fmt: skip
-            return conditions.under(results, protocol, label, detectors)
+            return conditioned(results, protocol, label, detectors)
 
-        own = label == conditions.own_training(results, protocol)
+        own = label == own_training(results, protocol)
         fewer = f" of {listed([named(key) for key in detectors])}" if len(detectors) < len(results.detectors) else ""
         title = protocol if own else f"{protocol}, training {label}{fewer}"
         found.append(_Condition(title, under, protocol, label, tuple(detectors)))
@@ -608,7 +609,7 @@ def _conditions(results: Results) -> list[_Condition]:
                     tuple(detectors),
                 )
             )  # fmt: skip
-    own = (results.protocol, conditions.own_training(results, results.protocol))
+    own = (results.protocol, own_training(results, results.protocol))
     return sorted(found, key=lambda condition: (condition.protocol, condition.weights) != own)
 
 

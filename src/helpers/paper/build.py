@@ -1,172 +1,33 @@
-"""From results to the book: check a notebook's parameters, run it with papermill, compile all pages to static HTML."""
+"""From results to the book: every notebook run on them, then all pages compiled by Jupyter Book to static HTML."""
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
 import vl_convert
-import yaml
-from nbclient.exceptions import DeadKernelError
-from traitlets.config import Config
 
 from helpers import analysis, charts
-from helpers.charts.theme import LAB, PICTURE_WIDTH, bundle
+from helpers.charts.theme import PICTURE_WIDTH, bundle
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
-from helpers.images.protocols import PROTOCOLS
+from helpers.paper.contents import notebooks, pages
+from helpers.paper.execution import check, declared, execute
 from helpers.results.tables import check_results
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
-__all__ = ["build", "declared", "execute", "notebooks", "of_study", "pages", "wanted"]
+__all__ = ["build", "protocol_of"]
 
-KEYS = {"generators": GENERATORS, "precisions": PRECISIONS, "detectors": DETECTORS}
 #: What a checkout holds that a book must not be written into.
 SOURCES = [files.BOOK, files.NOTEBOOKS, files.MODELS, files.STUDIES, files.RESULTS, *map(files.ROOT.joinpath, (
     ".git", ".venv", "benchmarks", "src", "tests",
 ))]  # fmt: skip
-#: Seconds that a kernel may take to start: many, for a machine may be busy.
-START = 600
-# Over TCP every kernel prints a warning about encryption; Windows has nothing else.
-QUIET = {"config": Config({"KernelManager": {"transport": "ipc"}})} if os.name == "posix" else {}
-
-
-def pages(toc: Path | None = None) -> list[str]:
-    """Every page of the table of contents in its order, as a path without suffix, relative to the checkout."""
-    table = yaml.safe_load((toc or files.ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    found = [table["root"]]
-
-    def walk(entries: list[dict[str, Any]]) -> None:
-        for entry in entries:
-            if "file" in entry:
-                found.append(entry["file"])
-            for below in ("chapters", "sections"):
-                walk(entry.get(below, []))
-
-    walk([*table.get("parts", []), *table.get("chapters", [])])
-    return found
-
-
-def notebooks() -> list[Path]:
-    """The notebooks of the table of contents, in its order."""
-    return [file for page in pages() if (file := files.ROOT / f"{page}.ipynb").is_file()]
-
-
-def declared(notebook: Path) -> dict[str, Any]:
-    """The parameters of a notebook with their defaults, from its cell tagged `parameters` (plain literals)."""
-    found = papermill.inspect_notebook(str(notebook))
-    return {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
-
-
-def check(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Refuse, by name, a parameter that the notebook does not have, of another type, or out of its range."""
-    defaults = declared(notebook)
-    for name, given in parameters.items():
-        if name not in defaults:
-            like = nearest(name, defaults)
-            raise UsageError(f"{shown(name)}: not a parameter of {notebook.name}{like}; it has {', '.join(defaults)}")
-        _check_type(name, given, defaults[name])
-    merged = defaults | dict(parameters)
-    for name, catalogue in KEYS.items():
-        _check_keys(name, merged.get(name, []), catalogue)
-    if not abs(merged.get("threshold", 0.0)) <= sys.float_info.max:
-        raise UsageError(f"threshold: {shown(merged['threshold'])} is not a finite number; 0 is the detectors' own")
-    if merged.get("protocol", "plain") not in PROTOCOLS:
-        given = merged["protocol"]
-        raise UsageError(f"protocol: no {shown(given)}{nearest(given, PROTOCOLS)}; one of {', '.join(PROTOCOLS)}")
-    if "results" in merged:
-        check_results(merged["results"])
-
-
-def _check_type(name: str, given: Any, default: Any) -> None:
-    wanted = type(default)
-    right = isinstance(given, wanted) and not (isinstance(given, bool) and wanted is not bool)
-    number = wanted is float and isinstance(given, int) and not isinstance(given, bool)
-    if not right and not number:
-        raise UsageError(
-            f"{name}: {shown(given)} is of type {type(given).__name__}; give a {wanted.__name__}, as {default!r}"
-        )
-
-
-def _check_keys(name: str, given: list[Any], catalogue: Mapping[str, Any]) -> None:
-    for key in given:
-        if not isinstance(key, str) or key not in catalogue:
-            raise UsageError(f"{name}: no {shown(key)}{nearest(key, catalogue)}; keys are {', '.join(catalogue)}")
-    if len(set(given)) < len(given):
-        raise UsageError(f"{name}: {', '.join(given)} names a key twice; name each once")
-
-
-def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Path:
-    """Run a notebook with these parameters and write it, with outputs, to `out`; returns `out`.
-
-    The parameters are checked first (UsageError). A cell that fails is a Failure that names the notebook and the
-    error. Cells whose tags ask for what this study lacks (`wanted`, by the facts that `page.begin` glues) are left out
-    of the outcome, and so is what differs from run to run without meaning (times, paths, warnings on stderr, what only
-    a live kernel or JupyterLab can show).
-    """
-    notebook, out = Path(notebook), Path(out)
-    parameters = dict(parameters or {})
-    check(notebook, parameters)
-    with files.replacing(out) as temporary:
-        try:
-            papermill.execute_notebook(
-                str(notebook), str(temporary), parameters, kernel_name="python3", cwd=str(out.parent),
-                progress_bar=False, log_output=False, start_timeout=START, shutdown_kernel="immediate", **QUIET,
-            )  # fmt: skip
-        except papermill.PapermillExecutionError as error:
-            raise Failure(f"{notebook.name}: cell {error.exec_count}: {error.ename}: {error.evalue}") from None
-        except DeadKernelError:
-            raise Failure(f"{notebook.name}: its kernel died; see that there is memory left, then go on") from None
-        _strip(temporary)
-    return out
-
-
-def wanted(tags: Sequence[str], facts: Collection[str]) -> bool:
-    """Whether a cell with these tags has something to say of a study: every "if-X" is a fact, no "unless-X" is one."""
-    asked = [tag.partition("-") for tag in tags]
-    return all((name in facts) == (how == "if") for how, _, name in asked if how in ("if", "unless"))
-
-
-def _facts(book: nbformat.NotebookNode) -> list[str] | None:
-    """The facts that `page.begin` has glued; None where a notebook glues none."""
-    for output in (output for cell in book.cells for output in cell.get("outputs", [])):
-        if output.get("metadata", {}).get("scrapbook", {}).get("name") == "facts":
-            return next(text for kind, text in output["data"].items() if kind.endswith("text/plain")).split()
-    return None
-
-
-def _strip(file: Path) -> None:
-    book = nbformat.read(file, as_version=4)
-    facts = _facts(book)
-    if facts is not None:
-        book.cells = [cell for cell in book.cells if wanted(cell.metadata.get("tags", []), facts)]
-    for mark in ("papermill", "widgets"):
-        book.metadata.pop(mark, None)
-    for cell in book.cells:
-        for mark in ("papermill", "execution"):
-            cell.metadata.pop(mark, None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"] = ["injected-parameters", "remove-cell"]
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
-            for output in cell.outputs:
-                output.get("data", {}).pop(LAB, None)
-    nbformat.write(book, file)
-
-
-def _is_noise(output: Mapping[str, Any]) -> bool:
-    # A widget without its kernel is a dead control.
-    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def build(
@@ -177,9 +38,8 @@ def build(
     """Run every notebook on `results`, compile the book and put it at `out`/html; returns its index.html.
 
     The heatmap is also put at `out`/heatmap.png, for a README or a slide. `parameters` go to each notebook that has one
-    of that name, where one word stands for a list of one; generators, precisions and detectors are the study's own
-    where none are given. Everything is made in a temporary folder first: a build that fails (a refused parameter, a
-    failing cell, any warning of Sphinx) leaves the old book where it is.
+    of that name, where one word stands for a list of one. Everything is made in a temporary folder first: a build that
+    fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the old book where it is.
 
     Raises:
         UsageError: a parameter or the results are refused, or `out` cannot take a book: it cannot be written, lies in
@@ -189,18 +49,7 @@ def build(
     out = Path(out).absolute()
     _check_place(out)
     folder = check_results(results)
-    if "results" in (parameters or {}):
-        raise UsageError("results: not a parameter of a book, which tells of one study; name its folder by --results")
-    given = of_study(folder) | dict(parameters or {}) | {"results": _short(folder)}
-    has = {notebook: declared(notebook) for notebook in notebooks()}
-    known = {name: default for names in has.values() for name, default in names.items()}
-    for name in given:
-        if name not in known:
-            raise UsageError(f"{shown(name)}: no notebook has this parameter{nearest(name, known)}")
-    given = {k: [v] if isinstance(v, str) and isinstance(known[k], list) else v for k, v in given.items()}
-    plans = {notebook: {k: v for k, v in given.items() if k in names} for notebook, names in has.items()}
-    for notebook, plan in plans.items():
-        check(notebook, plan)
+    plans = _plans(parameters or {}, folder)
     with _scratch(out) as scratch:
         source = _stage(scratch / "source", folder)
         for notebook, plan in plans.items():
@@ -210,6 +59,23 @@ def build(
         _check_pages(built)
         _picture(folder, out / "heatmap.png")
         return _swap(built, out / "html", scratch / "old") / "index.html"
+
+
+def _plans(parameters: Mapping[str, Any], folder: Path) -> dict[Path, dict[str, Any]]:
+    """The parameters of each notebook, checked."""
+    if "results" in parameters:
+        raise UsageError("results: not a parameter of a book, which tells of one study; name its folder by --results")
+    given = protocol_of(folder) | dict(parameters) | {"results": _short(folder)}
+    has = {notebook: declared(notebook) for notebook in notebooks()}
+    known = {name: default for names in has.values() for name, default in names.items()}
+    for name in given:
+        if name not in known:
+            raise UsageError(f"{shown(name)}: no notebook has this parameter{nearest(name, known)}")
+    given = {k: [v] if isinstance(v, str) and isinstance(known[k], list) else v for k, v in given.items()}
+    plans = {notebook: {k: v for k, v in given.items() if k in names} for notebook, names in has.items()}
+    for notebook, plan in plans.items():
+        check(notebook, plan)
+    return plans
 
 
 def _check_place(out: Path) -> None:
@@ -237,16 +103,12 @@ def _scratch(out: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def of_study(folder: Path) -> dict[str, Any]:
-    """What the manifest says the study's main arm has of what the notebooks take as parameters."""
+def protocol_of(folder: Path) -> dict[str, str]:
+    """The parameter `protocol` of a study that has no scores under the notebooks' own, "plain"; else {}."""
     file = folder / "manifest.json"
     study = files.read_json(file).get("study") if file.is_file() else None
-    said = study if isinstance(study, dict) else {}
-    found: dict[str, Any] = {
-        name: list(said[name]) for name in KEYS if said.get(name) and isinstance(said[name], (list, dict))
-    }
-    protocols = said.get("protocols") or ["plain"]
-    return found if "plain" in protocols else found | {"protocol": protocols[0]}
+    protocols = (study.get("protocols") if isinstance(study, dict) else None) or ["plain"]
+    return {} if "plain" in protocols else {"protocol": protocols[0]}
 
 
 def _short(folder: Path) -> str:

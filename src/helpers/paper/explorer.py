@@ -30,15 +30,15 @@ class Explorer(ipywidgets.VBox):
     `rows` is the table as shown, for the detector, generator and precisions that are chosen.
     """
 
-    def __init__(self, study: Results, generator: str = "sd3", detector: str = "npr") -> None:
-        self._cells = analysis.cells(study)
-        self._densities = analysis.densities(study)
+    def __init__(self, results: Results, generator: str = "sd3", detector: str = "npr") -> None:
+        self._cells = analysis.cells(results)
+        self._densities = analysis.densities(results)
         self.rows = pd.DataFrame()
-        self.generator = _chooser("Generator", study.titles("generator"), generator)
-        self.detector = _chooser("Detector", study.titles("detector"), detector)
-        named = [(title, key) for key, title in study.titles("precision").items()]
+        self.generator = _chooser("Generator", results.titles("generator"), generator)
+        self.detector = _chooser("Detector", results.titles("detector"), detector)
+        named = [(title, key) for key, title in results.titles("precision").items()]
         self.precisions = ipywidgets.SelectMultiple(
-            options=named, value=study.precisions, rows=len(named), description="Precisions"
+            options=named, value=results.precisions, rows=len(named), description="Precisions"
         )
         self.figure = ipywidgets.Output()
         self.table = ipywidgets.HTML()
@@ -72,6 +72,6 @@ def _chooser(label: str, titles: dict[str, str], value: str) -> ipywidgets.Dropd
     return ipywidgets.Dropdown(options=options, value=value if value in titles else options[0][1], description=label)
 
 
-def explore(study: Results, generator: str = "sd3", detector: str = "npr") -> Explorer:
+def explore(results: Results, generator: str = "sd3", detector: str = "npr") -> Explorer:
     """The explorer of a study, to be displayed by a live notebook; starts at this generator and detector."""
-    return Explorer(study, generator, detector)
+    return Explorer(results, generator, detector)

@@ -1,17 +1,15 @@
-"""The sentences that a study"s pages print: whose results these are, what was run, what its controls show."""
+"""The sentences that a study's pages print: whose results these are, what was run, what its controls show."""
 
 from __future__ import annotations
 
-import functools
 from math import isnan
 
-import numpy as np
 import pandas as pd
 
-from helpers.analysis import cells as cells_
-from helpers.analysis import controls, costs
+from helpers.analysis import controls, inventory
 from helpers.analysis import paired as effects
-from helpers.analysis.cells import mean_change
+from helpers.analysis.cells import cells, mean_change
+from helpers.analysis.costs import costs, images_per_cell
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
@@ -35,7 +33,7 @@ __all__ = [
 
 def scale_note(results: Results) -> str:
     """The sentence that says whose results these are."""
-    images = f"{costs.images_per_cell(results)} images per cell"
+    images = f"{images_per_cell(results)} images per cell"
     images = "1 image per cell" if images == "1 images per cell" else images
     if results.scale == "mini":
         return (
@@ -65,7 +63,7 @@ def _asked(results: Results) -> str:
 
 def overview(results: Results) -> Finding:
     """All cells at once: the mean change of accuracy from FP32 to FP4, and the range of accuracy."""
-    table = cells_.cells(results).dropna(subset="tpr")
+    table = cells(results).dropna(subset="tpr")
     if table.empty:
         return Finding(NOT_TESTABLE, f"No accuracy of this study is known: {unscaled(results.unjudged)}.", {})
     best, worst = table.loc[table.tpr.idxmax()], table.loc[table.tpr.idxmin()]
@@ -101,18 +99,14 @@ def _cell(row: pd.Series) -> str:
 
 def grid(results: Results) -> str:
     """The sentence that says what was run: generators, precisions, images, detectors, and what was left out."""
-    fakes = results.scores[results.scores.label == 1]
-    made = fakes.groupby(["generator", "precision"], observed=True)["index"].nunique()
-    reals = results.scores[(results.scores.label == 0) & results.scores["size"].isin(fakes["size"].unique())]
-    per_size = reals.groupby(["size", "detector"], observed=True)["index"].nunique()
+    made, reals = inventory.fakes(results), int(inventory.reals(results).images.sum())
     sides = len(results.generators), len(results.precisions)
     missing = sides[0] * sides[1] - len(made)
     whole = f"{counted(missing, 'cell')} {'is' if missing == 1 else 'are'} missing" if missing else "every cell was run"
-    reals = int(per_size.groupby("size").max().sum()) if len(per_size) else 0
     judges = len(results.detectors)
     return (
         f"{counted(sides[0], 'generator')} at {counted(sides[1], 'precision')} {'makes' if sides[0] == 1 else 'make'} "
-        f"{counted(len(made), 'cell')} with {counted(int(made.sum()), 'generated image')} in all; "
+        f"{counted(len(made), 'cell')} with {counted(int(made.images.sum()), 'generated image')} in all; "
         f"{counted(reals, 'real image')} {'stands' if reals < 2 else 'stand'} against them, and "
         f"{counted(judges, 'detector')} {'judges' if judges == 1 else 'judge'} each. Of the grid, {whole}."
         f"{_dropped(results)}"
@@ -139,25 +133,19 @@ DECK = [(generator, precision) for generator in GENERATORS for precision in ("fp
 
 def crossed(results: Results) -> str:
     """The sentence that says how much of the deck's grid the study has."""
-    there = sum(len(_fakes(results, *cell)) > 0 for cell in DECK)
+    made = inventory.fakes(results)
+    there = len(set(zip(made.generator, made.precision, strict=True)) & set(DECK))
     return "Here all of them are run." if there == len(DECK) else f"This study has {there or 'none'} of them."
-
-
-def _fakes(results: Results, generator: str, precision: str) -> pd.Index:
-    """The images of a cell that any detector has scored."""
-    found = [results.logits(detector, generator, precision).index for detector in results.detectors]
-    return functools.reduce(pd.Index.union, found)
 
 
 def twins(results: Results) -> str:
     """The sentence that says what pairs the images of two precisions, and how many have a twin."""
-    base = named(results.baseline)
-    cells = [(_fakes(results, g, results.baseline), _fakes(results, g, p)) for g in results.generators
-             for p in results.precisions if p != results.baseline]  # fmt: skip
-    made, paired = sum(len(own) for _, own in cells), sum(len(own.intersection(first)) for first, own in cells)
-    if not made:
+    base, made = named(results.baseline), inventory.fakes(results)
+    others = made[made.precision != results.baseline]
+    images, paired = int(others.images.sum()), int(others.twins.sum())
+    if not images:
         return f"All of its images are at {base}, so none has a twin to be compared with."
-    if not results.manifest.get("imported") and paired == made:
+    if not results.manifest.get("imported") and paired == images:
         return (
             "Every image has a prompt and a seed of its own, and both are the same at every precision, so each "
             f"quantized image has a twin at {base} that differs from it in nothing but the weights."
@@ -165,7 +153,7 @@ def twins(results: Results) -> str:
     have = "has" if paired == 1 else "have"
     return (
         "Images of a generator that bear the same number are taken to be of one prompt and seed; so "
-        f"{paired:,} of {counted(made, 'image')} at other precisions {have} a twin at {base}."
+        f"{paired:,} of {counted(images, 'image')} at other precisions {have} a twin at {base}."
     )
 
 
@@ -188,18 +176,18 @@ def controls_note(results: Results) -> str:
 
 
 def _on_cpu(results: Results) -> bool:
-    return set(costs.costs(results).get("device", ())) == {"cpu"}
+    return set(costs(results).get("device", ())) == {"cpu"}
 
 
 def sixteen(results: Results) -> str:
     """The sentence that says whether FP16 of the main arm is a control: not where it changes no score at all."""
     if "fp16" not in results.precisions or results.baseline == "fp16":
         return "This study has no FP16 beside its baseline, which could be a second one."
-    pairs = {g: [cells_.pairs(results, d, g, "fp16")[:2] for d in results.detectors] for g in results.generators}
-    pairs = {g: [pair for pair in of if len(pair[0])] for g, of in pairs.items()}
-    same = [named(g) for g, of in pairs.items() if of and all(np.array_equal(*pair) for pair in of)]
+    made = inventory.fakes(results)
+    paired = made[(made.precision == "fp16") & made.same.notna()]
+    same = list(paired.generator_title[paired.same.astype(bool)])
     base = named(results.baseline)
-    if len(same) == sum(map(bool, pairs.values())):
+    if len(same) == len(paired):
         return f"FP16 of the main arm is no second one: it scores exactly as {base} does."
     how = " and computed in FP32" if _on_cpu(results) else ""
     but = f"; on {listed(same)} it scores exactly as {base} does, and is none" if same else ""
@@ -208,25 +196,18 @@ def sixteen(results: Results) -> str:
 
 def null(results: Results) -> str:
     """The sentence that sets the null control's spread beside the coarsest precision's, detector by detector."""
-    settings = results.manifest.get("study", {}).get("arms") or {}
-    placebo = next((name for name, arm in settings.items() if arm.get("batch_size")), "")
     same = effects.identical(results)
     idle = [f"{_actor(title)} changes no score of any image: it is identical, so no control." for title in same]
-    found = controls.spreads(results)
-    last = results.precisions[-1]
-    if placebo not in effects.controls(results) or last == results.baseline:
+    found = controls.null_control(results)
+    if found.empty:
         unknown = "what a change that should not matter does to its scores is not known"
         return " ".join([*idle, f"{'So' if idle else 'This study has no null control, so'} {unknown}."])
-    rows = {key: found[(found.arm == key) & (found.precision == p)] for key, p in (
-        (placebo, results.baseline), (results.arm, last),
-    )}  # fmt: skip
-    both = rows[placebo].merge(rows[results.arm], on="detector_title", suffixes=("", "_last"))
-    parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in both.itertuples()]
-    judged = rows[placebo].dropna(subset="changed")
-    turned, images = int((judged.changed * judged.n).round().sum()), int(judged.n.sum())
+    parts = [f"{row.detector_title} {row.spread:.4f} against {row.spread_last:.2f}" for row in found.itertuples()]
+    judged = found.dropna(subset="turned")
     return " ".join([
-        f"Paired logits change by this much (standard deviation) under the null control, against {named(last)}: "
-        f"{listed(parts)}.", f"The null control turns {turned} of {images} verdicts.", *idle,
+        "Paired logits change by this much (standard deviation) under the null control, against "
+        f"{named(results.precisions[-1])}: {listed(parts)}.",
+        f"The null control turns {int(judged.turned.sum())} of {int(judged.n.sum())} verdicts.", *idle,
     ])  # fmt: skip
 
 
@@ -235,16 +216,15 @@ def moved(beyond: pd.DataFrame, precision: str = "fp4") -> str:
 
     `beyond` is the table of `helpers.analysis.paired.beyond`.
     """
-    rows = beyond[beyond.precision == precision] if len(beyond) else beyond
+    told = effects.beyond_by_control(beyond)
+    rows = told[told.precision == precision] if len(told) else told
     if rows.empty:
         further = "moves images further than a change that should not matter does"
         return f"Whether {named(precision)} {further}, this study cannot say."
-    groups = dict(list(rows.groupby("control_title", sort=False)))
-    parts = [f"than {_deed(title)} in {int(own.further.sum())} of {len(own)}" for title, own in groups.items()]
-    family = int(beyond.groupby("control").size().max())
+    parts = [f"than {_deed(row.control_title)} in {row.further} of {row.pairs}" for row in rows.itertuples()]
     return (
         f"{named(precision)} moves the same images further {listed(parts)} pairs of generator and detector (one-sided "
-        f"paired tests at 5 %, for each control with Holm's correction over its tests, at most {family})."
+        f"paired tests at 5 %, for each control with Holm's correction over its tests, at most {told.family.max()})."
     )
 
 
@@ -258,7 +238,7 @@ def _actor(control: str) -> str:
 
 def cost_note(results: Results) -> str:
     """The sentence under the costs: on which device, and how many images were rejected for which reasons."""
-    table = costs.costs(results)
+    table = costs(results)
     if table.empty or not any(table.device):
         return "What the cells of this study cost was not recorded."
     devices = listed(sorted(set(table.device)))

@@ -10,11 +10,9 @@ from IPython.display import HTML, Markdown, display
 
 from helpers import charts
 from helpers.analysis import decoder, dose_response, image_traces
-from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import number
 from helpers.claims import smoothing
 from helpers.claims.rule import margins
-from helpers.paper import page
+from helpers.paper import page, tables
 from helpers.results.tables import Results
 from helpers.study.schema import PRECISIONS
 
@@ -37,67 +35,58 @@ def _figure(name: str, chart: Callable[..., Any], table: pd.DataFrame, missing: 
     if table.empty:
         display(Markdown(MISSING[missing]))
     else:
-        page.show(name, chart(table, *rest))
+        page.glue_figure(name, chart(table, *rest))
 
 
-def radial(study: Results, generator: str = "sd3") -> None:
+def radial(results: Results, generator: str = "sd3") -> None:
     """The radial spectra."""
-    _figure("radial", charts.radial, image_traces.curves(study), "spectra", generator)
+    _figure("radial", charts.radial, image_traces.curves(results), "spectra", generator)
 
 
-def autocorrelation(study: Results, generator: str = "sd3") -> None:
+def autocorrelation(results: Results, generator: str = "sd3") -> None:
     """The autocorrelation of the residuals."""
-    _figure("autocorrelation", charts.autocorrelation, image_traces.autocorrelations(study), "spectra", generator)
+    _figure("autocorrelation", charts.autocorrelation, image_traces.autocorrelations(results), "spectra", generator)
 
 
-def detail(study: Results) -> None:
+def detail(results: Results) -> None:
     """The change of fine detail against FP32, with the margin of smoothing."""
-    _figure("detail", charts.detail, image_traces.changes(study), "spectra", "high", margins(study)["smoothing"])
+    _figure("detail", charts.detail, image_traces.changes(results), "spectra", "high", margins(results)["smoothing"])
 
 
-def fingerprints(study: Results) -> None:
+def fingerprints(results: Results) -> None:
     """The correlation of fingerprints with FP32's."""
-    table = image_traces.fingerprints(study)
+    table = image_traces.fingerprints(results)
     table = table.dropna(subset=["correlation"]) if len(table) else table
     _figure("fingerprints", charts.fingerprints, table, "spectra")
 
 
-def filters(study: Results, generator: str = "sd3") -> None:
+def filters(results: Results, generator: str = "sd3") -> None:
     """What FP4 and filters do to each detector."""
-    _figure("filters", charts.filters, image_traces.treatments(study), "filters", generator)
+    _figure("filters", charts.filters, image_traces.treatments(results), "filters", generator)
 
 
-def ladder(study: Results, generator: str = "sd3", detector: str = "npr") -> None:
+def ladder(results: Results, generator: str = "sd3", detector: str = "npr") -> None:
     """Response against weight error along the ladder of formats."""
-    _figure("ladder", charts.ladder, dose_response.ladder(study), "ladder", generator, detector)
-
-
-def _printed(table: pd.DataFrame, columns: dict[str, tuple[str, int, bool]], keys: dict[str, str]) -> pd.DataFrame:
-    """Columns of estimates with their intervals as text, under the keys' columns; NaN as a dash."""
-
-    def shown(row: pd.Series, name: str, digits: int, sign: bool) -> str:
-        interval = Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-        return "\N{EN DASH}" if pd.isna(interval.estimate) else number(interval, digits, sign)
-
-    made = {
-        title: [shown(row, name, digits, sign) for _, row in table.iterrows()]
-        for name, (title, digits, sign) in columns.items()
-    }
-    return pd.DataFrame({keys[key]: table[key] for key in keys} | made)
+    _figure("ladder", charts.ladder, dose_response.ladder(results), "ladder", generator, detector)
 
 
 def _table(
-    table: pd.DataFrame, columns: dict[str, tuple[str, int, bool]], keys: dict[str, str], caption: str, missing: str
+    found: pd.DataFrame, columns: dict[str, tuple[str, int, bool]], keys: dict[str, str], caption: str, missing: str
 ) -> HTML:
-    if table.empty:
-        return HTML(f"<p>{MISSING[missing]}</p>")
-    return page.table(_printed(table, columns, keys), caption)
+    """Estimates with their intervals under the keys' columns; without rows, the sentence that says what is missing."""
+    return (
+        tables.table(tables.intervals(found, keys, columns), caption)
+        if len(found)
+        else tables.missing(MISSING[missing])
+    )
 
 
-def levels(study: Results) -> HTML:
+def levels(results: Results) -> HTML:
     """What NPR reads and the peaks of upsampling, of reals, of FP32 images and of the lowest precision's."""
-    table = image_traces.levels(study)
-    table = table[table.precision.isin(["real", study.precisions[0], study.precisions[-1]])] if len(table) else table
+    table = image_traces.levels(results)
+    table = (
+        table[table.precision.isin(["real", results.precisions[0], results.precisions[-1]])] if len(table) else table
+    )
     columns = {"npr": ("NPR residual", 1, False)}
     columns |= {f"period_{period}": (f"period {period}", 1, False) for period in (2, 4, 8)}
     keys = {"generator_title": "generator", "precision_title": "images"}
@@ -106,9 +95,9 @@ def levels(study: Results) -> HTML:
     )
 
 
-def predictions(study: Results) -> HTML:
+def predictions(results: Results) -> HTML:
     """The four predictions of the smoothing filter with their verdicts and sentences."""
-    found = smoothing.predictions(study)
+    found = smoothing.predictions(results)
     rows = [
         f"<dt>({key}) {words}: {page.Verdict(found[key].verdict)._repr_html_()}</dt><dd>{found[key].sentence}</dd>"
         for key, words in smoothing.PREDICTIONS.items()
@@ -116,9 +105,9 @@ def predictions(study: Results) -> HTML:
     return HTML(f"<dl>{''.join(rows)}</dl>")
 
 
-def shares(study: Results) -> HTML:
+def shares(results: Results) -> HTML:
     """What each detector's detection of FP32 images is owed to."""
-    table = decoder.shares(study)
+    table = decoder.shares(results)
     known = table[[f"{name}_generators" for name in ("decoder", "retrained")]].sum(axis=1) > 0
     columns = {
         "decoder": ("decoder alone", 2, False),
@@ -129,21 +118,21 @@ def shares(study: Results) -> HTML:
     return _table(table[known], columns, {"detector_title": "detector"}, caption, "shares")
 
 
-def moved(study: Results) -> HTML:
+def moved(results: Results) -> HTML:
     """What quantizing the denoiser moves, and what quantizing the VAE alone."""
-    table = decoder.moved(study)
+    table = decoder.moved(results)
     columns = {"shift": ("mean shift", 2, True), "size": ("root mean square", 2, False)}
     keys = {"detector_title": "detector", "precision_title": "precision", "part": "quantized"}
-    for column, order in (("precision", list(PRECISIONS)), ("detector", list(study.detectors))) if len(table) else ():
+    for column, order in (("precision", list(PRECISIONS)), ("detector", list(results.detectors))) if len(table) else ():
         table = table.sort_values(column, key=lambda keys, order=order: keys.map(order.index), kind="stable")
     caption = "Paired change of logit, in standard deviations of FP32's, all generators"
     return _table(table, columns, keys, caption, "arms")
 
 
-def detection(study: Results) -> HTML:
+def detection(results: Results) -> HTML:
     """How the AUC changes against FP32, with and without the decoder's traces in the reals."""
-    table = decoder.detection(study)
-    table = table[table.precision != study.precisions[0]]
+    table = decoder.detection(results)
+    table = table[table.precision != results.precisions[0]]
     columns = {
         "plain_change": ("against renders", 3, True),
         "aligned_change": ("aligned", 3, True),
@@ -152,7 +141,7 @@ def detection(study: Results) -> HTML:
     return _table(table, columns, keys, "Change of AUC against FP32, mean over generators", "arms")
 
 
-def relations(study: Results) -> HTML:
+def relations(results: Results) -> HTML:
     """What detection follows along the ladder, detector by detector."""
     columns = {
         "rank_error": ("rank by error", 2, True),
@@ -162,10 +151,10 @@ def relations(study: Results) -> HTML:
         "gain_error": ("bits less errors", 2, True),
     }
     caption = "What the shift follows; misses in standard deviations of the FP32 logits"
-    return _table(dose_response.relations(study), columns, {"detector_title": "detector"}, caption, "ladder")
+    return _table(dose_response.relations(results), columns, {"detector_title": "detector"}, caption, "ladder")
 
 
-def contrasts(study: Results) -> HTML:
+def contrasts(results: Results) -> HTML:
     """Formats of equal bits side by side, all detectors and each."""
     columns = {
         "difference": ("difference", 2, True),
@@ -173,4 +162,4 @@ def contrasts(study: Results) -> HTML:
     }
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}
     caption = "Shifts at equal bits, in standard deviations of the FP32 logits"
-    return _table(dose_response.contrasts(study), columns, keys, caption, "ladder")
+    return _table(dose_response.contrasts(results), columns, keys, caption, "ladder")

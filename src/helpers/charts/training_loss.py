@@ -7,10 +7,10 @@ import pandas as pd
 
 from helpers.charts import theme
 
-__all__ = ["curves"]
+__all__ = ["training_loss"]
 
 
-def curves(table: pd.DataFrame, network: str = "denoiser-sd3") -> alt.Chart:
+def training_loss(table: pd.DataFrame, network: str = "denoiser-sd3") -> alt.Chart:
     """The loss of one network as it was trained, from a table with network, step and loss; a menu chooses which."""
     networks = {name: name for name in table["network"].unique()}
     menu = theme.choice("network", "Network", networks, network)

@@ -1,13 +1,13 @@
-"""Real checkpoints beside miniatures: the same effect in both, and public ladders of formats."""
+"""Real checkpoints beside this study's: the same effect in both, and public ladders of formats."""
 
 from __future__ import annotations
 
 import altair as alt
 import pandas as pd
 
-from helpers.charts import theme
+from helpers.charts import layers, theme
 
-__all__ = ["beside", "ladders"]
+__all__ = ["effect_by_study", "public_ladders"]
 
 EFFECTS = {
     "standard": "standard deviations",
@@ -19,46 +19,37 @@ MEASURES = {
     "residual": "NPR residual, RMS of 0 to 1",
     "psnr_db": "PSNR to the first image, dB",
 }
-WHOSE = ["#D55E00", "#0072B2", "#009E73"]
+COLOURS = ["#D55E00", "#0072B2", "#009E73"]  # Okabe and Ito's, for what has no colour elsewhere
 
 
-def beside(effects: pd.DataFrame, detector: str = "clip_d", precision: str = "nf4") -> alt.LayerChart:
+def _coloured(field: str, names: list[str]) -> alt.Color:
+    return alt.Color(f"{field}:N", sort=names).scale(domain=names, range=COLOURS[: len(names)])
+
+
+def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: str = "nf4") -> alt.LayerChart:
     """The effect of one format on one detector's scores, generator by generator, one mark for each study.
 
     `effects` has generator, detector and precision with titles, whose, n and each of EFFECTS with its ends. Left of
     zero the images look more real than unquantized ones.
     """
-    generators, precisions, detectors = (theme.options(effects, key) for key in ("generator", "precision", "detector"))
+    generators, precisions, detectors = layers.titles_of(effects)
     whose = list(effects.whose.unique())
-    columns = ["generator_title", "precision", "detector", "whose", "n"]
-    columns += [f"{name}{end}" for name in EFFECTS for end in ("", "_low", "_high")]
+    columns = ["generator_title", "precision", "detector", "whose", "n", *layers.ends(EFFECTS)]
     base = (
         alt.Chart(effects[columns].round(4))
         .transform_filter("datum.detector == detector && datum.precision == format")
-        .transform_calculate(**theme.MEASURED)
+        .transform_calculate(**layers.MEASURED)
         .encode(
-            y=alt.Y("generator_title:N", sort=list(generators.values()), title=None).axis(
-                labelFontWeight=600, ticks=False
-            ),
-            yOffset=alt.YOffset("whose:N", sort=whose),
-            color=alt.Color("whose:N", sort=whose)
-            .scale(domain=whose, range=WHOSE[: len(whose)])
-            .legend(columns=1, labelLimit=340),
-            tooltip=[
-                alt.Tooltip("whose:N", title="study"),
-                alt.Tooltip("generator_title:N", title="generator"),
-                alt.Tooltip("value:Q", title="change", format="+.3f"),
-                alt.Tooltip("interval:N", title="95 % interval"),
-                alt.Tooltip("n:Q", title="pairs"),
-            ],
+            tooltip=layers.tooltips(
+                ("whose:N", "study"), ("generator_title:N", "generator"), ("value:Q", "change", "+.3f"),
+                ("interval:N", "95 % interval"), ("n:Q", "pairs"),
+            )
         )
-    )
-    spans = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("low:Q", title="more real  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake").axis(tickCount=6),
-        x2="high:Q",
-    )
-    points = base.mark_point(filled=True, size=60, opacity=1).encode(x="value:Q")
-    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(color="#555").encode(x=alt.datum(0))
+    )  # fmt: skip
+    colour = _coloured("whose", whose).legend(columns=1, labelLimit=340)
+    base = layers.grouped_rows(base, ("generator_title", generators.values()), ("whose", whose), colour)
+    axis = "more real  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
+    marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
         theme.choice("format", "Format", precisions, precision),
@@ -69,11 +60,10 @@ def beside(effects: pd.DataFrame, detector: str = "clip_d", precision: str = "nf
         f"images, for {', '.join(generators.values())}: {' and '.join(whose)}, with 95 % intervals; menus choose "
         "detector, format and measure."
     )
-    chart = alt.layer(zero, spans, points).add_params(*menus)
-    return theme.describe(chart, description, alt.Step(22, **{"for": "offset"}))
+    return layers.compose([layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(22))
 
 
-def ladders(table: pd.DataFrame, measure: str = "high_db") -> alt.LayerChart:
+def public_ladders(table: pd.DataFrame, measure: str = "high_db") -> alt.LayerChart:
     """Public ladders of formats, rung by rung, finest at the top of each; a menu chooses the measure.
 
     `table` is that of `helpers.analysis.public_study.ladders`. A symmetric 4-bit format (q4_0) is ringed.
@@ -87,22 +77,16 @@ def ladders(table: pd.DataFrame, measure: str = "high_db") -> alt.LayerChart:
         .encode(
             x=alt.X("value:Q", title=None).scale(zero=False).axis(tickCount=5),
             y=alt.Y("rung:N", sort=list(rungs.rung), title=None).axis(ticks=False, domain=False),
-            color=alt.Color("ladder:N", sort=names)
-            .scale(domain=names, range=WHOSE[: len(names)])
-            .legend(symbolOpacity=1),
-            tooltip=[
-                alt.Tooltip("rung:N", title="rung"),
-                alt.Tooltip("bits:Q", title="bits"),
-                alt.Tooltip("value:Q", title="measure", format=".4~f"),
-            ],
+            color=_coloured("ladder", names).legend(symbolOpacity=1),
+            tooltip=layers.tooltips(("rung:N", "rung"), ("bits:Q", "bits"), ("value:Q", "measure", ".4~f")),
         )
     )
     lines = base.mark_line(strokeWidth=1.5, opacity=0.6).encode(order="row:Q").transform_window(row="row_number()")
     points = base.mark_point(filled=True, size=50, opacity=1)
     rings = base.transform_filter("datum.symmetric").mark_point(size=200, strokeWidth=1.5, filled=False)
-    menu = theme.choice("measure", "Measure", MEASURES, measure)
+    menus = [theme.choice("measure", "Measure", MEASURES, measure)]
     description = (
         f"{MEASURES[measure]} along public ladders of formats ({', '.join(names)}), finest first; the symmetric 4-bit "
         "format is ringed; a menu chooses the measure."
     )
-    return theme.describe(alt.layer(lines, points, rings).add_params(menu), description, alt.Step(18))
+    return layers.compose([lines, points, rings], menus, description, alt.Step(18))
