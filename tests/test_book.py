@@ -119,6 +119,6 @@ def test_charts_follow_the_page_from_phone_to_desk(site: Path, browser) -> None:
 def test_a_refused_build_leaves_the_old_book(site: Path) -> None:
     before = (site / "index.html").stat().st_mtime_ns
     study = site.parent.parent / "study"
-    with pytest.raises(UsageError, match="treshold: no notebook has this parameter.*threshold"):
+    with pytest.raises(UsageError, match="'treshold': no notebook has this parameter.*threshold"):
         build.build(study, site.parent, {"treshold": 1.0})
     assert (site / "index.html").stat().st_mtime_ns == before

@@ -124,7 +124,7 @@ def test_another_study_changes_every_verdict_and_sentence(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"treshold": 0.0}, "treshold: not a parameter.*nearest: 'threshold'"),
+        ({"treshold": 0.0}, "'treshold': not a parameter.*nearest: 'threshold'"),
         ({"threshold": "0"}, "threshold: '0' is of type str; give a float"),
         ({"threshold": True}, "threshold: True is of type bool"),
         ({"threshold": float("nan")}, "threshold: nan is not a finite number"),

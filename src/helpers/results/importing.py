@@ -52,8 +52,9 @@ MAIN = "native"
 WHAT = "a table of scores, .csv or .parquet"
 #: What stands for a logit that is not known, in small letters.
 MISSING = {"", "na", "n/a", "nan", "none", "null", "<na>"}
-#: Logits are at most of this size, so that their sixth powers, beyond what any statistic takes, stay finite in float64.
-LARGEST = 1e50
+#: Logits are at most of this size, the largest float32, in which detectors compute: what is beyond is no score, and its
+#: sixth power, beyond what any statistic takes, would not be finite in float64.
+LARGEST = float(np.finfo(np.float32).max)
 #: Where a probability of exactly 1 stands as a logit: that of the largest float64 below 1. That of 0 is its negative.
 SATURATED = 36.7368005696771
 _NUMBER = re.compile(r"\+?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,3})?")
@@ -524,7 +525,7 @@ def _logits(
             table.refuse(wrong, f"logit {first} is {what}", "score the image again or leave the row out")
 
     refuse(~numbers.map(isfinite), "not a finite number")
-    refuse(numbers.abs() > LARGEST, f"beyond {LARGEST:g}, as no logit is")
+    refuse(numbers.abs() > LARGEST, f"beyond {LARGEST:.2g}, as no logit is")
     said = mapping.logit
     named = scores.detector.isin(said.detectors) if said else scores.detector.isna()
     chances = named if said and said.scale == "probability" else named & False
