@@ -17,7 +17,7 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from helpers import analysis, charts
-from helpers.analysis import conditions, controls, paired
+from helpers.analysis import controls, paired
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.claims import rule
@@ -321,7 +321,7 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     moved = {"mini-s1": -2.0, "mini-s2": -4.0}
     study = analysis.load(synthetic.write(tmp_path, images=200, generators=("sd3", "sd15"), seeds=moved))
     assert set(study.scores.weights) == {"mini"}  # a page's figures are the study's own training's
-    found = conditions.trainings(study)
+    found = analysis.trainings(study)
     assert set(found.detector) == {"npr"} and (found.trainings == 3).all() and len(found) == 2 * 3
     fp4 = found[(found.generator == "sd3") & (found.precision == "fp4")].iloc[0]
     assert fp4.shift_max == pytest.approx(0.0, abs=0.2) and fp4.shift_min == pytest.approx(-4.0, abs=0.2)
@@ -332,4 +332,4 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     assert npr["shift_min"] == pytest.approx(fp4.shift_min, abs=1e-3)
     assert f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}" in page.trainings(study, "sd3").data
     alone = analysis.load(synthetic.write(tmp_path / "one", images=20))
-    assert conditions.trainings(alone).empty and "one training of each" in page.trainings(alone).data
+    assert analysis.trainings(alone).empty and "one training of each" in page.trainings(alone).data

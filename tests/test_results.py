@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 import synthetic
 
-from helpers import analysis
+from helpers import analysis, claims
 from helpers.analysis import controls, image_traces, paired, perturbed
-from helpers.claims import deck
 from helpers.core import files
 from helpers.core.errors import Damaged, UsageError
 from helpers.results import tables
@@ -33,12 +32,12 @@ def scores_of(folder, change):
 
 def test_another_threshold_is_another_answer(folder):
     study = analysis.load(folder)
-    first = deck.across(study), paired.controls(study), analysis.cells(study)
+    first = claims.by_condition(study), paired.controls(study), analysis.cells(study)
     assert study.cache
     other = replace(study, threshold=1.0)
     assert other.cache == {} and other.cache is not study.cache
-    pd.testing.assert_frame_equal(deck.across(other), deck.across(analysis.load(folder, threshold=1.0)))
-    assert not deck.across(other).equals(first[0])
+    pd.testing.assert_frame_equal(claims.by_condition(other), claims.by_condition(analysis.load(folder, threshold=1.0)))
+    assert not claims.by_condition(other).equals(first[0])
     narrowed = tables.with_fakes(study, ("fp32",), {("npr", "sd3", "fp32"): pd.Series([9.0])})
     assert narrowed.logits("npr", "sd3", "fp32").tolist() == [9.0]
     assert len(study.logits("npr", "sd3", "fp32")) == 20
@@ -154,7 +153,7 @@ def test_a_detector_of_another_training_does_not_vanish(folder):
     assert study.trainings == {"npr": "mini", "r50_nodown": "mini"} | change
     assert set(analysis.cells(study).detector) == set(study.detectors) == set(synthetic.DETECTORS)
     assert controls.spreads(study).groupby("detector").size().to_dict() == dict.fromkeys(synthetic.DETECTORS, 3)
-    assert set(deck.across(study).condition) == {"plain", "plain, calibrated threshold"}
+    assert set(claims.by_condition(study).condition) == {"plain", "plain, calibrated threshold"}
 
 
 def test_the_archive_is_vouched_for():

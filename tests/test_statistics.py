@@ -13,11 +13,12 @@ import pytest
 import synthetic
 from scipy import stats
 
-from helpers import analysis
-from helpers.analysis import cells, paired
+from helpers import analysis, claims
+from helpers.analysis import paired
+from helpers.analysis.cells import standard_shift
 from helpers.analysis.stats import metrics, power
 from helpers.analysis.stats.metrics import Interval
-from helpers.claims import deck, rule
+from helpers.claims import rule
 
 STUDIES = 1000
 
@@ -102,7 +103,7 @@ def test_shifts_and_cliffs_delta_are_covered() -> None:
     other = 0.5 + base + rng.normal(0, 1, (STUDIES, 200))
     index = np.arange(200)
     pairs = list(zip(base, other, strict=True))
-    shifts = [cells.standard_shift(*pair, index, resamples=1000) for pair in pairs]
+    shifts = [standard_shift(*pair, index, resamples=1000) for pair in pairs]
     assert 0.93 <= coverage(shifts, 0.25) <= 0.97
     deltas = [paired.cliff(*pair, index, resamples=300) for pair in pairs]
     assert 0.93 <= coverage(deltas, 2 * stats.norm.cdf(0.5 / 3) - 1) <= 0.97  # 3: the spread of other less base
@@ -215,7 +216,7 @@ def test_the_power_of_a_claim_is_that_of_whole_studies(tmp_path) -> None:
     for seed in range(60):
         moved = {("r50_tf", "sd3", "fp4"): limit - 4.0}
         folder = synthetic.write(tmp_path / str(seed), moved, images=300, seed=seed, generators=("sd3",))
-        (outcome,) = deck.evaluate(analysis.load(folder), "C5")
+        (outcome,) = claims.evaluate(analysis.load(folder), "C5")
         supported += outcome.verdict == "supported"
     chance = power.stays_high(0.93, 300, 0.90)
     assert stats.binom.ppf(0.001, 60, chance) <= supported <= stats.binom.ppf(0.999, 60, chance)
@@ -236,7 +237,7 @@ def test_few_images_are_covered_too(images: int) -> None:
     assert held([metrics.bootstrap_mean(row, resamples=400) for row in rng.normal(0, 1, shape)], 0.0) >= 0.9
     base = rng.normal(0, 2, shape)
     pairs = list(zip(base, 0.5 + base + rng.normal(0, 1, shape), strict=True))
-    assert held([cells.standard_shift(*pair, index, resamples=400) for pair in pairs], 0.25) >= 0.9
+    assert held([standard_shift(*pair, index, resamples=400) for pair in pairs], 0.25) >= 0.9
     deltas = [paired.cliff(*pair, index, resamples=100) for pair in pairs]
     assert held(deltas, 2 * stats.norm.cdf(0.5 / 3) - 1) >= 0.9
     sides = list(zip(rng.normal(2.5, 1, shape), rng.normal(0, 1, shape), strict=True))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from helpers.analysis import cells
+from helpers.analysis.cells import paired_logits, shifts
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
@@ -39,10 +39,10 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
     Holm over the family of all rows of the main arm (`X_holm`; NaN for controls). `arm` names the control; there the
     precision is its key and its title.
     """
-    main = cells.shifts(results, confidence, resamples).assign(arm=results.arm)
+    main = shifts(results, confidence, resamples).assign(arm=results.arm)
     frames = [main] if len(main) else []
     for name, (title, series) in _arms(results).items():
-        rows = cells.shifts(_beside(results, series, name), confidence, resamples)
+        rows = shifts(_beside(results, series, name), confidence, resamples)
         frames.append(rows.assign(arm=name, precision=name, precision_title=title))
     if not frames:
         return pd.DataFrame()
@@ -58,7 +58,7 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
 def _more(results: Results, row: dict[str, Any], confidence: float, resamples: int) -> dict[str, float]:
     key = (row["detector"], row["generator"])
     if row["arm"] == results.arm:
-        base, other, index = cells.pairs(results, *key, row["precision"])
+        base, other, index = paired_logits(results, *key, row["precision"])
     else:
         base, other, index = _paired(results.logits(*key, results.baseline), _arms(results)[row["arm"]][1].get(key))
     n, spread = len(base), float(base.std(ddof=1)) if len(base) > 1 else nan

@@ -20,8 +20,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from helpers.analysis import cells as cells_
+from helpers import analysis
 from helpers.analysis import controls
+from helpers.analysis.cells import standard_shift
 from helpers.analysis.paired import holm
 from helpers.analysis.stats import metrics
 from helpers.core import files
@@ -144,7 +145,7 @@ def effect(base: pd.Series, other: pd.Series, threshold: float = 0.0) -> dict[st
     )
     row |= {"sd": float((after - before).std(ddof=1)) if len(shared) > 1 else nan}
     row |= {"r": float(np.corrcoef(before, after)[0, 1]) if varied else nan}
-    row |= metrics.spread("standard", cells_.standard_shift(before, after, shared))
+    row |= metrics.spread("standard", standard_shift(before, after, shared))
     row |= metrics.spread("change", metrics.paired_difference(*called))
     return row | {"lost": lost, "gained": gained, "p": p}
 
@@ -271,7 +272,7 @@ def beside_published(results: Results, weights: str | None = None) -> pd.DataFra
     loaded = tables.load(
         results.folder, results.generators, first, results.detectors, results.threshold, "plain", results.arm, weights
     )
-    own = cells_.cells(loaded)[["generator", "detector", "n", "tpr", "tpr_low", "tpr_high"]]
+    own = analysis.cells(loaded)[["generator", "detector", "n", "tpr", "tpr_low", "tpr_high"]]
     rates = published_rates()
     rates = rates[rates.figure == "tpr"].rename(columns={"images": "generator", "value": "published"})
     return rates[["generator", "detector", "published", "in_training"]].merge(own, on=["generator", "detector"])

@@ -18,18 +18,19 @@ from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
 from helpers import analysis, charts
-from helpers.analysis import conditions as conditions_
 from helpers.analysis import controls as controls_
-from helpers.analysis import costs as costs_
 from helpers.analysis import footprint as footprint_
 from helpers.analysis import image_traces, paired, words
 from helpers.analysis import miniatures as miniatures_
 from helpers.analysis import perturbed as perturbed_
+from helpers.analysis.conditions import trainings_of
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.claims import deck, rule
-from helpers.claims.deck import Outcome
+from helpers.claims.claim import Outcome
+from helpers.claims.conditions import by_condition, disagreement
 from helpers.claims.rule import Finding
+from helpers.claims.scorecard import evaluate
 from helpers.core import files as paths
 from helpers.core.errors import Damaged
 from helpers.paper.sentences import scale_note
@@ -116,9 +117,9 @@ def begin(
 #: What a study may have beside scores, by the name under which a cell's tag asks for it ("if-NAME", "unless-NAME").
 FACTS: dict[str, Callable[[Results], bool]] = {
     "reals": lambda study: bool((study.scores.label == 0).any()),
-    "settings": lambda study: costs_.settings(study).steps.notna().any(),
-    "costs": lambda study: any(costs_.costs(study).get("device", ())),
-    "cpu": lambda study: set(costs_.costs(study).get("device", ())) == {"cpu"},
+    "settings": lambda study: analysis.settings(study).steps.notna().any(),
+    "costs": lambda study: any(analysis.costs(study).get("device", ())),
+    "cpu": lambda study: set(analysis.costs(study).get("device", ())) == {"cpu"},
     "proofs": lambda study: "output_error" in controls_.proofs(study),
     "exact-fp16": lambda study: _exact(controls_.proofs(study)),
     "arms": lambda study: bool(_arms(study)),
@@ -141,7 +142,7 @@ def facts(study: Results) -> set[str]:
     or training, "seeds" that a training was repeated.
     """
     found = {*study.generators, *study.precisions, *study.detectors, f"scale-{study.scale or 'unknown'}"}
-    conditions = {(protocol, label) for protocol, label, _ in conditions_.trainings_of(study)}
+    conditions = {(protocol, label) for protocol, label, _ in trainings_of(study)}
     found |= {name for condition in conditions for name in condition}
     found |= {"conditions"} if len(conditions) > 1 else set()
     found |= {"seeds"} if any(re.search(r"-s\d+$", label) for _, label in conditions) else set()
@@ -177,14 +178,14 @@ def claims(study: Results, *ids: str) -> list[Outcome]:
     `C4_verdict`, `C4_answer` (the sentence), `C4_rule` (what counts) and, for a claim that depends on scores,
     `C4_elsewhere` (where another protocol, training or threshold comes out otherwise); `C4_size_...` for a part.
     """
-    outcomes = deck.evaluate(study, *ids)
+    outcomes = evaluate(study, *ids)
     for outcome in outcomes:
         key = outcome.claim.key
         glue(f"{key}_verdict", Verdict(outcome.verdict), display=False)
         value(f"{key}_answer", outcome.answer)
         value(f"{key}_rule", outcome.rule)
         if outcome.claim.again:
-            value(f"{key}_elsewhere", deck.elsewhere(study, outcome.claim))
+            value(f"{key}_elsewhere", disagreement(study, outcome.claim))
     return outcomes
 
 
@@ -203,7 +204,7 @@ def _card(study: Results, outcome: Outcome) -> str:
     shown |= {"images": outcome.finding.n} if outcome.finding.n else {}
     rows = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in shown.items())
     numbers = f"<dl>{rows}</dl>" if rows else ""
-    other = deck.elsewhere(study, claim) if claim.again else ""
+    other = disagreement(study, claim) if claim.again else ""
     base = words.named(study.baseline) if claim.of_scores else "FP32"
     measured = claim.quantity.replace("FP32", base)
     return (
@@ -228,7 +229,7 @@ MARKS = {
 
 def elsewhere(study: Results) -> HTML:
     """The verdict on every claim under every protocol, training and threshold, the page's own first."""
-    found = deck.across(study)
+    found = by_condition(study)
     keys, names = [claim.key for claim in deck.CLAIMS if claim.again], found.condition.unique()
     by = found.set_index(["condition", "key"])
     blank = "<td></td>"  # filtered images are not scored by every training
@@ -356,7 +357,7 @@ def images(study: Results) -> HTML:
 
 def settings(study: Results) -> HTML:
     """The generators with their settings, as far as they are known."""
-    return table(costs_.settings(study).dropna(axis=1, how="all"), "Generators")
+    return table(analysis.settings(study).dropna(axis=1, how="all"), "Generators")
 
 
 COSTS = {

@@ -8,10 +8,11 @@ from math import isnan
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import cells as cells_
-from helpers.analysis import controls, costs
+from helpers import analysis
+from helpers.analysis import controls
 from helpers.analysis import paired as effects
-from helpers.analysis.cells import mean_change
+from helpers.analysis.cells import mean_change, paired_logits
+from helpers.analysis.costs import images_per_cell
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
@@ -35,7 +36,7 @@ __all__ = [
 
 def scale_note(results: Results) -> str:
     """The sentence that says whose results these are."""
-    images = f"{costs.images_per_cell(results)} images per cell"
+    images = f"{images_per_cell(results)} images per cell"
     images = "1 image per cell" if images == "1 images per cell" else images
     if results.scale == "mini":
         return (
@@ -65,7 +66,7 @@ def _asked(results: Results) -> str:
 
 def overview(results: Results) -> Finding:
     """All cells at once: the mean change of accuracy from FP32 to FP4, and the range of accuracy."""
-    table = cells_.cells(results).dropna(subset="tpr")
+    table = analysis.cells(results).dropna(subset="tpr")
     if table.empty:
         return Finding(NOT_TESTABLE, f"No accuracy of this study is known: {unscaled(results.unjudged)}.", {})
     best, worst = table.loc[table.tpr.idxmax()], table.loc[table.tpr.idxmin()]
@@ -188,14 +189,14 @@ def controls_note(results: Results) -> str:
 
 
 def _on_cpu(results: Results) -> bool:
-    return set(costs.costs(results).get("device", ())) == {"cpu"}
+    return set(analysis.costs(results).get("device", ())) == {"cpu"}
 
 
 def sixteen(results: Results) -> str:
     """The sentence that says whether FP16 of the main arm is a control: not where it changes no score at all."""
     if "fp16" not in results.precisions or results.baseline == "fp16":
         return "This study has no FP16 beside its baseline, which could be a second one."
-    pairs = {g: [cells_.pairs(results, d, g, "fp16")[:2] for d in results.detectors] for g in results.generators}
+    pairs = {g: [paired_logits(results, d, g, "fp16")[:2] for d in results.detectors] for g in results.generators}
     pairs = {g: [pair for pair in of if len(pair[0])] for g, of in pairs.items()}
     same = [named(g) for g, of in pairs.items() if of and all(np.array_equal(*pair) for pair in of)]
     base = named(results.baseline)
@@ -258,7 +259,7 @@ def _actor(control: str) -> str:
 
 def cost_note(results: Results) -> str:
     """The sentence under the costs: on which device, and how many images were rejected for which reasons."""
-    table = costs.costs(results)
+    table = analysis.costs(results)
     if table.empty or not any(table.device):
         return "What the cells of this study cost was not recorded."
     devices = listed(sorted(set(table.device)))
