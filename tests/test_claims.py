@@ -24,6 +24,7 @@ from helpers.claims.deck import c01_memory
 from helpers.claims.rule import LEAST_IMAGES, Finding
 from helpers.core import files
 from helpers.core.errors import UsageError
+from helpers.paper import claim_lists
 from helpers.study import schema
 
 SCORED = [claim.key for claim in claims.CLAIMS if claim.of_scores]
@@ -221,3 +222,13 @@ def test_a_baseline_is_not_compared_with_itself(studies) -> None:
 def test_the_book_states_the_least_number_of_images() -> None:
     said = (files.ROOT / "book" / "methods.md").read_text(encoding="utf-8")
     assert f"at\n  least {LEAST_IMAGES} are needed" in said and f"fewer than {metrics.FEW} images" in said
+
+
+def test_the_lists_of_the_prose_pages_are_the_claims(studies) -> None:
+    outcomes = claims.evaluate(studies["true"])
+    whole, first = claim_lists.verdicts(studies["true"], outcomes).data, claim_lists.headlines(outcomes).data
+    assert whole.count("<dt>") == len(claims.CLAIMS) == claim_lists.contents().data.count("<tr>") - 1
+    assert first.count("<p>") == sum(claim.headline for claim in claims.CLAIMS) > 0
+    for page, name in (("conclusion", "claim_verdicts"), ("intro", "claim_headlines"), ("context", "claim_contents")):
+        text = (files.ROOT / "book" / f"{page}.md").read_text(encoding="utf-8")
+        assert f"```{{glue}} {name}" in text and not any(claim.short in text for claim in claims.CLAIMS)
