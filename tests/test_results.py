@@ -14,9 +14,12 @@ from helpers import analysis, claims
 from helpers.analysis import controls, image_traces, paired, perturbed
 from helpers.core import files
 from helpers.core.errors import Damaged, UsageError
-from helpers.results import tables
+from helpers.results import from_frame, schema
+from helpers.results.memo import once
+from helpers.results.results import vouched, with_fakes
 
 ONE = ("sd3",)
+BESIDE = [name for name in schema.TABLES if name != "scores.parquet"]
 
 
 @pytest.fixture
@@ -33,37 +36,35 @@ def scores_of(folder, change):
 def test_another_threshold_is_another_answer(folder):
     study = analysis.load(folder)
     first = claims.by_condition(study), paired.controls(study), analysis.cells(study)
-    assert study.cache
     other = replace(study, threshold=1.0)
-    assert other.cache == {} and other.cache is not study.cache
     pd.testing.assert_frame_equal(claims.by_condition(other), claims.by_condition(analysis.load(folder, threshold=1.0)))
     assert not claims.by_condition(other).equals(first[0])
-    narrowed = tables.with_fakes(study, ("fp32",), {("npr", "sd3", "fp32"): pd.Series([9.0])})
+    narrowed = with_fakes(study, ("fp32",), {("npr", "sd3", "fp32"): pd.Series([9.0])})
     assert narrowed.logits("npr", "sd3", "fp32").tolist() == [9.0]
     assert len(study.logits("npr", "sd3", "fp32")) == 20
 
 
-@pytest.mark.parametrize("name", [name for name in tables.BESIDE])
+@pytest.mark.parametrize("name", BESIDE)
 def test_a_table_that_the_manifest_does_not_vouch_for_is_not_there(folder, name):
     """What another study left in the folder: not listed, or listed with other bytes."""
-    frame = pd.DataFrame({column: [0] for column in tables.BESIDE[name]} | {"radial": [0]})
+    frame = pd.DataFrame({column: [0] for column in schema.TABLES[name].needed} | {"radial": [0]})
     frame = frame.assign(generator="sd3", precision="fp32", arm="native")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"].pop(name, None)
     frame.to_parquet(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert tables.vouched(folder, name) is None
+    assert vouched(folder, name) is None
     study = analysis.load(folder)
     assert study.cells.empty == (name == "cells.parquet")
     assert perturbed._stored(study).empty and image_traces.read(study, name).empty
-    assert len(tables.vouched(synthetic.vouch(folder), name)) == 1
+    assert len(vouched(synthetic.vouch(folder), name)) == 1
     frame.assign(arm="other").to_parquet(folder / name)
-    assert tables.vouched(folder, name) is None
+    assert vouched(folder, name) is None
     frame.drop(columns="arm").to_parquet(folder / name)
     with pytest.raises(Damaged, match=f"{name}: it lacks the column 'arm'"):
-        tables.vouched(synthetic.vouch(folder), name)
+        vouched(synthetic.vouch(folder), name)
     (folder / name).unlink()
-    assert tables.vouched(folder, name) is None
+    assert vouched(folder, name) is None
 
 
 def test_scores_of_another_run_than_the_manifests_are_refused(folder):
@@ -159,5 +160,45 @@ def test_a_detector_of_another_training_does_not_vanish(folder):
 def test_the_archive_is_vouched_for():
     study = analysis.load(files.RESULTS / "mini", generators=["sd3"])
     assert study.dropped == {} and study.trainings == dict.fromkeys(study.detectors, "mini")
-    assert all(tables.vouched(study.folder, name) is not None for name in tables.BESIDE)
+    assert all(vouched(study.folder, name) is not None for name in BESIDE)
     assert analysis.load(study.folder, weights="mini-s1").detectors == ("npr", "r50_tf")
+
+
+def test_the_books_data_dictionary_is_the_schema():
+    page = (files.ROOT / "book" / "data_dictionary.md").read_text(encoding="utf-8")
+    assert page == schema.dictionary()
+    for table in schema.TABLES.values():
+        assert f"## {table.file}" in page and all(f"{column.name}" in page for column in table.columns)
+
+
+@pytest.mark.parametrize("name", schema.TABLES)
+def test_every_column_of_the_archive_is_declared(name):
+    found = pd.read_parquet(files.RESULTS / "mini" / name)
+    declared = [column.name for column in schema.TABLES[name].columns]
+    assert set(found) <= set(declared) and len(declared) == len(set(declared))
+    schema.check(schema.TABLES[name], found, name)
+
+
+def test_a_table_in_memory_is_judged_as_the_folder_is(folder):
+    study = analysis.load(folder)
+    frame = pd.read_parquet(folder / "scores.parquet")
+    same = from_frame(frame, manifest=study.manifest)
+    assert same.folder is None and same.beside("spectra.parquet") is None
+    pd.testing.assert_frame_equal(analysis.cells(same), analysis.cells(study))
+    pd.testing.assert_frame_equal(claims.by_condition(same), claims.by_condition(study))
+    with pytest.raises(Damaged, match="the table: it lacks the column 'logit'"):
+        from_frame(frame.drop(columns="logit"))
+
+
+def test_what_is_kept_is_kept_for_one_object_alone(folder):
+    asked = []
+
+    @once
+    def threshold(results, more=0):
+        asked.append(results)
+        return results.threshold + more
+
+    study = analysis.load(folder)
+    other = replace(study, threshold=5.0)
+    assert [threshold(study), threshold(study), threshold(other), threshold(study, 1)] == [0, 0, 5, 1]
+    assert len(asked) == 3

@@ -12,7 +12,7 @@ import pandas as pd
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, spread
 from helpers.core import scores as scores_
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 from helpers.study.schema import DETECTORS
 
 __all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "shifts", "standard_shift"]

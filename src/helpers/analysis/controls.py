@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.analysis.stats import metrics
-from helpers.results.tables import Results, all_arms, titles, vouched
+from helpers.results.results import Results, all_arms, titles
 from helpers.study.schema import PRECISIONS
 
 __all__ = ["differences", "positive", "proofs", "spreads"]
@@ -109,7 +109,7 @@ def proofs(results: Results) -> pd.DataFrame:
     column per kind of layer; expected_error, what weight_error is by the format's definition (not of older runs);
     output_error; native_deviation and native_layer, the layer that strays most.
     """
-    cells = vouched(results.folder, "cells.parquet")
+    cells = results.beside("cells.parquet")
     cells = pd.DataFrame(columns=["generator"]) if cells is None else cells
     names = _arm_titles(results)
     rows: list[dict[str, Any]] = []

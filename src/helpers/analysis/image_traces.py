@@ -14,7 +14,8 @@ import pandas as pd
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.images import spectra
-from helpers.results.tables import BASELINE, Results, of_training, titles, vouched
+from helpers.results.memo import once
+from helpers.results.results import BASELINE, Results, of_training, titles
 
 __all__ = [
     "FIGURES",
@@ -51,14 +52,13 @@ FIGURES = {
 RESAMPLES = 2000
 
 
+@once
 def read(results: Results, name: str) -> pd.DataFrame:
     """A table beside the scores, for the page's generators and the reals; empty where the study has none."""
-    if name not in results.cache:
-        table = vouched(results.folder, name)
-        if table is None:
-            return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
-        results.cache[name] = table[table.generator.isin([*results.generators, "real"])]
-    return results.cache[name]
+    table = results.beside(name)
+    if table is None:
+        return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
+    return table[table.generator.isin([*results.generators, "real"])]
 
 
 def cell_of(table: pd.DataFrame, generator: str, precision: str, arm: str) -> pd.DataFrame:

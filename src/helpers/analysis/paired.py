@@ -21,8 +21,8 @@ from helpers.analysis.cells import paired_logits, shifts
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
-from helpers.results import tables
-from helpers.results.tables import Results
+from helpers.results.memo import once
+from helpers.results.results import Results, all_arms, titles, with_fakes
 
 __all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "identical", "swaps"]
 
@@ -208,19 +208,17 @@ def _candidates(results: Results) -> dict[str, tuple[str, Series]]:
     return found
 
 
+@once
 def _arms(results: Results) -> dict[str, tuple[str, Series]]:
-    if "controls" not in results.cache:
-        found: dict[str, tuple[str, Series]] = {}
-        stored = tables.stored(results.folder)
-        rows = tables.of_training(results, stored[(stored.label == 1) & (stored.protocol == results.protocol)])
-        for name, arm in (results.manifest.get("study", {}).get("arms") or {}).items():
-            kind = "null control" if arm.get("batch_size") else "other seed" if arm.get("seed") is not None else ""
-            own = rows[(rows.arm == name) & (rows.precision == results.baseline)]
-            if kind and len(own):
-                groups = own.groupby(["detector", "generator"], observed=True)
-                found[name] = (kind, {key: group.set_index("index")["logit"] for key, group in groups})
-        results.cache["controls"] = found
-    return results.cache["controls"]
+    rows = all_arms(results)
+    found: dict[str, tuple[str, Series]] = {}
+    for name, arm in results.arms.items():
+        kind = "null control" if arm.get("batch_size") else "other seed" if arm.get("seed") is not None else ""
+        own = rows[(rows.arm == name) & (rows.precision == results.baseline)]
+        if kind and len(own):
+            groups = own.groupby(["detector", "generator"])
+            found[name] = (kind, {key: group.set_index("index")["logit"] for key, group in groups})
+    return found
 
 
 def _beside(results: Results, series: Series, name: str) -> Results:
@@ -228,7 +226,7 @@ def _beside(results: Results, series: Series, name: str) -> Results:
     base, pairs = results.baseline, [(d, g) for d in results.detectors for g in results.generators]
     kept = {(d, g, base): results.logits(d, g, base) for d, g in pairs}
     kept |= {(d, g, name): logits for (d, g), logits in series.items()}
-    return tables.with_fakes(results, (base, name), kept)
+    return with_fakes(results, (base, name), kept)
 
 
 def _paired(base: pd.Series, other: pd.Series | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -262,7 +260,7 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                     resamples=resamples, confidence=confidence,
                 ) if moved else []  # fmt: skip
                 for place, precision in enumerate(precisions):
-                    row = named | tables.titles(generator, precision, detector)
+                    row = named | titles(generator, precision, detector)
                     row |= metrics.spread("excess", both[place])
                     row |= metrics.spread("apart", both[place + len(moved)])
                     rows.append(row | {"p": _t(excess[place], "greater")})

@@ -26,8 +26,7 @@ from helpers.analysis.cells import standard_shift
 from helpers.analysis.paired import holm
 from helpers.analysis.stats import metrics
 from helpers.core import files
-from helpers.results import tables
-from helpers.results.tables import Results
+from helpers.results.results import Results, all_arms
 from helpers.study.schema import PRECISIONS
 
 __all__ = [
@@ -85,7 +84,7 @@ def summary(results: Results) -> pd.DataFrame:
     the baseline or not; tpr and auc with `_before`, tnr; `reading`, what is known of the cell; `source`. Rows of
     generator "all" hold `change` alone: the mean over generators, images resampled whole.
     """
-    scores = tables.all_arms(results)
+    scores = all_arms(results)
     rows = []
     for generator, detector in itertools.product(results.generators, results.detectors):
         cells = {key: group.set_index("index").logit.sort_index() for key, group in scores[
@@ -109,7 +108,7 @@ def summary(results: Results) -> pd.DataFrame:
     means = mean_changes(paired, paired.detector.map(results.threshold_of))
     means = means.assign(arm=results.arm, against=results.baseline, against_arm=results.arm)
     said = results.manifest.get("imported", {})
-    source = ", ".join(filter(None, [said.get("title"), said.get("source")])) or results.folder.name
+    source = ", ".join(filter(None, [said.get("title"), said.get("source")])) or results.name
     whole = {name: "Int64" for name in ("n", "lost", "gained", "reals")}
     return pd.concat([table, means], ignore_index=True).round(5).astype(whole).assign(source=source)
 
@@ -120,7 +119,7 @@ def _order(results: Results) -> Any:
 
 
 def _notes(results: Results) -> dict[tuple[str, str, str], str]:
-    cells = tables.vouched(results.folder, "cells.parquet")
+    cells = results.beside("cells.parquet")
     if cells is None:
         return {}
     notes = cells["note"] if "note" in cells else pd.Series("", index=cells.index)
@@ -269,9 +268,7 @@ def beside_published(results: Results, weights: str | None = None) -> pd.DataFra
     generator, detector, published, in_training, tpr with its ends, n. `weights` is another training of the study.
     """
     first = (results.baseline,)
-    loaded = tables.load(
-        results.folder, results.generators, first, results.detectors, results.threshold, "plain", results.arm, weights
-    )
+    loaded = results.under("plain", weights, precisions=first)
     own = analysis.cells(loaded)[["generator", "detector", "n", "tpr", "tpr_low", "tpr_high"]]
     rates = published_rates()
     rates = rates[rates.figure == "tpr"].rename(columns={"images": "generator", "value": "published"})

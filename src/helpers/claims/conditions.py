@@ -15,7 +15,8 @@ from helpers.analysis.words import listed, named, number
 from helpers.claims import deck
 from helpers.claims.claim import Claim
 from helpers.claims.scorecard import evaluate, table
-from helpers.results import Results, tables
+from helpers.results.memo import once
+from helpers.results.results import Results, with_fakes
 
 __all__ = ["by_condition", "calibrated", "disagreement"]
 
@@ -36,7 +37,7 @@ def calibrated(results: Results) -> Results:
                 logits = half(results.logits(detector, generator, precision), 1)
                 if len(logits):
                     moved[(detector, generator, precision)] = logits - limit + results.threshold
-    return tables.with_fakes(replace(results, unsaid=()), results.precisions, moved)
+    return with_fakes(replace(results, unsaid=()), results.precisions, moved)
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,14 @@ def _conditions(results: Results) -> list[_Condition]:
     return sorted(found, key=lambda condition: (condition.protocol, condition.weights) != own)
 
 
+@once
 def by_condition(results: Results) -> pd.DataFrame:
     """Every claim that depends on scores under every protocol, training and threshold of the study.
 
     One row per claim and condition: key, condition (its name), protocol, weights, detectors (those scored there, of
     which a claim takes the ones it names), verdict, of, estimate, low, high, n. Kept with the results.
     """
-    if "by_condition" not in results.cache:
-        frames = [_under(results, condition) for condition in _conditions(results)]
-        results.cache["by_condition"] = pd.concat(frames, ignore_index=True)
-    return results.cache["by_condition"]
+    return pd.concat([_under(results, condition) for condition in _conditions(results)], ignore_index=True)
 
 
 def _under(results: Results, condition: _Condition) -> pd.DataFrame:

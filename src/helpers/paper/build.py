@@ -25,7 +25,7 @@ from helpers.charts.theme import LAB, PICTURE_WIDTH, bundle
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
 from helpers.images.protocols import PROTOCOLS
-from helpers.results.tables import check_results
+from helpers.results.results import check_results
 from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = ["build", "declared", "execute", "notebooks", "of_study", "pages", "wanted"]

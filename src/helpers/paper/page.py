@@ -34,8 +34,7 @@ from helpers.claims.scorecard import evaluate
 from helpers.core import files as paths
 from helpers.core.errors import Damaged
 from helpers.paper.sentences import scale_note
-from helpers.results import tables
-from helpers.results.tables import Results
+from helpers.results.results import Results
 from helpers.study.schema import PRECISIONS
 
 __all__ = [
@@ -151,8 +150,8 @@ def facts(study: Results) -> set[str]:
 
 def _arms(study: Results) -> dict[str, Any]:
     """The arms beside the main one that have scores."""
-    there = set(tables.stored(study.folder).arm.unique())
-    return {name: arm for name, arm in (study.manifest.get("study", {}).get("arms") or {}).items() if name in there}
+    there = set(study.stored.arm.unique())
+    return {name: arm for name, arm in study.arms.items() if name in there}
 
 
 def _exact(proofs: pd.DataFrame) -> bool:

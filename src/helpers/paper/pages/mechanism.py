@@ -15,7 +15,7 @@ from helpers.analysis.words import number
 from helpers.claims import smoothing
 from helpers.claims.rule import margins
 from helpers.paper import page
-from helpers.results.tables import Results
+from helpers.results.results import Results
 from helpers.study.schema import PRECISIONS
 
 __all__ = [

@@ -14,7 +14,7 @@ from helpers.analysis import public_study as real
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.paper import page
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = [

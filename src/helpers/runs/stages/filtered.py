@@ -31,7 +31,7 @@ from helpers.analysis.image_traces import LOWERED
 from helpers.core.files import read_parquet, tree_sha256
 from helpers.images import spectra
 from helpers.images.protocols import shared, weights_for
-from helpers.results.tables import BASELINE
+from helpers.results.results import BASELINE
 from helpers.runs import plan
 from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import Scoring, Source

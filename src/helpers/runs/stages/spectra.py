@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from helpers.core.files import file_sha256
 from helpers.images import spectra
-from helpers.results.tables import BASELINE
+from helpers.results.results import BASELINE
 from helpers.runs import plan
 from helpers.runs.plan import Source
 from helpers.runs.stages import cache
