@@ -16,7 +16,9 @@ from helpers.core import files
 from helpers.core.errors import Damaged, UsageError
 from helpers.results import from_frame, schema
 from helpers.results.memo import once
+from helpers.results.migration import migrate
 from helpers.results.results import vouched, with_fakes
+from helpers.study import schema as studies
 
 ONE = ("sd3",)
 BESIDE = [name for name in schema.TABLES if name != "scores.parquet"]
@@ -202,3 +204,23 @@ def test_what_is_kept_is_kept_for_one_object_alone(folder):
     other = replace(study, threshold=5.0)
     assert [threshold(study), threshold(study), threshold(other), threshold(study, 1)] == [0, 0, 5, 1]
     assert len(asked) == 3
+
+
+def test_roles_are_added_to_an_older_manifest_and_said(tmp_path):
+    folder = synthetic.write(tmp_path / "old", images=20, generators=ONE, placebo=0.1)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["study"]["name"] = "mini"
+    del manifest["study"]["arms"]["batch"]["role"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert analysis.load(folder).arm_of("null") == "" and not paired.controls(analysis.load(folder)).get("batch")
+    assert migrate(folder) == ["manifest.json: the role of arm 'batch' is 'null'"] and migrate(folder) == []
+    assert analysis.load(folder).arm_of("null") == "batch" and "batch" in paired.controls(analysis.load(folder))
+
+
+def test_the_archive_says_its_roles_as_its_study_file_does():
+    study = analysis.load(files.RESULTS / "mini", generators=["sd3"])
+    shipped = studies.load("mini")
+    assert {name: arm["role"] for name, arm in study.arms.items()} == {n: a.role for n, a in shipped.arms.items()}
+    assert {arm.role for arm in shipped.arms.values()} == set(studies.ROLES)
+    assert study.manifest["study_digest"] == shipped.digest()
+    assert shipped.model_copy(update={"arms": {}}).digest() == shipped.digest()

@@ -40,8 +40,7 @@ def differences(results: Results) -> pd.DataFrame:
 
 def _arm_titles(results: Results) -> dict[str, str]:
     """Names of the arms, the main one first."""
-    arms = results.manifest.get("study", {}).get("arms") or {}
-    return {results.arm: "main arm"} | {name: arm["title"] for name, arm in arms.items()}
+    return {results.arm: "main arm"} | {name: arm["title"] for name, arm in results.arms.items()}
 
 
 def spreads(results: Results) -> pd.DataFrame:
@@ -76,10 +75,9 @@ def spreads(results: Results) -> pd.DataFrame:
 def positive(results: Results) -> str:
     """The sentence on the positive control: how many verdicts the ladder's finest and coarsest format turn.
 
-    The ladder is the arm of the most precisions, the coarsest format the one at its end.
+    The ladder is the arm of that role, the coarsest format the one at its end.
     """
-    arms = results.manifest.get("study", {}).get("arms") or {}
-    name = max(arms, key=lambda arm: len(arms[arm]["precisions"]), default="")
+    name = results.arm_of("ladder")
     found = spreads(results)
     found = found[found.arm == name] if len(found) else found
     if found.empty or found.precision.nunique() < 3:
@@ -87,7 +85,7 @@ def positive(results: Results) -> str:
     found = found.dropna(subset="changed")
     if found.empty:
         return "What the ladder does to verdicts is not known, for the scale of the scores is not said."
-    steps = [key for key in arms[name]["precisions"] if key in set(found.precision)]
+    steps = [key for key in results.arms[name]["precisions"] if key in set(found.precision)]
     first, last = steps[0], steps[-1]
     wide = found.pivot(index="detector_title", columns="precision", values="changed")
     parts = [

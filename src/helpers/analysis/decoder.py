@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import controls
-from helpers.analysis.image_traces import ends, placebo_arm, read, redrawn
+from helpers.analysis.image_traces import ends, read, redrawn
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.results.memo import once
@@ -170,9 +170,7 @@ def moved(results: Results) -> pd.DataFrame:
     generator's FP32 logits, and `size`, the root of its mean square, both over all generators, with ends.
     """
     rows, differences = [], controls.differences(results)
-    settings = results.manifest.get("study", {}).get("arms") or {}
-    decoder = next((name for name, arm in settings.items() if arm.get("components") == ["vae"]), "")
-    parts = {results.arm: "denoiser", decoder: "VAE", placebo_arm(results): "null control"}
+    parts = {results.arm: "denoiser", results.arm_of("decoder"): "VAE", results.arm_of("null"): "null control"}
     differences = differences[differences.arm.isin([name for name in parts if name])]
     spread = differences.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before
     differences = differences.join(spread.std().rename("spread"), on=["generator", "detector"])

@@ -61,11 +61,10 @@ class Responses:
 
 
 def _arm(results: Results) -> str:
-    """The arm with the most of the formats above; "" where none has enough."""
-    settings = results.manifest.get("study", {}).get("arms") or {}
-    known = {name: sum(p in FORMATS for p in arm.get("precisions", ())) for name, arm in settings.items()}
-    best = max(known, key=known.get, default="")
-    return best if known.get(best, 0) >= _RUNGS else ""
+    """The ladder; "" where the study has none, or one of too few of the formats above."""
+    name = results.arm_of("ladder")
+    rungs = sum(key in FORMATS for key in results.arms.get(name, {}).get("precisions", ()))
+    return name if rungs >= _RUNGS else ""
 
 
 def _errors(results: Results) -> dict[tuple[str, str], float]:

@@ -26,6 +26,9 @@ from helpers.results.results import Results, all_arms, titles, with_fakes
 
 __all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "identical", "swaps"]
 
+#: Roles of the arms that are controls, with their names in print.
+CONTROLS = {"null": "null control", "seed": "other seed"}
+
 #: The p-values of a row of `effects`; each is one family with Holm's correction, in a column `X_holm`.
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
 
@@ -178,7 +181,7 @@ def controls(results: Results) -> dict[str, tuple[str, Series]]:
     """The study's controls by key, each with its name and its logits by (detector, generator).
 
     What changes no logit of a detector on a generator is the baseline again and no control of it: `identical` names it.
-    "batch", "seed" ...: arms at FP32 that change how images are computed together or their seed; "fp16": the main
+    "batch", "seed" ...: arms at FP32 whose role in the study file is "null" or "seed"; "fp16": the main
     arm's FP16, which on a CPU computes in 32 bits with weights cast to 16.
     """
     return {
@@ -213,7 +216,7 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
     rows = all_arms(results)
     found: dict[str, tuple[str, Series]] = {}
     for name, arm in results.arms.items():
-        kind = "null control" if arm.get("batch_size") else "other seed" if arm.get("seed") is not None else ""
+        kind = CONTROLS.get(arm.get("role"), "")
         own = rows[(rows.arm == name) & (rows.precision == results.baseline)]
         if kind and len(own):
             groups = own.groupby(["detector", "generator"])

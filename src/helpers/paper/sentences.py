@@ -209,8 +209,7 @@ def sixteen(results: Results) -> str:
 
 def null(results: Results) -> str:
     """The sentence that sets the null control's spread beside the coarsest precision's, detector by detector."""
-    settings = results.manifest.get("study", {}).get("arms") or {}
-    placebo = next((name for name, arm in settings.items() if arm.get("batch_size")), "")
+    placebo = results.arm_of("null")
     same = effects.identical(results)
     idle = [f"{_actor(title)} changes no score of any image: it is identical, so no control." for title in same]
     found = controls.spreads(results)

@@ -116,6 +116,10 @@ class Results:
         """The arms beside the main one, by name, as the study file says them."""
         return self.manifest.get("study", {}).get("arms") or {}
 
+    def arm_of(self, role: str) -> str:
+        """The first arm of a role ("null", "seed", "decoder", "text", "coverage", "ladder"); "" where none has it."""
+        return next((name for name, arm in self.arms.items() if arm.get("role") == role), "")
+
     def beside(self, name: str) -> pd.DataFrame | None:
         """A table that lies beside the scores ("spectra.parquet" ...), its logits as float64; None where there is none.
 
