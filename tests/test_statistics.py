@@ -159,7 +159,7 @@ def test_swaps_within_pairs_raise_no_false_alarm() -> None:
     rng = np.random.default_rng(9)
     scenes = rng.normal(0, 2, (STUDIES, 60))
     pairs = scenes + rng.normal(0, 0.5, (2, STUDIES, 60))
-    found = [paired.swaps(*pair, times=199) for pair in zip(*pairs, strict=True)]
+    found = [paired.paired_permutation_test(*pair, times=199) for pair in zip(*pairs, strict=True)]
     for name in ("ks_p", "wasserstein_p"):
         assert np.mean([row[name] <= 0.05 for row in found]) <= at_most(0.05)
     assert np.mean([row["wasserstein_p"] <= 0.05 for row in found]) >= 0.03  # nor is it blind

@@ -180,7 +180,7 @@ def _thinned(spectra_: np.ndarray) -> np.ndarray:
 
 def redrawn(count: int) -> np.ndarray:
     """How often each of `count` prompts is drawn in each resample (RESAMPLES, count)."""
-    return metrics.drawn(count, RESAMPLES).T
+    return metrics.bootstrap_weights(count, RESAMPLES).T
 
 
 def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from helpers.core import scores
 from helpers.results.memo import once
 from helpers.results.results import Results, all_arms, titles, with_fakes
 
-__all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "identical", "swaps"]
+__all__ = ["TESTS", "beyond", "cliff", "controls", "effects", "holm", "identical", "paired_permutation_test"]
 
 #: Roles of the arms that are controls, with their names in print.
 CONTROLS = {"null": "null control", "seed": "other seed"}
@@ -38,7 +38,8 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
 
     Beside the columns of `shifts` there are the shares of images `lost_share` (fake to real) and `gained_share`
     (Wilson); `shift_p` (paired t-test); `ks` with `ks_p` and `wasserstein` (in standard deviations of FP32) with
-    `wasserstein_p`, both from `swaps`; `cliff` (bootstrapped by prompt); and for each of `TESTS` the same corrected by
+    `wasserstein_p`, both from `paired_permutation_test`; `cliff` (bootstrapped by prompt); and for each of `TESTS`
+    the same corrected by
     Holm over the family of all rows of the main arm (`X_holm`; NaN for controls). `arm` names the control; there the
     precision is its key and its title.
     """
@@ -65,7 +66,7 @@ def _more(results: Results, row: dict[str, Any], confidence: float, resamples: i
     else:
         base, other, index = _paired(results.logits(*key, results.baseline), _arms(results)[row["arm"]][1].get(key))
     n, spread = len(base), float(base.std(ddof=1)) if len(base) > 1 else nan
-    found = swaps(base, other)
+    found = paired_permutation_test(base, other)
     return {
         **metrics.spread("lost_share", metrics.wilson(row["lost"], n, confidence)),
         **metrics.spread("gained_share", metrics.wilson(row["gained"], n, confidence)),
@@ -128,7 +129,7 @@ def cliff(
         return np.einsum("nr,nr->r", weights, below[less] + below[up_to] - total) / total**2
 
     estimate = float(delta(np.ones((n, 1)))[0])
-    drawn = metrics.drawn(len(names), resamples, seed)
+    drawn = metrics.bootstrap_weights(len(names), resamples, seed)
     parts = [delta(drawn[groups, start : start + 250]) for start in range(0, resamples, 250)]
     found = metrics.resampled(estimate, np.concatenate(parts), len(names), confidence)
     if len(names) >= metrics.FEW and not isnan(found.low):
@@ -137,7 +138,7 @@ def cliff(
     return Interval(estimate, 2 * area.low - 1, 2 * area.high - 1)
 
 
-def swaps(base: ArrayLike, other: ArrayLike, times: int = 2000, seed: int = 0) -> dict[str, float]:
+def paired_permutation_test(base: ArrayLike, other: ArrayLike, times: int = 2000, seed: int = 0) -> dict[str, float]:
     """Distances of two distributions of paired scores (N,) (N,), with p-values that know of the pairing.
 
     `ks` is the Kolmogorov-Smirnov distance and `wasserstein` the area between both distribution functions, in the

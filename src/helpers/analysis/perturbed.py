@@ -152,7 +152,7 @@ def _of(
     prompts = sorted(set.intersection(*(set(of.index) for of in (*series.values(), *beside.values()))))
     if not prompts or (BASELINE, NONE) not in series:
         return {}
-    weights = np.vstack([np.ones(len(prompts)), metrics.drawn(len(prompts), resamples).T]) / len(prompts)
+    weights = np.vstack([np.ones(len(prompts)), metrics.bootstrap_weights(len(prompts), resamples).T]) / len(prompts)
     limit = results.threshold_of(detector)
     return {
         key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, limit))

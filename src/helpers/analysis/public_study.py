@@ -33,7 +33,7 @@ __all__ = [
     "agreement",
     "beside_published",
     "effects",
-    "fewest_flips",
+    "min_discordant_pairs",
     "flips_for_power",
     "ladders",
     "mean_changes",
@@ -41,7 +41,7 @@ __all__ = [
     "public_effects",
     "published_aucs",
     "published_rates",
-    "smallest_shift",
+    "minimal_detectable_effect",
     "summary",
 ]
 
@@ -234,12 +234,12 @@ def _side(low: pd.Series, high: pd.Series) -> pd.Series:
     return (low > 0).astype(int) - (high < 0).astype(int)
 
 
-def smallest_shift(n: int, power: float = 0.8, level: float = 0.05) -> float:
+def minimal_detectable_effect(n: int, power: float = 0.8, level: float = 0.05) -> float:
     """The mean paired difference, in SDs of the differences, that n pairs show with this power (two-sided t test)."""
     return float(TTestPower().solve_power(nobs=n, alpha=level, power=power, alternative="two-sided"))
 
 
-def fewest_flips(level: float = 0.05) -> int:
+def min_discordant_pairs(level: float = 0.05) -> int:
     """How many verdicts must turn, all one way, for McNemar's exact test to reject at this level."""
     return next(k for k in itertools.count(1) if stats.binomtest(k, k).pvalue <= level)
 
@@ -247,17 +247,17 @@ def fewest_flips(level: float = 0.05) -> int:
 def flips_for_power(n: int, power: float = 0.8, level: float = 0.05) -> float:
     """The share of images whose verdict turns (all one way) at which n pairs reject with this power; 1 at most.
 
-    McNemar's exact test rejects from `fewest_flips` on; their number is binomial.
+    McNemar's exact test rejects from `min_discordant_pairs` on; their number is binomial.
     """
     shares = np.linspace(0, 1, 1001)
-    return float(shares[stats.binom.sf(fewest_flips(level) - 1, n, shares) >= power].min(initial=1.0))
+    return float(shares[stats.binom.sf(min_discordant_pairs(level) - 1, n, shares) >= power].min(initial=1.0))
 
 
 def power(public: pd.DataFrame, baseline: str = "fp16") -> pd.DataFrame:
     """What each comparison of a study could have shown: n, sd of the differences, the smallest shift seen with 80 %
     power in logits (`shift_seen`) and in SDs of the baseline (`standard_seen`), the shift that was found."""
     rows = public[(public.against == baseline) & (public.generator != ALL)].copy()
-    rows["shift_seen"] = [smallest_shift(int(row.n)) * row.sd for row in rows.itertuples()]
+    rows["shift_seen"] = [minimal_detectable_effect(int(row.n)) * row.sd for row in rows.itertuples()]
     rows["standard_seen"] = rows.shift_seen * (rows.standard / rows["shift"])
     return rows[[*KEYS, "arm", "n", "sd", "shift", "shift_seen", "standard_seen"]].reset_index(drop=True)
 

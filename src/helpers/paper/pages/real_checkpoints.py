@@ -230,11 +230,12 @@ def power_note(study: Results) -> str:
     """What as many pairs can and cannot show, and this study's own."""
     table = real.power(real.public_effects())
     n, tests = int(table.n.max()), len(table)
-    flips, corrected = real.fewest_flips(), real.fewest_flips(0.05 / tests)
+    flips, corrected = real.min_discordant_pairs(), real.min_discordant_pairs(0.05 / tests)
     low, high = table.loc[table.shift_seen.idxmin()], table.loc[table.shift_seen.idxmax()]
     seen = [f"{row.shift_seen:.2f} logits for {_cell(row)}" for row in (low, high)]
     text = (
-        f"{n} pairs show a shift with 80 % power from {real.smallest_shift(n):.2f} standard deviations of the paired "
+        f"{n} pairs show a shift with 80 % power from {real.minimal_detectable_effect(n):.2f} standard "
+        f"deviations of the paired "
         f"differences on: from {seen[0]} to {seen[1]}. Of accuracy, McNemar's exact test needs {flips} verdicts that "
         f"all turn the same way, a change of {flips / n:.2f}, and shows a change with 80 % power from "
         f"{real.flips_for_power(n):.2f} on; to outlast Holm's correction over {tests} comparisons the first needs "
@@ -248,7 +249,8 @@ def power_note(study: Results) -> str:
     have = "have" if study.scale == "mini" else "has"
     return (
         f"{text} {_the(study).capitalize()} {have} {pairs} pairs a cell here ({named}): "
-        f"{real.smallest_shift(pairs):.2f} standard deviations, and a change of accuracy of {flips / pairs:.2f}."
+        f"{real.minimal_detectable_effect(pairs):.2f} standard deviations, "
+        f"and a change of accuracy of {flips / pairs:.2f}."
     )
 
 
