@@ -16,9 +16,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_curve
 
-from helpers import analysis
+from helpers import analysis, claims
 from helpers.analysis import controls, paired
-from helpers.claims import deck
 from helpers.paper import sentences
 
 RESAMPLES = 2000
@@ -36,8 +35,8 @@ def main() -> None:
         "other trainings": lambda: analysis.trainings(study),
         "other protocols and trainings": lambda: analysis.conditions(study),
         "arms beside the main one": lambda: (controls.spreads(study), controls.proofs(study)),
-        "claims": lambda: deck.evaluate(study),
-        "claims under every condition": lambda: deck.across(study),
+        "claims": lambda: claims.evaluate(study),
+        "claims under every condition": lambda: claims.by_condition(study),
         "densities": lambda: analysis.densities(study),
         "sentences": lambda: (sentences.overview(study), sentences.null(study), sentences.grid(study)),
     }

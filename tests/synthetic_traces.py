@@ -128,7 +128,8 @@ def ladder(folder: Path, by: str = "error", size: float = 3.0, images: int = 60)
     pd.concat([cells, pd.DataFrame(made)]).to_parquet(folder / "cells.parquet")
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    arm = {"title": "ladder", "precisions": list(dose_response.FORMATS), "way": "rounding", "images": images}
+    arm = {"title": "ladder", "role": "ladder", "precisions": list(dose_response.FORMATS), "images": images}
+    arm["way"] = "rounding"
     manifest["study"]["arms"] = (manifest["study"].get("arms") or {}) | {"ladder": arm}
     path.write_text(json.dumps(manifest), encoding="utf-8")
     return synthetic.vouch(folder)

@@ -8,7 +8,7 @@ import offline
 import pytest
 import synthetic
 
-from helpers.claims import deck
+from helpers import claims
 from helpers.core.errors import UsageError
 from helpers.paper import build, contents
 
@@ -43,8 +43,8 @@ def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
 def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
     page = opened(browser, 390)
     page.goto((site / "notebooks/09_claims.html").as_uri())
-    assert page.locator(".claim").count() == len(deck.CLAIMS)
-    supported = sum(claim.of_scores for claim in deck.CLAIMS) + 1  # the memory of the public checkpoints
+    assert page.locator(".claim").count() == len(claims.CLAIMS)
+    supported = sum(claim.of_scores for claim in claims.CLAIMS) + 1  # the memory of the public checkpoints
     assert page.locator(".claim .verdict-supported").count() == supported
     links = page.locator(".claim a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     for link in set(links):

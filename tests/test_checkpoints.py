@@ -110,12 +110,12 @@ def test_mean_changes_weigh_generators_the_same_whatever_their_number_of_images(
 
 def test_power_is_that_of_the_t_test_and_of_the_exact_mcnemar_test():
     for n in (10, 30, 500):
-        d = public_study.smallest_shift(n)
+        d = public_study.minimal_detectable_effect(n)
         critical, centre = stats.t.ppf(0.975, n - 1), d * np.sqrt(n)
         reached = stats.nct.sf(critical, n - 1, centre) + stats.nct.cdf(-critical, n - 1, centre)
         assert reached == pytest.approx(0.8, abs=1e-4)
-    assert public_study.fewest_flips() == 6 and 2 * 0.5**6 <= 0.05 < 2 * 0.5**5
-    assert public_study.fewest_flips(0.05 / 18) == 10 and 2 * 0.5**10 <= 0.05 / 18 < 2 * 0.5**9
+    assert public_study.min_discordant_pairs() == 6 and 2 * 0.5**6 <= 0.05 < 2 * 0.5**5
+    assert public_study.min_discordant_pairs(0.05 / 18) == 10 and 2 * 0.5**10 <= 0.05 / 18 < 2 * 0.5**9
     share = public_study.flips_for_power(30)
     assert stats.binom.sf(5, 30, share) >= 0.8 > stats.binom.sf(5, 30, share - 0.002)
     assert public_study.flips_for_power(5) == 1.0  # six verdicts cannot turn among five
@@ -123,7 +123,7 @@ def test_power_is_that_of_the_t_test_and_of_the_exact_mcnemar_test():
 
 def test_a_simulated_shift_at_the_least_seen_is_seen_four_times_in_five():
     n, rng = 30, np.random.default_rng(2)
-    drawn = rng.normal(public_study.smallest_shift(n), 1, (4000, n))
+    drawn = rng.normal(public_study.minimal_detectable_effect(n), 1, (4000, n))
     assert (stats.ttest_1samp(drawn, 0, axis=1).pvalue <= 0.05).mean() == pytest.approx(0.8, abs=0.02)
 
 

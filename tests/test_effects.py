@@ -29,7 +29,7 @@ def test_distances_are_scipys_and_cliffs_delta_is_its_definition(digits: int) ->
     rng = np.random.default_rng(1)
     base = rng.normal(0, 1, 60).round(digits)
     other = (base + rng.normal(0.3, 0.5, 60)).round(digits)
-    found = paired.swaps(base, other, times=20)
+    found = paired.paired_permutation_test(base, other, times=20)
     assert found["ks"] == pytest.approx(stats.ks_2samp(base, other).statistic)
     assert found["wasserstein"] == pytest.approx(stats.wasserstein_distance(base, other), rel=1e-5)
     delta = paired.cliff(base, other, resamples=200)
@@ -39,18 +39,18 @@ def test_distances_are_scipys_and_cliffs_delta_is_its_definition(digits: int) ->
 
 def test_nothing_has_no_effect_and_everything_has_the_whole() -> None:
     base = np.arange(30.0)
-    same = paired.swaps(base, base)
+    same = paired.paired_permutation_test(base, base)
     assert same["ks"] == same["wasserstein"] == 0 and same["ks_p"] == same["wasserstein_p"] == 1
     assert paired.cliff(base, base).estimate == 0 and paired.cliff(base, base - 100).estimate == -1
-    assert paired.swaps(base, base - 100)["ks_p"] < 0.01
-    assert isnan(paired.cliff([], []).estimate) and isnan(paired.swaps([], [])["ks_p"])
+    assert paired.paired_permutation_test(base, base - 100)["ks_p"] < 0.01
+    assert isnan(paired.cliff([], []).estimate) and isnan(paired.paired_permutation_test([], [])["ks_p"])
 
 
 def test_pairs_see_what_the_usual_test_misses() -> None:
     rng = np.random.default_rng(2)
     base = rng.normal(0, 3, 200)
     other = base + rng.normal(0.4, 0.1, 200)
-    assert stats.ks_2samp(base, other).pvalue > 0.05 > paired.swaps(base, other)["ks_p"]
+    assert stats.ks_2samp(base, other).pvalue > 0.05 > paired.paired_permutation_test(base, other)["ks_p"]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_what_moves_no_further_than_the_control_is_not_said_to(study) -> None:
 def test_two_pairs_are_no_proof() -> None:
     assert paired._t(np.array([0.5, 0.5])) == 0.5 and paired._t(np.array([0.5, 0.5]), "greater") == 0.25  # 1/2 each
     assert paired._t(np.array([-1.0, -1.0]), "greater") == 1 and paired._t(np.zeros(2)) == 1
-    one = paired.swaps([1.0], [2.0])
+    one = paired.paired_permutation_test([1.0], [2.0])
     assert one["ks"] == 1 and isnan(one["ks_p"]) and isnan(one["wasserstein_p"])
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from helpers import analysis, generators, precision
 from helpers.analysis import footprint as footprint_
-from helpers.claims import costs
+from helpers.claims.deck import c01_memory, c01_time
 from helpers.cli import command
 from helpers.core.errors import Failure, UsageError
 from helpers.generators.networks import Architecture, Network, architecture, architectures, build
@@ -233,10 +233,10 @@ def test_a_format_without_kernels_has_no_time():
 
 
 def test_memory_falls_and_time_is_not_this_projects_to_say():
-    memory, time = costs.memory(), costs.time()
+    memory, time = c01_memory.memory(), c01_time.time()
     assert memory.verdict == "supported" and set(memory.figures) == set(footprint_.CHECKPOINTS.values())
     assert memory.figures["Flux.1 dev"].estimate == pytest.approx(9.98 / 67.48, abs=0.001)
-    assert costs.memory(0.1).verdict == "contradicted"
+    assert c01_memory.memory(0.1).verdict == "contradicted"
     assert time.verdict == "not testable" and "published timings" in time.sentence and "none is faster" in time.sentence
 
 
@@ -248,7 +248,7 @@ def test_an_archived_gpu_run_is_judged(tmp_path, monkeypatch, fp4, expected):
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "device.csv", index=False)
     monkeypatch.setattr(analysis.footprint, "FOLDER", tmp_path)
-    found = costs.time()
+    found = c01_time.time()
     assert found.verdict == expected and found.figures["Flux.1 dev"].estimate == fp4
     assert f"{fp4 / 0.5:.2f}" in found.sentence and "On X" in found.sentence
-    assert costs.memory().verdict == "not testable"
+    assert c01_memory.memory().verdict == "not testable"

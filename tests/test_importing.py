@@ -16,10 +16,9 @@ import synthetic
 from PIL import Image
 from scipy import special
 
-from helpers import analysis, world
+from helpers import analysis, claims, world
 from helpers.analysis import controls, public_study
 from helpers.analysis.cells import mean_change
-from helpers.claims import deck
 from helpers.cli import command
 from helpers.core import files
 from helpers.core.errors import UsageError
@@ -423,12 +422,12 @@ def test_a_threshold_that_is_given_is_on_the_scores_own_scale(tmp_path):
 
 def test_claims_on_such_scores_say_why_they_cannot_be_tested(tmp_path):
     _, study = lines(tmp_path, unsaid(40))
-    told = {outcome.claim.key: outcome for outcome in deck.evaluate(study)}
+    told = {outcome.claim.key: outcome for outcome in claims.evaluate(study)}
     why = "This study cannot say: whether the scores by NPR are logits or probabilities is not said."
     for key in ("C3", "C4", "C4_size", "C10"):
         assert told[key].verdict == "not testable" and told[key].answer == why, key
     assert told["C7"].verdict == "supported"  # a shift in standard deviations needs no threshold
-    calibrated = deck.across(study).set_index(["condition", "key"]).loc["plain, calibrated threshold"]
+    calibrated = claims.by_condition(study).set_index(["condition", "key"]).loc["plain, calibrated threshold"]
     assert calibrated.verdict["C3"] == "contradicted" and calibrated.estimate["C3"] == 1.0
     assert why[len("This study cannot say: whether ") : -1] in sentences.overview(study).sentence
     for outcome in told.values():
@@ -454,8 +453,8 @@ def test_a_detector_whose_scale_is_not_said_leaves_the_figures_of_the_others(tmp
         assert frame[frame.detector == "npr"][AT_THRESHOLD[name]].isna().all(axis=None)
     assert mean_change(mixed, ["r50_nodown"]) == mean_change(alone, ["r50_nodown"])
     assert np.isnan(mean_change(mixed, mixed.detectors).estimate)
-    told = {outcome.claim.key: outcome for outcome in deck.evaluate(mixed)}
-    both = {outcome.claim.key: outcome for outcome in deck.evaluate(alone)}
+    told = {outcome.claim.key: outcome for outcome in claims.evaluate(mixed)}
+    both = {outcome.claim.key: outcome for outcome in claims.evaluate(alone)}
     assert (told["C4"].verdict, both["C4"].verdict) == ("contradicted", "contradicted")
     start = "Not all of it is known: whether the scores by NPR are logits or probabilities is not said. "
     assert told["C4"].answer == start + both["C4"].answer

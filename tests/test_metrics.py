@@ -84,7 +84,7 @@ def test_a_bootstrap_of_the_curve_is_that_of_the_resampled_images() -> None:
     rng = np.random.default_rng(5)
     fake, real = rng.normal(1, 1, 30).round(1), rng.normal(0, 1, 30).round(1)
     by_hand = []
-    for times in metrics.drawn(30, 40, seed=3).T.astype(int):  # a prompt drawn twice gives both its images twice
+    for times in metrics.bootstrap_weights(30, 40, seed=3).T.astype(int):  # drawn twice: both its images twice
         again = metrics.operating(np.repeat(fake, times), np.repeat(real, times), resamples=2)
         by_hand.append([again[name].estimate for name in ("ap", "eer")])
     found = metrics.operating(fake, real, np.arange(30), np.arange(30), resamples=40, seed=3)
@@ -147,7 +147,7 @@ def test_a_mean_in_standard_deviations_has_the_interval_of_its_resamples() -> No
     values = rng.normal(1, 1, 40)
     found, double = metrics.bootstrap_ratio([values, 2 * values], unit, np.arange(40), resamples=100, seed=2)
     assert double.high == pytest.approx(2 * found.high)
-    again = [np.repeat(np.arange(40), times) for times in metrics.drawn(40, 100, 2).T.astype(int)]
+    again = [np.repeat(np.arange(40), times) for times in metrics.bootstrap_weights(40, 100, 2).T.astype(int)]
     by_hand = [values[rows].mean() / unit[rows].std(ddof=1) for rows in again]
     assert found.estimate == pytest.approx(values.mean() / unit.std(ddof=1))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(by_hand, [0.025, 0.975])))
@@ -226,7 +226,7 @@ def test_no_other_comparison_with_a_threshold_is_written_in_the_package() -> Non
     lambda x: metrics.mean_turn(x, [1.0, 1.0], [0, 1]), lambda x: metrics.auc(x, [1.0]),
     lambda x: metrics.auc([1.0], x), lambda x: metrics.operating(x, [1.0]), lambda x: metrics.calibrate(x, [1.0]),
     lambda x: metrics.separable(x, [1.0]), lambda x: paired.cliff(x, [1.0, 2.0]),
-    lambda x: paired.swaps(x, [1.0, 2.0]),
+    lambda x: paired.paired_permutation_test(x, [1.0, 2.0]),
 ])  # fmt: skip
 @pytest.mark.parametrize("bad", [nan, np.inf])
 def test_what_is_no_number_gives_no_number(figure, bad: float) -> None:

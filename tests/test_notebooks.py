@@ -13,8 +13,7 @@ import nbformat
 import pytest
 import synthetic
 
-from helpers import analysis
-from helpers.claims import deck as claims
+from helpers import analysis, claims
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.images.protocols import PROTOCOLS

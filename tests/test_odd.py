@@ -14,9 +14,8 @@ import pytest
 import reading
 import vl_convert
 
-from helpers import analysis
+from helpers import analysis, claims
 from helpers.analysis.stats import power
-from helpers.claims import deck
 from helpers.paper import build, contents
 
 #: What no sentence of a study says: values that are none, glued texts that are empty, a plural of one.
@@ -119,7 +118,7 @@ def test_what_is_counted_is_what_the_study_has(book: reading.Book) -> None:
 def test_the_verdicts_are_counted_and_the_same_on_every_page(book: reading.Book) -> None:
     said = book.said["09_claims"]
     counts = Counter(verdict for name, verdict in said.items() if name.endswith("_verdict"))
-    assert counts.total() == len(deck.CLAIMS)
+    assert counts.total() == len(claims.CLAIMS)
     for verdict, count in counts.items():
         assert f"{count} {'is' if count == 1 else 'are'} {verdict}" in said["summary"]
     for page in book.said.values():

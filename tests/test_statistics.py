@@ -13,12 +13,12 @@ import pytest
 import synthetic
 from scipy import stats
 
-from helpers import analysis
+from helpers import analysis, claims
 from helpers.analysis import paired
 from helpers.analysis.cells import standard_shift
 from helpers.analysis.stats import metrics, power
 from helpers.analysis.stats.metrics import Interval
-from helpers.claims import deck, rule
+from helpers.claims import rule
 
 STUDIES = 1000
 
@@ -159,7 +159,7 @@ def test_swaps_within_pairs_raise_no_false_alarm() -> None:
     rng = np.random.default_rng(9)
     scenes = rng.normal(0, 2, (STUDIES, 60))
     pairs = scenes + rng.normal(0, 0.5, (2, STUDIES, 60))
-    found = [paired.swaps(*pair, times=199) for pair in zip(*pairs, strict=True)]
+    found = [paired.paired_permutation_test(*pair, times=199) for pair in zip(*pairs, strict=True)]
     for name in ("ks_p", "wasserstein_p"):
         assert np.mean([row[name] <= 0.05 for row in found]) <= at_most(0.05)
     assert np.mean([row["wasserstein_p"] <= 0.05 for row in found]) >= 0.03  # nor is it blind
@@ -216,7 +216,7 @@ def test_the_power_of_a_claim_is_that_of_whole_studies(tmp_path) -> None:
     for seed in range(60):
         moved = {("r50_tf", "sd3", "fp4"): limit - 4.0}
         folder = synthetic.write(tmp_path / str(seed), moved, images=300, seed=seed, generators=("sd3",))
-        (outcome,) = deck.evaluate(analysis.load(folder), "C5")
+        (outcome,) = claims.evaluate(analysis.load(folder), "C5")
         supported += outcome.verdict == "supported"
     chance = power.stays_high(0.93, 300, 0.90)
     assert stats.binom.ppf(0.001, 60, chance) <= supported <= stats.binom.ppf(0.999, 60, chance)

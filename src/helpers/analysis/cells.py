@@ -12,10 +12,10 @@ import pandas as pd
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, spread
 from helpers.core import scores as scores_
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 from helpers.study.schema import DETECTORS
 
-__all__ = ["EFFECTS", "cells", "half", "mean_change", "pairs", "shifts", "standard_shift"]
+__all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "shifts", "standard_shift"]
 
 
 def mean_change(
@@ -28,7 +28,7 @@ def mean_change(
     """
     values, index, weights = [], [], []
     for group, sign in ((detectors, 1.0), (against, -1.0)):
-        rows = [(results.threshold_of(d), *pairs(results, d, g, "fp4"))
+        rows = [(results.threshold_of(d), *paired_logits(results, d, g, "fp4"))
                 for g in results.generators for d in group]  # fmt: skip
         rows = [row for row in rows if len(row[1])]
         if group and not rows or any(isnan(limit) for limit, *_ in rows):
@@ -107,7 +107,9 @@ def _kind(detector: str) -> str:
     return entry.kind if entry else ""
 
 
-def pairs(results: Results, detector: str, generator: str, precision: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def paired_logits(
+    results: Results, detector: str, generator: str, precision: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,).
 
     Empty for the baseline itself, which has nothing to be compared with.
@@ -139,7 +141,7 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
     for generator in results.generators:
         for detector in results.detectors:
             for precision in results.precisions:
-                base, other, index = pairs(results, detector, generator, precision)
+                base, other, index = paired_logits(results, detector, generator, precision)
                 if not len(base):
                     continue
                 before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))

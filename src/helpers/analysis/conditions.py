@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.analysis.cells import EFFECTS, _rate, shifts
 from helpers.analysis.stats import metrics
 from helpers.images.protocols import PROTOCOLS, weights_for
-from helpers.results.tables import Results, _own, _scores, load
+from helpers.results.results import Results, own_trainings
 
 __all__ = ["conditions", "own_training", "trainings", "trainings_of", "under"]
 
@@ -72,13 +72,13 @@ def own_training(results: Results, protocol: str) -> str:
 
 def _own_trainings(results: Results, protocol: str) -> dict[str, str]:
     """The page's detectors that were scored under a protocol, each with its own training."""
-    found = _own(_scores(results.folder).counts, results.manifest, protocol)
+    found = own_trainings(results.counts, results.manifest, protocol)
     return {name: found[name] for name in results.detectors if name in found}
 
 
 def trainings_of(results: Results) -> list[tuple[str, str, list[str]]]:
     """Every protocol with each training scored under it and the page's detectors that have it; own training first."""
-    kept = _scores(results.folder).counts
+    kept = results.counts
     found = []
     for protocol in PROTOCOLS:
         own = _own_trainings(results, protocol)
@@ -93,7 +93,5 @@ def trainings_of(results: Results) -> list[tuple[str, str, list[str]]]:
 
 def under(results: Results, protocol: str, weights: str, detectors: Sequence[str]) -> Results:
     """The same page's results under another protocol and training."""
-    return load(
-        results.folder, results.generators, results.precisions, detectors, results.threshold, protocol, results.arm,
-        None if weights == own_training(results, protocol) else weights,
-    )  # fmt: skip
+    own = weights == own_training(results, protocol)
+    return results.under(protocol, None if own else weights, detectors=detectors)

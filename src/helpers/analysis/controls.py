@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.analysis import paired
 from helpers.analysis.stats import metrics
-from helpers.results.tables import Results, all_arms, stored, titles, vouched
+from helpers.results.results import Results, all_arms, titles
 from helpers.study.schema import PRECISIONS
 
 __all__ = ["differences", "null_control", "positive", "proofs", "scored_arms", "spreads"]
@@ -41,8 +41,7 @@ def differences(results: Results) -> pd.DataFrame:
 
 def _arm_titles(results: Results) -> dict[str, str]:
     """Names of the arms, the main one first."""
-    arms = results.manifest.get("study", {}).get("arms") or {}
-    return {results.arm: "main arm"} | {name: arm["title"] for name, arm in arms.items()}
+    return {results.arm: "main arm"} | {name: arm["title"] for name, arm in results.arms.items()}
 
 
 def spreads(results: Results) -> pd.DataFrame:
@@ -76,8 +75,8 @@ def spreads(results: Results) -> pd.DataFrame:
 
 def scored_arms(results: Results) -> dict[str, Any]:
     """The arms beside the main one that have scores: their settings in the study file, by name."""
-    there = set(stored(results.folder).arm.unique())
-    return {name: arm for name, arm in (results.manifest.get("study", {}).get("arms") or {}).items() if name in there}
+    there = set(results.stored.arm.unique())
+    return {name: arm for name, arm in results.arms.items() if name in there}
 
 
 def null_control(results: Results) -> pd.DataFrame:
@@ -87,8 +86,7 @@ def null_control(results: Results) -> pd.DataFrame:
     paired changes of logit, `spread_last` that of the last precision. Empty where there is no null control that changes
     a score, or nothing beside the baseline.
     """
-    settings, last = results.manifest.get("study", {}).get("arms") or {}, results.precisions[-1]
-    name = next((name for name, arm in settings.items() if arm.get("batch_size")), "")
+    name, last = results.arm_of("null"), results.precisions[-1]
     columns = ["detector_title", "n", "turned", "spread", "spread_last"]
     if name not in paired.controls(results) or last == results.baseline:
         return pd.DataFrame(columns=columns)
@@ -102,10 +100,9 @@ def null_control(results: Results) -> pd.DataFrame:
 def positive(results: Results) -> str:
     """The sentence on the positive control: how many verdicts the ladder's finest and coarsest format turn.
 
-    The ladder is the arm of the most precisions, the coarsest format the one at its end.
+    The ladder is the arm of that role, the coarsest format the one at its end.
     """
-    arms = results.manifest.get("study", {}).get("arms") or {}
-    name = max(arms, key=lambda arm: len(arms[arm]["precisions"]), default="")
+    name = results.arm_of("ladder")
     found = spreads(results)
     found = found[found.arm == name] if len(found) else found
     if found.empty or found.precision.nunique() < 3:
@@ -113,7 +110,7 @@ def positive(results: Results) -> str:
     found = found.dropna(subset="changed")
     if found.empty:
         return "What the ladder does to verdicts is not known, for the scale of the scores is not said."
-    steps = [key for key in arms[name]["precisions"] if key in set(found.precision)]
+    steps = [key for key in results.arms[name]["precisions"] if key in set(found.precision)]
     first, last = steps[0], steps[-1]
     wide = found.pivot(index="detector_title", columns="precision", values="changed")
     parts = [
@@ -135,7 +132,7 @@ def proofs(results: Results) -> pd.DataFrame:
     column per kind of layer; expected_error, what weight_error is by the format's definition (not of older runs);
     output_error; native_deviation and native_layer, the layer that strays most.
     """
-    cells = vouched(results.folder, "cells.parquet")
+    cells = results.beside("cells.parquet")
     cells = pd.DataFrame(columns=["generator"]) if cells is None else cells
     names = _arm_titles(results)
     rows: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 from helpers.study.schema import GENERATORS, PRECISIONS
 
 __all__ = ["MEASURED", "costs", "images_per_cell", "settings"]

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import controls
-from helpers.analysis.image_traces import ends, placebo_arm, read, redrawn
+from helpers.analysis.image_traces import ends, read, redrawn
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
-from helpers.results import tables
-from helpers.results.tables import BASELINE, Results, titles
+from helpers.results.memo import once
+from helpers.results.results import BASELINE, Results, titles
 
 __all__ = ["areas", "detection", "moved", "shares"]
 
@@ -63,13 +63,11 @@ def _detection(fake: pd.Series, real: pd.Series, both: pd.Index) -> _Drawn | Non
     return _Drawn(areas(*sides) - 0.5, len(both)) if len(both) > 1 else None
 
 
+@once
 def _above_chance(results: Results, detector: str, generator: str, precision: str) -> _Drawn | None:
     """AUC above 1/2 of a cell, prompts drawn for fakes and reals at once."""
-    key = f"area {detector} {generator} {precision}"
-    if key not in results.cache:
-        fake, real = results.logits(detector, generator, precision), results.reals(detector, generator)
-        results.cache[key] = _detection(fake, real, fake.index.intersection(real.index))
-    return results.cache[key]
+    fake, real = results.logits(detector, generator, precision), results.reals(detector, generator)
+    return _detection(fake, real, fake.index.intersection(real.index))
 
 
 def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _Drawn, _Drawn] | None:
@@ -126,16 +124,11 @@ def _mean_of(values: list[_Drawn], confidence: float) -> Interval:
     return metrics.resampled(mean[0], mean[1:], prompts, confidence, reach)
 
 
+@once
 def _aligned(results: Results) -> Results | None:
     """The same page under the protocol `aligned`; None where the study was not scored so."""
-    if "aligned" not in results.cache:
-        stored = tables.stored(results.folder)
-        there = results.protocol == "plain" and "aligned" in set(stored.protocol)
-        results.cache["aligned"] = tables.load(
-            results.folder, results.generators, results.precisions, results.detectors, results.threshold, "aligned",
-            results.arm,
-        ) if there else None  # fmt: skip
-    return results.cache["aligned"]
+    there = results.protocol == "plain" and "aligned" in set(results.counts.protocol)
+    return results.under("aligned") if there else None
 
 
 def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
@@ -177,9 +170,7 @@ def moved(results: Results) -> pd.DataFrame:
     generator's FP32 logits, and `size`, the root of its mean square, both over all generators, with ends.
     """
     rows, differences = [], controls.differences(results)
-    settings = results.manifest.get("study", {}).get("arms") or {}
-    decoder = next((name for name, arm in settings.items() if arm.get("components") == ["vae"]), "")
-    parts = {results.arm: "denoiser", decoder: "VAE", placebo_arm(results): "null control"}
+    parts = {results.arm: "denoiser", results.arm_of("decoder"): "VAE", results.arm_of("null"): "null control"}
     differences = differences[differences.arm.isin([name for name in parts if name])]
     spread = differences.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before
     differences = differences.join(spread.std().rename("spread"), on=["generator", "detector"])

@@ -7,7 +7,7 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.core import scores as scores_
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 
 __all__ = ["densities"]
 

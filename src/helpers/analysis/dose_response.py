@@ -18,7 +18,8 @@ from helpers.analysis import controls
 from helpers.analysis.image_traces import ends, paired, redrawn
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
-from helpers.results.tables import Results, titles, vouched
+from helpers.results.memo import once
+from helpers.results.results import Results, titles
 
 __all__ = ["CONTRASTS", "FORMATS", "contrasts", "ladder", "relations"]
 
@@ -60,16 +61,15 @@ class Responses:
 
 
 def _arm(results: Results) -> str:
-    """The arm with the most of the formats above; "" where none has enough."""
-    settings = results.manifest.get("study", {}).get("arms") or {}
-    known = {name: sum(p in FORMATS for p in arm.get("precisions", ())) for name, arm in settings.items()}
-    best = max(known, key=known.get, default="")
-    return best if known.get(best, 0) >= _RUNGS else ""
+    """The ladder; "" where the study has none, or one of too few of the formats above."""
+    name = results.arm_of("ladder")
+    rungs = sum(key in FORMATS for key in results.arms.get(name, {}).get("precisions", ()))
+    return name if rungs >= _RUNGS else ""
 
 
 def _errors(results: Results) -> dict[tuple[str, str], float]:
     """Relative weight error of the denoiser by generator and format."""
-    cells = vouched(results.folder, "cells.parquet")
+    cells = results.beside("cells.parquet")
     if cells is None:
         return {}
     cells = cells[cells.arm == _arm(results)]
@@ -118,12 +118,10 @@ def ladder(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@once
 def _high(results: Results, generator: str, precision: str) -> Interval:
-    key = f"high {generator} {precision}"
-    if key not in results.cache:
-        values, index = paired(results, generator, precision, _arm(results), "high")
-        results.cache[key] = metrics.bootstrap_mean(values, index) if len(values) else metrics.UNKNOWN
-    return results.cache[key]
+    values, index = paired(results, generator, precision, _arm(results), "high")
+    return metrics.bootstrap_mean(values, index) if len(values) else metrics.UNKNOWN
 
 
 def _responses(results: Results) -> Responses | None:

@@ -14,7 +14,8 @@ import pandas as pd
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.images import spectra
-from helpers.results.tables import BASELINE, Results, of_training, titles, vouched
+from helpers.results.memo import once
+from helpers.results.results import BASELINE, Results, of_training, titles
 
 __all__ = [
     "FIGURES",
@@ -26,7 +27,6 @@ __all__ = [
     "fingerprints",
     "levels",
     "paired",
-    "placebo_arm",
     "pooled",
     "pooled_shift",
     "read",
@@ -51,14 +51,13 @@ FIGURES = {
 RESAMPLES = 2000
 
 
+@once
 def read(results: Results, name: str) -> pd.DataFrame:
     """A table beside the scores, for the page's generators and the reals; empty where the study has none."""
-    if name not in results.cache:
-        table = vouched(results.folder, name)
-        if table is None:
-            return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
-        results.cache[name] = table[table.generator.isin([*results.generators, "real"])]
-    return results.cache[name]
+    table = results.beside(name)
+    if table is None:
+        return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
+    return table[table.generator.isin([*results.generators, "real"])]
 
 
 def cell_of(table: pd.DataFrame, generator: str, precision: str, arm: str) -> pd.DataFrame:
@@ -67,15 +66,9 @@ def cell_of(table: pd.DataFrame, generator: str, precision: str, arm: str) -> pd
     return rows.set_index("index").sort_index() if "index" in rows else rows
 
 
-def placebo_arm(results: Results) -> str:
-    """The arm that is the null control; "" where the study has none."""
-    settings = results.manifest.get("study", {}).get("arms") or {}
-    return next((name for name, arm in settings.items() if arm.get("batch_size")), "")
-
-
 def _compared(results: Results) -> list[tuple[str, str, str]]:
     """What is set beside FP32 on this page: precision, arm and name of each, the null control first."""
-    placebo = placebo_arm(results)
+    placebo = results.arm_of("null")
     others = [(p, results.arm, title) for p, title in results.titles("precision").items() if p != BASELINE]
     return ([(BASELINE, placebo, "null control")] if placebo else []) + others
 
@@ -187,7 +180,7 @@ def _thinned(spectra_: np.ndarray) -> np.ndarray:
 
 def redrawn(count: int) -> np.ndarray:
     """How often each of `count` prompts is drawn in each resample (RESAMPLES, count)."""
-    return metrics.drawn(count, RESAMPLES).T
+    return metrics.bootstrap_weights(count, RESAMPLES).T
 
 
 def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:
@@ -219,7 +212,7 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     residuals of other scenes would correlate by. Estimates are NaN where a generator's images have
     nothing in common to correlate. Empty without patterns.parquet.
     """
-    rows, table, placebo = [], read(results, "patterns.parquet"), placebo_arm(results)
+    rows, table, placebo = [], read(results, "patterns.parquet"), results.arm_of("null")
     for generator in results.generators:
         base = _products(table, generator, BASELINE, results.arm)
         control = _products(table, generator, BASELINE, placebo)

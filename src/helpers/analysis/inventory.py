@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pandas as pd
 
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 
 __all__ = ["FAKES", "fakes", "reals"]
 

@@ -16,14 +16,27 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from helpers.analysis.cells import pairs, shifts
+from helpers.analysis.cells import paired_logits, shifts
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
-from helpers.results import tables
-from helpers.results.tables import Results
+from helpers.results.memo import once
+from helpers.results.results import Results, all_arms, titles, with_fakes
 
-__all__ = ["TESTS", "beyond", "beyond_by_control", "cliff", "controls", "effects", "holm", "identical", "swaps"]
+__all__ = [
+    "TESTS",
+    "beyond",
+    "beyond_by_control",
+    "cliff",
+    "controls",
+    "effects",
+    "holm",
+    "identical",
+    "paired_permutation_test",
+]
+
+#: Roles of the arms that are controls, with their names in print.
+CONTROLS = {"null": "null control", "seed": "other seed"}
 
 #: The p-values of a row of `effects`; each is one family with Holm's correction, in a column `X_holm`.
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
@@ -34,9 +47,9 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
 
     Beside the columns of `shifts` there are the shares of images `lost_share` (fake to real) and `gained_share`
     (Wilson); `shift_p` (paired t-test); `ks` with `ks_p` and `wasserstein` (in standard deviations of FP32) with
-    `wasserstein_p`, both from `swaps`; `cliff` (bootstrapped by prompt); and for each of `TESTS` the same corrected by
-    Holm over the family of all rows of the main arm (`X_holm`; NaN for controls). `arm` names the control; there the
-    precision is its key and its title.
+    `wasserstein_p`, both from `paired_permutation_test`; `cliff` (bootstrapped by prompt); and for each of `TESTS`
+    the same corrected by Holm over the family of all rows of the main arm (`X_holm`; NaN for controls). `arm` names
+    the control; there the precision is its key and its title.
     """
     main = shifts(results, confidence, resamples).assign(arm=results.arm)
     frames = [main] if len(main) else []
@@ -57,11 +70,11 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
 def _more(results: Results, row: dict[str, Any], confidence: float, resamples: int) -> dict[str, float]:
     key = (row["detector"], row["generator"])
     if row["arm"] == results.arm:
-        base, other, index = pairs(results, *key, row["precision"])
+        base, other, index = paired_logits(results, *key, row["precision"])
     else:
         base, other, index = _paired(results.logits(*key, results.baseline), _arms(results)[row["arm"]][1].get(key))
     n, spread = len(base), float(base.std(ddof=1)) if len(base) > 1 else nan
-    found = swaps(base, other)
+    found = paired_permutation_test(base, other)
     return {
         **metrics.spread("lost_share", metrics.wilson(row["lost"], n, confidence)),
         **metrics.spread("gained_share", metrics.wilson(row["gained"], n, confidence)),
@@ -127,7 +140,7 @@ def cliff(
         return np.einsum("nr,nr->r", weights, below[less] + below[up_to] - total) / total**2
 
     estimate = float(delta(np.ones((n, 1)))[0])
-    drawn = metrics.drawn(len(names), resamples, seed)
+    drawn = metrics.bootstrap_weights(len(names), resamples, seed)
     parts = [delta(drawn[groups, start : start + 250]) for start in range(0, resamples, 250)]
     found = metrics.resampled(estimate, np.concatenate(parts), len(names), confidence)
     if len(names) >= metrics.FEW and not isnan(found.low):
@@ -136,7 +149,7 @@ def cliff(
     return Interval(estimate, 2 * area.low - 1, 2 * area.high - 1)
 
 
-def swaps(base: ArrayLike, other: ArrayLike, times: int = 2000, seed: int = 0) -> dict[str, float]:
+def paired_permutation_test(base: ArrayLike, other: ArrayLike, times: int = 2000, seed: int = 0) -> dict[str, float]:
     """Distances of two distributions of paired scores (N,) (N,), with p-values that know of the pairing.
 
     `ks` is the Kolmogorov-Smirnov distance and `wasserstein` the area between both distribution functions, in the
@@ -180,7 +193,7 @@ def controls(results: Results) -> dict[str, tuple[str, Series]]:
     """The study's controls by key, each with its name and its logits by (detector, generator).
 
     What changes no logit of a detector on a generator is the baseline again and no control of it: `identical` names it.
-    "batch", "seed" ...: arms at FP32 that change how images are computed together or their seed; "fp16": the main
+    "batch", "seed" ...: arms at FP32 whose role in the study file is "null" or "seed"; "fp16": the main
     arm's FP16, which on a CPU computes in 32 bits with weights cast to 16.
     """
     return {
@@ -210,19 +223,17 @@ def _candidates(results: Results) -> dict[str, tuple[str, Series]]:
     return found
 
 
+@once
 def _arms(results: Results) -> dict[str, tuple[str, Series]]:
-    if "controls" not in results.cache:
-        found: dict[str, tuple[str, Series]] = {}
-        stored = tables.stored(results.folder)
-        rows = tables.of_training(results, stored[(stored.label == 1) & (stored.protocol == results.protocol)])
-        for name, arm in (results.manifest.get("study", {}).get("arms") or {}).items():
-            kind = "null control" if arm.get("batch_size") else "other seed" if arm.get("seed") is not None else ""
-            own = rows[(rows.arm == name) & (rows.precision == results.baseline)]
-            if kind and len(own):
-                groups = own.groupby(["detector", "generator"], observed=True)
-                found[name] = (kind, {key: group.set_index("index")["logit"] for key, group in groups})
-        results.cache["controls"] = found
-    return results.cache["controls"]
+    rows = all_arms(results)
+    found: dict[str, tuple[str, Series]] = {}
+    for name, arm in results.arms.items():
+        kind = CONTROLS.get(arm.get("role"), "")
+        own = rows[(rows.arm == name) & (rows.precision == results.baseline)]
+        if kind and len(own):
+            groups = own.groupby(["detector", "generator"])
+            found[name] = (kind, {key: group.set_index("index")["logit"] for key, group in groups})
+    return found
 
 
 def _beside(results: Results, series: Series, name: str) -> Results:
@@ -230,7 +241,7 @@ def _beside(results: Results, series: Series, name: str) -> Results:
     base, pairs = results.baseline, [(d, g) for d in results.detectors for g in results.generators]
     kept = {(d, g, base): results.logits(d, g, base) for d, g in pairs}
     kept |= {(d, g, name): logits for (d, g), logits in series.items()}
-    return tables.with_fakes(results, (base, name), kept)
+    return with_fakes(results, (base, name), kept)
 
 
 def _paired(base: pd.Series, other: pd.Series | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -264,7 +275,7 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                     resamples=resamples, confidence=confidence,
                 ) if moved else []  # fmt: skip
                 for place, precision in enumerate(precisions):
-                    row = named | tables.titles(generator, precision, detector)
+                    row = named | titles(generator, precision, detector)
                     row |= metrics.spread("excess", both[place])
                     row |= metrics.spread("apart", both[place + len(moved)])
                     rows.append(row | {"p": _t(excess[place], "greater")})

@@ -16,7 +16,8 @@ from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed
 from helpers.core import scores
 from helpers.images.perturbations import NONE
-from helpers.results.tables import BASELINE, Results, of_training, titles, vouched
+from helpers.results.memo import once
+from helpers.results.results import BASELINE, Results, of_training, titles
 
 __all__ = ["Damage", "MEASURES", "TABLE", "damages", "effects", "title", "what"]
 
@@ -100,36 +101,35 @@ def _interval(values: np.ndarray, prompts: int, confidence: float = 0.95, least:
     return Interval(found.estimate, *(float(np.clip(end, least, 1)) for end in (found.low, found.high)))
 
 
+@once
 def _stored(results: Results) -> pd.DataFrame:
     """The perturbed scores of the page's generators and detectors and of the reals, with the study's own training."""
-    if "perturbed" not in results.cache:
-        rows = vouched(results.folder, TABLE) if results.protocol == "plain" else None
-        if rows is None:
-            return pd.DataFrame()
-        rows = of_training(results, rows)
-        own = rows.generator.isin(results.generators) & rows.precision.isin(results.precisions)
-        results.cache["perturbed"] = rows[own | (rows.label == 0)]
-    return results.cache["perturbed"]
+    rows = results.beside(TABLE) if results.protocol == "plain" else None
+    if rows is None:
+        return pd.DataFrame()
+    rows = of_training(results, rows)
+    own = rows.generator.isin(results.generators) & rows.precision.isin(results.precisions)
+    return rows[own | (rows.label == 0)]
 
 
+@once
 def _resampled(
     results: Results, detector: str, resamples: int
 ) -> dict[tuple[str, str], tuple[int, dict[str, np.ndarray]]]:
     """(precision, perturbation) -> prompts, and each measure (1 + resamples,): as observed, then as drawn again."""
     stored = _stored(results)
-    key = ("resampled", detector, resamples)
-    if len(stored) and key not in results.cache:
-        each = [_of(results, stored, detector, generator, resamples) for generator in results.generators]
-        each = [of for of in each if of]
-        shared = [condition for condition in each[0] if all(condition in of for of in each)] if each else []
-        results.cache[key] = {
-            condition: (
-                min(of[condition][0] for of in each),
-                {name: np.mean([of[condition][1][name] for of in each], axis=0) for name in MEASURES},
-            )
-            for condition in shared
-        }
-    return results.cache.get(key, {})
+    if stored.empty:
+        return {}
+    each = [_of(results, stored, detector, generator, resamples) for generator in results.generators]
+    each = [of for of in each if of]
+    shared = [condition for condition in each[0] if all(condition in of for of in each)] if each else []
+    return {
+        condition: (
+            min(of[condition][0] for of in each),
+            {name: np.mean([of[condition][1][name] for of in each], axis=0) for name in MEASURES},
+        )
+        for condition in shared
+    }
 
 
 def _of(
@@ -152,7 +152,7 @@ def _of(
     prompts = sorted(set.intersection(*(set(of.index) for of in (*series.values(), *beside.values()))))
     if not prompts or (BASELINE, NONE) not in series:
         return {}
-    weights = np.vstack([np.ones(len(prompts)), metrics.drawn(len(prompts), resamples).T]) / len(prompts)
+    weights = np.vstack([np.ones(len(prompts)), metrics.bootstrap_weights(len(prompts), resamples).T]) / len(prompts)
     limit = results.threshold_of(detector)
     return {
         key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, limit))

@@ -25,23 +25,22 @@ from helpers.analysis.cells import cells, standard_shift
 from helpers.analysis.paired import holm
 from helpers.analysis.stats import metrics
 from helpers.core import files
-from helpers.results import tables
-from helpers.results.tables import Results
+from helpers.results.results import Results, all_arms
 from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "agreement",
     "beside_published",
     "effects",
-    "fewest_flips",
     "flips_for_power",
     "ladders",
     "mean_changes",
+    "min_discordant_pairs",
+    "minimal_detectable_effect",
     "power",
     "public_effects",
     "published_aucs",
     "published_rates",
-    "smallest_shift",
     "summary",
 ]
 
@@ -84,7 +83,7 @@ def summary(results: Results) -> pd.DataFrame:
     the baseline or not; tpr and auc with `_before`, tnr; `reading`, what is known of the cell; `source`. Rows of
     generator "all" hold `change` alone: the mean over generators, images resampled whole.
     """
-    scores = tables.all_arms(results)
+    scores = all_arms(results)
     rows = []
     for generator, detector in itertools.product(results.generators, results.detectors):
         cells = {key: group.set_index("index").logit.sort_index() for key, group in scores[
@@ -108,7 +107,7 @@ def summary(results: Results) -> pd.DataFrame:
     means = mean_changes(paired, paired.detector.map(results.threshold_of))
     means = means.assign(arm=results.arm, against=results.baseline, against_arm=results.arm)
     said = results.manifest.get("imported", {})
-    source = ", ".join(filter(None, [said.get("title"), said.get("source")])) or results.folder.name
+    source = ", ".join(filter(None, [said.get("title"), said.get("source")])) or results.name
     whole = {name: "Int64" for name in ("n", "lost", "gained", "reals")}
     return pd.concat([table, means], ignore_index=True).round(5).astype(whole).assign(source=source)
 
@@ -119,7 +118,7 @@ def _order(results: Results) -> Any:
 
 
 def _notes(results: Results) -> dict[tuple[str, str, str], str]:
-    cells = tables.vouched(results.folder, "cells.parquet")
+    cells = results.beside("cells.parquet")
     if cells is None:
         return {}
     notes = cells["note"] if "note" in cells else pd.Series("", index=cells.index)
@@ -234,12 +233,12 @@ def _side(low: pd.Series, high: pd.Series) -> pd.Series:
     return (low > 0).astype(int) - (high < 0).astype(int)
 
 
-def smallest_shift(n: int, power: float = 0.8, level: float = 0.05) -> float:
+def minimal_detectable_effect(n: int, power: float = 0.8, level: float = 0.05) -> float:
     """The mean paired difference, in SDs of the differences, that n pairs show with this power (two-sided t test)."""
     return float(TTestPower().solve_power(nobs=n, alpha=level, power=power, alternative="two-sided"))
 
 
-def fewest_flips(level: float = 0.05) -> int:
+def min_discordant_pairs(level: float = 0.05) -> int:
     """How many verdicts must turn, all one way, for McNemar's exact test to reject at this level."""
     return next(k for k in itertools.count(1) if stats.binomtest(k, k).pvalue <= level)
 
@@ -247,17 +246,17 @@ def fewest_flips(level: float = 0.05) -> int:
 def flips_for_power(n: int, power: float = 0.8, level: float = 0.05) -> float:
     """The share of images whose verdict turns (all one way) at which n pairs reject with this power; 1 at most.
 
-    McNemar's exact test rejects from `fewest_flips` on; their number is binomial.
+    McNemar's exact test rejects from `min_discordant_pairs` on; their number is binomial.
     """
     shares = np.linspace(0, 1, 1001)
-    return float(shares[stats.binom.sf(fewest_flips(level) - 1, n, shares) >= power].min(initial=1.0))
+    return float(shares[stats.binom.sf(min_discordant_pairs(level) - 1, n, shares) >= power].min(initial=1.0))
 
 
 def power(public: pd.DataFrame, baseline: str = "fp16") -> pd.DataFrame:
     """What each comparison of a study could have shown: n, sd of the differences, the smallest shift seen with 80 %
     power in logits (`shift_seen`) and in SDs of the baseline (`standard_seen`), the shift that was found."""
     rows = public[(public.against == baseline) & (public.generator != ALL)].copy()
-    rows["shift_seen"] = [smallest_shift(int(row.n)) * row.sd for row in rows.itertuples()]
+    rows["shift_seen"] = [minimal_detectable_effect(int(row.n)) * row.sd for row in rows.itertuples()]
     rows["standard_seen"] = rows.shift_seen * (rows.standard / rows["shift"])
     return rows[[*KEYS, "arm", "n", "sd", "shift", "shift_seen", "standard_seen"]].reset_index(drop=True)
 
@@ -268,9 +267,7 @@ def beside_published(results: Results, weights: str | None = None) -> pd.DataFra
     generator, detector, published, in_training, tpr with its ends, n. `weights` is another training of the study.
     """
     first = (results.baseline,)
-    loaded = tables.load(
-        results.folder, results.generators, first, results.detectors, results.threshold, "plain", results.arm, weights
-    )
+    loaded = results.under("plain", weights, precisions=first)
     own = cells(loaded)[["generator", "detector", "n", "tpr", "tpr_low", "tpr_high"]]
     rates = published_rates()
     rates = rates[rates.figure == "tpr"].rename(columns={"images": "generator", "value": "published"})

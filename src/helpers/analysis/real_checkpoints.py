@@ -13,7 +13,7 @@ from scipy import stats
 
 from helpers.analysis import public_study
 from helpers.analysis.stats.metrics import Interval, spread
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 
 __all__ = [
     "BASE",

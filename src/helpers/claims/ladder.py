@@ -9,7 +9,7 @@ from helpers.analysis.dose_response import FORMATS, _arm, _errors, _off_zero, co
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.claims.rule import Finding
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 
 __all__ = ["detail", "follows"]
 

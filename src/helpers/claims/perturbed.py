@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.analysis.perturbed import damages, title
 from helpers.analysis.words import listed, number
 from helpers.claims.rule import LEAST_IMAGES, NOT_TESTABLE, Finding, too_few
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 
 __all__ = ["answer"]
 

@@ -16,7 +16,7 @@ from math import inf, isnan
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named
-from helpers.results.tables import Results
+from helpers.results.results import Results
 from helpers.study.schema import DETECTORS, Margins
 
 __all__ = [

@@ -34,7 +34,8 @@ from helpers.analysis.image_traces import (
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number, percent
 from helpers.claims.rule import END_TO_END, LEAST_IMAGES, NOT_TESTABLE, Finding, margins, too_few, verdict
-from helpers.results.tables import Results
+from helpers.results.memo import once
+from helpers.results.results import Results
 from helpers.study.schema import DETECTORS
 
 __all__ = ["PREDICTIONS", "answer", "decoder", "lowered", "moves", "predictions", "smoothing"]
@@ -92,17 +93,12 @@ def _explained(results: Results, column: str, confidence: float) -> dict[str, In
     return _figures(rows, column, lambda row: f"{row.detector_title} on {row.generator_title}")
 
 
+@once
 def predictions(results: Results) -> dict[str, Finding]:
     """The four predictions a to d of the smoothing filter, each with its verdict, sentence and figures at 95 %.
 
     Intervals that may contradict are widened for the number of figures of all four together.
     """
-    if "predictions" not in results.cache:
-        results.cache["predictions"] = _judged(results)
-    return results.cache["predictions"]
-
-
-def _judged(results: Results) -> dict[str, Finding]:
     bounds = margins(results)
     asked: dict[str, tuple[Callable[[float], dict[str, Interval]], float, float]] = {
         "a": (lambda level: _fine_detail(results, level), -np.inf, -bounds["smoothing"]),

@@ -223,6 +223,18 @@ def report(
 
 
 @app.command()
+def migrate(results: Annotated[Path, typer.Argument(help="A results folder of an earlier version.")]) -> None:
+    """Bring an older results folder up to what is read today; every change is said.
+
+    Example: quantdetect migrate results/mini
+    """
+    from helpers.results import migration
+
+    said = migration.migrate(results)
+    typer.echo("\n".join(said) or "nothing to change")
+
+
+@app.command()
 def verify(
     study: StudyName = "mini",
     images: Annotated[int, typer.Option(min=1, help="Images of every cell.")] = 2,

@@ -20,7 +20,7 @@ from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
 from helpers.paper.contents import notebooks, pages
 from helpers.paper.execution import check, declared, execute
-from helpers.results.tables import check_results
+from helpers.results.results import check_results
 
 __all__ = ["build", "protocol_of"]
 

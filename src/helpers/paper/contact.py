@@ -8,7 +8,7 @@ from pathlib import Path
 from IPython.display import Markdown, display
 
 from helpers.analysis import controls, words
-from helpers.results.tables import Results
+from helpers.results.results import Results
 
 __all__ = ["sheets", "show_sheets"]
 

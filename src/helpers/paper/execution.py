@@ -19,7 +19,7 @@ from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
 from helpers.images.protocols import PROTOCOLS
 from helpers.paper.facts import wanted
-from helpers.results.tables import check_results
+from helpers.results.results import check_results
 from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = ["check", "declared", "execute"]

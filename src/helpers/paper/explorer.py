@@ -10,7 +10,7 @@ import ipywidgets
 import pandas as pd
 
 from helpers import analysis, charts
-from helpers.results.tables import Results
+from helpers.results.results import Results
 
 __all__ = ["Explorer", "explore"]
 

@@ -11,7 +11,7 @@ from helpers import analysis
 from helpers.analysis import controls, image_traces, paired, perturbed
 from helpers.analysis.conditions import trainings_of
 from helpers.paper import contact
-from helpers.results.tables import Results
+from helpers.results.results import Results
 
 __all__ = ["FACTS", "facts", "wanted"]
 
@@ -25,10 +25,10 @@ FACTS: dict[str, Callable[[Results], bool]] = {
     "proofs": lambda results: "output_error" in controls.proofs(results),
     "exact-fp16": lambda results: _exact(controls.proofs(results)),
     "arms": lambda results: bool(controls.scored_arms(results)),
-    "null-control": lambda results: any(arm.get("batch_size") for arm in controls.scored_arms(results).values()),
-    "other-seed": lambda results: any(arm.get("seed") is not None for arm in controls.scored_arms(results).values()),
+    "null-control": lambda results: results.arm_of("null") in controls.scored_arms(results),
+    "other-seed": lambda results: results.arm_of("seed") in controls.scored_arms(results),
     "controls": lambda results: bool(paired.controls(results)),
-    "ladder": lambda results: any(len(arm["precisions"]) > 3 for arm in controls.scored_arms(results).values()),
+    "ladder": lambda results: results.arm_of("ladder") in controls.scored_arms(results),
     "contact": lambda results: bool(contact.sheets(results, "")),
     "contact-ladder": lambda results: bool(contact.sheets(results, "ladder")),
     "spectra": lambda results: len(image_traces.read(results, "spectra.parquet")) > 0,

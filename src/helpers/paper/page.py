@@ -15,12 +15,10 @@ from myst_nb import glue
 from helpers import analysis, charts
 from helpers.analysis import miniatures, words
 from helpers.analysis.words import listed
-from helpers.claims import deck
-from helpers.claims.deck import Outcome
-from helpers.claims.rule import Finding
+from helpers.claims import Finding, Outcome, disagreement, evaluate
 from helpers.paper.facts import facts
 from helpers.paper.sentences import scale_note
-from helpers.results.tables import Results
+from helpers.results.results import Results
 
 __all__ = ["Text", "Verdict", "glue_claims", "glue_figure", "glue_finding", "glue_text", "setup"]
 
@@ -88,12 +86,12 @@ def glue_claims(results: Results, *ids: str) -> list[Outcome]:
     `C4_verdict`, `C4_answer` (the sentence), `C4_rule` (what counts) and, for a claim that depends on scores,
     `C4_elsewhere` (where another protocol, training or threshold comes out otherwise); `C4_size_...` for a part.
     """
-    outcomes = deck.evaluate(results, *ids)
+    outcomes = evaluate(results, *ids)
     for outcome in outcomes:
         key = outcome.claim.key
         glue(f"{key}_verdict", Verdict(outcome.verdict), display=False)
         glue_text(f"{key}_answer", outcome.answer)
         glue_text(f"{key}_rule", outcome.rule)
         if outcome.claim.again:
-            glue_text(f"{key}_elsewhere", deck.elsewhere(results, outcome.claim))
+            glue_text(f"{key}_elsewhere", disagreement(results, outcome.claim))
     return outcomes

@@ -15,7 +15,7 @@ from helpers.analysis import paired, words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.claims import rule
-from helpers.results.tables import Results
+from helpers.results.results import Results
 from helpers.study.schema import PRECISIONS
 
 __all__ = [

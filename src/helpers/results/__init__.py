@@ -1,5 +1,5 @@
-"""A results folder read once and checked, and anybody's scores made into one."""
+"""A study's results: read from a folder or taken from a table, checked by one schema; anybody's scores imported."""
 
-from helpers.results.tables import Results, load
+from helpers.results.results import Results, from_frame, load
 
-__all__ = ["Results", "load"]
+__all__ = ["Results", "from_frame", "load"]

@@ -36,6 +36,7 @@ from helpers.study.schema import (
     DetectorKey,
     GeneratorKey,
     PrecisionKey,
+    Role,
     Share,
     Strict,
     explain,
@@ -134,9 +135,10 @@ class Correct(Strict):
 
 
 class ArmTitle(Strict):
-    """What an arm beside the main one is."""
+    """What an arm beside the main one is, and what it is for, where it is for one of the study's roles."""
 
     title: str = Field(min_length=1)
+    role: Role | None = None
 
 
 class Known(Strict):
@@ -679,6 +681,7 @@ def _study(scores: pd.DataFrame, cells: pd.DataFrame, mapping: Map) -> dict[str,
         "arms": {
             arm: {
                 "title": mapping.arms[arm].title if arm in mapping.arms else arm,
+                "role": mapping.arms[arm].role if arm in mapping.arms else None,
                 "precisions": [key for key in PRECISIONS if key in set(group.precision)],
                 "images": int(group.images.max()),
             }

@@ -234,16 +234,23 @@ class GeneratorSettings(Strict):
     variant: Words | None = None
 
 
+#: What an arm is for: a change that should do nothing; another seed as a yardstick; the VAE alone quantized; the text
+#: encoders alone; more layers quantized; a ladder of ever coarser formats.
+Role = Literal["null", "seed", "decoder", "text", "coverage", "ladder"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+
 class Arm(Strict):
     """Cells beside the main arm: what they change, and with how many images.
 
-    `title` says what it is; `precisions` and `generators` (default all of the study) are its cells, `images` how many
-    each has. The rest is what differs from the main arm, where it is given: `way` ("native" storage and kernels, or
-    "rounding" in the computing type), `coverage`, `components`, the `seed` of image 0, and how many images are
-    computed together.
+    `title` says what it is and `role` what it is for, of `ROLES`, where it is for one of these; `precisions` and
+    `generators` (default all of the study) are its cells, `images` how many each has. The rest is what differs from
+    the main arm, where it is given: `way` ("native" storage and kernels, or "rounding" in the computing type),
+    `coverage`, `components`, the `seed` of image 0, and how many images are computed together.
     """
 
     title: Words
+    role: Role | None = None
     precisions: Precisions
     images: Count
     generators: Annotated[list[GeneratorKey], Field(min_length=1), AfterValidator(_once)] | None = None

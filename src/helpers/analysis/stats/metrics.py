@@ -31,7 +31,7 @@ __all__ = [
     "bootstrap_ratio",
     "bootstrap_sum",
     "calibrate",
-    "drawn",
+    "bootstrap_weights",
     "independent_difference",
     "mcnemar",
     "mean_turn",
@@ -192,7 +192,7 @@ def bands(values: np.ndarray, resamples: int = 2000, confidence: float = 0.95) -
     column does not vary."""
     if len(values) < 2:
         return np.full((2, *values.shape[1:]), nan)
-    again = drawn(len(values), resamples).T @ values / len(values)
+    again = bootstrap_weights(len(values), resamples).T @ values / len(values)
     ends = np.quantile(again, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
     ends = _spread_out(values.mean(axis=0), ends, len(values), confidence)
     return np.where(np.ptp(values, axis=0) > 0, ends, nan)
@@ -218,7 +218,7 @@ def bootstrap_mean(
         return UNKNOWN
     groups = np.arange(len(values)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     sums, counts = np.bincount(groups, weights=values), np.bincount(groups)
-    weights = drawn(len(sums), resamples, seed)
+    weights = bootstrap_weights(len(sums), resamples, seed)
     means = (sums @ weights) / (counts @ weights)
     return resampled(float(values.mean()), means, len(sums), confidence, reach)
 
@@ -247,7 +247,7 @@ def bootstrap_ratio(
     centred = (unit - unit.mean()) / deviation
     rows = [*values, centred, centred**2, np.ones(len(unit))]
     sums = np.stack([np.bincount(groups, weights=row) for row in rows])
-    *totals, first, second, n = sums @ drawn(sums.shape[1], resamples, seed)
+    *totals, first, second, n = sums @ bootstrap_weights(sums.shape[1], resamples, seed)
     spread = np.sqrt(np.maximum((second - first**2 / n) / np.maximum(n - 1, 1), 0))
     spread[spread < 1e-6] = nan  # of its own standard deviation: the resample holds one value, over and over
     means = np.stack(totals) / (n * spread * deviation)
@@ -259,7 +259,7 @@ def bootstrap_ratio(
 
 
 @functools.lru_cache(maxsize=8)
-def drawn(clusters: int, resamples: int = 2000, seed: int = 0) -> np.ndarray:
+def bootstrap_weights(clusters: int, resamples: int = 2000, seed: int = 0) -> np.ndarray:
     """How often each cluster is drawn in each bootstrap resample: float64 (clusters, resamples), columns sum to
     `clusters`.
 
@@ -280,7 +280,7 @@ def bootstrap_sum(
         return UNKNOWN
     groups = np.unique(np.asarray(clusters), return_inverse=True)[1]
     sums = np.bincount(groups, weights=parts)
-    return resampled(float(sums.sum()), sums @ drawn(len(sums), resamples, seed), len(sums), confidence)
+    return resampled(float(sums.sum()), sums @ bootstrap_weights(len(sums), resamples, seed), len(sums), confidence)
 
 
 def mean_turn(
@@ -351,7 +351,7 @@ def operating(
     names, groups = np.unique(np.concatenate([of_fake, of_real]), return_inverse=True)
     curve = _Curve(fake, real)
     estimate = [float(value) for value in curve.figures(np.ones((m, 1)), np.ones((n, 1)))[:, 0]]
-    weights = drawn(len(names), resamples, seed)
+    weights = bootstrap_weights(len(names), resamples, seed)
     parts = [
         curve.figures(chunk[groups[:m]], chunk[groups[m:]])
         for chunk in (weights[:, start : start + 250].astype(np.float32) for start in range(0, resamples, 250))

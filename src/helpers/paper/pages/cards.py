@@ -11,10 +11,9 @@ from IPython.display import HTML
 from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import number
-from helpers.claims import deck
-from helpers.claims.deck import Outcome
+from helpers.claims import CLAIMS, Outcome, by_condition, disagreement
 from helpers.paper import page, tables
-from helpers.results.tables import Results
+from helpers.results.results import Results
 
 __all__ = ["MARKS", "elsewhere", "power", "scorecard"]
 
@@ -34,7 +33,7 @@ def _card(results: Results, outcome: Outcome) -> str:
     shown |= {"images": outcome.finding.n} if outcome.finding.n else {}
     rows = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in shown.items())
     numbers = f"<dl>{rows}</dl>" if rows else ""
-    other = deck.elsewhere(results, claim) if claim.again else ""
+    other = disagreement(results, claim) if claim.again else ""
     base = words.named(results.baseline) if claim.of_scores else "FP32"
     measured = claim.quantity.replace("FP32", base)
     return (
@@ -59,8 +58,8 @@ MARKS = {
 
 def elsewhere(results: Results) -> HTML:
     """The verdict on every claim under every protocol, training and threshold, the page's own first."""
-    found = deck.across(results)
-    keys, names = [claim.key for claim in deck.CLAIMS if claim.again], found.condition.unique()
+    found = by_condition(results)
+    keys, names = [claim.key for claim in CLAIMS if claim.again], found.condition.unique()
     by = found.set_index(["condition", "key"])
     blank = "<td></td>"  # filtered images are not scored by every training
     head = "".join(f"<th>{html.escape(key.replace('_', ' '))}</th>" for key in keys)

@@ -13,7 +13,7 @@ from helpers.analysis import decoder, dose_response, image_traces
 from helpers.claims import smoothing
 from helpers.claims.rule import margins
 from helpers.paper import page, tables
-from helpers.results.tables import Results
+from helpers.results.results import Results
 from helpers.study.schema import PRECISIONS
 
 __all__ = [

@@ -13,7 +13,7 @@ from helpers.analysis.real_checkpoints import BASE
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.paper import tables
-from helpers.results.tables import Results, titles
+from helpers.results.results import Results, titles
 from helpers.study.schema import PRECISIONS
 
 __all__ = [
@@ -173,8 +173,8 @@ def power_note(results: Results) -> str:
     """What as many pairs can and cannot show, and this study's own."""
     table = public_study.power(public_study.public_effects())
     n, tests = int(table.n.max()), len(table)
-    flips, corrected = public_study.fewest_flips(), public_study.fewest_flips(0.05 / tests)
-    least, change = public_study.smallest_shift(n), public_study.flips_for_power(n)
+    flips, corrected = public_study.min_discordant_pairs(), public_study.min_discordant_pairs(0.05 / tests)
+    least, change = public_study.minimal_detectable_effect(n), public_study.flips_for_power(n)
     low, high = table.loc[table.shift_seen.idxmin()], table.loc[table.shift_seen.idxmax()]
     seen = [f"{row.shift_seen:.2f} logits for {_cell(row)}" for row in (low, high)]
     text = (
@@ -189,7 +189,7 @@ def power_note(results: Results) -> str:
         return text
     cells = own[own.generator != public_study.ALL]
     pairs, named = int(cells.n.max()), listed(list(cells.arm_title.unique()))
-    have, least = "have" if results.scale == "mini" else "has", public_study.smallest_shift(pairs)
+    have, least = "have" if results.scale == "mini" else "has", public_study.minimal_detectable_effect(pairs)
     return (
         f"{text} {_the(results).capitalize()} {have} {pairs} pairs a cell here ({named}): "
         f"{least:.2f} standard deviations, and a change of accuracy of {flips / pairs:.2f}."

@@ -14,7 +14,7 @@ from helpers.analysis import miniatures as miniatures_
 from helpers.core import files
 from helpers.core.errors import Damaged
 from helpers.paper import tables
-from helpers.results.tables import Results
+from helpers.results.results import Results
 
 __all__ = ["controls", "images", "live_check", "miniatures", "proofs", "settings"]
 

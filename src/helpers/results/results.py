@@ -1,4 +1,4 @@
-"""A study's results as tables: read them once, then cells, paired shifts, densities and costs with their intervals."""
+"""One study's results: read from a folder or taken from a table, checked once, and narrowed to what is asked for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import pandas as pd
 from helpers.core import files
 from helpers.core.errors import Damaged, UsageError, nearest
 from helpers.images.protocols import weights_for
+from helpers.results import schema
+from helpers.results.memo import once
 from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = [
@@ -22,50 +24,60 @@ __all__ = [
     "Results",
     "all_arms",
     "check_results",
+    "from_frame",
     "load",
     "manifest_of",
     "of_training",
-    "stored",
+    "own_trainings",
     "titles",
     "vouched",
     "with_fakes",
 ]
 
-SCORE_COLUMNS = (
-    "generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights", "logit",
-)  # fmt: skip
-WORDS = ("generator", "precision", "arm", "protocol", "detector", "weights")
-WHOLE = ("size", "index", "label")
-#: What makes a row one score of one image.
-IDENTITY = [name for name in SCORE_COLUMNS if name != "logit"]
-#: The columns that a table beside the scores must have.
-BESIDE = {
-    "cells.parquet": ("generator", "precision", "arm"),
-    "spectra.parquet": ("generator", "precision", "arm", "index"),
-    "patterns.parquet": ("generator", "precision", "arm"),
-    "counterfactuals.parquet": (*SCORE_COLUMNS, "treatment"),
-    "perturbed.parquet": (*SCORE_COLUMNS, "perturbation"),
-}
 #: The tables of keys in a manifest, those that hold others first.
-TABLES = (
+MANIFEST = (
     "study", "files", "imported", "study.arms", "study.margins", "study.generators", "study.further",
     "imported.unscored",
 )  # fmt: skip
 BASELINE = "fp32"
 
 
-@dataclass(frozen=True)
+class _Scores(NamedTuple):
+    """The stored rows whose logit is a finite number, the others, and how many of the finite ones there are by
+    protocol, detector, weights and label."""
+
+    finite: pd.DataFrame
+    others: pd.DataFrame
+    counts: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """Where results come from, whole: a folder, or a table that is in memory (`folder` None, nothing beside it)."""
+
+    name: str
+    folder: Path | None
+    manifest: dict[str, Any]
+    scores: _Scores
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """A table beside the scores; None where there is none that the manifest vouches for."""
+        return vouched(self.folder, name) if self.folder else None
+
+
+@dataclass(frozen=True, eq=False)
 class Results:
     """One study's results, narrowed to what a page asked for.
 
-    `scores` holds one row per image and detector, `costs` one per cell; `generators`, `precisions` and `detectors`
-    are keys in the order of the catalogue; `threshold` is the logit above which an image is called fake. `dropped`
-    counts the rows without a number for a logit, which were left out here or when the scores were imported, by
-    "GENERATOR PRECISION DETECTOR". `unsaid` are the detectors of whose scores nobody said whether they are logits or
-    probabilities. What is computed once is kept in `cache`, which no other `Results` shares.
+    `scores` holds one row per image and detector (columns as in `helpers.results.schema`, logits float64), `cells` one
+    per generator and precision; `generators`, `precisions` and `detectors` are keys in the order of the catalogue;
+    `threshold` is the logit above which an image is called fake. `dropped` counts the rows without a number for a
+    logit, which were left out here or when the scores were imported, by "GENERATOR PRECISION DETECTOR". `unsaid` are
+    the detectors of whose scores nobody said whether they are logits or probabilities. `fakes` are the logits of the
+    fakes by (detector, generator, precision) where they are not those of `scores`.
     """
 
-    folder: Path
+    source: _Source = field(repr=False)
     scores: pd.DataFrame
     cells: pd.DataFrame
     manifest: dict[str, Any]
@@ -77,7 +89,49 @@ class Results:
     arm: str = "native"
     dropped: dict[str, int] = field(default_factory=dict)
     unsaid: tuple[str, ...] = ()
-    cache: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    fakes: dict[tuple[str, str, str], pd.Series] | None = field(default=None, repr=False)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where they were read from; None where they were not."""
+        return self.source.folder
+
+    @property
+    def name(self) -> str:
+        """The folder's name, or "the table" where they were not read from one."""
+        return self.folder.name if self.folder else self.source.name
+
+    @property
+    def stored(self) -> pd.DataFrame:
+        """All scores of the study with a number for a logit, whatever was asked for; not to be written to."""
+        return self.source.scores.finite
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """How many scores there are: protocol, detector, weights, label, count."""
+        return self.source.scores.counts
+
+    @property
+    def arms(self) -> dict[str, dict[str, Any]]:
+        """The arms beside the main one, by name, as the study file says them."""
+        return self.manifest.get("study", {}).get("arms") or {}
+
+    def arm_of(self, role: str) -> str:
+        """The first arm of a role ("null", "seed", "decoder", "text", "coverage", "ladder"); "" where none has it."""
+        return next((name for name, arm in self.arms.items() if arm.get("role") == role), "")
+
+    def beside(self, name: str) -> pd.DataFrame | None:
+        """A table that lies beside the scores ("spectra.parquet" ...), its logits as float64; None where there is none.
+
+        Raises Damaged where it lacks a column.
+        """
+        return self.source.table(name)
+
+    def under(self, protocol: str, weights: str | None = None, **narrower: Sequence[str]) -> Results:
+        """The same results under another protocol and training (None: each detector's own)."""
+        asked = {"generators": self.generators, "precisions": self.precisions, "detectors": self.detectors} | narrower
+        return _narrowed(self.source, **asked, threshold=self.threshold, protocol=protocol, arm=self.arm,
+                         weights=weights)  # fmt: skip
 
     @property
     def scale(self) -> str:
@@ -116,38 +170,35 @@ class Results:
 
     def logits(self, detector: str, generator: str, precision: str) -> pd.Series:
         """Raw logits of one cell by image index (N,); empty where the cell was not run."""
-        series = self._logits.get((detector, generator, precision))
+        series = (_fakes(self) if self.fakes is None else self.fakes).get((detector, generator, precision))
         return series if series is not None else pd.Series(dtype=np.float64)
 
     def reals(self, detector: str, generator: str) -> pd.Series:
         """Raw logits of the reals to set beside this generator (N,): of its size and, under `aligned`, of its VAE."""
         rows = self.scores[(self.scores.generator == generator) & (self.scores.label == 1)]
         size = rows["size"].iloc[0] if len(rows) else None
-        series = self._real_logits.get((detector, generator if self.protocol == "aligned" else "none", size))
+        series = _reals(self).get((detector, generator if self.protocol == "aligned" else "none", size))
         return series if series is not None else pd.Series(dtype=np.float64)
 
-    @property
-    def _logits(self) -> dict[tuple[str, str, str], pd.Series]:
-        return self._once("fakes", 1, ["detector", "generator", "precision"])
 
-    @property
-    def _real_logits(self) -> dict[tuple[str, str, int], pd.Series]:
-        return self._once("reals", 0, ["detector", "arm", "size"])
+@once
+def _fakes(results: Results) -> dict[tuple[str, str, str], pd.Series]:
+    return _series(results, 1, ["detector", "generator", "precision"])
 
-    def _once(self, name: str, label: int, keys: list[str]) -> dict[Any, pd.Series]:
-        if name not in self.cache:
-            rows = self.scores[self.scores.label == label]
-            self.cache[name] = {
-                key: group.set_index("index")["logit"].sort_index() for key, group in rows.groupby(keys, observed=True)
-            }
-        return self.cache[name]
+
+@once
+def _reals(results: Results) -> dict[tuple[str, str, int], pd.Series]:
+    return _series(results, 0, ["detector", "arm", "size"])
+
+
+def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Series]:
+    rows = results.scores[results.scores.label == label]
+    return {key: group.set_index("index")["logit"].sort_index() for key, group in rows.groupby(keys, observed=True)}
 
 
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
     """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
-    there = replace(results, precisions=precisions)
-    there.cache["fakes"] = logits
-    return there
+    return replace(results, precisions=precisions, fakes=logits)
 
 
 def check_results(results: str | Path) -> Path:
@@ -182,21 +233,55 @@ def load(
     be, or the scores are not those that the manifest vouches for.
     """
     folder = check_results(results)
-    whole, unscored, counts = _scores(folder)
-    manifest = manifest_of(folder)
+    source = _Source(str(results), folder, manifest_of(folder), _scores(folder))
+    return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, weights)
+
+
+def from_frame(
+    scores: pd.DataFrame,
+    generators: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    detectors: Sequence[str] | None = None,
+    threshold: float = 0.0,
+    protocol: str = "plain",
+    arm: str | None = None,
+    weights: str | None = None,
+    manifest: dict[str, Any] | None = None,
+) -> Results:
+    """The results that a table of scores holds: one row per image and detector, as in `scores.parquet`.
+
+    The columns are those of `helpers.results.schema`; `manifest` is what a folder's manifest.json would say ({"study":
+    {"baseline": "bf16"}}, say). The rest is as in `load`. Nothing lies beside such scores, so there are no spectra.
+
+    >>> import pandas as pd
+    >>> rows = [("real", "none", "none", 0, -2.0), ("sd3", "fp32", "native", 1, 3.0), ("sd3", "fp4", "native", 1, 0.5)]
+    >>> frame = pd.DataFrame(rows, columns=["generator", "precision", "arm", "label", "logit"])
+    >>> frame = frame.assign(protocol="plain", size=512, index=0, detector="npr", weights="mine")
+    >>> from_frame(frame).precisions
+    ('fp32', 'fp4')
+    """
+    source = _Source("the table", None, manifest or {}, _checked(scores, "the table"))
+    return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, weights)
+
+
+def _narrowed(
+    source: _Source,
+    generators: Sequence[str] | None,
+    precisions: Sequence[str] | None,
+    detectors: Sequence[str] | None,
+    threshold: float,
+    protocol: str,
+    arm: str | None,
+    weights: str | None,
+) -> Results:
+    whole, unscored, _ = source.scores
+    manifest = source.manifest
     arm = arm or str(manifest.get("study", {}).get("arm") or "native")
-    scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
-    if scores.empty:
-        closest = nearest(protocol, set(whole.protocol) - {protocol})
-        raise UsageError(f"protocol: {str(results)!r} has no scores under {protocol!r} with arm {arm!r}{closest}")
-    labels = sorted(set(scores.weights))
-    if weights and weights not in labels:
-        raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
-    scores = scores[scores.weights == weights] if weights else _of(scores, _own(counts, manifest, protocol))
+    scores = _asked(source, protocol, arm, weights)
     fakes = scores[scores.label == 1]
     if fakes.empty:
         closest = nearest(arm, set(whole.arm) - {arm, "none"})
-        raise UsageError(f"arm: {str(results)!r} has no fakes under {protocol!r} with arm {arm!r}{closest}")
+        raise UsageError(f"arm: {source.name!r} has no fakes under {protocol!r} with arm {arm!r}{closest}")
     chosen = {
         "generator": _chosen("generators", generators, fakes.generator, GENERATORS),
         "precision": _chosen("precisions", precisions, fakes.precision, PRECISIONS),
@@ -207,32 +292,29 @@ def load(
     kept = kept[kept.detector.isin(chosen["detector"])]
     lost = unscored[(unscored.protocol == protocol) & ((unscored.label == 0) | (unscored.arm == arm))]
     return Results(
-        folder, kept, _cells_file(folder, chosen, arm), manifest,
+        source, kept, _cells_file(source, chosen, arm), manifest,
         chosen["generator"], chosen["precision"], chosen["detector"], float(threshold), protocol, arm,
         _dropped(lost, manifest, chosen), tuple(key for key in chosen["detector"] if key in _unsaid(manifest)),
     )  # fmt: skip
 
 
+def _asked(source: _Source, protocol: str, arm: str, weights: str | None) -> pd.DataFrame:
+    """The rows of a protocol, of an arm and of the reals, and of one training or each detector's own."""
+    whole = source.scores.finite
+    scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
+    if scores.empty:
+        closest = nearest(protocol, set(whole.protocol) - {protocol})
+        raise UsageError(f"protocol: {source.name!r} has no scores under {protocol!r} with arm {arm!r}{closest}")
+    labels = sorted(set(scores.weights))
+    if weights and weights not in labels:
+        raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
+    if weights:
+        return scores[scores.weights == weights]
+    return _of(scores, own_trainings(source.scores.counts, source.manifest, protocol))
+
+
 def _unsaid(manifest: dict[str, Any]) -> list[str]:
     return manifest.get("study", {}).get("unsaid") or []
-
-
-def stored(folder: Path) -> pd.DataFrame:
-    """All scores of a results folder with a number for a logit (float64), read once while the file stays the same; not
-    to be written to.
-
-    Raises Damaged where it is no table of scores, or not the one that the manifest vouches for.
-    """
-    return _scores(folder).finite
-
-
-class _Scores(NamedTuple):
-    """The stored rows whose logit is a finite number, the others, and how many of the finite ones there are by
-    protocol, detector, weights and label."""
-
-    finite: pd.DataFrame
-    others: pd.DataFrame
-    counts: pd.DataFrame
 
 
 def _scores(folder: Path) -> _Scores:
@@ -248,21 +330,18 @@ def _state(file: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=2)
 def _read(file: Path, changed: int, size: int) -> _Scores:
-    scores = files.read_parquet(file, SCORE_COLUMNS)
-    holds = dict.fromkeys(WHOLE, pd.api.types.is_integer_dtype) | {"logit": pd.api.types.is_numeric_dtype}
-    for name in (name for name in holds if not holds[name](scores[name].dtype)):
-        raise Damaged(f"{file}: its column {name!r} holds {scores[name].dtype}, not numbers; make it again")
-    for name in (name for name in (*WORDS, *WHOLE) if scores[name].isna().any()):
-        raise Damaged(f"{file}: its column {name!r} has blank rows; make it again")
-    if not scores.label.isin([0, 1]).all():
-        raise Damaged(f"{file}: its column 'label' holds more than 1 (fake) and 0 (real); make it again")
+    return _checked(files.read_parquet(file, schema.COLUMNS), str(file))
+
+
+def _checked(scores: pd.DataFrame, where: str) -> _Scores:
+    schema.check(schema.TABLES["scores.parquet"], scores, where)
     # Words are compared by number, ten times as fast.
-    scores = scores.astype(dict.fromkeys(WORDS, "category") | {"logit": np.float64})
-    twice = scores.duplicated(IDENTITY)
+    scores = scores.astype(dict.fromkeys(schema.KEYS, "category") | {"logit": np.float64})
+    twice = scores.duplicated(schema.IDENTITY)
     if twice.any():
         row = scores[twice].iloc[0]
         what = f"{row.generator} {row.precision} {row.arm} {row['index']} by {row.detector} ({row.weights})"
-        raise Damaged(f"{file}: {int(twice.sum())} rows stand there twice, the first {what}; run or import it again")
+        raise Damaged(f"{where}: {int(twice.sum())} rows stand there twice, the first {what}; run or import it again")
     finite = np.isfinite(scores.logit)
     counts = scores[finite].groupby(["protocol", "detector", "weights", "label"], observed=True).size()
     return _Scores(scores[finite], scores[~finite], counts.reset_index(name="count").astype({"weights": str}))
@@ -277,7 +356,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     manifest = files.read_json(file)
-    for place in TABLES:
+    for place in MANIFEST:
         *above, name = place.split(".")
         held = functools.reduce(lambda table, key: table.get(key, {}), above, manifest).get(name, {})
         if above and held is None:  # a key of a study that has none
@@ -297,7 +376,7 @@ def vouched(folder: Path, name: str) -> pd.DataFrame | None:
     """
     if not _vouches(folder, name):
         return None
-    table = files.read_parquet(folder / name, BESIDE.get(name, ()))
+    table = files.read_parquet(folder / name, schema.TABLES[name].needed if name in schema.TABLES else ())
     return table.astype({"logit": np.float64}) if "logit" in table else table
 
 
@@ -313,7 +392,7 @@ def _digest(file: Path, changed: int, size: int) -> str:
     return files.file_sha256(file)
 
 
-def _own(counts: pd.DataFrame, manifest: dict[str, Any], protocol: str) -> dict[str, str]:
+def own_trainings(counts: pd.DataFrame, manifest: dict[str, Any], protocol: str) -> dict[str, str]:
     """Each detector's own training: the study's for the protocol, else the one it has most fakes of."""
     wanted = weights_for(protocol, str(manifest.get("study", {}).get("weights") or ""))
     counts = counts[counts.protocol == protocol]
@@ -336,9 +415,9 @@ def of_training(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
 
 def all_arms(results: Results) -> pd.DataFrame:
     """Fakes of every arm under the page's protocol and training: all that `load` narrows, but for the arm."""
-    rows = stored(results.folder)
+    rows = results.stored
     rows = of_training(results, rows[(rows.label == 1) & (rows.protocol == results.protocol)])
-    return rows.astype(dict.fromkeys(WORDS, str))
+    return rows.astype(dict.fromkeys(schema.KEYS, str))
 
 
 def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tuple[str, ...]]) -> dict[str, int]:
@@ -365,8 +444,8 @@ def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue:
     return kept
 
 
-def _cells_file(folder: Path, chosen: dict[str, tuple[str, ...]], arm: str) -> pd.DataFrame:
-    table = vouched(folder, "cells.parquet")
+def _cells_file(source: _Source, chosen: dict[str, tuple[str, ...]], arm: str) -> pd.DataFrame:
+    table = source.table("cells.parquet")
     if table is None:
         return pd.DataFrame(columns=["generator", "precision", "arm"])
     kept = table.generator.isin(chosen["generator"]) & table.precision.isin(chosen["precision"])
