@@ -28,6 +28,8 @@ def show_sheets(results: Results, arm: str = "") -> None:
 
 def sheets(results: Results, arm: str) -> dict[str, Path]:
     """The stored contact sheets of an arm (default the main one) by their generators' titles."""
+    if results.folder is None:
+        return {}
     files = {
         title: results.folder / "contact" / (f"{key}-{arm}.webp" if arm else f"{key}.webp")
         for key, title in results.titles("generator").items()
