@@ -66,7 +66,7 @@ def book(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The pages of one study; pictures of charts and the table that no study changes are left out or made once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vl_convert, "vegalite_to_png", lambda *_, **__: b"")
-        patch.setattr(analysis.power, "table", _power)
+        patch.setattr(power, "table", _power)
         made = reading.Book(odd.STUDIES[request.param](tmp_path_factory.mktemp(request.param)))
     made.name = request.param
     return made
