@@ -14,7 +14,7 @@ import pytest
 import reading
 import vl_convert
 
-from helpers import analysis, claims
+from helpers import claims
 from helpers.analysis.stats import power
 from helpers.paper import build, contents
 

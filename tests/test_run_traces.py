@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import detectors
+from helpers import detectors, world
 from helpers.core import files as paths
 from helpers.images import spectra as methods
 from helpers.images.protocols import shared
@@ -18,7 +18,6 @@ from helpers.runs import Source, Store, resolve, store
 from helpers.runs.stages import cache, spectra
 from helpers.runs.stages import filtered as counterfactuals
 from helpers.study import schema
-from helpers.world import scenes
 
 IMAGES, KEY = 4, ["generator", "precision", "arm", "size", "label", "index"]
 
@@ -174,11 +173,11 @@ def test_the_archive_measured_the_images_that_it_scored(name):
 
 
 def test_the_methods_are_those_by_which_the_archive_was_measured():
-    """Where this fails a METHOD is to be raised (`world.scenes`, `images.spectra`, `stages.spectra`)."""
+    """Where this fails a METHOD is to be raised (`world.rendering`, `images.spectra`, `stages.spectra`)."""
     rows = pd.read_parquet(ARCHIVE / "spectra.parquet").query("generator == 'real' and arm == 'none' and index == 1")
     assert set(rows["size"]) == {64, 96, 128}
     for row in rows.itertuples():
-        render = scenes.render(scenes.SPLITS["test"] + 1, row.size)
+        render = world.render(world.SPLITS["test"] + 1, row.size)
         found = spectra.measures(render[None]).iloc[0]
         for name in ("high", "share", "residual", "npr", "period_2", "period_4", "period_8"):
             assert found[name] == pytest.approx(getattr(row, name), rel=1e-3, abs=1e-3)

@@ -52,12 +52,12 @@ _CELL = (
     Column("arm", "key", 'the condition: the main arm ("native" or "rounding"), the name of another in the study file; '
            'of reals "none", or the generator whose VAE they passed', needed=True),
 )  # fmt: skip
-_SIZE = Column("size", "whole", "height and width of the image", "pixels", "at least 1")
+_SIZE = Column("size", "whole", "height and width of the image; 0 where an import does not say", "pixels", "from 0")
 _INDEX = Column(
     "index", "whole", "which image: it has prompt `index` and the seed of its arm plus `index`", "", "from 0", True
 )
 _LABEL = Column("label", "whole", "what the image is", "", "1 fake, 0 real")
-_SHA = Column("image_sha256", "text", "SHA-256 of the PNG's bytes, hex")
+_SHA = Column("image_sha256", "text", "SHA-256 of the image's size and RGB bytes, hex")
 _SCORE = (
     *_CELL,
     Column("protocol", "key", "how images were shown to the detector: plain, shared or aligned", needed=True),
@@ -66,7 +66,7 @@ _SCORE = (
     Column("label", "whole", _LABEL.words, _LABEL.unit, _LABEL.range, needed=True),
     Column("detector", "key", "key of the detector", needed=True),
     Column("weights", "key", "which training of it: `mini`, `mini-sdxl`, the name of released ones ...", needed=True),
-    Column("logit", "number", "the detector's raw score, float32 in the file and float64 once read",
+    Column("logit", "number", "the detector's raw score, float64 (float32 in files of former versions)",
            "logits (natural log of the odds)", "any; above 0 means fake", True),
     _SHA,
 )  # fmt: skip
