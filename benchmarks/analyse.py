@@ -16,8 +16,9 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_curve
 
-from helpers import analysis
-from helpers.analysis import arms, claims, effects, findings
+from helpers import analysis, claims
+from helpers.analysis import controls, paired
+from helpers.paper import sentences
 
 RESAMPLES = 2000
 CELLS, DRAWS = 3, 20  # of the loop
@@ -29,15 +30,15 @@ def main() -> None:
     study = analysis.load(parser.parse_args().results)
     tasks: dict[str, Callable[[], object]] = {
         "cells, every figure with its interval": lambda: analysis.cells(study, resamples=RESAMPLES),
-        "paired effects and controls": lambda: effects.effects(study, resamples=RESAMPLES),
-        "further than the controls": lambda: effects.beyond(study, resamples=RESAMPLES),
+        "paired effects and controls": lambda: paired.effects(study, resamples=RESAMPLES),
+        "further than the controls": lambda: paired.beyond(study, resamples=RESAMPLES),
         "other trainings": lambda: analysis.trainings(study),
         "other protocols and trainings": lambda: analysis.conditions(study),
-        "arms beside the main one": lambda: (arms.spreads(study), arms.proofs(study)),
+        "arms beside the main one": lambda: (controls.spreads(study), controls.proofs(study)),
         "claims": lambda: claims.evaluate(study),
-        "claims under every condition": lambda: claims.across(study),
+        "claims under every condition": lambda: claims.by_condition(study),
         "densities": lambda: analysis.densities(study),
-        "sentences": lambda: (findings.overview(study), findings.null(study), findings.grid(study)),
+        "sentences": lambda: (sentences.overview(study), sentences.null(study), sentences.grid(study)),
     }
     taken = {name: _seconds(task) for name, task in tasks.items()}
     for name, (seconds, busy) in taken.items():

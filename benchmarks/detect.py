@@ -20,8 +20,9 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -30,13 +31,12 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from helpers import detectors
-from helpers.detectors import checkpoints, files
-from helpers.detectors.base import module, weights_path
-from helpers.detectors.images import decode
-from helpers.detectors.scoring import BATCH_PIXELS, batches
-from helpers.machine import processor
-from helpers.mini import world
+from helpers import detectors, world
+from helpers.core.device import processor
+from helpers.detectors import stream, weights
+from helpers.detectors.batching import BATCH_PIXELS, batches
+from helpers.detectors.detector import module, weights_path
+from helpers.detectors.preprocessing import decode
 
 #: What people's folders hold: a few common sizes, and one in five of a size of its own.
 SIDES = ((64, 64), (96, 96), (128, 128), (128, 192), (256, 256), (320, 240))
@@ -64,10 +64,10 @@ def published(name: str) -> torch.nn.Module:
     """A miniature's network as it is built, nothing folded, in torch's own memory format."""
     network = detectors.build(name, "mini")
     path = weights_path(name)
-    state = checkpoints.read(path)
+    state = weights.read(path)
     backbone = getattr(module(name), "BACKBONE", None)
     if backbone:
-        state |= checkpoints.read(path.parent.parent / "backbones" / f"{backbone}.safetensors")
+        state |= weights.read(path.parent.parent / "backbones" / f"{backbone}.safetensors")
     network.load_state_dict(state, strict=False)
     return network.eval().requires_grad_(False)
 
@@ -87,7 +87,7 @@ def reference(paths: list[Path], loaded: dict[str, detectors.Detector], plain: d
 
 def command(paths: list[Path], loaded: dict[str, detectors.Detector], threads: int) -> dict:
     """What the command does."""
-    seen = files.judge(paths, loaded, threads=threads)
+    seen = stream.judge(paths, loaded, threads=threads)
     return {(of.path, name): logit for of in seen for name, logit in of.logits.items()}
 
 
@@ -121,70 +121,109 @@ def seconds(work: Callable[[], object]) -> float:
     return perf_counter() - began
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What is measured: the detectors as the command has them and as published, threads, rounds, images, their side."""
+
+    loaded: dict[str, detectors.Detector]
+    plain: dict[str, torch.nn.Module]
+    threads: int
+    rounds: int
+    images: int
+    side: int
+
+
+#: Mixtures of files: every so many-th image has a size of its own. The first one counts.
+MIXTURES = {"a few sizes": 5, "all sizes differ": 1}
+
+#: Ratios that are wanted: over the loops, and of the bare networks' throughput.
+FASTER, OF_BARE = 3.0, 0.8
+
+
+def require_same_logits(paths: list[Path], setup: Setup) -> None:
+    """Both ways on a few files: they agree, and are warm afterwards."""
+    slow, fast = reference(paths, setup.loaded, setup.plain), command(paths, setup.loaded, setup.threads)
+    apart = max(abs(slow[key] - fast[key]) / max(1, abs(slow[key])) for key in slow)
+    assert slow.keys() == fast.keys() and apart < 1e-3, f"not the same logits: {apart}"
+
+
+def loops(paths: list[Path], setup: Setup) -> float:
+    """Seconds of the loops, with all threads or with one, whichever is faster."""
+    found = []
+    for count in {setup.threads, 1}:
+        torch.set_num_threads(count)
+        found.append(seconds(lambda: reference(paths, setup.loaded, setup.plain)))
+    torch.set_num_threads(setup.threads)
+    return min(found)
+
+
+def against_loops(folder: Path, setup: Setup) -> float:
+    """How many times as fast as the loops the command is, median over rounds on the first mixture; prints all."""
+    files = {}
+    for label, own in MIXTURES.items():
+        (folder / label).mkdir()
+        files[label] = mixed(folder / label, setup.images, own)
+    require_same_logits(files["a few sizes"][:20], setup)
+    times = {}
+    for label, paths in files.items():
+        turns = [
+            (loops(paths, setup), seconds(lambda paths=paths: command(paths, setup.loaded, setup.threads)))
+            for _ in range(setup.rounds)
+        ]
+        times[label] = statistics.median(slow / fast for slow, fast in turns)
+        slow, fast = map(_times, zip(*turns, strict=True))
+        print(f"  {label}: loops {slow}, command {fast}, {times[label]:.2f} times as fast")
+    return times["a few sizes"]
+
+
+def of_bare(names: Sequence[str], paths: list[Path], setup: Setup, pool: ThreadPoolExecutor) -> float:
+    """The command's throughput as a share of the bare networks', median over rounds; prints it."""
+    own = {name: setup.loaded[name] for name in names}
+    work = {name: prepared(paths, detector) for name, detector in own.items()}
+    ways = [lambda way=way: [way(own[name].network, work[name], pool) for name in own] for way in (within, beside)]
+    for way in ways:
+        way()  # warm
+    turns = [
+        (min(seconds(way) for way in ways), seconds(lambda: command(paths, own, setup.threads)))
+        for _ in range(setup.rounds)
+    ]
+    ratio = statistics.median(bare / ours for bare, ours in turns)
+    bare, ours = map(_times, zip(*turns, strict=True))
+    label = "all four" if len(names) > 1 else names[0]
+    print(f"  {setup.side} px, {label}: bare {bare}, command {ours}, {ratio:.0%} of bare")
+    return ratio
+
+
+def against_bare(folder: Path, setup: Setup) -> float:
+    """`of_bare` for each detector alone, then for all: the last one counts."""
+    paths = uniform(folder, setup.images, setup.side)
+    with ThreadPoolExecutor(setup.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for name in setup.loaded:
+            of_bare([name], paths, setup, pool)
+        return of_bare(list(setup.loaded), paths, setup, pool)
+
+
 def main() -> int:
+    """Measure and print both ratios; 0 where both are as wanted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--side", type=int, default=128, help="of the images of one size, in pixels")
     given = parser.parse_args()
-    threads = torch.get_num_threads()
     loaded = {name: detectors.load(name) for name in detectors.MODULES}
     plain = {name: published(name) for name in loaded}
-    print(f"{processor()}, {threads} threads, torch {torch.__version__}; {given.images} images, {given.rounds} rounds")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-    ):
-        mixtures = {}
-        for label, own in (("a few sizes", 5), ("all sizes differ", 1)):
-            several = Path(folder, label)
-            several.mkdir()
-            mixtures[label] = mixed(several, given.images, own)
-        paths = mixtures["a few sizes"][:20]
-        slow, fast = reference(paths, loaded, plain), command(paths, loaded, threads)  # and warm
-        apart = max(abs(slow[key] - fast[key]) / max(1, abs(slow[key])) for key in slow)
-        assert slow.keys() == fast.keys() and apart < 1e-3, f"not the same logits: {apart}"
-        first = {}
-        for label, paths in mixtures.items():
-            turns = []
-            for _ in range(given.rounds):
-                loops = []
-                for count in {threads, 1}:
-                    torch.set_num_threads(count)
-                    loops.append(seconds(lambda paths=paths: reference(paths, loaded, plain)))
-                torch.set_num_threads(threads)
-                turns.append((min(loops), seconds(lambda paths=paths: command(paths, loaded, threads))))
-            loops, ours = (_times([turn[column] for turn in turns]) for column in (0, 1))
-            first[label] = statistics.median(slow / fast for slow, fast in turns)
-            print(f"  {label}: loops {loops}, command {ours}, {first[label]:.2f} times as fast")
-
-        one = Path(folder, "one")
-        one.mkdir()
-        paths = uniform(one, given.images, given.side)
-        ratios = {}
-        for names in (*((name,) for name in loaded), tuple(loaded)):
-            own = {name: loaded[name] for name in names}
-            work = {name: prepared(paths, detector) for name, detector in own.items()}
-            bare = [
-                lambda way=way, own=own, work=work: [way(own[name].network, work[name], pool) for name in own]
-                for way in (within, beside)
-            ]
-            for way in bare:
-                way()
-            turns = [
-                (min(seconds(way) for way in bare), seconds(lambda own=own: command(paths, own, threads)))
-                for _ in range(given.rounds)
-            ]
-            label = "all four" if len(names) > 1 else names[0]
-            ratios[label] = statistics.median(bare / ours for bare, ours in turns)
-            bare, ours = (_times([turn[column] for turn in turns]) for column in (0, 1))
-            print(f"  {given.side} px, {label}: bare {bare}, command {ours}, {ratios[label]:.0%} of bare")
-    print(f"reference: {first['a few sizes']:.2f} times as fast as the loops (wanted: 3)")
-    print(f"bare: {ratios['all four']:.0%} of the bare networks' throughput (wanted: 80 %)")
-    return 0 if first["a few sizes"] >= 3 and ratios["all four"] >= 0.8 else 1
+    setup = Setup(loaded, plain, torch.get_num_threads(), given.rounds, given.images, given.side)
+    about = f"{processor()}, {setup.threads} threads, torch {torch.__version__}"
+    print(f"{about}; {given.images} images, {given.rounds} rounds")
+    with tempfile.TemporaryDirectory() as folder:
+        faster = against_loops(Path(folder), setup)
+        share = against_bare(Path(folder), setup)
+    print(f"reference: {faster:.2f} times as fast as the loops (wanted: {FASTER:g})")
+    print(f"bare: {share:.0%} of the bare networks' throughput (wanted: {OF_BARE:.0%})")
+    return 0 if faster >= FASTER and share >= OF_BARE else 1
 
 
-def _times(values: list[float]) -> str:
+def _times(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} s ({min(values):.2f} to {max(values):.2f})"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import synthetic
 
-from helpers import importing
+from helpers.results import importing
 
 ALL = ("npr", "r50_nodown", "r50_tf", "clip_d")
 

@@ -11,8 +11,12 @@ import nbformat
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from helpers import paths, report
 from helpers.charts.theme import LAB
+from helpers.core import files
+from helpers.paper.build import protocol_of
+from helpers.paper.contents import notebooks
+from helpers.paper.execution import declared
+from helpers.paper.facts import wanted
 
 GLUE = re.compile(r"\{glue:(?:text)?\}`(?:\.\./notebooks/(?P<page>\w+)\.ipynb::)?(?P<name>\w+)(?::s)?`")
 
@@ -27,14 +31,14 @@ class Book:
         self.said: dict[str, dict[str, str]] = {}
         self.pages: dict[str, str] = {}
         self.charts: dict[str, list[dict[str, Any]]] = {}
-        given = report.of_study(study) | {"results": str(study), "live": ""}
-        for notebook in report.notebooks():
+        given = protocol_of(study) | {"results": str(study), "live": ""}
+        for notebook in notebooks():
             self._execute(notebook, given)
-        for page in sorted(paths.BOOK.glob("*.md")):
+        for page in sorted(files.BOOK.glob("*.md")):
             self.pages[page.stem] = self._glued(page.read_text(encoding="utf-8"), page.stem)
 
     def _execute(self, notebook: Path, given: dict[str, Any]) -> None:
-        has = report.declared(notebook)
+        has = declared(notebook)
         cells = nbformat.read(notebook, as_version=4).cells
         shell = InteractiveShell.instance()
         shell.user_ns.update(has | {name: value for name, value in given.items() if name in has})
@@ -55,8 +59,8 @@ class Book:
             texts.append("\n\n".join(map(plain, shown)))
         self.facts = said["facts"].split()
         self.said[notebook.stem], self.charts[notebook.stem] = said, charts
-        wanted = [report.wanted(cell.metadata.get("tags", []), self.facts) for cell in cells]
-        kept = [self._glued(text, notebook.stem) for text, told in zip(texts, wanted, strict=True) if told]
+        told = [wanted(cell.metadata.get("tags", []), self.facts) for cell in cells]
+        kept = [self._glued(text, notebook.stem) for text, kept in zip(texts, told, strict=True) if kept]
         self.pages[notebook.stem] = "\n\n".join(kept)
 
     def _glued(self, prose: str, own: str) -> str:

@@ -74,7 +74,7 @@ def write(
     pd.DataFrame(cells).to_parquet(folder / "cells.parquet")
     manifest = _manifest(folder, scale, images, generators)
     if placebo is not None:
-        arm = {"title": "null control", "precisions": ["fp32"], "images": images, "batch_size": 5}
+        arm = {"title": "null control", "precisions": ["fp32"], "images": images, "batch_size": 5, "role": "null"}
         manifest["study"]["arms"] = {"batch": arm}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     if contact:

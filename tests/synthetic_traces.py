@@ -14,9 +14,10 @@ import pandas as pd
 import synthetic
 from scipy import ndimage
 
-from helpers.analysis import dose, spectra
-from helpers.runs import counterfactuals
-from helpers.runs import spectra as measuring
+from helpers.analysis import dose_response
+from helpers.images import spectra
+from helpers.runs.stages import filtered as counterfactuals
+from helpers.runs.stages import spectra as measuring
 
 SIZE, IMAGES = 32, 50
 END_TO_END, FROZEN = ("npr", "r50_nodown"), ("r50_tf", "clip_d")
@@ -110,11 +111,11 @@ def ladder(folder: Path, by: str = "error", size: float = 3.0, images: int = 60)
     """Add a ladder of formats whose shift follows the weight "error", the "bits", or has its own "format" beside it."""
     scores, cells = (pd.read_parquet(folder / f"{name}.parquet") for name in ("scores", "cells"))
     rng = np.random.default_rng(8)
-    errors = dict(zip(dose.FORMATS, (0.006, 0.025, 0.05, 0.09, 0.13, 0.11, 0.085, 0.26, 0.7), strict=True))
+    errors = dict(zip(dose_response.FORMATS, (0.006, 0.025, 0.05, 0.09, 0.13, 0.11, 0.085, 0.26, 0.7), strict=True))
     base = scores[(scores.precision == "fp32") & (scores.arm == "native") & (scores["index"] < images)]
     base = base[base.weights == "mini"]
     rows, made = [], []
-    for precision, (bits, _) in dose.FORMATS.items():
+    for precision, (bits, _) in dose_response.FORMATS.items():
         shift = {"error": errors[precision], "bits": {8: 0.01, 4: 0.1, 3: 0.3, 2: 0.7}[bits]}.get(by, errors[precision])
         shift += 0.3 * (by == "format" and precision == "fp4")
         noise = rng.normal(0, 0.1, len(base)).astype(np.float32)
@@ -127,7 +128,8 @@ def ladder(folder: Path, by: str = "error", size: float = 3.0, images: int = 60)
     pd.concat([cells, pd.DataFrame(made)]).to_parquet(folder / "cells.parquet")
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    arm = {"title": "ladder", "precisions": list(dose.FORMATS), "way": "rounding", "images": images}
+    arm = {"title": "ladder", "role": "ladder", "precisions": list(dose_response.FORMATS), "images": images}
+    arm["way"] = "rounding"
     manifest["study"]["arms"] = (manifest["study"].get("arms") or {}) | {"ladder": arm}
     path.write_text(json.dumps(manifest), encoding="utf-8")
     return synthetic.vouch(folder)

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import synthetic
 
-from helpers import analysis, page
-from helpers.analysis import arms, findings
+from helpers import analysis
+from helpers.analysis import controls
+from helpers.paper import sentences
+from helpers.paper.pages import setup
 
 IMAGES, PLACEBO = 400, 0.02
 
@@ -20,7 +22,7 @@ def study(tmp_path_factory):
 
 
 def test_changes_are_paired_by_image(study):
-    rows = arms.differences(study)
+    rows = controls.differences(study)
     assert list(dict.fromkeys(rows.arm)) == ["native", "batch"]  # the main arm first
     assert len(rows) == (3 + 1) * 6 * 4 * IMAGES and not ((rows.arm == "native") & (rows.precision == "fp32")).any()
     scores = pd.read_parquet(study.folder / "scores.parquet")
@@ -33,7 +35,7 @@ def test_changes_are_paired_by_image(study):
 
 
 def test_spreads_are_those_put_in(study):
-    found = arms.spreads(study).set_index(["arm", "precision", "detector"])
+    found = controls.spreads(study).set_index(["arm", "precision", "detector"])
     for detector in synthetic.DETECTORS:
         own = found.loc[("batch", "fp32", detector)]
         assert own.n == 6 * IMAGES and own.spread == pytest.approx(PLACEBO, rel=0.06) and abs(own["mean"]) < 0.002
@@ -47,21 +49,21 @@ def test_spreads_are_those_put_in(study):
 
 
 def test_the_null_control_is_told_beside_the_coarsest_precision(study, tmp_path):
-    said = findings.null(study)
+    said = sentences.null(study)
     assert "against FP4" in said and "NPR 0.02" in said and f"of {24 * IMAGES} verdicts" in said
     bare = analysis.load(synthetic.write(tmp_path, images=20))
-    assert "no null control" in findings.null(bare) and "no arms" in page.controls(bare).data
+    assert "no null control" in sentences.null(bare) and "no arms" in setup.controls(bare).data
 
 
 def test_the_proofs_are_shown_with_what_was_measured(study):
-    rows = arms.proofs(study)
+    rows = controls.proofs(study)
     assert len(rows) == 6 * (4 + 1) and set(rows.component) == {"denoiser"}
     assert set(rows[rows.arm == "batch"].arm_title) == {"null control"}
-    shown = page.proofs(study).data
+    shown = setup.proofs(study).data
     assert "20.00%" in shown and "97.0%" in shown and "1.0e-07" in shown
     assert np.isnan(rows[rows.precision == "fp32"].native_deviation.astype(float)).all()
 
 
 def test_controls_have_a_row_for_each_arm_and_precision(study):
-    shown = page.controls(study, "spread").data
+    shown = setup.controls(study, "spread").data
     assert shown.count("<tr") == 1 + 3 + 1 and "null control" in shown and "0.02" in shown

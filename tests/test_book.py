@@ -8,9 +8,9 @@ import offline
 import pytest
 import synthetic
 
-from helpers import report
-from helpers.analysis import claims
-from helpers.errors import UsageError
+from helpers import claims
+from helpers.core.errors import UsageError
+from helpers.paper import build, contents
 
 LOCAL = ("file:", "data:", "blob:")
 
@@ -27,13 +27,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
     study = synthetic.write(folder / "study", synthetic.DECK, contact=True, placebo=0.05)
     with offline.refused(folder / "tried.txt"):
-        page = report.build(study, folder / "out")
+        page = build.build(study, folder / "out")
     assert offline.lines(folder / "tried.txt") == []  # neither this process nor a kernel or compiler asked the network
     return page.parent
 
 
 def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
-    for page in ["index", *report.pages()]:
+    for page in ["index", *contents.pages()]:
         assert (site / f"{page}.html").stat().st_size < 1_500_000
     conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")
     assert "verdict-supported" in conclusion and "100 images per cell" in conclusion
@@ -55,7 +55,7 @@ def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int) -> None:
-    for name in report.pages():
+    for name in contents.pages():
         page = opened(browser, width)
         wrong: list[str] = []
         page.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
@@ -120,5 +120,5 @@ def test_a_refused_build_leaves_the_old_book(site: Path) -> None:
     before = (site / "index.html").stat().st_mtime_ns
     study = site.parent.parent / "study"
     with pytest.raises(UsageError, match="'treshold': no notebook has this parameter.*threshold"):
-        report.build(study, site.parent, {"treshold": 1.0})
+        build.build(study, site.parent, {"treshold": 1.0})
     assert (site / "index.html").stat().st_mtime_ns == before

@@ -13,10 +13,14 @@ import pytest
 import synthetic
 import vl_convert
 
-from helpers import analysis, beside, charts, importing, widgets
+from helpers import analysis, charts
+from helpers.analysis import paired
 from helpers.charts import theme
 from helpers.charts.heatmap import METRICS
-from helpers.study import DETECTORS, PRECISIONS
+from helpers.paper import explorer as widgets
+from helpers.paper.pages import real_checkpoints
+from helpers.results import importing
+from helpers.study.schema import DETECTORS, PRECISIONS
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ FIGURES = {
     "density": lambda study: charts.density(analysis.densities(study)),
     "robustness": lambda study: charts.robustness(analysis.cells(study)),
     "legacy": lambda study: charts.legacy(analysis.cells(study)),
-    "beside": lambda study: charts.beside(beside.both(study)),
+    "beside": lambda study: charts.effect_by_study(real_checkpoints.both(study)),
 }
 
 
@@ -65,7 +69,7 @@ def test_a_density_has_its_whole_mass_and_an_interval_that_few_images_widen(stud
 
 def test_controls_stand_in_the_forest_with_colours_of_their_own(tmp_path) -> None:
     results = analysis.load(synthetic.write(tmp_path, images=30, placebo=0.05))
-    found = analysis.effects.effects(results, resamples=50)
+    found = paired.effects(results, resamples=50)
     text = json.dumps(charts.shift_forest(found, analysis.trainings(results)).to_dict())
     assert "null control" in text and theme.CONTROL_COLOURS["batch"] in text and "Cliff's delta" in text
 

@@ -1,21 +1,31 @@
-"""Each claim of the deck on studies in which it is true, is false, cannot be told, or is not there at all."""
+"""Each claim of the deck in the worlds that its file names, and where it cannot be told or is not there at all."""
 
 from __future__ import annotations
 
 import string
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic
+import synthetic_traces
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from helpers import analysis, paths, study
-from helpers.analysis import claims, metrics, tables
-from helpers.analysis.findings import LEAST_IMAGES, Finding
-from helpers.analysis.metrics import Interval
-from helpers.errors import UsageError
+from helpers import analysis, claims
+from helpers.analysis import footprint
+from helpers.analysis.cells import half, paired_logits
+from helpers.analysis.stats import metrics
+from helpers.analysis.stats.metrics import Interval
+from helpers.claims import deck
+from helpers.claims.deck import c01_memory
+from helpers.claims.rule import LEAST_IMAGES, Finding
+from helpers.core import files
+from helpers.core.errors import UsageError
+from helpers.paper import claim_lists
+from helpers.study import schema
 
 SCORED = [claim.key for claim in claims.CLAIMS if claim.of_scores]
 
@@ -34,21 +44,60 @@ def verdicts(results: analysis.Results) -> dict[str, str]:
 def test_all_eleven_are_there_and_each_names_margins_of_the_study_file() -> None:
     assert list(dict.fromkeys(claim.id for claim in claims.CLAIMS)) == [f"C{i}" for i in range(1, 12)]
     assert len({claim.key for claim in claims.CLAIMS}) == len(claims.CLAIMS)
-    named = {name for claim in claims.CLAIMS for _, name, _, _ in string.Formatter().parse(claim.rule) if name}
-    assert named == set(study.Margins.model_fields)
+    for claim in claims.CLAIMS:
+        said = {name for _, name, _, _ in string.Formatter().parse(claim.rule) if name}
+        assert said <= set(claim.margins), claim.key
+    assert {name for claim in claims.CLAIMS for name in claim.margins} == set(schema.Margins.model_fields)
 
 
-@pytest.mark.parametrize("key", SCORED)
-def test_a_claim_is_found_true_where_it_is_and_false_where_it_is_not(studies, key: str) -> None:
-    true, false = (
-        next(outcome for outcome in claims.evaluate(results) if outcome.claim.key == key)
-        for results in studies.values()
+def simulated(folder: Path, world: claims.World, monkeypatch: pytest.MonkeyPatch) -> analysis.Results:
+    """The study of a world: its scores, its images and what its checkpoints cost."""
+    generators = ("sd15", "sd3") if world.fp4_images else tuple(synthetic.SIZES)
+    images = 100 if world.fp4_images else 300
+    placebo = 0.01 if world.fp4_images else None
+    synthetic.write(folder, world.shifts, images=images, generators=generators, placebo=placebo)
+    if world.fp4_images:
+        synthetic_traces.traces(folder, world.fp4_images)
+    if world.fp4_cost is not None:
+        cost = [("fp32", "whole", 1.0), ("fp16", "whole", 0.5), ("fp4", "linear", world.fp4_cost)]
+        rows = [
+            {"checkpoint": "sd3", "component": "denoiser", "precision": precision, "coverage": coverage, "fits": True,
+             "parameters": 1e9, "quantized": 1e9, "bytes": 4e9 * share, "seconds_per_step": share, "card": "X"}
+            for precision, coverage, share in cost
+        ]  # fmt: skip
+        for name in ("memory.csv", "device.csv"):
+            pd.DataFrame(rows).to_csv(folder / name, index=False)
+        monkeypatch.setattr(footprint, "FOLDER", folder)
+    return analysis.load(folder)
+
+
+@pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.key)
+def test_a_claim_is_found_true_where_it_is_and_false_where_it_is_not(claim, tmp_path, monkeypatch) -> None:
+    found = {}
+    for name, world in {"supported": claim.true_world, "contradicted": claim.false_world}.items():
+        results = simulated(tmp_path / name, world, monkeypatch)
+        (found[name],) = (one for one in claims.evaluate(results, claim.id) if one.claim is claim)
+        outcome = found[name]
+        assert outcome.verdict == name
+        assert outcome.interval.low <= outcome.interval.estimate <= outcome.interval.high
+        assert not claim.of_scores or outcome.finding.n == 300
+    assert "this agrees with the deck." in found["supported"].answer
+    assert "this contradicts the deck." in found["contradicted"].answer
+    assert found["supported"].finding.sentence != found["contradicted"].finding.sentence
+
+
+def test_a_claim_is_one_file(tmp_path, monkeypatch, studies) -> None:
+    """A file more, in a folder that the deck's package looks into, is judged and listed last; nothing else names it."""
+    (tmp_path / "c12.py").write_text(
+        "from dataclasses import replace\n"
+        "from helpers.claims.deck.c05 import CLAIM as LIKE\n"
+        'CLAIM = replace(LIKE, id="C12", words="Once more.", short="Once more")\n'
     )
-    assert (true.verdict, false.verdict) == ("supported", "contradicted")
-    assert "this agrees with the deck." in true.answer and "this contradicts the deck." in false.answer
-    assert true.finding.sentence != false.finding.sentence
-    for outcome in (true, false):
-        assert outcome.interval.low <= outcome.interval.estimate <= outcome.interval.high and outcome.finding.n == 300
+    monkeypatch.setattr(deck, "__path__", [*deck.__path__, str(tmp_path)])
+    monkeypatch.setattr(deck, "CLAIMS", deck.collect())
+    (outcome,) = claims.evaluate(studies["true"], "C12")
+    assert outcome.verdict == "supported" and claims.evaluate(studies["true"])[-1].claim.words == "Once more."
+    assert claims.by_condition(analysis.load(studies["true"].folder)).key.iloc[-1] == "C12"
 
 
 def test_what_a_study_of_miniatures_cannot_say_it_does_not_say(studies) -> None:
@@ -57,7 +106,7 @@ def test_what_a_study_of_miniatures_cannot_say_it_does_not_say(studies) -> None:
         answer = found[key].answer
         assert found[key].verdict == "not testable" and "the deck" not in answer and answer.endswith(".")
     # Memory is counted on the public checkpoints' networks, whatever the study.
-    assert found["C1_memory"].finding == analysis.footprint.memory()
+    assert found["C1_memory"].finding == c01_memory.memory()
 
 
 def test_too_few_images_are_inconclusive_for_what_should_stay(tmp_path) -> None:
@@ -85,7 +134,7 @@ def test_an_overlap_is_an_equivalence_test(tmp_path) -> None:
         results = analysis.load(synthetic.write(tmp_path / str(seed), moved, images=60, seed=seed, generators=("sd3",)))
         told = []
         for precision in ("fp16", "fp8", "fp4"):
-            base, other, _ = tables.pairs(results, "r50_tf", "sd3", precision)
+            base, other, _ = paired_logits(results, "r50_tf", "sd3", precision)
             edge = 0.2 * base.std(ddof=1)
             told.append(ttost_paired(other, base, -edge, edge)[0])
         if not any(0.01 < p < 0.06 for p in told):  # a bootstrap and a t-test may part where it is close
@@ -114,7 +163,7 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
         protocols={"shared": synthetic.WRONG, "aligned": synthetic.DECK},
     )  # fmt: skip
     results = analysis.load(folder)
-    found = claims.across(results)
+    found = claims.by_condition(results)
     assert list(found.condition.unique()) == [
         "plain", "plain, calibrated threshold", "plain, training mini-s1 of NPR", "shared",
         "shared, calibrated threshold", "aligned", "aligned, calibrated threshold",
@@ -126,18 +175,18 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     # The other training, of NPR alone, does not see the fall: 6 more at FP4.
     assert by["plain, training mini-s1 of NPR", "C4"] == "contradicted"
     assert by["plain, training mini-s1 of NPR", "C8"] == "not testable"
-    said = claims.elsewhere(results, next(claim for claim in claims.CLAIMS if claim.key == "C4"))
+    said = claims.disagreement(results, next(claim for claim in claims.CLAIMS if claim.key == "C4"))
     assert (
         "contradicted under shared (+0.00," in said and "training mini-s1 of NPR (" in said and "aligned (" not in said
     )
     # Seen from another protocol the same conditions stand, its own first.
-    assert claims.across(analysis.load(folder, protocol="shared")).condition.iloc[0] == "shared"
+    assert claims.by_condition(analysis.load(folder, protocol="shared")).condition.iloc[0] == "shared"
 
 
 def test_a_detector_whose_threshold_is_off_is_judged_at_a_better_one(tmp_path) -> None:
     moved = {("r50_tf", "sd3", None): -3.5}
     results = analysis.load(synthetic.write(tmp_path, moved, images=400))
-    found = claims.across(results).set_index(["condition", "key"])
+    found = claims.by_condition(results).set_index(["condition", "key"])
     plain, better = (found.loc[(name, "C5")] for name in ("plain", "plain, calibrated threshold"))
     assert (plain.verdict, better.verdict) == ("contradicted", "supported") and (plain.n, better.n) == (400, 200)
     # Fakes lie at 0.5 (sd 1.2) and reals at -4 (sd 1.5): the best threshold is known, and so is what it catches.
@@ -146,7 +195,7 @@ def test_a_detector_whose_threshold_is_off_is_judged_at_a_better_one(tmp_path) -
     best = np.argmax(stats.norm.sf(grid, 0.5, 1.2) + stats.norm.cdf(grid, -4, 1.5))
     assert better.low < right[best] < better.high
     cells = analysis.cells(results).query("generator == 'sd3' and detector == 'r50_tf' and precision == 'fp4'")
-    odd = tables.half(results.logits("r50_tf", "sd3", "fp4"), 1)
+    odd = half(results.logits("r50_tf", "sd3", "fp4"), 1)
     assert better.estimate == pytest.approx((odd > cells.calibrated_at.iloc[0]).mean())
 
 
@@ -171,5 +220,15 @@ def test_a_baseline_is_not_compared_with_itself(studies) -> None:
 
 
 def test_the_book_states_the_least_number_of_images() -> None:
-    said = (paths.ROOT / "book" / "methods.md").read_text(encoding="utf-8")
+    said = (files.ROOT / "book" / "methods.md").read_text(encoding="utf-8")
     assert f"at\n  least {LEAST_IMAGES} are needed" in said and f"fewer than {metrics.FEW} images" in said
+
+
+def test_the_lists_of_the_prose_pages_are_the_claims(studies) -> None:
+    outcomes = claims.evaluate(studies["true"])
+    whole, first = claim_lists.verdicts(studies["true"], outcomes).data, claim_lists.headlines(outcomes).data
+    assert whole.count("<dt>") == len(claims.CLAIMS) == claim_lists.contents().data.count("<tr>") - 1
+    assert first.count("<p>") == sum(claim.headline for claim in claims.CLAIMS) > 0
+    for page, name in (("conclusion", "claim_verdicts"), ("intro", "claim_headlines"), ("context", "claim_contents")):
+        text = (files.ROOT / "book" / f"{page}.md").read_text(encoding="utf-8")
+        assert f"```{{glue}} {name}" in text and not any(claim.short in text for claim in claims.CLAIMS)

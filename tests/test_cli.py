@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import cli, paths
-from helpers.mini import world
+from helpers import world
+from helpers.cli import command as cli
+from helpers.core import files
 
 COMMANDS = [
     ["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["verify"], ["footprint"], ["train", "mini"],
@@ -53,7 +54,7 @@ def test_help_and_grid_need_no_torch():
 def test_grid_tells_which_weights_of_detectors_are_there(capsys, tmp_path):
     (tmp_path / "npr.pth").touch()
     (tmp_path / "open_clip_pytorch_model.bin").touch()
-    full = (paths.STUDIES / "full.toml").read_text(encoding="utf-8")
+    full = (files.STUDIES / "full.toml").read_text(encoding="utf-8")
     (tmp_path / "own.toml").write_text(full.replace('"released"', f'"{tmp_path.as_posix()}"'), encoding="utf-8")
     status, said, _ = call(capsys, "grid", str(tmp_path / "own.toml"))
     rows = {line.split("  ")[0]: line for line in said.split("\n\n")[-1].splitlines()[1:]}
@@ -98,8 +99,8 @@ def test_full_grid_names_checkpoints_and_gates(capsys):
         (["footprint", "--out", "/dev/null/x.csv"], "nothing can be written there"),
         (["report", "-p", "results", "/nope"], "name its folder by --results"),
         (["report", "-p", "detectors", "nrp"], "no 'nrp' (nearest: 'npr')"),
-        (["report", "--out", str(paths.BOOK / "x")], "lies in the checkout's book"),
-        (["report", "--out", str(paths.ROOT / "src")], "lies in the checkout's src"),
+        (["report", "--out", str(files.BOOK / "x")], "lies in the checkout's book"),
+        (["report", "--out", str(files.ROOT / "src")], "lies in the checkout's src"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(capsys, words, named):
@@ -109,12 +110,12 @@ def test_mistakes_are_one_line_and_exit_2(capsys, words, named):
 
 
 def test_an_interruption_exits_130_and_says_how_to_go_on(capsys, monkeypatch, tmp_path):
-    from helpers.runs import execute
+    from helpers.runs import make
 
     def stopped(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(execute, "run", stopped)
+    monkeypatch.setattr(make, "run", stopped)
     status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
     assert status == 130 and "again to go on" in said
 
@@ -130,30 +131,30 @@ def test_an_interruption_exits_130_and_says_how_to_go_on(capsys, monkeypatch, tm
     ],
 )
 def test_an_error_of_the_system_is_a_line_and_exits_1(capsys, monkeypatch, tmp_path, number, mend):
-    from helpers.runs import execute
+    from helpers.runs import make
 
     def broken(*arguments, **options):
         raise OSError(number, os.strerror(number), "some/file.png")
 
-    monkeypatch.setattr(execute, "run", broken)
+    monkeypatch.setattr(make, "run", broken)
     status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
     assert status == 1 and said.count("\n") == 1
     assert said.startswith(f"quantdetect: some/file.png: {os.strerror(number)}; ") and mend in said
 
 
 def test_too_little_memory_is_a_line_and_exits_1(capsys, monkeypatch, tmp_path):
-    from helpers.runs import execute
+    from helpers.runs import make
 
     def broken(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(execute, "run", broken)
+    monkeypatch.setattr(make, "run", broken)
     status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
     assert status == 1 and "memory is too small" in said and said.count("\n") == 1
 
 
 def test_a_termination_stops_a_command_as_an_interruption_does(capsys, monkeypatch, tmp_path):
-    from helpers.runs import execute
+    from helpers.runs import make
 
     before = signal.getsignal(signal.SIGTERM)
 
@@ -161,17 +162,17 @@ def test_a_termination_stops_a_command_as_an_interruption_does(capsys, monkeypat
         os.kill(os.getpid(), signal.SIGTERM)
         signal.pause()
 
-    monkeypatch.setattr(execute, "run", stopped)
+    monkeypatch.setattr(make, "run", stopped)
     status, _, said = call(capsys, "run", "mini", "--out", str(tmp_path))
     assert status == 130 and said == "quantdetect: stopped; call it again to go on where it stopped\n"
     assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_what_stands_twice_in_a_list_is_done_once(capsys, monkeypatch, tmp_path):
-    from helpers.runs import execute
+    from helpers.runs import make
 
     given = []
-    monkeypatch.setattr(execute, "run", lambda *a, **k: given.append((*a[2:4], k["arms"])) or execute.Done())
+    monkeypatch.setattr(make, "run", lambda *a, **k: given.append((*a[2:4], k["arms"])) or make.Done())
     words = ["--generators", "sd15, sd15,sd21", "--precisions", "fp4,fp4", "--arms", "seed,seed"]
     assert call(capsys, "run", "mini", "--out", str(tmp_path), *words)[0] == 0
     assert given == [(["sd15", "sd21"], ["fp4"], ["seed"])]
@@ -236,7 +237,7 @@ def test_detect_names_what_it_cannot_use(capsys, photos, words, named):
 
 
 def test_parameters_come_in_two_words(monkeypatch, capsys):
-    report = pytest.importorskip("helpers.report")
+    report = pytest.importorskip("helpers.paper.build")
     given = []
     monkeypatch.setattr(report, "build", lambda results, out, values: given.append(values) or out)
     status, _, _ = call(capsys, "report", "-p", "threshold", "0.5", "-p", "generators", "sd3,flux1")

@@ -17,10 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import cli, detectors, judging, perturbations
-from helpers.detectors import files, images, scoring
-from helpers.errors import UsageError
-from helpers.mini import world
+from helpers import detectors, world
+from helpers.cli import command as cli
+from helpers.core.errors import UsageError
+from helpers.detectors import batching, preprocessing, stream
+from helpers.detectors import folder as judging
+from helpers.images import perturbations
 
 
 def picture(seed: int = 0, size: int = 64) -> Image.Image:
@@ -37,7 +39,7 @@ def loaded():
 
 
 def logits(paths, loaded, **settings) -> np.ndarray:
-    return np.array([list(seen.logits.values()) for seen in files.judge(paths, loaded, **settings)])
+    return np.array([list(seen.logits.values()) for seen in stream.judge(paths, loaded, **settings)])
 
 
 FORMATS = {
@@ -54,7 +56,7 @@ FORMATS = {
 def test_formats_give_the_logits_of_their_pixels(suffix, loaded, tmp_path):
     path = tmp_path / f"a.{suffix}"
     picture().save(path, **FORMATS[suffix])
-    (seen,) = files.judge([path], loaded)
+    (seen,) = stream.judge([path], loaded)
     assert (seen.width, seen.height, seen.error) == (64, 64, "")
     assert seen.format == {"jpg": "JPEG"}.get(suffix, suffix.upper())
     shown = Image.open(path).convert("RGB")
@@ -75,7 +77,7 @@ def test_modes_are_read_as_they_look(tmp_path):
 
     def shown(name: str) -> np.ndarray:
         with Image.open(tmp_path / name) as opened:
-            return np.asarray(images.decode(opened)).astype(int)
+            return np.asarray(preprocessing.decode(opened)).astype(int)
 
     rgb, as_grey = np.asarray(image).astype(int), np.asarray(grey.convert("RGB")).astype(int)
     np.testing.assert_array_equal(shown("rgba.png"), rgb)
@@ -106,23 +108,23 @@ def test_sixteen_bit_colours_become_eight(tmp_path):
     rgb = np.asarray(picture())
     png(tmp_path / "deep.png", 64, 64, 16, b"".join(b"\0" + (row.astype(">u2") * 257).tobytes() for row in rgb))
     with Image.open(tmp_path / "deep.png") as opened:
-        np.testing.assert_array_equal(np.asarray(images.decode(opened)), rgb)
+        np.testing.assert_array_equal(np.asarray(preprocessing.decode(opened)), rgb)
 
 
 def test_the_first_frame_counts_and_orientation_is_applied(tmp_path):
     first, second = picture(1), picture(2)
     first.save(tmp_path / "two.gif", save_all=True, append_images=[second])
     with Image.open(tmp_path / "two.gif") as opened:
-        assert abs(np.asarray(images.decode(opened)).astype(int) - np.asarray(first)).mean() < 8
+        assert abs(np.asarray(preprocessing.decode(opened)).astype(int) - np.asarray(first)).mean() < 8
     wide = noise(80, 64)
     turned = wide.transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
-    (seen,) = files.judge([tmp_path / "turned.png"], {})
+    (seen,) = stream.judge([tmp_path / "turned.png"], {})
     assert (seen.width, seen.height) == (80, 64)
     with Image.open(tmp_path / "turned.png") as opened:
-        np.testing.assert_array_equal(np.asarray(images.decode(opened)), np.asarray(wide))
+        np.testing.assert_array_equal(np.asarray(preprocessing.decode(opened)), np.asarray(wide))
 
 
 def tiff(path, numbers: np.ndarray, bits: int, *, order="<", planar=False, packed=False, each=0, **tags):
@@ -190,7 +192,7 @@ SHOWN = {
 def test_tiffs_of_one_picture_are_read_alike(kind, tmp_path, loaded):
     SHOWN[kind](tmp_path / "a.tif")
     Image.fromarray(RGB if "colours" in kind else GREY).save(tmp_path / "b.png")
-    found, plain = files.judge([tmp_path / "a.tif", tmp_path / "b.png"], loaded)
+    found, plain = stream.judge([tmp_path / "a.tif", tmp_path / "b.png"], loaded)
     assert (found.error, found.format, found.width, found.height) == ("", "TIFF", 64, 64)
     assert found.logits == pytest.approx(plain.logits, abs=1e-5)
 
@@ -224,16 +226,16 @@ REFUSED = {
 def test_numbers_of_no_stated_range_are_an_error_not_a_dark_picture(kind, tmp_path):
     write, said = REFUSED[kind]
     write(tmp_path / "a.tif")
-    (seen,) = files.judge([tmp_path / "a.tif"], {})
+    (seen,) = stream.judge([tmp_path / "a.tif"], {})
     assert said in seen.error and "\n" not in seen.error
 
 
 def test_integers_in_memory_are_taken_where_their_range_is_known():
-    with pytest.raises(images.Unfit, match="32-bit integers"):
-        images.decode(Image.fromarray(GREY.astype(np.int32)))
+    with pytest.raises(preprocessing.Unfit, match="32-bit integers"):
+        preprocessing.decode(Image.fromarray(GREY.astype(np.int32)))
     deep = Image.fromarray(scaled(GREY, 16).astype(np.uint16))
-    np.testing.assert_array_equal(np.asarray(images.decode(deep))[..., 0], GREY)
-    assert np.asarray(images.decode(Image.new("I;16", (8, 8)))).max() == 0  # black is a picture too
+    np.testing.assert_array_equal(np.asarray(preprocessing.decode(deep))[..., 0], GREY)
+    assert np.asarray(preprocessing.decode(Image.new("I;16", (8, 8)))).max() == 0  # black is a picture too
 
 
 DEEP = np.random.default_rng(0).integers(0, 2**16, (300, 12, 4), np.uint16)
@@ -288,13 +290,13 @@ def test_deep_numbers_become_the_nearest_of_eight_bits(kind, tmp_path):
     EXACT[kind](path)
     right = nearest(DEEP[..., :3], 16) if kind.startswith("colours") else nearest(DEEP[..., [0] * 3], 16)
     right = nearest(np.dstack([TWELVE] * 3), 12) if "12 bits" in kind else right
-    with files.opened(path) as image:
-        np.testing.assert_array_equal(np.asarray(images.decode(image)), right)
-        np.testing.assert_array_equal(np.asarray(images.decode(image)), right)  # again, now that it is decoded
+    with stream.opened(path) as image:
+        np.testing.assert_array_equal(np.asarray(preprocessing.decode(image)), right)
+        np.testing.assert_array_equal(np.asarray(preprocessing.decode(image)), right)  # again, now that it is decoded
     lazy = Image.open(path)  # by its name: Pillow closes the file itself
-    np.testing.assert_array_equal(np.asarray(images.decode(lazy)), right)
+    np.testing.assert_array_equal(np.asarray(preprocessing.decode(lazy)), right)
     with Image.open(io.BytesIO(path.read_bytes())) as image:
-        np.testing.assert_array_equal(np.asarray(images.decode(image)), right)
+        np.testing.assert_array_equal(np.asarray(preprocessing.decode(image)), right)
 
 
 def test_deep_colours_of_ink_are_rounded_before_they_become_rgb(tmp_path):
@@ -303,7 +305,7 @@ def test_deep_colours_of_ink_are_rounded_before_they_become_rgb(tmp_path):
         inks = nearest(DEEP, 16)
         with Image.open(tmp_path / "deep.tif") as image:
             np.testing.assert_array_equal(
-                np.asarray(images.decode(image)), np.asarray(Image.fromarray(inks, "CMYK").convert("RGB"))
+                np.asarray(preprocessing.decode(image)), np.asarray(Image.fromarray(inks, "CMYK").convert("RGB"))
             )
 
 
@@ -312,22 +314,22 @@ def test_deep_colours_are_turned_once(tmp_path):
     for packed in (False, True):
         tiff(tmp_path / "a.tif", DEEP[..., :3], 16, packed=packed, orientation=5)
         with Image.open(tmp_path / "a.tif") as image:
-            np.testing.assert_array_equal(np.asarray(images.decode(image)), turned)
+            np.testing.assert_array_equal(np.asarray(preprocessing.decode(image)), turned)
 
 
 def test_deep_frames_of_an_animation_are_refused_but_the_first(tmp_path):
     deep_png(tmp_path / "a.png", 2, 0, 1, 2, frames=3)
     with Image.open(tmp_path / "a.png") as image:
         image.seek(1)
-        with pytest.raises(images.Unfit, match="later frame"):
-            images.decode(image)
+        with pytest.raises(preprocessing.Unfit, match="later frame"):
+            preprocessing.decode(image)
 
 
 def test_a_picture_decoded_before_keeps_what_pillow_made_of_it(tmp_path):
     deep_png(tmp_path / "a.png", 2, 0, 1, 2)
     with Image.open(tmp_path / "a.png") as image:
         image.load()
-        np.testing.assert_array_equal(np.asarray(images.decode(image)), DEEP[..., :3] >> 8)
+        np.testing.assert_array_equal(np.asarray(preprocessing.decode(image)), DEEP[..., :3] >> 8)
 
 
 def test_a_deep_file_and_the_image_opened_from_it_have_one_score(tmp_path, loaded):
@@ -335,7 +337,7 @@ def test_a_deep_file_and_the_image_opened_from_it_have_one_score(tmp_path, loade
     deep_png(tmp_path / "b.png", 6, 0, 1, 2, 3)
     Image.fromarray(nearest(DEEP[..., :3], 16)).save(tmp_path / "c.png")
     paths = sorted(tmp_path.iterdir())
-    seen = [of.logits["npr"] for of in files.judge(paths, {"npr": loaded["npr"]})]
+    seen = [of.logits["npr"] for of in stream.judge(paths, {"npr": loaded["npr"]})]
     np.testing.assert_allclose(seen, seen[2], atol=1e-5)
     opened = [Image.open(path) for path in paths]
     np.testing.assert_allclose(loaded["npr"].score([*opened, *opened]), seen * 2, atol=1e-5)
@@ -352,10 +354,10 @@ def test_an_oriented_tiff_is_turned_once(orientation, tmp_path, loaded):
         Image.fromarray(pixels).save(tmp_path / name, exif=exif, lossless=True)
     paths = sorted(tmp_path.iterdir())
     size = (64, 80) if orientation > 4 else (80, 64)
-    seen = list(files.judge(paths, {"npr": loaded["npr"]}))
+    seen = list(stream.judge(paths, {"npr": loaded["npr"]}))
     assert [(of.width, of.height) for of in seen] == [size] * 4
     opened = [Image.open(path) for path in paths]
-    assert [images.extent(image) for image in opened] == [size] * 4
+    assert [preprocessing.extent(image) for image in opened] == [size] * 4
     found = loaded["npr"].score([*opened, *opened])  # again, now that they are decoded
     np.testing.assert_allclose(found, [of.logits["npr"] for of in seen] * 2, atol=1e-5)
     assert np.ptp(found) < 1e-5
@@ -365,11 +367,11 @@ def test_further_pictures_of_a_file_do_not_count(tmp_path):
     first, second = picture(1), picture(2)
     for name, settings in {"a.png": {}, "a.webp": {"lossless": True}, "a.tif": {}, "a.mpo": {"quality": 100}}.items():
         first.save(tmp_path / name, save_all=True, append_images=[second], **settings)
-        (seen,) = files.judge([tmp_path / name], {})
+        (seen,) = stream.judge([tmp_path / name], {})
         kind = {"a.png": "PNG", "a.webp": "WEBP", "a.tif": "TIFF", "a.mpo": "JPEG"}[name]
         assert (seen.error, seen.format) == ("", kind)
-        with files.opened(tmp_path / name) as image:
-            shown = np.asarray(images.decode(image)).astype(int)
+        with stream.opened(tmp_path / name) as image:
+            shown = np.asarray(preprocessing.decode(image)).astype(int)
         apart = [abs(shown - np.asarray(of)).mean() for of in (first, second)]
         assert apart[0] < (0.01 if kind != "JPEG" else 5) and apart[1] > 20
 
@@ -380,12 +382,14 @@ def test_greys_of_few_bits_and_palettes_with_a_clear_colour(tmp_path):
         packed = np.packbits(np.unpackbits(levels[..., None], 2)[..., 8 - bits :].reshape(64, -1), axis=1)
         png(tmp_path / "a.png", 64, 64, bits, b"".join(b"\0" + row.tobytes() for row in packed), colours=0)
         with Image.open(tmp_path / "a.png") as image:
-            shown = np.asarray(images.decode(image))
+            shown = np.asarray(preprocessing.decode(image))
         np.testing.assert_array_equal(shown[..., 0], levels * (255 // (2**bits - 1)))
     palette = picture().quantize(16)
     palette.save(tmp_path / "plain.png")
     palette.save(tmp_path / "clear.png", transparency=3)
-    plain, clear = (np.asarray(images.decode(Image.open(tmp_path / name))) for name in ("plain.png", "clear.png"))
+    plain, clear = (
+        np.asarray(preprocessing.decode(Image.open(tmp_path / name))) for name in ("plain.png", "clear.png")
+    )
     np.testing.assert_array_equal(plain, clear)
 
 
@@ -397,7 +401,7 @@ def test_pipes_and_devices_are_not_opened(what, tmp_path):
     else:
         path.symlink_to("/dev/zero" if what == "device" else tmp_path / "gone" / "b.png")
     picture().save(tmp_path / "b.png")
-    seen = list(files.judge(files.find([tmp_path]), {}))
+    seen = list(stream.judge(stream.find([tmp_path]), {}))
     assert [of.error for of in seen] == ["the file is gone" if what == "folder link" else "not a file", ""]
     with pytest.raises(UsageError, match="no weights"):
         detectors.load("npr", path)
@@ -439,7 +443,7 @@ UNWRITABLE = {
 
 @pytest.mark.parametrize("place", UNWRITABLE)
 def test_the_place_of_the_table_is_tried_before_the_work(place, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(judging, "judged", lambda *_: pytest.fail("it went to work"))
+    monkeypatch.setattr(judging, "score_files", lambda *_: pytest.fail("it went to work"))
     (tmp_path / "a.csv").write_text("mine")
     (tmp_path / "folder.csv").mkdir()
     out = tmp_path / (place or "folder.csv")
@@ -455,7 +459,7 @@ def test_no_detector_is_a_mistake(names, tmp_path, capsys):
     assert cli.main(["detect", str(tmp_path), "--detectors", names]) == 2
     assert "names nothing" in capsys.readouterr().err
     with pytest.raises(UsageError, match="no detector is named"):
-        judging.judged([tmp_path], [])
+        judging.score_files([tmp_path], [])
 
 
 @pytest.mark.parametrize("amount", ["nan", "inf", "-75", "75.5", "1e9", "", "seventy", "7" * 5000])
@@ -468,14 +472,14 @@ def test_odd_amounts_are_refused_in_a_line(amount, tmp_path, capsys):
 
 def test_a_detector_named_twice_is_there_once(tmp_path):
     picture().save(tmp_path / "a.png")
-    table = judging.judged([tmp_path], ["npr", "npr"])
+    table = judging.score_files([tmp_path], ["npr", "npr"])
     assert list(table.filter(like="npr")) == [f"npr_{what}" for what in OF_EACH]
 
 
 def test_long_places_are_named_shortly(tmp_path):
     for place in ("x" * 100_000, "nul\0", f"{tmp_path}/{'y' * 300}*", "z" * 5000 + "*"):
         with pytest.raises(UsageError) as raised:
-            files.find([place])
+            stream.find([place])
         assert len(str(raised.value)) < 400 and str(raised.value).isprintable()
 
 
@@ -484,8 +488,8 @@ def test_a_logit_that_is_no_number_is_a_row_with_its_error(tmp_path, monkeypatch
         picture(i).save(tmp_path / f"{i}.png")
     npr, other = detectors.load("npr"), detectors.load("clip_d")
     found = {"npr": [1.0, np.nan, np.inf], "clip_d": [2.0, 2.0, 2.0]}
-    monkeypatch.setattr(files, "_logits", lambda of, pixels: np.float32(found[of.name][: len(pixels)]))
-    seen = list(files.judge(files.find([tmp_path]), {"npr": npr, "clip_d": other}))
+    monkeypatch.setattr(stream, "_logits", lambda of, pixels: np.float32(found[of.name][: len(pixels)]))
+    seen = list(stream.judge(stream.find([tmp_path]), {"npr": npr, "clip_d": other}))
     assert seen[0].logits == {"npr": 1.0, "clip_d": 2.0} and seen[0].error == ""
     assert [of.logits for of in seen[1:]] == [{}, {}]
     assert "the logit of npr is nan" in seen[1].error and "the logit of npr is inf" in seen[2].error
@@ -523,7 +527,7 @@ SAID = {
 
 def test_what_is_no_image_is_a_row_with_its_error_and_the_rest_is_scored(odd):
     npr = {"npr": detectors.load("npr")}
-    found = list(files.judge(files.find([odd]), npr))
+    found = list(stream.judge(stream.find([odd]), npr))
     assert [seen.path for seen in found] == sorted(p for p in odd.rglob("*") if not p.is_dir())
     errors = {seen.path.name: seen.error for seen in found if seen.error}
     assert errors.keys() == SAID.keys()
@@ -548,7 +552,7 @@ def test_places_keep_their_order(tmp_path):
         (tmp_path / name).touch()
 
     def names(*places):
-        return [path.name for path in files.find([tmp_path / place for place in places])]
+        return [path.name for path in stream.find([tmp_path / place for place in places])]
 
     assert names("b.png", "a.png", "b.png") == ["b.png", "a.png", "b.png"]
     assert names("**/*.png") == ["a.png", "b.png", "c.png"]
@@ -577,7 +581,7 @@ def test_a_logit_is_the_files_own_whatever_is_scored_with_it(several, loaded, mo
     alone = np.concatenate([logits([path], loaded) for path in several])
     np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-5)
     np.testing.assert_allclose(together[::-1], logits(several[::-1], loaded), atol=1e-5, rtol=1e-5)
-    monkeypatch.setattr(files, "WINDOW_PIXELS", 9000)
+    monkeypatch.setattr(stream, "WINDOW_PIXELS", 9000)
     np.testing.assert_allclose(together, logits(several, loaded, threads=2), atol=1e-5, rtol=1e-5)
 
 
@@ -618,16 +622,16 @@ def test_a_large_image_in_tiles_has_the_whole_images_logit(name, loaded, monkeyp
     detector = loaded[name]
     for width, height in ((301, 190), (257, 129), (128, 385), (513, 40)):
         pixels = np.asarray(picture(width, 128).resize((width, height)))[None]
-        whole = scoring.logits(detector.network, pixels, detector.ready)
-        monkeypatch.setattr(scoring, "TILE", 64)
-        tiled = scoring.logits(detector.network, pixels, detector.ready)
+        whole = batching.logits(detector.network, pixels, detector.ready)
+        monkeypatch.setattr(batching, "TILE", 64)
+        tiled = batching.logits(detector.network, pixels, detector.ready)
         monkeypatch.undo()
         np.testing.assert_allclose(tiled, whole, atol=1e-5, rtol=1e-5)
 
 
 def test_a_perturbation_comes_before_the_size_rule_and_is_seeded_by_the_file(several, loaded):
     change = perturbations.parse("noise:8+jpeg:75")
-    found = list(files.judge(several, loaded, change))
+    found = list(stream.judge(several, loaded, change))
     for seen in found[:4]:
         changed = change(Image.open(seen.path).convert("RGB"), int(seen.sha256[:8], 16))
         for name, detector in loaded.items():
@@ -672,7 +676,7 @@ def classes(tmp_path, real, fake) -> pd.DataFrame:
         (tmp_path / label).mkdir(exist_ok=True)
         for i in range(6):
             picture(i, 128).resize((size, size)).save(tmp_path / label / f"{i}.{suffix}")
-    return judging.judged([tmp_path], ["npr"], progress=False)
+    return judging.score_files([tmp_path], ["npr"], progress=False)
 
 
 def test_a_note_says_where_format_or_size_give_the_classes_away(tmp_path):
@@ -685,7 +689,7 @@ def test_a_note_says_where_format_or_size_give_the_classes_away(tmp_path):
 
 
 def labelled(folder, *given: str) -> dict[str, str]:
-    found = files.placed([folder / place for place in given])
+    found = stream.placed([folder / place for place in given])
     return {str(path.relative_to(folder)): label for (path, _), label in zip(found, judging.labels(found), strict=True)}
 
 

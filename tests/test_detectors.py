@@ -14,12 +14,15 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import detectors, study
-from helpers.detectors import base, images, npr, scoring
-from helpers.detectors.base import NotFinite
-from helpers.errors import Failure, UsageError
-from helpers.runs import execute, plan
-from helpers.study import DETECTORS, training_label
+from helpers import detectors
+from helpers.core.errors import Failure, UsageError
+from helpers.detectors import batching, npr
+from helpers.detectors import detector as base
+from helpers.detectors import preprocessing as images
+from helpers.detectors.detector import NotFinite
+from helpers.runs import make, plan
+from helpers.study import schema
+from helpers.study.schema import DETECTORS, training_label
 
 NAMES = tuple(detectors.MODULES)
 SIZES = [(64, 64), (61, 64), (64, 79), (67, 65), (225, 129)]  # height, width
@@ -254,7 +257,7 @@ def test_any_mode_is_read(tmp_path):
 
 def test_batches_hold_one_size_and_lose_nothing():
     sizes = [(8, 8), (16, 8), (8, 8), (100, 100), (8, 8)]
-    found = list(scoring.batches(sizes, pixels=128))
+    found = list(batching.batches(sizes, pixels=128))
     assert found == [[0, 2], [4], [1], [3]]
 
 
@@ -534,7 +537,7 @@ def test_a_logit_that_is_no_number_is_a_failure_that_names_image_and_detector(tm
 
 
 def test_a_run_names_the_image_whose_logit_is_no_number(tmp_path, monkeypatch):
-    mini = study.load("mini")
+    mini = schema.load("mini")
     settings = {"sd15": mini.generators["sd15"].model_copy(update={"steps": 1})}
     changes = {"generators": settings, "precisions": ["fp32"], "detectors": ["npr"], "protocols": ["plain"]}
     tiny = mini.model_copy(update={**changes, "further": {}, "arms": {}})
@@ -544,5 +547,5 @@ def test_a_run_names_the_image_whose_logit_is_no_number(tmp_path, monkeypatch):
 
     monkeypatch.setattr(base, "score", broken)
     with pytest.raises(Failure, match=r"sd15/fp32/0001.png: npr \(weights mini\): the logit of image 1 is inf"):
-        execute.run(tiny, tmp_path, images=2, progress=False)
+        make.run(tiny, tmp_path, images=2, progress=False)
     assert not list(tmp_path.glob("**/*.parquet"))

@@ -9,9 +9,10 @@ import synthetic
 import synthetic_traces
 
 from helpers import analysis, charts
-from helpers.analysis import dose
+from helpers.analysis import dose_response
 from helpers.charts import theme
-from helpers.study import PRECISIONS
+from helpers.claims import ladder
+from helpers.study.schema import PRECISIONS
 
 TWO = ("sd15", "sd3")
 
@@ -31,14 +32,16 @@ def made(tmp_path_factory):
 
 def test_the_formats_are_those_of_the_package():
     formats = pytest.importorskip("helpers.precision").FORMATS
-    assert {key: formats[key].bits for key in dose.FORMATS} == {key: bits for key, (bits, _) in dose.FORMATS.items()}
-    assert all(formats[key].scales == 2 for key in dose.FORMATS if "affine" in dose.FORMATS[key][1])
-    assert set(dose.FORMATS) | {"fp32", "fp16", "bf16"} == set(PRECISIONS)
+    assert {key: formats[key].bits for key in dose_response.FORMATS} == {
+        key: bits for key, (bits, _) in dose_response.FORMATS.items()
+    }
+    assert all(formats[key].scales == 2 for key in dose_response.FORMATS if "affine" in dose_response.FORMATS[key][1])
+    assert set(dose_response.FORMATS) | {"fp32", "fp16", "bf16"} == set(PRECISIONS)
 
 
 def test_a_rung_has_its_dose_and_its_response(made):
     study = made("error")
-    table = dose.ladder(study).set_index(["generator", "precision", "detector"])
+    table = dose_response.ladder(study).set_index(["generator", "precision", "detector"])
     assert len(table) == 2 * 9 * 4 and table.high.isna().all()  # no spectra here
     scores = pd.read_parquet(study.folder / "scores.parquet")
     own = scores[(scores.generator == "sd3") & (scores.detector == "npr") & (scores["index"] < 60)]
@@ -53,11 +56,11 @@ def test_a_rung_has_its_dose_and_its_response(made):
 
 def test_the_error_is_found_where_scores_follow_it(made):
     study = made("error")
-    table, pairs = dose.relations(study).set_index("detector"), dose.contrasts(study)
+    table, pairs = dose_response.relations(study).set_index("detector"), dose_response.contrasts(study)
     assert table.loc["", "rank_error"] == pytest.approx(-1, abs=0.05)
     assert table.loc["", "gain_error_low"] > 0 and table.loc["", "miss_error"] < 0.02
-    assert "follows the weight error more closely" in dose.follows(study).sentence
-    assert "the error accounts for what they leave" in dose.follows(study).sentence
+    assert "follows the weight error more closely" in ladder.follows(study).sentence
+    assert "the error accounts for what they leave" in ladder.follows(study).sentence
     pooled = pairs[pairs.detector == ""].set_index(["first", "second"])
     # A shift of 3 a unit of error, in standard deviations of scenes that spread by 1.2.
     assert pooled.loc[("nf4", "fp4"), "difference"] == pytest.approx(-3 / 1.2 * (0.09 - 0.13), abs=0.03)
@@ -67,35 +70,39 @@ def test_the_error_is_found_where_scores_follow_it(made):
 
 def test_the_bits_are_found_where_scores_follow_them(made):
     study = made("bits")
-    table = dose.relations(study).set_index("detector")
+    table = dose_response.relations(study).set_index("detector")
     assert table.loc["", "gain_error_high"] < 0 and table.loc["", "rank_bits"] < -0.8
-    assert "follows the number of bits more closely" in dose.follows(study).sentence
+    assert "follows the number of bits more closely" in ladder.follows(study).sentence
 
 
 def test_a_format_of_its_own_stands_out(made):
     study = made("format")
-    pairs = dose.contrasts(study)
+    pairs = dose_response.contrasts(study)
     pooled = pairs[pairs.detector == ""].set_index(["first", "second"])
     assert pooled.loc[("fp4", "int4"), "beyond"] == pytest.approx(-3 * 0.3 / 1.2, abs=0.05)
     assert pooled.loc[("nf4", "fp4"), "beyond_low"] > 0
-    said = dose.follows(study).sentence
+    said = ladder.follows(study).sentence
     assert "the format counts too" in said and "FP4" in said
 
 
 def test_a_study_without_a_ladder_says_so(tmp_path):
     study = analysis.load(synthetic.write(tmp_path, images=20, generators=TWO))
-    assert "no ladder" in dose.follows(study).sentence
-    assert dose.ladder(study).empty and dose.relations(study).empty and dose.contrasts(study).empty
+    assert "no ladder" in ladder.follows(study).sentence
+    assert (
+        dose_response.ladder(study).empty
+        and dose_response.relations(study).empty
+        and dose_response.contrasts(study).empty
+    )
 
 
 def test_fine_detail_is_told_in_the_order_of_the_error(made):
     study = made("error")
-    assert "not measured" in dose.detail(study)
+    assert "not measured" in ladder.detail(study)
     low = pd.DataFrame({"generator": "sd3", "arm": "native", "precision": "fp32", "index": range(9), "high": 2.0})
     arm = [low.assign(arm="ladder", precision=key, high=high) for key, high in (("int2", 1.0), ("int8", 4.0))]
     pd.concat([low, *arm]).to_parquet(study.folder / "spectra.parquet")
     synthetic.vouch(study.folder)
-    said = dose.detail(analysis.load(study.folder))
+    said = ladder.detail(analysis.load(study.folder))
     (study.folder / "spectra.parquet").unlink()
     assert said.index("+100.0\N{NO-BREAK SPACE}% (interval unknown) at INT8") < said.index(
         "50.0\N{NO-BREAK SPACE}% (interval unknown) at INT2"
@@ -104,8 +111,8 @@ def test_fine_detail_is_told_in_the_order_of_the_error(made):
 
 def test_the_figure_keeps_families_apart(made):
     charts.enable()
-    spec = charts.ladder(dose.ladder(made("error"))).to_dict()
+    spec = charts.ladder(dose_response.ladder(made("error"))).to_dict()
     out = theme.render(spec)
     assert len(out["text/html"]) < 400_000 and '"log"' in str(spec).replace("'", '"')
-    assert {family for _, family in dose.FORMATS.values()} <= set(charts.dose.FAMILIES)
+    assert {family for _, family in dose_response.FORMATS.values()} <= set(charts.dose_response.FAMILIES)
     assert "high" not in str([param.get("bind") for param in spec["params"]])  # nothing to show of spectra

@@ -12,15 +12,16 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from helpers import analysis
-from helpers.analysis import effects, findings
+from helpers.analysis import paired
+from helpers.paper import sentences
 
 
 def test_holm_is_statsmodels_and_leaves_out_what_is_unknown() -> None:
     p = np.random.default_rng(0).random(40) ** 3
-    assert effects.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
-    found = effects.holm([0.01, np.nan, 0.04])
+    assert paired.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    found = paired.holm([0.01, np.nan, 0.04])
     assert found[[0, 2]] == pytest.approx([0.02, 0.04]) and isnan(found[1])
-    assert len(effects.holm([])) == 0
+    assert len(paired.holm([])) == 0
 
 
 @pytest.mark.parametrize("digits", [6, 0], ids=["continuous", "ties"])
@@ -28,28 +29,28 @@ def test_distances_are_scipys_and_cliffs_delta_is_its_definition(digits: int) ->
     rng = np.random.default_rng(1)
     base = rng.normal(0, 1, 60).round(digits)
     other = (base + rng.normal(0.3, 0.5, 60)).round(digits)
-    found = effects.swaps(base, other, times=20)
+    found = paired.paired_permutation_test(base, other, times=20)
     assert found["ks"] == pytest.approx(stats.ks_2samp(base, other).statistic)
     assert found["wasserstein"] == pytest.approx(stats.wasserstein_distance(base, other), rel=1e-5)
-    delta = effects.cliff(base, other, resamples=200)
+    delta = paired.cliff(base, other, resamples=200)
     assert delta.estimate == pytest.approx(np.sign(other[:, None] - base).mean())
     assert delta.low < delta.estimate < delta.high
 
 
 def test_nothing_has_no_effect_and_everything_has_the_whole() -> None:
     base = np.arange(30.0)
-    same = effects.swaps(base, base)
+    same = paired.paired_permutation_test(base, base)
     assert same["ks"] == same["wasserstein"] == 0 and same["ks_p"] == same["wasserstein_p"] == 1
-    assert effects.cliff(base, base).estimate == 0 and effects.cliff(base, base - 100).estimate == -1
-    assert effects.swaps(base, base - 100)["ks_p"] < 0.01
-    assert isnan(effects.cliff([], []).estimate) and isnan(effects.swaps([], [])["ks_p"])
+    assert paired.cliff(base, base).estimate == 0 and paired.cliff(base, base - 100).estimate == -1
+    assert paired.paired_permutation_test(base, base - 100)["ks_p"] < 0.01
+    assert isnan(paired.cliff([], []).estimate) and isnan(paired.paired_permutation_test([], [])["ks_p"])
 
 
 def test_pairs_see_what_the_usual_test_misses() -> None:
     rng = np.random.default_rng(2)
     base = rng.normal(0, 3, 200)
     other = base + rng.normal(0.4, 0.1, 200)
-    assert stats.ks_2samp(base, other).pvalue > 0.05 > effects.swaps(base, other)["ks_p"]
+    assert stats.ks_2samp(base, other).pvalue > 0.05 > paired.paired_permutation_test(base, other)["ks_p"]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def study(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_the_table_holds_the_effect_put_in_and_one_family_of_the_main_arm(study) -> None:
-    found = effects.effects(study, resamples=200)
+    found = paired.effects(study, resamples=200)
     own = found[found.arm == "native"]
     assert len(own) == 6 * 4 * 3 and set(found[found.arm != "native"].precision) == {"batch"}
     row = own.query("generator == 'sd3' and detector == 'npr' and precision == 'fp4'").iloc[0]
@@ -73,7 +74,7 @@ def test_the_table_holds_the_effect_put_in_and_one_family_of_the_main_arm(study)
 
 
 def test_what_moves_no_further_than_the_control_is_not_said_to(study) -> None:
-    found = effects.beyond(study, resamples=200)
+    found = paired.beyond(study, resamples=200)
     assert set(found.control) == {"batch", "fp16"}
     beside = found[found.control == "batch"].groupby("precision", sort=False).further.mean()
     assert beside["fp16"] == 0 and beside["fp4"] > 0.9
@@ -83,24 +84,24 @@ def test_what_moves_no_further_than_the_control_is_not_said_to(study) -> None:
 
 
 def test_two_pairs_are_no_proof() -> None:
-    assert effects._t(np.array([0.5, 0.5])) == 0.5 and effects._t(np.array([0.5, 0.5]), "greater") == 0.25  # 1/2 each
-    assert effects._t(np.array([-1.0, -1.0]), "greater") == 1 and effects._t(np.zeros(2)) == 1
-    one = effects.swaps([1.0], [2.0])
+    assert paired._t(np.array([0.5, 0.5])) == 0.5 and paired._t(np.array([0.5, 0.5]), "greater") == 0.25  # 1/2 each
+    assert paired._t(np.array([-1.0, -1.0]), "greater") == 1 and paired._t(np.zeros(2)) == 1
+    one = paired.paired_permutation_test([1.0], [2.0])
     assert one["ks"] == 1 and isnan(one["ks_p"]) and isnan(one["wasserstein_p"])
 
 
 def test_what_is_identical_to_the_baseline_is_no_control(tmp_path) -> None:
     folder = synthetic.write(tmp_path, images=30, placebo=0.0, generators=("sd3", "sd15"))
     found = analysis.load(folder)
-    assert effects.identical(found) == ["null control"] and set(effects.controls(found)) == {"fp16"}
-    said = findings.null(found)
+    assert paired.identical(found) == ["null control"] and set(paired.controls(found)) == {"fp16"}
+    said = sentences.null(found)
     assert "The null control changes no score of any image: it is identical, so no control." in said
     assert "is not known" in said and "verdicts" not in said
-    assert set(effects.beyond(found, resamples=20).control) == {"fp16"}
+    assert set(paired.beyond(found, resamples=20).control) == {"fp16"}
     scores = pd.read_parquet(folder / "scores.parquet")
     fp32 = scores[(scores.arm == "native") & (scores.precision == "fp32") & (scores.generator == "sd3")]
     kept = scores[~((scores.precision == "fp16") & (scores.generator == "sd3"))]
     pd.concat([kept, fp32.assign(precision="fp16")]).to_parquet(folder / "scores.parquet")
     # FP16 is a control of one generator alone.
-    beyond = effects.beyond(analysis.load(synthetic.vouch(folder)), resamples=20)
+    beyond = paired.beyond(analysis.load(synthetic.vouch(folder)), resamples=20)
     assert set(beyond[beyond.control == "fp16"].generator) == {"sd15"}

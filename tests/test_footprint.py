@@ -9,12 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import analysis, cli, generators, precision, study
-from helpers.errors import Failure, UsageError
+from helpers import analysis, generators, precision
+from helpers.analysis import footprint as footprint_
+from helpers.claims.deck import c01_memory, c01_time
+from helpers.cli import command
+from helpers.core.errors import Failure, UsageError
+from helpers.generators.networks import Architecture, Network, architecture, architectures, build
 from helpers.precision import footprint, timing
-from helpers.precision.architectures import Architecture, Network, architecture, architectures, build
 from helpers.precision.formats import FORMATS
-from helpers.study import GENERATORS
+from helpers.study import schema
+from helpers.study.schema import GENERATORS
 
 # Parameters of the text encoders and VAEs as their model cards and papers count them.
 PARTS = {
@@ -60,9 +64,9 @@ def test_flux_in_bf16_loads_into_what_was_published(counted):
     """31.4 GiB (printed "GB"), measured by others on an H100: an independent count of the same bytes."""
     rows = counted[(counted.checkpoint == "flux1-dev") & (counted.precision == "bf16")]
     assert rows.bytes.sum() / 2**30 == pytest.approx(31.447, rel=0.002)
-    published = analysis.footprint.published()
+    published = footprint_.published()
     loaded = published[(published.checkpoint == "flux1-dev") & (published.precision == "bf16")].loaded_gb.item()
-    assert rows.bytes.sum() / analysis.footprint.GIB == pytest.approx(loaded, abs=0.05)
+    assert rows.bytes.sum() / footprint_.GIB == pytest.approx(loaded, abs=0.05)
 
 
 def test_casts_take_two_or_four_bytes_and_what_is_not_quantized_two(counted):
@@ -97,7 +101,7 @@ def test_the_count_is_what_a_quantized_miniature_stores(key, coverage):
 
 
 def test_the_archived_table_is_what_the_command_counts(counted):
-    stored = analysis.footprint.weights().drop(columns="title")
+    stored = footprint_.weights().drop(columns="title")
     assert set(stored.precision) == set(FORMATS) and set(stored.checkpoint) == set(architectures())
     stored = stored[stored.precision.isin(counted.precision.unique())].reset_index(drop=True)
     pd.testing.assert_frame_equal(stored, counted)
@@ -105,35 +109,35 @@ def test_the_archived_table_is_what_the_command_counts(counted):
 
 @pytest.mark.parametrize("key", list(KEYS))
 def test_the_grid_says_what_the_footprint_counts(key):
-    rows = {row["precision"]: row["bytes"] for row in study.expected(study.load("full")) if row["generator"] == key}
-    stored = analysis.footprint.weights()
+    rows = {row["precision"]: row["bytes"] for row in schema.expected(schema.load("full")) if row["generator"] == key}
+    stored = footprint_.weights()
     stored = stored[(stored.checkpoint == KEYS[key]) & (stored.component == "denoiser") & (stored.coverage != "all")]
     counted = stored.set_index("precision").bytes
     assert all(size == pytest.approx(counted[precision], rel=0.002) for precision, size in rows.items())
 
 
 def test_the_names_in_print_are_those_of_the_architectures():
-    assert analysis.footprint.CHECKPOINTS == {key: entry.title for key, entry in architectures().items()}
+    assert footprint_.CHECKPOINTS == {key: entry.title for key, entry in architectures().items()}
 
 
 def test_the_command_prints_components_and_sums(tmp_path, capsys):
     out = tmp_path / "sizes.csv"
-    assert cli.main(["footprint", "--checkpoints", "sd15", "--precisions", "fp16,fp4", "--out", str(out)]) == 0
+    assert command.main(["footprint", "--checkpoints", "sd15", "--precisions", "fp16,fp4", "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["checkpoint", "component", "fp16", "fp4", "linear", "fp4", "all"]
     assert lines[4].split()[:4] == ["sd15", "in", "all", "2.132"]
     assert len(pd.read_csv(out)) == 3 * 3
-    assert cli.main(["footprint", "--checkpoints", "sdxI"]) == 2
+    assert command.main(["footprint", "--checkpoints", "sdxI"]) == 2
     assert "no checkpoint 'sdxI' (nearest: 'sdxl')" in capsys.readouterr().err
-    assert cli.main(["footprint", "--precisions", "fp5"]) == 2
+    assert command.main(["footprint", "--precisions", "fp5"]) == 2
     if not torch.cuda.is_available():
-        assert cli.main(["footprint", "--device", "cuda"]) == 2
+        assert command.main(["footprint", "--device", "cuda"]) == 2
         assert "PyTorch sees 0 CUDA devices" in capsys.readouterr().err
 
 
 def test_a_name_given_twice_counts_once(tmp_path, capsys):
     names = ["--checkpoints", "sd15,sd15", "--precisions", "fp16,fp16"]
-    assert cli.main(["footprint", *names, "--out", str(tmp_path / "sizes.csv")]) == 0
+    assert command.main(["footprint", *names, "--out", str(tmp_path / "sizes.csv")]) == 0
     counted = pd.read_csv(tmp_path / "sizes.csv")
     assert len(counted) == 3  # the components
     assert capsys.readouterr().out.splitlines()[4].split()[:4] == ["sd15", "in", "all", "2.132"]
@@ -220,7 +224,7 @@ def test_what_does_not_fit_is_a_row_that_says_so(monkeypatch):
     monkeypatch.setattr(timing, "materialise", full)
     row = timing.measure(tiny("SD3Transformer2DModel", SD3), "fp32", "linear", "cpu")
     assert not row["fits"] and "seconds_per_step" not in row
-    assert cli._measured_row(row)["weights GB"] == "does not fit"
+    assert command._measured_row(row)["weights GB"] == "does not fit"
 
 
 def test_a_format_without_kernels_has_no_time():
@@ -229,10 +233,10 @@ def test_a_format_without_kernels_has_no_time():
 
 
 def test_memory_falls_and_time_is_not_this_projects_to_say():
-    memory, time = analysis.footprint.memory(), analysis.footprint.time()
-    assert memory.verdict == "supported" and set(memory.figures) == set(analysis.footprint.CHECKPOINTS.values())
+    memory, time = c01_memory.memory(), c01_time.time()
+    assert memory.verdict == "supported" and set(memory.figures) == set(footprint_.CHECKPOINTS.values())
     assert memory.figures["Flux.1 dev"].estimate == pytest.approx(9.98 / 67.48, abs=0.001)
-    assert analysis.footprint.memory(0.1).verdict == "contradicted"
+    assert c01_memory.memory(0.1).verdict == "contradicted"
     assert time.verdict == "not testable" and "published timings" in time.sentence and "none is faster" in time.sentence
 
 
@@ -244,7 +248,7 @@ def test_an_archived_gpu_run_is_judged(tmp_path, monkeypatch, fp4, expected):
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "device.csv", index=False)
     monkeypatch.setattr(analysis.footprint, "FOLDER", tmp_path)
-    found = analysis.footprint.time()
+    found = c01_time.time()
     assert found.verdict == expected and found.figures["Flux.1 dev"].estimate == fp4
     assert f"{fp4 / 0.5:.2f}" in found.sentence and "On X" in found.sentence
-    assert analysis.footprint.memory().verdict == "not testable"
+    assert c01_memory.memory().verdict == "not testable"

@@ -13,11 +13,12 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from helpers import generators, machine, precision, study
-from helpers.errors import UsageError
+from helpers import generators, precision
+from helpers.core import device as machine
+from helpers.core.errors import UsageError
 from helpers.generators.sampling import _UNDEFINED
-from helpers.runs import Source, Store, execute, makers
-from helpers.runs.proof import Prover
+from helpers.runs import Source, Store, audit, make, plan, score, sources
+from helpers.study import schema as study
 
 FULL = study.load("full")
 
@@ -168,26 +169,27 @@ def test_flux_is_not_computed_in_fp16():
     ],
 )
 def test_a_gpu_computes_in_the_studys_type_and_a_cpu_in_float32(key, level, device, expected):
-    assert makers.computing_type(FULL.generators[key], level, device) == expected
+    recipes = plan.resolve(FULL, 1).recipes
+    assert recipes[Source(key, level, "native", FULL.generators[key].size, 1)].computing_type(device) == expected
 
 
 @pytest.mark.parametrize("key", ["sd15", "sd3", "flux1"])
 @pytest.mark.parametrize("level", ["fp16", "fp8", "fp4"])
-def test_a_cell_that_computes_in_bf16_is_proved_and_made(tmp_path, monkeypatch, key, level):
+def test_a_cell_that_computes_in_bf16_is_audited_and_made(tmp_path, monkeypatch, key, level):
     """What a GPU does, on the CPU: the FP32 reference's inputs meet a pipeline of another type."""
-    monkeypatch.setattr(makers, "computing_type", lambda settings, level, device: _half(level))
-    monkeypatch.setattr("helpers.runs.proof.computing_type", lambda settings, level, device: _half(level))
+    monkeypatch.setattr(plan.Recipe, "computing_type", lambda self, device: _half(self.source.precision))
     mini = study.load("mini")
     settings = {key: mini.generators[key].model_copy(update={"steps": 2})}
     loaded = mini.model_copy(update={"generators": settings, "arms": {}, "protocols": ["plain"], "further": {}})
-    source = Source(key, level, "native", settings[key].size, 1)
-    making, store = makers.maker(loaded, source), Store(tmp_path)
-    assert Prover(loaded, store).prove(source, making)
-    assert next(p for p in making.pipeline.vae.parameters()).dtype == torch.bfloat16
-    found = Prover(loaded, store).columns(source)
-    assert 0 < found["native_deviation"] < study.STRAYS or level == "fp16"
+    resolved = plan.resolve(loaded, 1)
+    recipe = resolved.recipes[Source(key, level, "native", settings[key].size, 1)]
+    source, auditing = sources.open_source(recipe), audit.QuantizationAudit(resolved, Store(tmp_path))
+    assert auditing.audit(recipe, source)
+    assert next(p for p in source.pipeline.vae.parameters()).dtype == torch.bfloat16
+    found = auditing.columns(recipe)
+    assert 0 < found["native_deviation"] < study.MAX_KERNEL_DEVIATION or level == "fp16"
     assert 0 < found["output_error"] < 0.5
-    assert making.check(making.make([0])[0]) is None
+    assert source.check(source.make([0])[0]) is None
 
 
 def _half(level: str) -> str:
@@ -206,21 +208,22 @@ def test_a_device_that_is_not_there_is_refused(device, said):
 
 def test_a_run_hands_its_device_to_pipelines_and_detectors(tmp_path, monkeypatch):
     seen = set()
-    load = execute.detection.load
+    load, open_source = score.detection.load, sources.open_source
 
-    def making(study, source, device="cpu"):
+    def opening(recipe, device="cpu"):
         seen.add(("pipeline", device))
-        return makers.maker(study, source)
+        return open_source(recipe)
 
     def scoring(name, weights, device="cpu"):
         seen.add(("detector", device))
         return load(name, weights)
 
-    monkeypatch.setattr(execute, "maker", making)
-    monkeypatch.setattr(execute.detection, "load", scoring)
-    monkeypatch.setattr(Prover, "prove", lambda self, source, making: bool(seen.add(("proof", self.device))))
+    monkeypatch.setattr(sources, "open_source", opening)
+    monkeypatch.setattr(score.detection, "load", scoring)
+    auditing = lambda self, recipe, source: bool(seen.add(("audit", self.device)))  # noqa: E731
+    monkeypatch.setattr(audit.QuantizationAudit, "audit", auditing)
     mini = study.load("mini")
     settings = {"sd15": mini.generators["sd15"].model_copy(update={"steps": 2})}
     plain = {"arms": {}, "protocols": ["plain"], "further": {}, "detectors": ["npr"], "generators": settings}
-    execute.run(mini.model_copy(update=plain), tmp_path, None, ["fp32"], 1, device="cuda:7", progress=False)
-    assert {("pipeline", "cuda:7"), ("proof", "cuda:7"), ("detector", "cuda:7")} <= seen
+    make.run(mini.model_copy(update=plain), tmp_path, None, ["fp32"], 1, device="cuda:7", progress=False)
+    assert {("pipeline", "cuda:7"), ("audit", "cuda:7"), ("detector", "cuda:7")} <= seen

@@ -10,9 +10,10 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from helpers import generators, paths, study
-from helpers.errors import Failure, UsageError
-from helpers.mini import world
+from helpers import generators, world
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError
+from helpers.study import schema
 
 PROMPTS = [
     "a photo of a red ball on sand",
@@ -27,7 +28,7 @@ def levels(image: Image.Image) -> np.ndarray:
 
 
 def test_the_table_has_the_generators_of_the_study():
-    assert KEYS == list(study.GENERATORS)
+    assert KEYS == list(schema.GENERATORS)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -46,7 +47,7 @@ def test_a_miniature_is_ready_to_sample(key):
     [("vae", "decoder.conv_out.bias"), ("text_encoder", "final_layer_norm.weight"), ("unet", "conv_in.weight")],
 )
 def test_weights_that_are_not_finite_are_refused_at_loading(part, name, bad, tmp_path):
-    shutil.copytree(paths.MODELS / "mini" / "sd15", tmp_path / "sd15")
+    shutil.copytree(files.MODELS / "mini" / "sd15", tmp_path / "sd15")
     file = next((tmp_path / "sd15" / part).glob("*.safetensors"))
     tensors = safetensors.torch.load_file(file)
     key = next(key for key in tensors if key.endswith(name))
@@ -63,7 +64,7 @@ def test_weights_that_are_not_finite_are_refused_at_loading(part, name, bad, tmp
 @pytest.mark.parametrize("key", KEYS)
 def test_an_image_depends_on_its_prompt_and_seed_and_not_on_its_batch(key):
     pipe = generators.load(key)
-    settings = dict(steps=2, guidance=2.0, size=study.GENERATORS[key].size)
+    settings = dict(steps=2, guidance=2.0, size=schema.GENERATORS[key].size)
     together = generators.sample(pipe, PROMPTS, [3, 4, 5], batch_size=3, **settings)
     alone = generators.sample(pipe, PROMPTS[2:], [5], batch_size=1, **settings)[0]
     reseeded = generators.sample(pipe, PROMPTS[2:], [6], batch_size=1, **settings)[0]
@@ -100,19 +101,19 @@ def test_missing_weights_name_the_folder_and_the_mend(tmp_path):
 
 
 def test_missing_miniature_says_how_to_train_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "MODELS", tmp_path)
+    monkeypatch.setattr(files, "MODELS", tmp_path)
     with pytest.raises(UsageError, match="quantdetect train mini flux1"):
         generators.load("flux1")
 
 
 def test_another_generators_weights_are_refused():
     with pytest.raises(UsageError, match="holds a StableDiffusionPipeline, not a FluxPipeline"):
-        generators.load("flux1", str(paths.MODELS / "mini" / "sd15"))
+        generators.load("flux1", str(files.MODELS / "mini" / "sd15"))
 
 
 def test_a_broken_folder_is_a_failure_of_one_line(tmp_path):
     folder = tmp_path / "sd15"
-    shutil.copytree(paths.MODELS / "mini" / "sd15", folder)
+    shutil.copytree(files.MODELS / "mini" / "sd15", folder)
     for file in (folder / "unet").glob("*.safetensors"):
         file.unlink()
     with pytest.raises(Failure, match="cannot be loaded") as raised:

@@ -16,13 +16,17 @@ import synthetic
 from PIL import Image
 from scipy import special
 
-from helpers import analysis, cli, importing, paths
-from helpers.analysis import claims, findings
-from helpers.errors import UsageError
-from helpers.mini import world
+from helpers import analysis, claims, world
+from helpers.analysis import controls, public_study
+from helpers.analysis.cells import mean_change
+from helpers.cli import command
+from helpers.core import files
+from helpers.core.errors import UsageError
+from helpers.paper import sentences
+from helpers.results import importing
 
-MINI = paths.RESULTS / "mini"
-PUBLIC = paths.STUDIES / "maps" / "public-scores.toml"
+MINI = files.RESULTS / "mini"
+PUBLIC = files.STUDIES / "maps" / "public-scores.toml"
 
 
 def rows(**changed):
@@ -78,7 +82,7 @@ def test_the_archive_comes_back_from_csv_as_it_was(tmp_path):
     part.to_parquet(tmp_path / "there" / "scores.parquet")
     (tmp_path / "there" / "manifest.json").write_text(json.dumps({"study": {"weights": "mini"}}))
     ours, theirs = analysis.load(tmp_path / "out"), analysis.load(tmp_path / "there")
-    for table in (analysis.cells, analysis.shifts, analysis.arms.spreads):
+    for table in (analysis.cells, analysis.shifts, controls.spreads):
         names = [name for name in table(ours) if name != "arm_title"]
         pd.testing.assert_frame_equal(table(ours)[names], table(theirs)[names])
 
@@ -107,7 +111,7 @@ def test_a_study_says_its_baseline(tmp_path):
     imported(tmp_path, rows(), text)
     study = analysis.load(tmp_path / "out")
     assert study.baseline == "fp16" and analysis.shifts(study).precision.tolist() == ["fp4"]
-    assert set(analysis.arms.differences(study).precision) == {"fp4"}
+    assert set(controls.differences(study).precision) == {"fp4"}
     assert analysis.load(MINI, ["sd3"]).baseline == "fp32"
 
 
@@ -137,8 +141,8 @@ def test_a_folder_of_images_becomes_a_study(tmp_path, capsys):
     block = next(b for b in maps() if "[pattern]" in b)
     (tmp_path / "map.toml").write_text(block)
     scores, out = str(tmp_path / "scores.csv"), str(tmp_path / "out")
-    assert cli.main(["detect", str(tmp_path / "images"), "--detectors", "npr,clip_d", "--out", scores]) == 0
-    assert cli.main(["import-scores", scores, "--map", str(tmp_path / "map.toml"), "--out", out]) == 0
+    assert command.main(["detect", str(tmp_path / "images"), "--detectors", "npr,clip_d", "--out", scores]) == 0
+    assert command.main(["import-scores", scores, "--map", str(tmp_path / "map.toml"), "--out", out]) == 0
     assert "8 of 8 rows, 2 cells" in capsys.readouterr().out  # four files, two detectors
     study = analysis.load(out)
     shift = analysis.shifts(study).iloc[0]
@@ -149,7 +153,7 @@ def test_a_folder_of_images_becomes_a_study(tmp_path, capsys):
     assert again == pytest.approx(judged.clip_d_logit[str(tmp_path / "images/sd3/fp4/0000.png")], abs=1e-6)
     lines = (tmp_path / "scores.csv").read_text().replace(f"{judged.clip_d_logit.iloc[2]}", "nan")
     (tmp_path / "scores.csv").write_text(lines)
-    assert cli.main(["import-scores", scores, "--map", str(tmp_path / "map.toml"), "--out", out]) == 0
+    assert command.main(["import-scores", scores, "--map", str(tmp_path / "map.toml"), "--out", out]) == 0
     said = capsys.readouterr().out
     assert "1 rows left out: no number for the logit of sd3 fp4 clip_d\n" in said and "6 of 8 rows, 2 cells" in said
     assert analysis.load(out).dropped == {"sd3 fp32 clip_d": 1, "sd3 fp4 clip_d": 1}
@@ -175,7 +179,7 @@ def test_labels_are_corrected_and_cells_described(tmp_path):
     )
     imported(tmp_path, rows(), text)
     study = analysis.load(tmp_path / "out")
-    spread = analysis.arms.spreads(study).iloc[0]
+    spread = controls.spreads(study).iloc[0]
     assert study.precisions == ("fp32",) and (spread.arm_title, spread.precision) == ("null control", "fp32")
     cells = pd.read_parquet(tmp_path / "out" / "cells.parquet").set_index("arm")
     assert (cells.coverage["placebo"], cells.note["placebo"]) == (0.0, "loaded twice")
@@ -246,18 +250,18 @@ def test_the_command_reports_what_it_did_and_refuses_in_one_line(tmp_path, capsy
     (tmp_path / "map.toml").write_text(MAP + '[[drop]]\nwhen = { prompt = ["owl"] }\nwhy = "blurred"')
     words = ["import-scores", str(tmp_path / "scores.csv"), "--map", str(tmp_path / "map.toml")]
     words += ["--out", str(tmp_path / "out"), "--summary", str(tmp_path / "summary.csv")]
-    assert cli.main(words) == 0
+    assert command.main(words) == 0
     said = capsys.readouterr().out
     assert "3 rows left out: blurred" in said and "6 of 9 rows, 2 cells" in said
     assert pd.read_csv(tmp_path / "summary.csv").generator.tolist() == ["sd3", "all", "all"]
-    assert cli.main([*words[:1], str(tmp_path / "absent.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert command.main([*words[:1], str(tmp_path / "absent.csv"), "--out", str(tmp_path / "out")]) == 2
     assert "absent.csv: cannot be read: No such file" in capsys.readouterr().err
     (tmp_path / "scores.xlsx").write_bytes(b"")
-    assert cli.main([*words[:1], str(tmp_path / "scores.xlsx"), "--out", str(tmp_path / "out")]) == 2
+    assert command.main([*words[:1], str(tmp_path / "scores.xlsx"), "--out", str(tmp_path / "out")]) == 2
     assert "give a .csv or .parquet" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("file", sorted((paths.STUDIES / "maps").glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((files.STUDIES / "maps").glob("*.toml")), ids=lambda file: file.stem)
 def test_every_shipped_map_is_a_map(file):
     assert importing.read_map(file).name == file.stem
 
@@ -270,7 +274,7 @@ def test_the_map_of_the_public_study_is_valid():
 
 def maps():
     """The maps that the book prints."""
-    text = (paths.BOOK / "reproduce.md").read_text(encoding="utf-8")
+    text = (files.BOOK / "reproduce.md").read_text(encoding="utf-8")
     return re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
 
 
@@ -394,10 +398,10 @@ def test_scores_of_which_nobody_says_the_scale_have_no_figure_at_a_threshold(tmp
     assert (found["cells"][["auc", "ap"]] == 1).all(axis=None) and (found["cells"].eer == 0).all()
     assert found["shifts"]["shift"].tolist() == pytest.approx([-0.2, -0.2])
     for frame, names in (
-        (analysis.arms.spreads(study), ["changed", "tpr", "tpr_before"]),
+        (controls.spreads(study), ["changed", "tpr", "tpr_before"]),
         (analysis.conditions(study), ["tpr_fp32", "tpr_fp4"]),
-        (analysis.checkpoints.summary(study), ["tpr", "tpr_before", "tnr", "change", "lost", "p", "p_holm"]),
-        (analysis.checkpoints.effects(study, ["fp4"]), ["change", "lost", "gained", "p"]),
+        (public_study.summary(study), ["tpr", "tpr_before", "tnr", "change", "lost", "p", "p_holm"]),
+        (public_study.effects(study, ["fp4"]), ["change", "lost", "gained", "p"]),
     ):
         assert len(frame) and frame[names].isna().all(axis=None)
     assert set(analysis.densities(study).scale) == {"logit"} and analysis.densities(study).threshold.isna().all()
@@ -412,7 +416,7 @@ def test_a_threshold_that_is_given_is_on_the_scores_own_scale(tmp_path):
     assert found["cells"].tpr.tolist() == [19 / 20, 7 / 20] * 2 and (found["cells"].tnr == 1).all()
     assert found["shifts"].change.tolist() == pytest.approx([-12 / 20] * 2)
     assert found["shifts"].score.isna().all()  # a probability is no logit, whatever the threshold
-    assert "probabilities" not in findings.scale_note(study)
+    assert "probabilities" not in sentences.scale_note(study)
     assert set(analysis.densities(study).threshold) == {0.5}
 
 
@@ -423,12 +427,12 @@ def test_claims_on_such_scores_say_why_they_cannot_be_tested(tmp_path):
     for key in ("C3", "C4", "C4_size", "C10"):
         assert told[key].verdict == "not testable" and told[key].answer == why, key
     assert told["C7"].verdict == "supported"  # a shift in standard deviations needs no threshold
-    calibrated = claims.across(study).set_index(["condition", "key"]).loc["plain, calibrated threshold"]
+    calibrated = claims.by_condition(study).set_index(["condition", "key"]).loc["plain, calibrated threshold"]
     assert calibrated.verdict["C3"] == "contradicted" and calibrated.estimate["C3"] == 1.0
-    assert why[len("This study cannot say: whether ") : -1] in findings.overview(study).sentence
+    assert why[len("This study cannot say: whether ") : -1] in sentences.overview(study).sentence
     for outcome in told.values():
         assert not re.search(r"\bnan\b", outcome.answer)
-    note = findings.scale_note(study)
+    note = sentences.scale_note(study)
     assert "All scores by NPR lie in 0 to 1" in note and 'scale = "probability" or "logit"' in note
 
 
@@ -447,14 +451,14 @@ def test_a_detector_whose_scale_is_not_said_leaves_the_figures_of_the_others(tmp
         own = frame[frame.detector == "r50_nodown"].reset_index(drop=True)
         pd.testing.assert_frame_equal(own, tables_of(alone)[name], check_dtype=False)
         assert frame[frame.detector == "npr"][AT_THRESHOLD[name]].isna().all(axis=None)
-    assert findings.mean_change(mixed, ["r50_nodown"]) == findings.mean_change(alone, ["r50_nodown"])
-    assert np.isnan(findings.mean_change(mixed, mixed.detectors).estimate)
+    assert mean_change(mixed, ["r50_nodown"]) == mean_change(alone, ["r50_nodown"])
+    assert np.isnan(mean_change(mixed, mixed.detectors).estimate)
     told = {outcome.claim.key: outcome for outcome in claims.evaluate(mixed)}
     both = {outcome.claim.key: outcome for outcome in claims.evaluate(alone)}
     assert (told["C4"].verdict, both["C4"].verdict) == ("contradicted", "contradicted")
     start = "Not all of it is known: whether the scores by NPR are logits or probabilities is not said. "
     assert told["C4"].answer == start + both["C4"].answer
-    for said in (findings.overview(mixed).sentence, *(outcome.answer for outcome in told.values())):
+    for said in (sentences.overview(mixed).sentence, *(outcome.answer for outcome in told.values())):
         assert not re.search(r"\bnan\b", said)
 
 
@@ -521,7 +525,7 @@ def test_a_wide_table_with_names_of_its_own(tmp_path):
         "real/none/0": (0.1, 0.2), "real\\none\\1": (0.2, 0.1),
     }.items():  # fmt: skip
         text += f"gen/{place}.png,{one},{two}\n"
-    done, study = lines(tmp_path, text, (paths.STUDIES / "maps" / "wide-probabilities.toml").read_text())
+    done, study = lines(tmp_path, text, (files.STUDIES / "maps" / "wide-probabilities.toml").read_text())
     assert (done.read, done.kept, study.dropped) == (12, 11, {"sd3 fp4 clip_d": 1})
     assert study.detectors == ("npr", "clip_d")
     assert study.trainings == {"npr": "progan", "clip_d": "latent-diffusion"}
@@ -542,8 +546,8 @@ def test_every_detector_is_read_in_its_own_training(tmp_path):
     assert study.trainings == {"npr": "v1.2", "clip_d": "openai"}
     assert analysis.cells(study).groupby("detector").n.first().to_dict() == {"clip_d": 4, "npr": 4}
     assert study.logits("clip_d", "sd3", "fp4").tolist() == [1, 2, 3, 4] and len(study.reals("clip_d", "sd3")) == 1
-    assert analysis.arms.spreads(study).n.tolist() == [4, 4]
-    assert analysis.checkpoints.summary(study).n.dropna().tolist() == [4, 4, 4, 4, 8]
+    assert controls.spreads(study).n.tolist() == [4, 4]
+    assert public_study.summary(study).n.dropna().tolist() == [4, 4, 4, 4, 8]
     found = analysis.conditions(study)
     assert list(zip(found.detector, found.weights, strict=True)) == [
         ("npr", "v1.2"), ("clip_d", "openai"), ("clip_d", "v1.2-s1"),

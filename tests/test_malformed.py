@@ -27,10 +27,14 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from helpers import cli, detectors, importing, paths, study
-from helpers.detectors import checkpoints, files
-from helpers.errors import Failure, UsageError
-from helpers.mini import world
+from helpers import detectors, world
+from helpers.cli import command
+from helpers.core import files as paths
+from helpers.core.errors import Failure, UsageError
+from helpers.detectors import stream
+from helpers.detectors import weights as checkpoints
+from helpers.results import importing
+from helpers.study import schema
 
 LONGEST = 500  # characters of a message, beside the path of the file
 
@@ -221,7 +225,7 @@ def toml_cases(read: Callable[..., Any], valid: str, count: int, seed: int, fold
 
 @pytest.mark.parametrize("valid", [MINI, FULL], ids=["mini", "full"])
 def test_studies(tmp_path: Path, valid: str) -> None:
-    assert toml_cases(study.load, valid, 280, 1, tmp_path) < 200
+    assert toml_cases(schema.load, valid, 280, 1, tmp_path) < 200
 
 
 def test_maps(tmp_path: Path) -> None:
@@ -403,7 +407,7 @@ def test_command_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     faults = Faults()
     for words in lines():
         short = [word[:60] for word in words]
-        status = faults.outcome(cli.main, [stands.get(word, word) for word in words], given=short)
+        status = faults.outcome(command.main, [stands.get(word, word) for word in words], given=short)
         said = capsys.readouterr()
         # The bars of work that came before a mistake was seen end in a return, and a help in a blank line.
         *_, line = said.err.replace("\r", "\n").strip().splitlines() or [""]
@@ -442,7 +446,7 @@ def test_pictures(tmp_path: Path) -> None:
         given.append(tmp_path / f"{number}.{suffix}")
         given[-1].write_bytes(data)
     with guarded():
-        seen = list(files.judge(given, {"npr": npr}))
+        seen = list(stream.judge(given, {"npr": npr}))
     assert [one.path for one in seen] == given
     scored = [one for one in seen if not one.error]
     for one in seen:

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers import paths
-from helpers.analysis import models
-from helpers.errors import UsageError
-from helpers.mini import judge, measures, world
+from helpers import world
+from helpers.analysis import miniatures
+from helpers.core import files
+from helpers.core.errors import UsageError
+from helpers.mini import judge, measures
 
 
 def test_frechet_distance_of_normals_is_the_closed_form():
@@ -85,24 +86,24 @@ def test_the_table_keeps_other_rows_says_what_was_missed_and_fills_the_card(tmp_
     monkeypatch.setattr(measures, "measure", lambda key, fakes, work, device: found)
     for key in ("sdxl", "sd15"):
         (tmp_path / key).mkdir()
-        (tmp_path / key / paths.CARD).write_text(json.dumps({"name": key}))
+        (tmp_path / key / files.CARD).write_text(json.dumps({"name": key}))
         measures.evaluate([key], lambda *_: np.zeros(0), tmp_path, tmp_path)
     table = pd.read_csv(tmp_path / measures.TABLE)
     assert list(table["generator"].unique()) == ["sd15", "sdxl"]
     met = table.set_index(["generator", "measure"])["met"]
     assert str(met["sd15", "vae_psnr_db"]) == "False" and str(met["sdxl", "vae_psnr_db"]) == "True"
     assert str(met["sd15", "colour"]) == "False" and pd.isna(met["sd15", "frechet"])
-    card = json.loads((tmp_path / "sd15" / paths.CARD).read_text())
+    card = json.loads((tmp_path / "sd15" / files.CARD).read_text())
     assert card == {"name": "sd15", "measures": found}
-    shown = models.measures(tmp_path).set_index("measure")
+    shown = miniatures.measures(tmp_path).set_index("measure")
     assert shown.loc["VAE: PSNR, dB", "SD1.5"] == "29.0 (missed)" and shown.loc["VAE: PSNR, dB", "SDXL"] == "29.0"
 
 
 def test_every_shipped_model_has_a_card_with_its_licence():
-    cards = models.cards()
+    cards = miniatures.cards()
     assert len(cards) >= 6 + 1 + 2 + 4
     assert {card["licence"] for card in cards} == {"Apache-2.0"}
-    assert len(models.overview()) == len(cards)
+    assert len(miniatures.overview()) == len(cards)
 
 
 def test_what_detectors_were_trained_on_is_said_from_their_cards(tmp_path):
@@ -111,11 +112,11 @@ def test_what_detectors_were_trained_on_is_said_from_their_cards(tmp_path):
                                 ("npr", "mini-sdxl", ["sdxl"])):  # fmt: skip
         card = {"name": name, "weights": weights, "task": "renders against fakes", "generators": keys, "data": {}}
         (tmp_path / "detectors" / f"{name}-{weights}.json").write_text(json.dumps(card))
-    assert models.trained_on(["mini"], ["npr", "r50_tf"], tmp_path) == (
+    assert miniatures.trained_on(["mini"], ["npr", "r50_tf"], tmp_path) == (
         "The detectors were trained on renders against fakes: SD1.5, Flux.1."
     )
-    both = models.trained_on(["mini", "mini-sdxl"], ["npr"], tmp_path)
+    both = miniatures.trained_on(["mini", "mini-sdxl"], ["npr"], tmp_path)
     assert both == (
         "Trained on renders against fakes: SDXL: NPR. Trained on renders against fakes: SD1.5, Flux.1: NPR."
     )
-    assert models.trained_on(["released"], ["npr"], tmp_path) == ""
+    assert miniatures.trained_on(["released"], ["npr"], tmp_path) == ""

@@ -16,10 +16,16 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from helpers import analysis, charts, page, paths
-from helpers.analysis import arms, effects, findings, metrics
-from helpers.analysis.metrics import Interval
-from helpers.errors import UsageError
+from helpers import analysis, charts
+from helpers.analysis import controls, paired
+from helpers.analysis.conditions import trainings
+from helpers.analysis.stats import metrics
+from helpers.analysis.stats.metrics import Interval
+from helpers.claims import rule
+from helpers.core import files
+from helpers.core import scores as scores_
+from helpers.core.errors import UsageError
+from helpers.paper import tables
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (10, 10), (3, 7), (475, 500), (1, 1)])
@@ -78,7 +84,7 @@ def test_a_bootstrap_of_the_curve_is_that_of_the_resampled_images() -> None:
     rng = np.random.default_rng(5)
     fake, real = rng.normal(1, 1, 30).round(1), rng.normal(0, 1, 30).round(1)
     by_hand = []
-    for times in metrics.drawn(30, 40, seed=3).T.astype(int):  # a prompt drawn twice gives both its images twice
+    for times in metrics.bootstrap_weights(30, 40, seed=3).T.astype(int):  # drawn twice: both its images twice
         again = metrics.operating(np.repeat(fake, times), np.repeat(real, times), resamples=2)
         by_hand.append([again[name].estimate for name in ("ap", "eer")])
     found = metrics.operating(fake, real, np.arange(30), np.arange(30), resamples=40, seed=3)
@@ -141,7 +147,7 @@ def test_a_mean_in_standard_deviations_has_the_interval_of_its_resamples() -> No
     values = rng.normal(1, 1, 40)
     found, double = metrics.bootstrap_ratio([values, 2 * values], unit, np.arange(40), resamples=100, seed=2)
     assert double.high == pytest.approx(2 * found.high)
-    again = [np.repeat(np.arange(40), times) for times in metrics.drawn(40, 100, 2).T.astype(int)]
+    again = [np.repeat(np.arange(40), times) for times in metrics.bootstrap_weights(40, 100, 2).T.astype(int)]
     by_hand = [values[rows].mean() / unit[rows].std(ddof=1) for rows in again]
     assert found.estimate == pytest.approx(values.mean() / unit.std(ddof=1))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(by_hand, [0.025, 0.975])))
@@ -176,8 +182,8 @@ def test_balanced_accuracy_is_as_wide_as_two_independent_rates() -> None:
 
 
 def test_probability_survives_any_logit() -> None:
-    assert metrics.probability([-1000, 0, 1000]) == pytest.approx([0, 0.5, 1])
-    assert metrics.probability([-39.5, -36.0]) == pytest.approx([exp(-39.5), exp(-36.0)], rel=1e-9)  # the left tail
+    assert scores_.probability([-1000, 0, 1000]) == pytest.approx([0, 0.5, 1])
+    assert scores_.probability([-39.5, -36.0]) == pytest.approx([exp(-39.5), exp(-36.0)], rel=1e-9)  # the left tail
 
 
 def test_one_comparison_with_the_threshold_for_all_tables(tmp_path) -> None:
@@ -187,7 +193,7 @@ def test_one_comparison_with_the_threshold_for_all_tables(tmp_path) -> None:
     scores.to_parquet(folder / "scores.parquet")
     study = analysis.load(synthetic.vouch(folder), threshold=0.3)
     cells = analysis.cells(study).set_index(["detector", "precision"])
-    spreads = arms.spreads(study).set_index(["arm", "detector", "precision"])
+    spreads = controls.spreads(study).set_index(["arm", "detector", "precision"])
     shifts = analysis.shifts(study, resamples=20).set_index(["detector", "precision"])
     fakes = scores[(scores.label == 1) & (scores.arm == "native")].groupby(["detector", "precision"]).logit
     right = fakes.agg(lambda logit: np.mean([value > 0.3 for value in logit]))
@@ -201,14 +207,14 @@ def test_one_comparison_with_the_threshold_for_all_tables(tmp_path) -> None:
             assert spreads.tpr["native", *key] == pytest.approx(right[key])
             assert shifts.change[key] == pytest.approx(right[key] - right[key[0], "fp32"])
     single = np.array([0.3], np.float32)  # 0.30000001192 as float64
-    assert metrics.is_fake(single, 0.3).all() and not metrics.is_fake([0.3], 0.3).any()
+    assert scores_.is_fake(single, 0.3).all() and not scores_.is_fake([0.3], 0.3).any()
     for bad in ([nan], [np.inf]):
         with pytest.raises(ValueError, match="1 of 1 scores are not finite"):
-            metrics.is_fake(bad)
+            scores_.is_fake(bad)
 
 
 def test_no_other_comparison_with_a_threshold_is_written_in_the_package() -> None:
-    for file in (paths.ROOT / "src" / "helpers").rglob("*.py"):
+    for file in (files.ROOT / "src" / "helpers").rglob("*.py"):
         for line in file.read_text(encoding="utf-8").splitlines():
             compares = re.search(r"(?<![-=])[<>]=? *-?([a-z_]+\.)*threshold\b", line)
             assert not compares or "float(threshold)" in line, f"{file.name}: {line.strip()}"
@@ -219,8 +225,8 @@ def test_no_other_comparison_with_a_threshold_is_written_in_the_package() -> Non
     lambda x: metrics.bootstrap_ratio([1.0, 2.0], x, [0, 1]), lambda x: metrics.bootstrap_sum(x, [0, 1]),
     lambda x: metrics.mean_turn(x, [1.0, 1.0], [0, 1]), lambda x: metrics.auc(x, [1.0]),
     lambda x: metrics.auc([1.0], x), lambda x: metrics.operating(x, [1.0]), lambda x: metrics.calibrate(x, [1.0]),
-    lambda x: metrics.separable(x, [1.0]), lambda x: effects.cliff(x, [1.0, 2.0]),
-    lambda x: effects.swaps(x, [1.0, 2.0]),
+    lambda x: metrics.separable(x, [1.0]), lambda x: paired.cliff(x, [1.0, 2.0]),
+    lambda x: paired.paired_permutation_test(x, [1.0, 2.0]),
 ])  # fmt: skip
 @pytest.mark.parametrize("bad", [nan, np.inf])
 def test_what_is_no_number_gives_no_number(figure, bad: float) -> None:
@@ -239,7 +245,7 @@ def test_no_figure_of_a_sample_is_without_width() -> None:
     none = metrics.mean_turn(np.zeros(20), np.full(20, 1 / 20), np.arange(20))
     rate = proportion_confint(0, 20, method="wilson")[1]
     assert (none.low, none.high) == pytest.approx((-rate, rate))
-    triples = effects.cliff([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+    triples = paired.cliff([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
     assert triples.estimate == triples.high == 1 and triples.low < 0.3
     t = stats.ttest_1samp([1.0, 2.0, 4.0, 8.0], 0).confidence_interval()
     few = metrics.bootstrap_mean([1.0, 2.0, 4.0, 8.0])
@@ -254,7 +260,7 @@ def test_intervals_hold_their_estimate_and_move_with_their_data(values: list[flo
     values = np.asarray(values, dtype=np.float64)
     found, moved = metrics.bootstrap_mean(values, resamples=200), metrics.bootstrap_mean(values + by, resamples=200)
     assert moved.estimate == pytest.approx(found.estimate + by, abs=1e-9)
-    for interval in (found, metrics.auc(values, values[::-1] - by), effects.cliff(values, values + by, resamples=50)):
+    for interval in (found, metrics.auc(values, values[::-1] - by), paired.cliff(values, values + by, resamples=50)):
         assert isnan(interval.low) or interval.low < interval.high
         assert isnan(interval.low) or interval.low - 1e-9 <= interval.estimate <= interval.high + 1e-9
     turned = np.sign(values.round())
@@ -264,11 +270,11 @@ def test_intervals_hold_their_estimate_and_move_with_their_data(values: list[flo
 
 def test_the_rule_of_verdicts() -> None:
     inside, across, outside = Interval(0.97, 0.96, 0.98), Interval(0.95, 0.9, 0.99), Interval(0.5, 0.4, 0.6)
-    assert findings.verdict([inside, inside], low=0.95) == "supported"
-    assert findings.verdict([inside, across], low=0.95) == "inconclusive"
-    assert findings.verdict([inside, outside], low=0.95) == "contradicted"
-    assert findings.verdict([outside], low=0.55, widened=[Interval(0.5, 0.3, 0.7)]) == "inconclusive"
-    assert findings.verdict([], low=0.95) == findings.verdict([metrics.UNKNOWN]) == "not testable"
+    assert rule.verdict([inside, inside], low=0.95) == "supported"
+    assert rule.verdict([inside, across], low=0.95) == "inconclusive"
+    assert rule.verdict([inside, outside], low=0.95) == "contradicted"
+    assert rule.verdict([outside], low=0.55, widened=[Interval(0.5, 0.3, 0.7)]) == "inconclusive"
+    assert rule.verdict([], low=0.95) == rule.verdict([metrics.UNKNOWN]) == "not testable"
 
 
 def test_shifts_find_the_known_effect(tmp_path) -> None:
@@ -306,7 +312,7 @@ def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -
         sign = -1 if row.protocol == "aligned" else 1
         assert row.auc_fp4 == pytest.approx(roc_auc_score(own.label, sign * own.logit))
         assert row.tpr_fp4 == pytest.approx((sign * own.logit[own.label == 1] > 0).mean())
-    table = page.conditions(study, "tpr").data
+    table = tables.conditions(study, "tpr").data
     assert "mini-aligned" in table and table.index("SD1.5") < table.index("SD3")  # the catalogue's order
     again = found[(found.weights == "mini-s1") & (found.generator == "sd3")].iloc[0]
     assert f"{again.tpr_fp32:.2f} \N{RIGHTWARDS ARROW} {again.tpr_fp4:.2f}" in table
@@ -316,7 +322,7 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     moved = {"mini-s1": -2.0, "mini-s2": -4.0}
     study = analysis.load(synthetic.write(tmp_path, images=200, generators=("sd3", "sd15"), seeds=moved))
     assert set(study.scores.weights) == {"mini"}  # a page's figures are the study's own training's
-    found = analysis.tables.trainings(study)
+    found = trainings(study)
     assert set(found.detector) == {"npr"} and (found.trainings == 3).all() and len(found) == 2 * 3
     fp4 = found[(found.generator == "sd3") & (found.precision == "fp4")].iloc[0]
     assert fp4.shift_max == pytest.approx(0.0, abs=0.2) and fp4.shift_min == pytest.approx(-4.0, abs=0.2)
@@ -325,6 +331,6 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     drawn = [row for rows in bands["datasets"].values() for row in rows if row.get("generator_title") == "SD3"]
     npr = next(row for row in drawn if row["detector"] == "npr" and row["precision"] == "fp4")
     assert npr["shift_min"] == pytest.approx(fp4.shift_min, abs=1e-3)
-    assert f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}" in page.trainings(study, "sd3").data
+    assert f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}" in tables.trainings(study, "sd3").data
     alone = analysis.load(synthetic.write(tmp_path / "one", images=20))
-    assert analysis.tables.trainings(alone).empty and "one training of each" in page.trainings(alone).data
+    assert trainings(alone).empty and "one training of each" in tables.trainings(alone).data

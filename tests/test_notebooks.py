@@ -13,13 +13,16 @@ import nbformat
 import pytest
 import synthetic
 
-from helpers import analysis, page, paths, report
-from helpers.analysis import claims
-from helpers.errors import Failure, UsageError
-from helpers.protocols import PROTOCOLS
-from helpers.study import DETECTORS, GENERATORS, PRECISIONS
+from helpers import analysis, claims
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError
+from helpers.images.protocols import PROTOCOLS
+from helpers.paper import contents, execution, page
+from helpers.paper.facts import FACTS, wanted
+from helpers.paper.pages import setup
+from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
-NOTEBOOKS = report.notebooks()
+NOTEBOOKS = contents.notebooks()
 SMALL = {"generators": ["sd15", "sdxl", "sd3", "flux1"], "precisions": ["fp32", "fp8", "fp4"]}
 
 
@@ -38,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Path], Path
     def executed(notebook: Path, study: Path) -> Path:
         out = folder / study.name / notebook.name
         out.parent.mkdir(exist_ok=True)
-        return report.execute(notebook, out, SMALL | {"results": str(study)})
+        return execution.execute(notebook, out, SMALL | {"results": str(study)})
 
     return executed
 
@@ -77,19 +80,19 @@ def test_a_notebook_is_stored_clean_and_runs(notebook: Path, deck: Path, run: Ca
 def test_the_live_check_is_told_as_it_came_out_and_of_these_results_alone(deck: Path, tmp_path: Path) -> None:
     cell = {"images": 2, "images_equal": 1, "max_logit_diff": {"npr": 0.25, "clip_d": 0.01}}
     study, file = analysis.load(deck), tmp_path / "live.json"
-    whose = {"study_digest": "0" * 64, "scores_sha256": paths.file_sha256(deck / "scores.parquet")}
+    whose = {"study_digest": "0" * 64, "scores_sha256": files.file_sha256(deck / "scores.parquet")}
     for agree, said in ((True, "They agree"), (False, "THEY DO NOT AGREE")):
         file.write_text(json.dumps({"images": 2, "cells": [cell, cell], "agree": agree} | whose))
-        sentence = page.live_check(str(file), study)
+        sentence = setup.live_check(str(file), study)
         assert said in sentence and "2 of 4 images equal" in sentence and "logit 0.25" in sentence
     for other in ({"study_digest": "1" * 64}, {"scores_sha256": "1" * 64}, {"scores_sha256": None}):
         file.write_text(json.dumps({"images": 2, "cells": [cell], "agree": True} | whose | other))
-        assert "was of other results than these" in page.live_check(str(file), study)
+        assert "was of other results than these" in setup.live_check(str(file), study)
     wrong = [whose | {"cells": 3, "agree": True}, whose | {"cells": [[1]], "agree": True}, {"cells": [], "agree": True}]
     for damage in ("[]", "null", "{}", "not JSON", *map(json.dumps, wrong)):
         file.write_text(damage)
-        assert "not run" in page.live_check(str(file), study)
-    assert "not run" in page.live_check(str(tmp_path / "absent.json"), study)
+        assert "not run" in setup.live_check(str(file), study)
+    assert "not run" in setup.live_check(str(tmp_path / "absent.json"), study)
 
 
 CLAIMED = [notebook for notebook in NOTEBOOKS if notebook.stem[:2] in ("02", "03", "04", "05", "06", "09")]
@@ -135,7 +138,7 @@ def test_another_study_changes_every_verdict_and_sentence(
 )
 def test_a_wrong_parameter_is_refused_by_name(given: dict, said: str, deck: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
-        report.execute(paths.NOTEBOOKS / "02_heatmap.ipynb", tmp_path / "out.ipynb", {"results": str(deck)} | given)
+        execution.execute(files.NOTEBOOKS / "02_heatmap.ipynb", tmp_path / "out.ipynb", {"results": str(deck)} | given)
     assert not list(tmp_path.iterdir())
 
 
@@ -150,15 +153,15 @@ def test_a_failing_cell_names_its_notebook(deck: Path, tmp_path: Path) -> None:
     ]
     nbformat.write(book, broken)
     with pytest.raises(Failure, match="broken.ipynb: .*ZeroDivisionError"):
-        report.execute(broken, tmp_path / "out.ipynb", {"results": str(deck)})
+        execution.execute(broken, tmp_path / "out.ipynb", {"results": str(deck)})
     assert not (tmp_path / "out.ipynb").exists()
 
 
 def test_a_claim_that_the_deck_does_not_make_is_refused_by_name(deck: Path) -> None:
     study = analysis.load(deck)
     with pytest.raises(UsageError, match="claims: no 'C44' .nearest: 'C4'.; the deck has C1 to C11"):
-        page.claims(study, "C44")
-    assert [outcome.claim.key for outcome in page.claims(study, "C4")] == ["C4", "C4_size"]
+        page.glue_claims(study, "C44")
+    assert [outcome.claim.key for outcome in page.glue_claims(study, "C4")] == ["C4", "C4_size"]
 
 
 @pytest.mark.parametrize(
@@ -173,11 +176,11 @@ def test_a_claim_that_the_deck_does_not_make_is_refused_by_name(deck: Path) -> N
     ],
 )
 def test_a_cell_is_kept_where_the_study_has_what_it_speaks_of(tags: list[str], kept: bool) -> None:
-    assert report.wanted(tags, {"reals", "npr"}) is kept
+    assert wanted(tags, {"reals", "npr"}) is kept
 
 
 def test_every_tag_names_a_fact() -> None:
-    known = {*page.FACTS, *GENERATORS, *PRECISIONS, *DETECTORS, *PROTOCOLS, "conditions", "seeds"}
+    known = {*FACTS, *GENERATORS, *PRECISIONS, *DETECTORS, *PROTOCOLS, "conditions", "seeds"}
     known |= {"mini-sdxl", "mini-s1", "mini-s2", "scale-mini", "scale-full", "scale-unknown"}
     for notebook in NOTEBOOKS:
         for cell in nbformat.read(notebook, as_version=4).cells:

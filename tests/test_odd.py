@@ -14,7 +14,9 @@ import pytest
 import reading
 import vl_convert
 
-from helpers import analysis, report
+from helpers import claims
+from helpers.analysis.stats import power
+from helpers.paper import build, contents
 
 #: What no sentence of a study says: values that are none, glued texts that are empty, a plural of one.
 BROKEN = re.compile(
@@ -64,14 +66,14 @@ def book(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The pages of one study; pictures of charts and the table that no study changes are left out or made once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vl_convert, "vegalite_to_png", lambda *_, **__: b"")
-        patch.setattr(analysis.power, "table", _power)
+        patch.setattr(power, "table", _power)
         made = reading.Book(odd.STUDIES[request.param](tmp_path_factory.mktemp(request.param)))
     made.name = request.param
     return made
 
 
 @functools.cache
-def _power_of(margins: tuple[tuple[str, float], ...], table=analysis.power.table) -> pd.DataFrame:
+def _power_of(margins: tuple[tuple[str, float], ...], table=power.table) -> pd.DataFrame:
     return table(dict(margins))
 
 
@@ -116,7 +118,7 @@ def test_what_is_counted_is_what_the_study_has(book: reading.Book) -> None:
 def test_the_verdicts_are_counted_and_the_same_on_every_page(book: reading.Book) -> None:
     said = book.said["09_claims"]
     counts = Counter(verdict for name, verdict in said.items() if name.endswith("_verdict"))
-    assert counts.total() == len(analysis.claims.CLAIMS)
+    assert counts.total() == len(claims.CLAIMS)
     for verdict, count in counts.items():
         assert f"{count} {'is' if count == 1 else 'are'} {verdict}" in said["summary"]
     for page in book.said.values():
@@ -156,8 +158,8 @@ def test_charts_say_what_they_show(book: reading.Book) -> None:
 
 
 def test_the_book_of_the_poorest_study_is_built(tmp_path: Path) -> None:
-    site = report.build(odd.wide(tmp_path), tmp_path / "out").parent
-    for page in report.pages():
+    site = build.build(odd.wide(tmp_path), tmp_path / "out").parent
+    for page in contents.pages():
         text = reading.plain((site / f"{page}.html").read_text(encoding="utf-8"))
         assert "{glue" not in text and "Traceback" not in text
     conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")

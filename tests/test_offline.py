@@ -9,7 +9,7 @@ import offline
 import pytest
 from PIL import Image
 
-from helpers.mini import world
+from helpers import world
 
 STUDY = """
 name = "tiny"

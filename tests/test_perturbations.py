@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import perturbations
-from helpers.errors import UsageError
-from helpers.mini import world
+from helpers import world
+from helpers.core.errors import UsageError
+from helpers.images import perturbations
 
 
 def picture(seed: int = 3, size: int = 96) -> Image.Image:

@@ -11,9 +11,14 @@ import pytest
 import synthetic
 from statsmodels.stats.proportion import proportion_confint
 
-from helpers import analysis, charts, page, paths, report
-from helpers.analysis import metrics, perturbed
+from helpers import analysis, charts
+from helpers.analysis import perturbed
+from helpers.analysis.stats import metrics
 from helpers.charts import theme
+from helpers.claims import perturbed as perturbed_
+from helpers.core import files
+from helpers.paper.execution import execute
+from helpers.paper.pages import perturbations
 
 NAMES = {"jpeg:75": -1.0, "blur:1": 0.0}
 
@@ -81,9 +86,9 @@ def test_what_changes_nothing_costs_no_more_than_sixty_prompts_can_hide(study):
     ],
 )
 def test_the_answer_follows_the_data(tmp_path, fp4, jpeg, verdict, said):
-    effects = {(d, g, "fp4"): fp4 for d in analysis.tables.DETECTORS for g in synthetic.SIZES}
+    effects = {(d, g, "fp4"): fp4 for d in synthetic.DETECTORS for g in synthetic.SIZES}
     loaded = analysis.load(write(tmp_path, effects, {"jpeg:75": jpeg}))
-    found = perturbed.answer(loaded)
+    found = perturbed_.answer(loaded)
     assert found.verdict == verdict and said in found.sentence
     for of in perturbed.damages(loaded):
         assert of.difference.estimate == pytest.approx(of.quantization.estimate - of.perturbation.estimate)
@@ -91,7 +96,7 @@ def test_the_answer_follows_the_data(tmp_path, fp4, jpeg, verdict, said):
 
 def test_detectors_that_differ_are_named_apart(tmp_path):
     effects = {("npr", g, "fp4"): -1.5 for g in synthetic.SIZES}
-    found = perturbed.answer(analysis.load(write(tmp_path, effects, {"jpeg:75": -0.8})))
+    found = perturbed_.answer(analysis.load(write(tmp_path, effects, {"jpeg:75": -0.8})))
     assert found.verdict == "depends"
     assert "less damaging than JPEG 75 for R50_nodown, R50_TF and CLIP-D and more damaging than JPEG 75 for NPR" in (
         found.sentence
@@ -100,10 +105,10 @@ def test_detectors_that_differ_are_named_apart(tmp_path):
 
 def test_a_study_without_perturbed_scores_says_so(tmp_path):
     loaded = analysis.load(synthetic.write(tmp_path / "bare", images=20))
-    assert perturbed.effects(loaded).empty and perturbed.answer(loaded).verdict == "not testable"
-    assert "no perturbed.parquet" in page.perturbed(perturbed.effects(loaded), "auc", "").data
+    assert perturbed.effects(loaded).empty and perturbed_.answer(loaded).verdict == "not testable"
+    assert "no perturbed.parquet" in perturbations.table(perturbed.effects(loaded), "auc", "").data
     only = analysis.load(write(tmp_path / "some"), precisions=["fp32", "fp8"])
-    assert perturbed.answer(only).verdict == "not testable"
+    assert perturbed_.answer(only).verdict == "not testable"
     assert set(perturbed.effects(only, resamples=10).precision) == {"fp32"}
 
 
@@ -113,12 +118,12 @@ def test_chart_and_table_show_every_condition(study):
     spec = charts.perturbations(effects).to_dict()
     assert spec["width"] == "container" and len(spec["params"]) == 2
     assert "JPEG 75" in theme.render(spec)["text/html"]
-    rows = cells(page.perturbed(effects, "auc", "AUC").data)
+    rows = cells(perturbations.table(effects, "auc", "AUC").data)
     assert rows[0] == ["done to it", "precision", "NPR", "R50_nodown", "R50_TF", "CLIP-D"]
     assert [line[:2] for line in rows[1:]] == [
         [done, precision] for done in ("untouched", "JPEG 75", "blur 1 px") for precision in ("FP32", "FP4")
     ]
-    assert [line[0] for line in cells(page.perturbed(effects, "tnr", "").data)[1:]] == [
+    assert [line[0] for line in cells(perturbations.table(effects, "tnr", "").data)[1:]] == [
         "untouched",
         "JPEG 75",
         "blur 1 px",
@@ -130,6 +135,6 @@ def cells(html: str) -> list[list[str]]:
 
 
 def test_the_page_runs_on_perturbed_scores(study, tmp_path):
-    notebook = paths.NOTEBOOKS / "11_perturbations.ipynb"
-    text = report.execute(notebook, tmp_path / "out.ipynb", {"results": str(study.folder)}).read_text(encoding="utf-8")
+    notebook = files.NOTEBOOKS / "11_perturbations.ipynb"
+    text = execute(notebook, tmp_path / "out.ipynb", {"results": str(study.folder)}).read_text(encoding="utf-8")
     assert "quantdetect-chart" in text and "FP4 is less damaging than JPEG 75" in text

@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import generators, paths, precision
-from helpers.errors import Failure, UsageError
-from helpers.precision import formats, proof
-from helpers.precision.apply import LAYERS, targets
+from helpers import generators, precision
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError
+from helpers.precision import audit, formats
 from helpers.precision.formats import FORMATS, FourBit
 from helpers.precision.ideal import ideal
-from helpers.study import PRECISIONS, STRAYS
+from helpers.precision.quantize import LAYERS, targets
+from helpers.study.schema import MAX_KERNEL_DEVIATION, PRECISIONS
 
 # The code books that bitsandbytes publishes (QLoRA, arXiv 2305.14314, appendix E; FP4 as in its kernels).
 FP4 = np.array([0, 0.0052, 0.1667, 0.25, 0.3333, 0.5, 0.6667, 1])
@@ -182,7 +183,7 @@ def test_hard_weights_stay_finite_and_within_a_step(key, which):
     if row.native:
         layer = nn.Linear(128, 6, bias=False)
         layer.weight.data = weight.clone()
-        native = proof.dense(row.native(layer))
+        native = audit.dense(row.native(layer))
         assert torch.isfinite(native).all()
         torch.testing.assert_close(native, rounded, atol=3e-4 * float(groups.max()) + 1e-38, rtol=1e-3)
 
@@ -208,7 +209,7 @@ def stored(key: str, weight: torch.Tensor) -> torch.Tensor:
     """The weight of a layer in the native arm, as the numbers it stands for."""
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
     layer.weight = nn.Parameter(weight.clone())
-    return proof.dense(FORMATS[key].native(layer))
+    return audit.dense(FORMATS[key].native(layer))
 
 
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -283,7 +284,7 @@ def test_weights_of_any_layout_are_quantized_alike():
             torch.testing.assert_close(FORMATS[key].rounded(weight), expected, atol=0, rtol=0)
             if FORMATS[key].native:
                 layer.weight = nn.Parameter(weight)
-                torch.testing.assert_close(proof.dense(FORMATS[key].native(layer)), expected, atol=2e-3, rtol=1e-3)
+                torch.testing.assert_close(audit.dense(FORMATS[key].native(layer)), expected, atol=2e-3, rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element")
@@ -351,7 +352,7 @@ def test_what_a_format_makes_of_a_miniature_is_what_it_should(generator):
                 net = copy.deepcopy(original).to(dtype)
                 precision.apply(pipeline(net), key, arm, "all")
                 names = targets(original, row, LAYERS["all"])
-                changes = proof.changes(net, original, names, key)
+                changes = audit.changes(net, original, names, key)
                 assert len(changes) >= len(original) and not any(change.departs for change in changes.values())
 
 
@@ -367,18 +368,18 @@ def test_both_arms_wrong_in_the_same_way_depart(key, magnitude, dtype, monkeypat
     for arm in precision.ARMS:
         net = copy.deepcopy(original).to(dtype)
         precision.apply(pipeline(net), key, arm)
-        assert proof.changes(net, original, ["0"], key)["0.weight"].departs
+        assert audit.changes(net, original, ["0"], key)["0.weight"].departs
 
 
 def test_what_was_not_quantized_at_all_departs_too():
     original = network()
     for key in LAYER_FORMATS:
-        changes = proof.changes(network(), original, ["0", "1", "3"], key)
+        changes = audit.changes(network(), original, ["0", "1", "3"], key)
         assert {name for name, change in changes.items() if change.departs} == {"0.weight", "1.weight", "3.weight"}
     with torch.no_grad():
         broken = network()
         broken[1].weight[0, 0] = float("nan")
-    assert proof.changes(broken, original, ["1"], "fp8")["1.weight"].departs
+    assert audit.changes(broken, original, ["1"], "fp8")["1.weight"].departs
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -432,8 +433,8 @@ def test_native_layers_give_what_rounded_weights_give():
             (torch.randn(1, 4, 8, 8), torch.tensor(500), torch.randn(1, 16, nets[0].config.cross_attention_dim)),
             {},
         )
-        native, rounded = (proof.outputs(net, [call]) for net in nets)
-        assert proof.output_error(native, rounded) < 0.01
+        native, rounded = (audit.outputs(net, [call]) for net in nets)
+        assert audit.output_error(native, rounded) < 0.01
 
 
 def test_a_wrong_kernel_is_found_and_its_layer_named():
@@ -445,20 +446,20 @@ def test_a_wrong_kernel_is_found_and_its_layer_named():
         nn.Sequential(nn.Sequential(rounded[1], rounded[2])),
     )
     names, call = ["0.0"], ((torch.randn(4, 96),), {})
-    assert proof.strays(*body, names, [call])["0.0"] < 1e-5
+    assert audit.kernel_deviations(*body, names, [call])["0.0"] < 1e-5
     noisy = lambda module, args, output: torch.randn_like(output)  # noqa: E731 - as a broken kernel does
     body[0][0][0].register_forward_hook(noisy)
-    assert proof.strays(*body, names, [call])["0.0"] > STRAYS
+    assert audit.kernel_deviations(*body, names, [call])["0.0"] > MAX_KERNEL_DEVIATION
     undefined = lambda module, args, output: output * float("nan")  # noqa: E731
     body[0][0][0].register_forward_hook(undefined)
-    assert proof.strays(*body, names, [call])["0.0"] == float("inf")
+    assert audit.kernel_deviations(*body, names, [call])["0.0"] == float("inf")
 
 
 def test_weight_errors_are_relative_frobenius_norms():
     net, original = network(), network()
     with torch.no_grad():
         net[1].weight.mul_(1.1)
-    errors = proof.weight_errors(proof.changes(net, original, ["1", "3"], "fp32"), original)
+    errors = audit.weight_errors(audit.changes(net, original, ["1", "3"], "fp32"), original)
     whole = sum(float(p.square().sum()) for p in original.parameters())
     own = float(original[1].weight.square().sum())
     kept = float(original[3].weight.square().sum() + original[1].bias.square().sum())
@@ -483,8 +484,8 @@ def test_weight_errors_are_relative_frobenius_norms():
     ],
 )
 def test_layers_have_a_kind(name, expected):
-    assert proof.kind(name, nn.Linear(1, 1)) == expected
-    assert proof.kind(name, nn.Conv2d(1, 1, 1)) == "convolution"
+    assert audit.kind(name, nn.Linear(1, 1)) == expected
+    assert audit.kind(name, nn.Conv2d(1, 1, 1)) == "convolution"
 
 
 def test_every_text_encoder_has_a_name():
@@ -556,7 +557,7 @@ def test_every_format_is_a_precision_of_the_study():
 
 
 def test_the_methods_page_prints_the_table_of_formats():
-    lines = (paths.BOOK / "methods.md").read_text(encoding="utf-8").splitlines()
+    lines = (files.BOOK / "methods.md").read_text(encoding="utf-8").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     printed = {row[1].strip("`"): row for row in cells if row[1].startswith("`")}
     assert list(printed) == list(FORMATS)

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from helpers import prompts
-from helpers.errors import UsageError
+from helpers.core.errors import UsageError
+from helpers.study import prompts
 
 ALL = [prompts.prompt(index) for index in range(prompts.COUNT)]
 

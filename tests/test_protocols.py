@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import generators, protocols, study
-from helpers.mini import world
+from helpers import generators, world
+from helpers.images import protocols
 from helpers.runs import plan
+from helpers.study import schema
 
 
 def picture(seed: int = 3, size: int = 96) -> Image.Image:
@@ -43,7 +44,7 @@ def test_the_mildest_level_inside_the_window_is_chosen():
 
 
 def test_aligned_reals_are_scored_by_the_aligned_training_alone():
-    loaded = study.load("mini").model_copy(
+    loaded = schema.load("mini").model_copy(
         update={"protocols": ["plain", "shared", "aligned"], "further": {"mini-sdxl": ["npr"]}}
     )
     scorings = plan.scorings(loaded)

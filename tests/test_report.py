@@ -11,8 +11,11 @@ import nbformat
 import pytest
 import synthetic
 
-from helpers import analysis, paths, report
-from helpers.errors import Failure, UsageError
+from helpers import analysis
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError
+from helpers.paper import build, execution
+from helpers.paper.contents import pages
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +29,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     given: list[dict] = []
 
     def compiled(source: Path, scratch: Path) -> None:
-        for page in ["index", *report.pages()]:
+        for page in ["index", *pages()]:
             file = scratch / "_build" / "html" / f"{page}.html"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("new")
 
-    monkeypatch.setattr(report, "execute", lambda notebook, out, plan: given.append(plan))
-    monkeypatch.setattr(report, "_compile", compiled)
+    monkeypatch.setattr(build, "execute", lambda notebook, out, plan: given.append(plan))
+    monkeypatch.setattr(build, "_compile", compiled)
     return given
 
 
@@ -40,14 +43,14 @@ def test_a_book_is_put_where_the_caller_stands(
     deck: Path, quick: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert report.build(deck, "mine") == tmp_path / "mine" / "html" / "index.html"
+    assert build.build(deck, "mine") == tmp_path / "mine" / "html" / "index.html"
     assert sorted(file.name for file in (tmp_path / "mine").iterdir()) == ["heatmap.png", "html"]
-    report.build(deck, "mine")  # a book of its own is replaced
+    build.build(deck, "mine")  # a book of its own is replaced
     assert sorted(file.name for file in (tmp_path / "mine").iterdir()) == ["heatmap.png", "html"]
 
 
 def test_one_word_is_a_list_of_one(deck: Path, quick: list[dict], tmp_path: Path) -> None:
-    report.build(deck, tmp_path, {"detectors": "npr", "protocol": "plain"})
+    build.build(deck, tmp_path, {"detectors": "npr", "protocol": "plain"})
     assert quick and all(plan["detectors"] == ["npr"] and plan["protocol"] == "plain" for plan in quick)
 
 
@@ -56,7 +59,7 @@ def test_a_threshold_is_a_number_that_floats_hold(
     deck: Path, quick: list[dict], tmp_path: Path, threshold: float
 ) -> None:
     with pytest.raises(UsageError, match="threshold: .* is not a finite number"):
-        report.build(deck, tmp_path / "out", {"threshold": threshold})
+        build.build(deck, tmp_path / "out", {"threshold": threshold})
     assert not (tmp_path / "out").exists() and not quick
 
 
@@ -64,29 +67,29 @@ def test_what_is_no_book_is_not_replaced(deck: Path, quick: list[dict], tmp_path
     (tmp_path / "html").mkdir()
     (tmp_path / "html" / "index.html").write_text("somebody else's")
     with pytest.raises(UsageError, match="html: there already and not a book of this project's"):
-        report.build(deck, tmp_path)
+        build.build(deck, tmp_path)
     assert [file.name for file in tmp_path.rglob("*")] == ["html", "index.html"] and not quick
 
 
 def test_results_are_named_once(deck: Path, quick: list[dict], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name its folder by --results"):
-        report.build(deck, tmp_path, {"results": "/nope"})
+        build.build(deck, tmp_path, {"results": "/nope"})
 
 
 @pytest.mark.parametrize("inside", ["book", "notebooks/x", "results/mini", "src/../tests"])
 def test_the_sources_take_no_book(deck: Path, quick: list[dict], inside: str) -> None:
     with pytest.raises(UsageError, match="lies in the checkout's"):
-        report.build(deck, paths.ROOT / inside)
+        build.build(deck, files.ROOT / inside)
 
 
 def test_what_killed_reports_leave_is_cleared_and_their_book_put_back(
     deck: Path, quick: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = "import sys; from helpers import paths; print(paths.temporary(sys.argv[1]))"
+    code = "import sys; from helpers.core import files; print(files.temporary(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "html.book")], capture_output=True, text=True, check=True
     )
-    dead, alive = Path(done.stdout.strip()), tmp_path / paths.temporary(tmp_path / "html.book").name
+    dead, alive = Path(done.stdout.strip()), tmp_path / files.temporary(tmp_path / "html.book").name
     for left in (dead, alive):
         (left / "old").mkdir(parents=True)
         (left / "old" / "index.html").write_text(left.name)
@@ -94,9 +97,9 @@ def test_what_killed_reports_leave_is_cleared_and_their_book_put_back(
     def failing(source: Path, scratch: Path) -> None:
         raise Failure("Sphinx")
 
-    monkeypatch.setattr(report, "_compile", failing)
+    monkeypatch.setattr(build, "_compile", failing)
     with pytest.raises(Failure, match="Sphinx"):
-        report.build(deck, tmp_path)
+        build.build(deck, tmp_path)
     assert not dead.exists() and alive.exists()
     assert (tmp_path / "html" / "index.html").read_text() == dead.name
 
@@ -104,7 +107,7 @@ def test_what_killed_reports_leave_is_cleared_and_their_book_put_back(
 def test_a_swap_that_fails_leaves_the_old_book(tmp_path: Path) -> None:
     (tmp_path / "html").mkdir()
     with pytest.raises(FileNotFoundError):
-        report._swap(tmp_path / "absent", tmp_path / "html", tmp_path / "old")
+        build._swap(tmp_path / "absent", tmp_path / "html", tmp_path / "old")
     assert [file.name for file in tmp_path.iterdir()] == ["html"]
 
 
@@ -115,7 +118,7 @@ def test_a_dead_kernel_is_told_in_a_line(tmp_path: Path) -> None:
     book.cells = [nbformat.v4.new_code_cell("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")]
     nbformat.write(book, tmp_path / "dying.ipynb")
     with pytest.raises(Failure, match="dying.ipynb: its kernel died"):
-        report.execute(tmp_path / "dying.ipynb", tmp_path / "out.ipynb")
+        execution.execute(tmp_path / "dying.ipynb", tmp_path / "out.ipynb")
     assert os.listdir(tmp_path) == ["dying.ipynb"]
 
 
@@ -124,13 +127,13 @@ def test_a_study_of_rounded_weights_is_its_own_main_arm(tmp_path: Path) -> None:
     folder = synthetic.write(tmp_path, synthetic.DECK, images=20)
     wanted = analysis.cells(analysis.load(folder))
     for name in ("scores.parquet", "cells.parquet"):
-        table = paths.read_parquet(folder / name)
-        paths.write_parquet(table.assign(arm=table.arm.replace("native", "rounding")), folder / name)
-    manifest = paths.read_json(folder / "manifest.json")
+        table = files.read_parquet(folder / name)
+        files.write_parquet(table.assign(arm=table.arm.replace("native", "rounding")), folder / name)
+    manifest = files.read_json(folder / "manifest.json")
     manifest["study"] = manifest.get("study", {}) | {"arm": "rounding"}
     if "files" in manifest:
-        manifest["files"] = {name: paths.file_sha256(folder / name) for name in manifest["files"]}
-    paths.write_json(manifest, folder / "manifest.json")
+        manifest["files"] = {name: files.file_sha256(folder / name) for name in manifest["files"]}
+    files.write_json(manifest, folder / "manifest.json")
     loaded = analysis.load(folder)
     assert loaded.arm == "rounding"
     found = analysis.cells(loaded)

@@ -10,12 +10,12 @@ import yaml
 from packaging.requirements import Requirement
 
 import helpers
-from helpers import paths
+from helpers.core import files
 
-PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = tomllib.loads((files.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOT_LOCKED = {"ray"}  # for clusters: they bring their own
-LOCK = (paths.ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-ENVIRONMENT = yaml.safe_load((paths.ROOT / "environment.yml").read_text(encoding="utf-8"))
+LOCK = (files.ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+ENVIRONMENT = yaml.safe_load((files.ROOT / "environment.yml").read_text(encoding="utf-8"))
 
 
 def wanted():
@@ -57,14 +57,14 @@ def test_the_analysis_side_installs_without_torch():
 
 
 def test_every_place_names_one_version_and_licence():
-    citation = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    citation = yaml.safe_load((files.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["version"] == helpers.__version__
     assert citation["license"] == PROJECT["license"] == "Apache-2.0"
-    assert "Apache License" in (paths.ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in (files.ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
 def test_notebooks_are_stored_without_outputs():
-    for path in sorted(paths.NOTEBOOKS.glob("*.ipynb")):
+    for path in sorted(files.NOTEBOOKS.glob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         dirty = [cell["source"] for cell in cells if cell.get("outputs") or cell.get("execution_count")]
         assert dirty == [], f"{path.name}: run nbstripout"
@@ -72,19 +72,19 @@ def test_notebooks_are_stored_without_outputs():
 
 def test_no_stored_text_names_a_path_of_a_machine():
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    output = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(command, cwd=files.ROOT, capture_output=True, text=True, check=True).stdout
     machine = re.compile(rb"(?<![\w.])/(home|root|work|Users|tmp)/\w")
     kinds = (".py", ".toml", ".md", ".yml", ".ipynb", ".json", ".lock")
-    texts = [paths.ROOT / name for name in output.split("\0") if name.endswith(kinds)]
+    texts = [files.ROOT / name for name in output.split("\0") if name.endswith(kinds)]
     assert len(texts) > 10
     assert [path.name for path in texts if path.is_file() and machine.search(path.read_bytes())] == []
 
 
 def test_the_targets_of_the_readme_exist():
-    readme = (paths.ROOT / "README.md").read_text(encoding="utf-8")
-    makefile = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
+    readme = (files.ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (files.ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"\bmake (book|test|lock|train|clean)\b", readme))
     assert {"book", "test"} <= targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", readme)
-    assert images and all((paths.ROOT / image).is_file() for image in images)
+    assert images and all((files.ROOT / image).is_file() for image in images)

@@ -10,11 +10,18 @@ import pandas as pd
 import pytest
 import synthetic
 
-from helpers import analysis, paths
-from helpers.analysis import tables
-from helpers.errors import Damaged, UsageError
+from helpers import analysis, claims
+from helpers.analysis import controls, image_traces, paired, perturbed
+from helpers.core import files
+from helpers.core.errors import Damaged, UsageError
+from helpers.results import from_frame, schema
+from helpers.results.memo import once
+from helpers.results.migration import migrate
+from helpers.results.results import vouched, with_fakes
+from helpers.study import schema as studies
 
 ONE = ("sd3",)
+BESIDE = [name for name in schema.TABLES if name != "scores.parquet"]
 
 
 @pytest.fixture
@@ -30,40 +37,36 @@ def scores_of(folder, change):
 
 def test_another_threshold_is_another_answer(folder):
     study = analysis.load(folder)
-    first = analysis.claims.across(study), analysis.effects.controls(study), analysis.cells(study)
-    assert study.cache
+    first = claims.by_condition(study), paired.controls(study), analysis.cells(study)
     other = replace(study, threshold=1.0)
-    assert other.cache == {} and other.cache is not study.cache
-    pd.testing.assert_frame_equal(
-        analysis.claims.across(other), analysis.claims.across(analysis.load(folder, threshold=1.0))
-    )
-    assert not analysis.claims.across(other).equals(first[0])
-    narrowed = tables.with_fakes(study, ("fp32",), {("npr", "sd3", "fp32"): pd.Series([9.0])})
+    pd.testing.assert_frame_equal(claims.by_condition(other), claims.by_condition(analysis.load(folder, threshold=1.0)))
+    assert not claims.by_condition(other).equals(first[0])
+    narrowed = with_fakes(study, ("fp32",), {("npr", "sd3", "fp32"): pd.Series([9.0])})
     assert narrowed.logits("npr", "sd3", "fp32").tolist() == [9.0]
     assert len(study.logits("npr", "sd3", "fp32")) == 20
 
 
-@pytest.mark.parametrize("name", [name for name in tables.BESIDE])
+@pytest.mark.parametrize("name", BESIDE)
 def test_a_table_that_the_manifest_does_not_vouch_for_is_not_there(folder, name):
     """What another study left in the folder: not listed, or listed with other bytes."""
-    frame = pd.DataFrame({column: [0] for column in tables.BESIDE[name]} | {"radial": [0]})
+    frame = pd.DataFrame({column: [0] for column in schema.TABLES[name].needed} | {"radial": [0]})
     frame = frame.assign(generator="sd3", precision="fp32", arm="native")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"].pop(name, None)
     frame.to_parquet(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert tables.vouched(folder, name) is None
+    assert vouched(folder, name) is None
     study = analysis.load(folder)
     assert study.cells.empty == (name == "cells.parquet")
-    assert analysis.perturbed._stored(study).empty and analysis.traces.read(study, name).empty
-    assert len(tables.vouched(synthetic.vouch(folder), name)) == 1
+    assert perturbed._stored(study).empty and image_traces.read(study, name).empty
+    assert len(vouched(synthetic.vouch(folder), name)) == 1
     frame.assign(arm="other").to_parquet(folder / name)
-    assert tables.vouched(folder, name) is None
+    assert vouched(folder, name) is None
     frame.drop(columns="arm").to_parquet(folder / name)
     with pytest.raises(Damaged, match=f"{name}: it lacks the column 'arm'"):
-        tables.vouched(synthetic.vouch(folder), name)
+        vouched(synthetic.vouch(folder), name)
     (folder / name).unlink()
-    assert tables.vouched(folder, name) is None
+    assert vouched(folder, name) is None
 
 
 def test_scores_of_another_run_than_the_manifests_are_refused(folder):
@@ -152,12 +155,72 @@ def test_a_detector_of_another_training_does_not_vanish(folder):
     )
     assert study.trainings == {"npr": "mini", "r50_nodown": "mini"} | change
     assert set(analysis.cells(study).detector) == set(study.detectors) == set(synthetic.DETECTORS)
-    assert analysis.arms.spreads(study).groupby("detector").size().to_dict() == dict.fromkeys(synthetic.DETECTORS, 3)
-    assert set(analysis.claims.across(study).condition) == {"plain", "plain, calibrated threshold"}
+    assert controls.spreads(study).groupby("detector").size().to_dict() == dict.fromkeys(synthetic.DETECTORS, 3)
+    assert set(claims.by_condition(study).condition) == {"plain", "plain, calibrated threshold"}
 
 
 def test_the_archive_is_vouched_for():
-    study = analysis.load(paths.RESULTS / "mini", generators=["sd3"])
+    study = analysis.load(files.RESULTS / "mini", generators=["sd3"])
     assert study.dropped == {} and study.trainings == dict.fromkeys(study.detectors, "mini")
-    assert all(tables.vouched(study.folder, name) is not None for name in tables.BESIDE)
+    assert all(vouched(study.folder, name) is not None for name in BESIDE)
     assert analysis.load(study.folder, weights="mini-s1").detectors == ("npr", "r50_tf")
+
+
+def test_the_books_data_dictionary_is_the_schema():
+    page = (files.ROOT / "book" / "data_dictionary.md").read_text(encoding="utf-8")
+    assert page == schema.dictionary()
+    for table in schema.TABLES.values():
+        assert f"## {table.file}" in page and all(f"{column.name}" in page for column in table.columns)
+
+
+@pytest.mark.parametrize("name", schema.TABLES)
+def test_every_column_of_the_archive_is_declared(name):
+    found = pd.read_parquet(files.RESULTS / "mini" / name)
+    declared = [column.name for column in schema.TABLES[name].columns]
+    assert set(found) <= set(declared) and len(declared) == len(set(declared))
+    schema.check(schema.TABLES[name], found, name)
+
+
+def test_a_table_in_memory_is_judged_as_the_folder_is(folder):
+    study = analysis.load(folder)
+    frame = pd.read_parquet(folder / "scores.parquet")
+    same = from_frame(frame, manifest=study.manifest)
+    assert same.folder is None and same.beside("spectra.parquet") is None
+    pd.testing.assert_frame_equal(analysis.cells(same), analysis.cells(study))
+    pd.testing.assert_frame_equal(claims.by_condition(same), claims.by_condition(study))
+    with pytest.raises(Damaged, match="the table: it lacks the column 'logit'"):
+        from_frame(frame.drop(columns="logit"))
+
+
+def test_what_is_kept_is_kept_for_one_object_alone(folder):
+    asked = []
+
+    @once
+    def threshold(results, more=0):
+        asked.append(results)
+        return results.threshold + more
+
+    study = analysis.load(folder)
+    other = replace(study, threshold=5.0)
+    assert [threshold(study), threshold(study), threshold(other), threshold(study, 1)] == [0, 0, 5, 1]
+    assert len(asked) == 3
+
+
+def test_roles_are_added_to_an_older_manifest_and_said(tmp_path):
+    folder = synthetic.write(tmp_path / "old", images=20, generators=ONE, placebo=0.1)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["study"]["name"] = "mini"
+    del manifest["study"]["arms"]["batch"]["role"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert analysis.load(folder).arm_of("null") == "" and not paired.controls(analysis.load(folder)).get("batch")
+    assert migrate(folder) == ["manifest.json: the role of arm 'batch' is 'null'"] and migrate(folder) == []
+    assert analysis.load(folder).arm_of("null") == "batch" and "batch" in paired.controls(analysis.load(folder))
+
+
+def test_the_archive_says_its_roles_as_its_study_file_does():
+    study = analysis.load(files.RESULTS / "mini", generators=["sd3"])
+    shipped = studies.load("mini")
+    assert {name: arm["role"] for name, arm in study.arms.items()} == {n: a.role for n, a in shipped.arms.items()}
+    assert {arm.role for arm in shipped.arms.values()} == set(studies.ROLES)
+    assert study.manifest["study_digest"] == shipped.digest()
+    assert shipped.model_copy(update={"arms": {}}).digest() == shipped.digest()

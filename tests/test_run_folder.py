@@ -22,31 +22,36 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import detectors, paths, study
-from helpers.detectors import base
-from helpers.errors import Failure, UsageError
-from helpers.runs import Source, Store, digests, execute, lock, perturb, plan
+from helpers import detectors
+from helpers.core import files as paths
+from helpers.core.errors import Failure, UsageError
+from helpers.detectors import detector
+from helpers.runs import Source, Store, audit, digests, lock, make, plan, sources
+from helpers.runs.shard import state_of
+from helpers.runs.stages import perturbed
+from helpers.study import schema
 
 SHARD, IMAGES = 2, 4
+FP4 = Source("sd15", "fp4", "native", 64, 1)
 TABLES = ("scores", "spectra", "patterns", "counterfactuals", "perturbed")
 
 
 def settings(**changes):
     """SD1.5 at FP32 and FP4 and its renders, four images in shards of two, one detector, one perturbation."""
-    loaded = study.load("mini")
-    sample = study.Perturbations(names=["jpeg:75"], precisions=["fp32", "fp4"], images=3)
+    loaded = schema.load("mini")
+    sample = schema.Perturbations(names=["jpeg:75"], precisions=["fp32", "fp4"], images=3)
     few = {"generators": {"sd15": loaded.generators["sd15"]}, "precisions": ["fp32", "fp4"], "detectors": ["npr"]}
     plain = {"protocols": ["plain"], "further": {}, "arms": {}, "perturbations": sample}
     sizes = {"shard_size": SHARD, "images_per_cell": IMAGES, "batch_size": 1}
     return loaded.model_copy(update=few | plain | sizes | changes)
 
 
-class Maker:
+class Noise:
     """Noise in place of a pipeline's images."""
 
-    def __init__(self, of, source, device="cpu"):
-        self.source, self.record = source, {}
-        self.words = f"{source.folder} {of.seed}"
+    def __init__(self, recipe, device="cpu"):
+        self.source, self.record = recipe.source, {}
+        self.words = f"{recipe.folder} {recipe.seed}"
 
     def model(self):
         return "noise"
@@ -66,27 +71,27 @@ class Maker:
         return None
 
 
-class Prover:
-    """In place of the proof of a cell's weights."""
+class NoAudit:
+    """In place of the audit of a cell's weights."""
 
     def __init__(self, *arguments):
         pass
 
-    def prove(self, source, making):
+    def audit(self, recipe, source):
         return False
 
-    def columns(self, source):
+    def columns(self, recipe):
         return {"coverage": 1.0}
 
 
 @pytest.fixture(autouse=True)
 def _noise(monkeypatch):
-    monkeypatch.setattr(execute, "maker", Maker)
-    monkeypatch.setattr(execute, "Prover", Prover)
+    monkeypatch.setattr(sources, "open_source", Noise)
+    monkeypatch.setattr(audit, "QuantizationAudit", NoAudit)
 
 
 def run(folder, share=None, **changes):
-    return execute.run(settings(**changes), folder, shard=share, progress=False)
+    return make.run(settings(**changes), folder, shard=share, progress=False)
 
 
 def contents(folder):
@@ -100,8 +105,8 @@ def whole(tmp_path_factory):
     """A finished run that nothing happened to. Read only."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execute, "maker", Maker)
-        patch.setattr(execute, "Prover", Prover)
+        patch.setattr(sources, "open_source", Noise)
+        patch.setattr(audit, "QuantizationAudit", NoAudit)
         run(folder)
     return folder
 
@@ -124,7 +129,7 @@ def sound(folder, whole):
 
 def test_scores_are_the_detectors_own_in_double_precision(whole):
     table = pd.read_parquet(whole / "scores.parquet")
-    images = [Maker(settings(), Source("sd15", "fp4", "native", 64, 1)).image(index) for index in range(IMAGES)]
+    images = [Noise(plan.resolve(settings()).recipes[FP4]).image(index) for index in range(IMAGES)]
     logits = detectors.load("npr").score(images).astype(np.float64)
     found = table[table["precision"] == "fp4"].set_index("index")["logit"]
     assert found.dtype == np.float64
@@ -158,7 +163,7 @@ def killing(monkeypatch, at, renamed):
         if len(calls) == at:
             raise Killed
 
-    for module in ("helpers.paths", "helpers.runs.extras"):
+    for module in ("helpers.core.files", "helpers.runs.stages.cache"):
         monkeypatch.setattr(f"{module}.replacing", replacing)
     return calls
 
@@ -186,7 +191,7 @@ def test_a_run_that_is_killed_at_any_file_goes_on_to_the_same_bytes(tmp_path, wh
 WORKING = """
 import sys, time
 from pathlib import Path
-from helpers.paths import replacing
+from helpers.core.files import replacing
 from helpers.runs import lock
 folder = Path(sys.argv[1])
 with lock.working(folder), replacing(folder / "parts/sd15/fp4/0000.json") as temporary:
@@ -259,8 +264,8 @@ def test_shares_side_by_side_make_the_whole(tmp_path, whole):
 
 
 def test_a_share_waits_with_its_results_for_one_that_writes_them(tmp_path, monkeypatch):
-    scored, score = threading.Event(), execute._score
-    monkeypatch.setattr(execute, "_score", lambda *arguments: (score(*arguments), scored.set()))
+    scored, score = threading.Event(), make.score.score
+    monkeypatch.setattr(make.score, "score", lambda *arguments: (score(*arguments), scored.set())[0])
     thread = threading.Thread(target=run, args=(tmp_path, (1, 2)))
     (tmp_path).mkdir(exist_ok=True)
     with lock.merging(tmp_path):
@@ -273,13 +278,11 @@ def test_a_share_waits_with_its_results_for_one_that_writes_them(tmp_path, monke
 
 # Damage
 
-FP4 = Source("sd15", "fp4", "native", 64, 1)
-
 
 def known(folder, start=SHARD):
     """The state of a shard of FP4 as it is taken from the folder, and what is noted of the folder."""
     store = Store(folder)
-    state = execute._state(settings(), store, plan.Shard(FP4, start, start + SHARD), "noise", "cpu")
+    state = state_of(plan.resolve(settings()), store, plan.Shard(FP4, start, start + SHARD), "noise")
     return state, store.notes
 
 
@@ -364,9 +367,12 @@ def test_copied_scores_are_made_again(folder, whole, of):
 
 
 def older(path):
-    """As a former version wrote a part: without its shard's name, logits in single precision."""
+    """As former versions wrote a part: a digest of the study for the recipe's, no name of its shard, logits in single
+    precision.
+    """
     known = json.loads(path.read_text())
-    del known["shard"]
+    del known["shard"], known["recipe"]
+    known["study"] = f"{settings().digest()}/{SHARD}"
     path.write_text(json.dumps(known))
     scores = pd.read_parquet(path.with_suffix(".parquet"))
     scores.astype({"logit": "float32"}).to_parquet(path.with_suffix(".parquet"))
@@ -409,7 +415,7 @@ def test_a_foreign_table_under_a_parts_name_is_no_part(folder, which):
     for path in (folder / "parts/sd15/fp4/0000.parquet", folder / "perturbed/sd15/fp4.parquet"):
         list(tables(pd.read_parquet(path)))[which].to_parquet(path)
     state, notes = known(folder, 0)
-    assert len(state.images) == SHARD and state.scores().empty and perturb._kept(state.store, FP4).empty
+    assert len(state.images) == SHARD and state.scores().empty and perturbed._kept(state.store, FP4).empty
     assert len(notes) == (0 if which == 6 else 2)  # a logit that is not finite counts as missing
 
 
@@ -435,7 +441,7 @@ def test_a_measured_part_of_other_things_is_made_again(folder, whole):
 @pytest.mark.parametrize("text", ["[]", "null", "{", '{"files": 3}', '{"files": {"scores.parquet": 3}}', "{}"])
 def test_a_damaged_manifest_is_written_again(folder, whole, text):
     (folder / "manifest.json").write_text(text)
-    assert execute.run(settings(), folder, progress=False).merged and sound(folder, whole)
+    assert make.run(settings(), folder, progress=False).merged and sound(folder, whole)
 
 
 def test_strangers_files_are_no_parts(folder, whole):
@@ -476,7 +482,7 @@ def test_nothing_of_a_former_study_is_vouched_for(folder):
 
 
 def test_cells_of_a_former_study_are_left_out_and_said_to_be(folder):
-    done = execute.run(settings(seed=9), folder, precisions=["fp32"], progress=False)
+    done = make.run(settings(seed=9), folder, precisions=["fp32"], progress=False)
     assert any("sd15/fp4" in note and "left out of the results" in note for note in done.notes)
     for name in ("scores", "spectra", "perturbed"):
         assert set(pd.read_parquet(folder / f"{name}.parquet")["precision"]) == {"fp32", "none"}
@@ -486,32 +492,74 @@ def test_cells_of_a_former_study_are_left_out_and_said_to_be(folder):
 # Digests
 
 
-def test_the_device_tells_images_apart_and_leaves_a_processors_digest_as_it_was():
-    loaded = study.load("mini")
-    cell, render = Source("sd3", "fp4", "native", 128, 1), Source("real", "none", "none", 64, 0)
-    aligned = Source("real", "none", "sd3", 128, 0)
-    for source in (cell, render, aligned):
-        assert digests.image_digest(loaded, source) == f"{loaded.digest(source.arm)}/{loaded.shard_size}"
-    for source in (cell, aligned):
-        assert digests.image_digest(loaded, source, "cuda") != digests.image_digest(loaded, source)
-        assert digests.image_digest(loaded, source, "cuda:0") == digests.image_digest(loaded, source, "cuda:1")
-    assert digests.image_digest(loaded, render, "cuda") == digests.image_digest(loaded, render)
+def test_the_device_tells_images_apart():
+    loaded = schema.load("mini")
+    recipes = plan.resolve(loaded, 1).recipes
+    cell, aligned = recipes[Source("sd3", "fp4", "native", 128, 1)], recipes[Source("real", "none", "sd3", 128, 0)]
+    render = recipes[Source("real", "none", "none", 64, 0)]
+    for recipe in (cell, aligned):
+        assert digests.image_digest(recipe, "cuda") != digests.image_digest(recipe)
+        assert digests.image_digest(recipe, "cuda:0") == digests.image_digest(recipe, "cuda:1")
+    assert digests.image_digest(render, "cuda") == digests.image_digest(render)
     half = loaded.generators["sd3"].model_copy(update={"dtype": "float16"})
-    lower = loaded.model_copy(update={"generators": loaded.generators | {"sd3": half}})
-    assert digests.image_digest(lower, cell, "cuda").endswith("/cuda/float16")
+    lower = plan.resolve(loaded.model_copy(update={"generators": loaded.generators | {"sd3": half}}), 1)
+    assert digests.image_digest(lower.recipes[cell.source], "cuda").endswith("/cuda/float16")
+    assert digests.image_digest(lower.recipes[cell.source]) == digests.image_digest(cell)  # a CPU computes as it did
+
+
+def _digests(loaded):
+    return {source: recipe.digest for source, recipe in plan.resolve(loaded, 1).recipes.items()}
+
+
+def test_what_concerns_other_sources_leaves_a_recipes_digest():
+    mini = schema.load("mini")
+    whole = _digests(mini)
+    few = {key: settings for key, settings in mini.generators.items() if key in ("sd15", "sd3")}
+    for changes in ({"generators": few}, {"arms": {}}, {"precisions": ["fp32", "fp4"]}, {"detectors": ["npr"]},
+                    {"images_per_cell": 3}, {"baseline": "fp16"}, {"perturbations": None}):  # fmt: skip
+        found = _digests(mini.model_copy(update=changes))
+        assert found.items() <= whole.items()
+    slower = few["sd3"].model_copy(update={"steps": 99})
+    found = _digests(mini.model_copy(update={"generators": few | {"sd3": slower}}))
+    changed = {source for source in found if found[source] != whole[source]}
+    assert changed == {source for source in found if source.generator == "sd3"}
+
+
+def test_each_setting_that_makes_an_image_counts_in_its_digest():
+    mini = schema.load("mini")
+    cell = Source("sd15", "fp4", "native", 64, 1)
+    other = mini.generators["sd15"].model_copy
+    grammar = schema.PromptSource(kind="grammar")
+    changed = [{"seed": 5}, {"coverage": "all"}, {"components": ["denoiser"]}, {"prompts": grammar}]
+    changed += [{"generators": {"sd15": other(update=one)}} for one in
+                ({"steps": 99}, {"guidance": 1.5}, {"variant": "fp16"})]  # fmt: skip
+    found = [_digests(mini.model_copy(update=changes))[cell] for changes in [{}, *changed]]
+    assert len(set(found)) == len(found)
+    arms = {source.arm: digest for source, digest in _digests(mini).items() if source.folder.startswith("sd15/fp32")}
+    assert arms["native"] != arms["batch"]  # computed in other batches
+
+
+def test_a_generator_added_makes_no_image_again(folder):
+    """Also of a folder that an earlier version left: its records are brought up to date by the first call."""
+    for path in (folder / "parts").glob("*/*/0*.json"):
+        older(path)
+    assert run(folder).made == 0
+    both = {key: schema.load("mini").generators[key] for key in ("sd15", "sd21")}
+    done = make.run(settings(generators=both), folder, ["sd15"], progress=False)
+    assert (done.made, done.scored) == (0, 0) and not any("again" in note for note in done.notes)
 
 
 def test_the_archives_digests_stay():
     manifest = json.loads((paths.RESULTS / "mini/manifest.json").read_text())
-    loaded = study.load("mini")
+    loaded = schema.load("mini")
     assert loaded.digest() == manifest["study_digest"]
     for scoring in plan.scorings(loaded)[3:5]:  # CLIP-D under `plain`, NPR under `shared`
-        assert digests.scoring_digest(loaded, scoring) == manifest["models"][f"scorings/{scoring.key}"]
+        assert digests.scoring_digest(scoring) == manifest["models"][f"scorings/{scoring.key}"]
 
 
 def test_a_run_that_goes_on_elsewhere_mixes_nothing(folder, monkeypatch):
-    monkeypatch.setattr(execute, "_score", lambda *arguments: None)
-    done = execute.run(settings(), folder, device="cuda", progress=False)
+    monkeypatch.setattr(make.score, "score", lambda *arguments: 0)
+    done = make.run(settings(), folder, device="cuda", progress=False)
     assert done.made == 2 * IMAGES  # all fakes; a render is the same everywhere
     assert any("another device" in note for note in done.notes)
 
@@ -522,9 +570,9 @@ def test_another_backbone_makes_scores_stale(tmp_path):
     backbone = tmp_path / "open_clip_model.safetensors"
     backbone.write_bytes(b"one")
     loaded = settings(weights=str(tmp_path), detectors=["npr", "clip_d"])
-    before = [digests.scoring_digest(loaded, scoring) for scoring in plan.scorings(loaded)]
+    before = [digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)]
     backbone.write_bytes(b"another")
-    after = [digests.scoring_digest(loaded, scoring) for scoring in plan.scorings(loaded)]
+    after = [digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)]
     assert before[0] == after[0] and before[1] != after[1]
 
 
@@ -532,14 +580,14 @@ def test_another_backbone_makes_scores_stale(tmp_path):
 
 
 def test_a_logit_that_is_not_finite_ends_the_run_with_its_image_named(tmp_path, monkeypatch):
-    score = base.score
+    score = detector.score
 
     def undefined(*arguments):
         logits = score(*arguments)
         logits[-1] = np.nan
         return logits
 
-    monkeypatch.setattr(base, "score", undefined)
+    monkeypatch.setattr(detector, "score", undefined)
     with pytest.raises(Failure, match=r"images/sd15/fp32/0001\.png: npr \(weights mini\)"):
         run(tmp_path)
     assert not (tmp_path / "scores.parquet").exists() and not list(tmp_path.rglob("*.parquet"))
@@ -547,7 +595,7 @@ def test_a_logit_that_is_not_finite_ends_the_run_with_its_image_named(tmp_path, 
 
 def test_a_place_that_takes_no_files_is_refused_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(execute, "_make", lambda *arguments: pytest.fail("work was begun"))
+    monkeypatch.setattr(make, "make", lambda *arguments: pytest.fail("work was begun"))
     for name in ("file", "n" * 300):
         with pytest.raises(UsageError, match="name another place"):
             run(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Spectra and filtered images of a run: measured once, of the scored pixels, vouched for; and those of the archive."""
+"""Spectra and filtered images of a run: measured once, of the scored pixels, published; and those of the archive."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import detectors, paths, study
-from helpers.analysis import spectra as methods
-from helpers.protocols import shared
-from helpers.runs import Source, Store, counterfactuals, extras, spectra, store
+from helpers import detectors, world
+from helpers.core import files as paths
+from helpers.images import spectra as methods
+from helpers.images.protocols import shared
+from helpers.runs import Source, Store, resolve, store
+from helpers.runs.stages import cache, spectra
+from helpers.runs.stages import filtered as counterfactuals
+from helpers.study import schema
 
 IMAGES, KEY = 4, ["generator", "precision", "arm", "size", "label", "index"]
 
@@ -21,7 +25,7 @@ IMAGES, KEY = 4, ["generator", "precision", "arm", "size", "label", "index"]
 @pytest.fixture
 def run(tmp_path):
     """A run's folder with noise for SD1.5 at FP32, softer noise at FP4, and passed reals; its study and store."""
-    loaded = study.load("mini")
+    loaded = schema.load("mini")
     loaded = loaded.model_copy(
         update={"generators": {"sd15": loaded.generators["sd15"]}, "detectors": ["npr", "clip_d"], "arms": {}}
     )
@@ -33,7 +37,7 @@ def run(tmp_path):
             kept.save(image, source, index)
             protocol = "plain" if source.label else "aligned"
             rows.append([*vars(source).values(), index, store.pixel_sha256(image), protocol, "npr", "mini", 0.0])
-    names = [*extras.CELL, "index", "image_sha256", "protocol", "detector", "weights", "logit"]
+    names = [*cache.CELL, "index", "image_sha256", "protocol", "detector", "weights", "logit"]
     pd.DataFrame(rows, columns=names).to_parquet(tmp_path / "scores.parquet")
     (tmp_path / "manifest.json").write_text('{"files": {}}')
     return loaded, kept, sources
@@ -45,7 +49,7 @@ def files(folder):
 
 def test_each_scored_image_has_its_row_and_each_table_its_checksum(run):
     loaded, kept, sources = run
-    assert spectra.write(loaded, kept, progress=False)
+    assert spectra.write(resolve(loaded), kept, progress=False)
     rows, scores = (pd.read_parquet(kept.folder / f"{name}.parquet") for name in ("spectra", "scores"))
     both = rows.merge(scores, on=KEY)
     assert len(rows) == len(both) == 3 * IMAGES and (both.image_sha256_x == both.image_sha256_y).all()
@@ -76,17 +80,19 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(run, monkeypatch):
 
     monkeypatch.setattr(spectra, "measures", stopping)
     with pytest.raises(KeyboardInterrupt):
-        spectra.write(loaded, kept, progress=False)
+        spectra.write(resolve(loaded), kept, progress=False)
     assert not (kept.folder / "spectra.parquet").exists()
     before = files(kept.folder / "parts/spectra")
     assert len(before) == 1
-    assert spectra.write(loaded, kept, progress=False) and before.items() <= files(kept.folder / "parts").items()
+    assert (
+        spectra.write(resolve(loaded), kept, progress=False) and before.items() <= files(kept.folder / "parts").items()
+    )
     everything = files(kept.folder)
-    assert not spectra.write(loaded, kept, progress=False) and files(kept.folder) == everything
+    assert not spectra.write(resolve(loaded), kept, progress=False) and files(kept.folder) == everything
     table = (kept.folder / "spectra.parquet").read_bytes()
     (kept.folder / "spectra.parquet").write_bytes(b"damaged")
     next((kept.folder / "parts/spectra/sd15/fp4").glob("*")).write_bytes(b"damaged")
-    spectra.write(loaded, kept, progress=False)
+    spectra.write(resolve(loaded), kept, progress=False)
     assert (kept.folder / "spectra.parquet").read_bytes() == table
 
 
@@ -94,17 +100,17 @@ def test_images_that_were_not_scored_so_are_left_out(run):
     loaded, kept, sources = run
     kept.save(kept.open(sources[0], 0), sources[1], 1)  # other pixels than those scored
     kept.image(sources[2], 3).unlink()
-    spectra.write(loaded, kept, progress=False)
+    spectra.write(resolve(loaded), kept, progress=False)
     assert set(pd.read_parquet(kept.folder / "spectra.parquet").precision) == {"fp32"}
-    assert not counterfactuals.write(loaded, kept, progress=False)  # nothing to set FP32 against
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)  # nothing to set FP32 against
 
 
 def test_filtered_images_are_scored_beside_a_sham(run):
     loaded, kept, sources = run
-    assert not counterfactuals.write(loaded, kept, progress=False)  # before spectra are there
-    spectra.write(loaded, kept, progress=False)
-    assert counterfactuals.write(loaded, kept, progress=False)
-    assert not counterfactuals.write(loaded, kept, progress=False)
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)  # before spectra are there
+    spectra.write(resolve(loaded), kept, progress=False)
+    assert counterfactuals.write(resolve(loaded), kept, progress=False)
+    assert not counterfactuals.write(resolve(loaded), kept, progress=False)
     table = pd.read_parquet(kept.folder / "counterfactuals.parquet")
     counts = table.groupby(["treatment", "precision"]).size().to_dict()
     filtered = [("sham", "fp32"), ("sham", "fp4"), ("restored", "fp4")]
@@ -128,6 +134,18 @@ def test_filtered_images_are_scored_beside_a_sham(run):
     assert (wide.matched != wide.sham).all() and (wide.halved != wide.sham).all()
 
 
+def test_the_precisions_set_against_each_other_are_the_studys(run):
+    loaded, kept, _ = run
+    plan = resolve(loaded.model_copy(update={"precisions": ["fp4", "fp32"], "baseline": "fp4", "detectors": ["npr"]}))
+    spectra.write(plan, kept, progress=False)
+    patterns = pd.read_parquet(kept.folder / "patterns.parquet").set_index("precision")
+    np.testing.assert_allclose(patterns.loc["fp4", "cross"], patterns.loc["fp4", "own"])
+    assert counterfactuals.write(plan, kept, progress=False)
+    table = pd.read_parquet(kept.folder / "counterfactuals.parquet")
+    assert set(table[table.treatment == "matched"].precision) == {"fp4"}
+    assert set(table[table.treatment == "restored"].precision) == {"fp32"}
+
+
 def test_gains_turn_one_spectrum_into_the_other():
     before, after = np.array([50.0, 20.0, 10.0, 0.0]), np.array([40.0, 20.0, 4.0, 6.0])
     np.testing.assert_allclose(counterfactuals.gain(before, after) ** 2, [1, 1, 10**-0.6, 10**0.6])
@@ -145,13 +163,25 @@ def test_the_archive_measured_the_images_that_it_scored(name):
     both = rows.merge(scores, on=KEY, how="left", suffixes=("", "_scored"))
     assert len(both) == len(rows) and (both.image_sha256 == both.image_sha256_scored).all()
     cells = rows[rows.label == 1].groupby(["generator", "precision", "arm"]).size()
-    assert (cells == extras.IMAGES).all()
+    assert (cells == cache.IMAGES).all()
     main = {(g, p) for g, p, arm in cells.index if arm == "native"}
     assert main == {
         (g, p)
-        for g in study.GENERATORS
+        for g in schema.GENERATORS
         for p in (("fp32", "fp16", "fp8", "fp4") if name == "spectra" else ("fp32", "fp4"))
     }
+
+
+def test_the_methods_are_those_by_which_the_archive_was_measured():
+    """Where this fails a METHOD is to be raised (`world.rendering`, `images.spectra`, `stages.spectra`)."""
+    rows = pd.read_parquet(ARCHIVE / "spectra.parquet").query("generator == 'real' and arm == 'none' and index == 1")
+    assert set(rows["size"]) == {64, 96, 128}
+    for row in rows.itertuples():
+        render = world.render(world.SPLITS["test"] + 1, row.size)
+        found = spectra.measures(render[None]).iloc[0]
+        for name in ("high", "share", "residual", "npr", "period_2", "period_4", "period_8"):
+            assert found[name] == pytest.approx(getattr(row, name), rel=1e-3, abs=1e-3)
+        np.testing.assert_allclose(found.radial, row.radial, atol=0.05)
 
 
 def test_the_archives_sham_has_the_logits_of_its_scores():
@@ -159,7 +189,7 @@ def test_the_archives_sham_has_the_logits_of_its_scores():
     scores = pd.read_parquet(ARCHIVE / "scores.parquet")
     keys = [*KEY, "detector", "weights", "protocol"]
     both = sham.merge(scores, on=keys, suffixes=("", "_stored"))
-    assert len(both) == len(sham) == 3 * 2 * 6 * 4 * extras.IMAGES  # protocols, precisions, generators, detectors
+    assert len(both) == len(sham) == 3 * 2 * 6 * 4 * cache.IMAGES  # protocols, precisions, generators, detectors
     np.testing.assert_allclose(both.logit, both.logit_stored, rtol=1e-3, atol=1e-3)
 
 

@@ -11,18 +11,21 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import analysis, generators, paths, study
-from helpers.errors import Failure, UsageError
-from helpers.mini import world
-from helpers.precision import proof
-from helpers.runs import Source, Store, contact, digests, execute, parse_share, plan, state, store, verify
+from helpers import analysis, generators, world
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError
+from helpers.precision import audit
+from helpers.runs import Source, Store, digests, make, merge, parse_share, plan, score, store, verify
+from helpers.runs import shard as state
+from helpers.runs.stages import contact
+from helpers.study import schema
 
 IMAGES = 2
 
 
 def quick(**changes):
     """The mini study with few steps, one training and one protocol: what is tested here does not depend on them."""
-    loaded = study.load("mini")
+    loaded = schema.load("mini")
     settings = {key: value.model_copy(update={"steps": 3}) for key, value in loaded.generators.items()}
     # One image at a time: then an image made again is the same to the last bit.
     plain = {"protocols": ["plain"], "further": {}, "arms": {}}
@@ -33,7 +36,7 @@ def quick(**changes):
 def whole(tmp_path_factory):
     """The finished run of all cells: its study, folder and what the call did. Read only."""
     folder = tmp_path_factory.mktemp("run")
-    return quick(), folder, execute.run(quick(), folder, images=IMAGES, progress=False)
+    return quick(), folder, make.run(quick(), folder, images=IMAGES, progress=False)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def small(whole, tmp_path):
             shutil.copytree(folder / kind / cell, tmp_path / kind / cell)
 
     def again(**changes):
-        return execute.run(quick(**changes), tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+        return make.run(quick(**changes), tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
 
     again()
     return tmp_path, again
@@ -123,13 +126,13 @@ def test_the_manifest_vouches_for_the_tables(whole):
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     assert manifest["study_digest"] == loaded.digest()
     assert manifest["images_per_cell"] == IMAGES
-    assert study.Study.model_validate(manifest["study"]) == loaded
+    assert schema.Study.model_validate(manifest["study"]) == loaded
 
 
 def test_a_second_call_does_nothing(whole):
     loaded, folder, _ = whole
     before = times(folder)
-    assert execute.run(loaded, folder, images=IMAGES, progress=False).nothing
+    assert make.run(loaded, folder, images=IMAGES, progress=False).nothing
     assert times(folder) == before
 
 
@@ -152,17 +155,17 @@ def test_an_interrupted_run_goes_on(small, monkeypatch, tmp_path_factory):
 
     def stopping(*arguments, **options):
         calls.append(1)
-        if len(calls) == 4 + 2:  # two are for the proof
+        if len(calls) == 4 + 2:  # two are for the audit
             raise KeyboardInterrupt
         return sample(*arguments, **options)
 
     monkeypatch.setattr(generators, "sample", stopping)
     loaded = quick()
     with pytest.raises(KeyboardInterrupt):
-        execute.run(loaded, folder, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+        make.run(loaded, folder, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
     assert not (folder / "scores.parquet").exists()
     assert not list(folder.rglob(".tmp-*"))
-    done = execute.run(loaded, folder, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+    done = make.run(loaded, folder, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
     assert done.made == 1 + IMAGES  # one image was left, and the renders
     pd.testing.assert_frame_equal(scores(folder), reference)
 
@@ -170,13 +173,13 @@ def test_an_interrupted_run_goes_on(small, monkeypatch, tmp_path_factory):
 def test_shares_make_the_whole(small, tmp_path_factory):
     reference, folder = scores(small[0]), tmp_path_factory.mktemp("shares")
     for part in ((1, 2), (2, 2)):
-        execute.run(quick(), folder, ["sd3"], ["fp32", "fp4"], IMAGES, part, progress=False)
+        make.run(quick(), folder, ["sd3"], ["fp32", "fp4"], IMAGES, part, progress=False)
     pd.testing.assert_frame_equal(scores(folder), reference)
 
 
 def test_a_share_that_ends_while_another_merges_is_not_lost(small, monkeypatch):
     folder, again = small
-    before, tables, merged = scores(folder), execute._scores_table, []
+    before, tables, merged = scores(folder), merge._scores_table, []
     part, aside = folder / "parts/sd3/fp4/0000.json", folder / "aside"
     part.rename(aside)
 
@@ -187,8 +190,8 @@ def test_a_share_that_ends_while_another_merges_is_not_lost(small, monkeypatch):
         merged.append(len(table))
         return table
 
-    monkeypatch.setattr(execute, "_scores_table", meanwhile)
-    execute.run(quick(), folder, ["sd3"], ["fp32"], IMAGES, progress=False)
+    monkeypatch.setattr(merge, "_scores_table", meanwhile)
+    make.run(quick(), folder, ["sd3"], ["fp32"], IMAGES, progress=False)
     assert merged == [len(before) - 4 * IMAGES, len(before)]
     pd.testing.assert_frame_equal(scores(folder), before)
 
@@ -204,7 +207,7 @@ def test_a_table_that_its_manifest_disowns_is_written_again(small):
 def test_more_images_keep_those_there(small):
     folder, _ = small
     before = times(folder / "images")
-    done = execute.run(quick(), folder, ["sd3"], ["fp32"], IMAGES + 1, progress=False)
+    done = make.run(quick(), folder, ["sd3"], ["fp32"], IMAGES + 1, progress=False)
     assert done.made == 2  # one fake, one render
     assert before.items() <= times(folder / "images").items()
 
@@ -221,20 +224,20 @@ def test_rejected_images_are_kept_apart_named_and_not_scored(small, monkeypatch,
     sample = generators.sample
     blank = lambda *a, **k: [Image.new("RGB", (128, 128)) for _ in sample(*a, **k)]  # noqa: E731
     monkeypatch.setattr(generators, "sample", blank)
-    done = execute.run(quick(), folder, ["sd3"], ["fp4"], IMAGES, progress=False)
+    done = make.run(quick(), folder, ["sd3"], ["fp4"], IMAGES, progress=False)
     assert done.rejected == IMAGES
     row = pd.read_parquet(folder / "cells.parquet").iloc[0]
     assert (row["images"], row["rejected"], row["rejected_why"]) == (0, IMAGES, "0: blank; 1: blank")
     assert len(list((folder / "images/sd3/fp4/rejected").glob("*.png"))) == IMAGES
     assert set(scores(folder)["generator"]) == {"real"}
-    assert execute.run(quick(), folder, ["sd3"], ["fp4"], IMAGES, progress=False).nothing
+    assert make.run(quick(), folder, ["sd3"], ["fp4"], IMAGES, progress=False).nothing
 
 
 def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_path):
     folder, _ = small
     loaded = quick(generators={"sd3": quick().generators["sd3"]}, precisions=["fp32", "fp4"])
     results = tmp_path / "archive"
-    execute.run(loaded, results, images=IMAGES, progress=False)
+    make.run(loaded, results, images=IMAGES, progress=False)
     report = verify.verify(loaded, 1, results, tmp_path / "check.json", progress=False)
     assert report["agree"] and json.loads((tmp_path / "check.json").read_text()) == report
     archived = json.loads((results / "manifest.json").read_text())
@@ -265,28 +268,56 @@ def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):
                 shade = Image.new("RGB", (64, 64), (shades[source.precision],) * 3)
                 kept.save(shade, source, index)
                 known.setdefault(source, {})[index] = store.pixel_sha256(shade)
-    assert contact.write_sheets(loaded, kept, known) == ["sd15"]
+    assert contact.write_sheets(plan.resolve(loaded), kept, known) == ["sd15"]
     sheet = np.asarray(Image.open(tmp_path / "contact/sd15.webp"))
     assert sheet.shape == (2 * 128 + contact.GAP, 8 * 128 + 7 * contact.GAP, 3)
     assert abs(sheet[64, 64].mean() - 40) < 4 and abs(sheet[-64, -64].mean() - 200) < 4
     known[Source("sd15", "fp4", "native", 64, 1)][3] = "of other pixels"  # as where the file is a former study's
-    assert contact.write_sheets(loaded, kept, known) == [] and not (tmp_path / "contact/sd15.webp").exists()
+    assert (
+        contact.write_sheets(plan.resolve(loaded), kept, known) == [] and not (tmp_path / "contact/sd15.webp").exists()
+    )
 
 
 def test_shards_cover_every_image_once_and_keep_their_bounds():
     sources = plan.sources(quick())
     assert len(sources) == 24 + 3
     assert len(plan.sources(quick(protocols=["plain", "aligned"]))) == 24 + 3 + 6  # a VAE's reals for each generator
-    every = plan.shards(quick(), sources, 60)
+    sixty = plan.resolve(quick(), 60)
+    every = sixty.shards(sources)
     assert sum(len(shard.indices) for shard in every) == 27 * 60
-    shared = [shard for i in (1, 2, 3, 4) for shard in plan.shards(quick(), sources, 60, (i, 4))]
+    shared = [shard for i in (1, 2, 3, 4) for shard in sixty.shards(sources, (i, 4))]
     assert sorted(s.name for s in shared) == sorted(s.name for s in every)
-    assert {s.name for s in every} <= {s.name for s in plan.shards(quick(), sources, 500)}
+    assert {s.name for s in every} <= {s.name for s in plan.resolve(quick(), 500).shards(sources)}
     assert len({shard.name for shard in every}) == len(every)
 
 
+@pytest.mark.parametrize(
+    ("precisions", "baseline", "lowest"),
+    [
+        (["fp32", "fp16", "fp8", "fp4"], "fp32", "fp4"),
+        (["fp16", "int2", "nf4"], "fp16", "int2"),
+        (["fp32", "nf4"], "nf4", "fp32"),
+        (["fp32"], "fp32", None),
+    ],
+)
+def test_the_lowest_precision_is_the_coarsest_but_the_baseline(precisions, baseline, lowest):
+    assert plan.resolve(quick(precisions=precisions, baseline=baseline), 1).lowest == lowest
+
+
+def test_a_recipe_says_all_that_makes_an_image():
+    loaded = schema.load("mini")
+    recipes = plan.resolve(loaded, 3).recipes
+    ladder = recipes[Source("sd15", "int2", "ladder", 64, 1)]
+    assert (ladder.way, ladder.coverage, ladder.steps) == ("rounding", "linear", loaded.generators["sd15"].steps)
+    assert ladder.prompts == tuple(loaded.prompts_for(3)) and ladder.images == 3
+    assert recipes[Source("sd15", "fp32", "seed", 64, 1)].seed == 2000 and ladder.seed == 1000
+    assert recipes[Source("real", "none", "none", 64, 0)].checkpoint is None
+    with pytest.raises(UsageError, match="at least 1"):
+        plan.resolve(loaded, 0)
+
+
 def test_a_full_study_has_no_renders():
-    assert all(source.label for source in plan.sources(study.load("full")))
+    assert all(source.label for source in plan.sources(schema.load("full")))
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "-1/2", ""])
@@ -296,7 +327,7 @@ def test_a_share_is_one_of_many(text):
 
 
 def test_a_word_the_study_lacks_is_named():
-    loaded = study.load("mini")
+    loaded = schema.load("mini")
     with pytest.raises(UsageError, match="no generator 'sd4'.*nearest"):
         plan.sources(loaded, ["sd4"])
     with pytest.raises(UsageError, match="the study has no precision 'bf16'"):
@@ -317,41 +348,41 @@ def test_an_unreadable_image_is_no_image(tmp_path):
 def test_a_models_digest_changes_with_its_files(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/x").write_text("1")
-    before = paths.tree_sha256(tmp_path / "a")
+    before = files.tree_sha256(tmp_path / "a")
     (tmp_path / "a/.hidden").write_text("2")
-    assert paths.tree_sha256(tmp_path / "a") == before
+    assert files.tree_sha256(tmp_path / "a") == before
     (tmp_path / "a/x").write_text("2")
-    assert paths.tree_sha256(tmp_path / "a") != before
+    assert files.tree_sha256(tmp_path / "a") != before
 
 
 def test_weights_and_handling_count_in_a_scorings_digest():
     loaded = quick(protocols=["plain", "shared"])
-    before = {scoring.key: digests.scoring_digest(loaded, scoring) for scoring in plan.scorings(loaded)}
-    assert len(before) == len(set(before.values())) == 2 * len(study.DETECTORS)
+    before = {scoring.key: digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)}
+    assert len(before) == len(set(before.values())) == 2 * len(schema.DETECTORS)
     harder = quick(protocols=["plain", "shared"], shared_level=5)
     for scoring in plan.scorings(harder):
-        same = digests.scoring_digest(harder, scoring) == before[scoring.key]
+        same = digests.scoring_digest(scoring) == before[scoring.key]
         assert same == (scoring.protocol == "plain")
 
 
 def test_a_card_describes_a_model_and_does_not_change_it(tmp_path):
     (tmp_path / "x").write_text("1")
-    before = paths.tree_sha256(tmp_path)
-    (tmp_path / paths.CARD).write_text("{}")
-    assert paths.tree_sha256(tmp_path) == before
+    before = files.tree_sha256(tmp_path)
+    (tmp_path / files.CARD).write_text("{}")
+    assert files.tree_sha256(tmp_path) == before
 
 
 ARMS = {
-    "batch": study.Arm(title="null", precisions=["fp32"], images=4, batch_size=2),
-    "seed": study.Arm(title="seed", precisions=["fp32"], images=1, seed=7),
-    "vae": study.Arm(title="vae", precisions=["fp4"], images=1, components=["vae"], coverage="all"),
-    "ladder": study.Arm(title="ladder", precisions=["fp8", "int3", "int2"], images=1, way="rounding"),
+    "batch": schema.Arm(title="null", precisions=["fp32"], images=4, batch_size=2),
+    "seed": schema.Arm(title="seed", precisions=["fp32"], images=1, seed=7),
+    "vae": schema.Arm(title="vae", precisions=["fp4"], images=1, components=["vae"], coverage="all"),
+    "ladder": schema.Arm(title="ladder", precisions=["fp8", "int3", "int2"], images=1, way="rounding"),
 }
 
 
 def test_arms_change_what_they_say_and_no_more(tmp_path):
     loaded = quick(arms=ARMS, precisions=["fp32", "fp8"], detectors=["npr"])
-    done = execute.run(loaded, tmp_path, ["sd15"], images=3, progress=False)
+    done = make.run(loaded, tmp_path, ["sd15"], images=3, progress=False)
     assert done.made == 2 * 3 + 3 + 1 + 1 + 3 + 3  # the main arm, the four others, the renders
     pixels = lambda cell, i=0: np.asarray(Image.open(tmp_path / f"images/sd15/{cell}/000{i}.png"), np.int16)  # noqa: E731
     fp32 = [pixels("fp32", i) for i in range(3)]
@@ -371,13 +402,13 @@ def test_arms_change_what_they_say_and_no_more(tmp_path):
     assert list(json.loads(cells.loc[("vae", "fp4"), "component_coverage"])) == ["vae"]
     assert cells.loc[("vae", "fp4"), "output_error"] > 0.01 and cells.loc[("vae", "fp4"), "coverage"] > 0.9
     assert set(scores(tmp_path)["arm"]) == {"native", "batch", "seed", "vae", "ladder", "none"}
-    assert execute.run(loaded, tmp_path, ["sd15"], images=3, progress=False).nothing
+    assert make.run(loaded, tmp_path, ["sd15"], images=3, progress=False).nothing
     assert not (tmp_path / "contact").exists()  # eight images make a sheet
 
 
 def test_a_batch_made_again_is_the_same_batch(tmp_path):
     loaded = quick(arms=ARMS, precisions=["fp32"], detectors=["npr"])
-    again = lambda: execute.run(loaded, tmp_path, ["sd15"], arms=["batch"], progress=False)  # noqa: E731
+    again = lambda: make.run(loaded, tmp_path, ["sd15"], arms=["batch"], progress=False)  # noqa: E731
     again()
     folder = tmp_path / "images/sd15/fp32-batch"
     before = {path.name: path.read_bytes() for path in folder.glob("*.png")}
@@ -388,19 +419,19 @@ def test_a_batch_made_again_is_the_same_batch(tmp_path):
 
 
 def test_a_cell_whose_native_layers_stray_is_refused_before_its_first_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(proof, "strays", lambda *arguments: {"good": 1e-6, "bad.layer": 0.9})
+    monkeypatch.setattr(audit, "kernel_deviations", lambda *arguments: {"good": 1e-6, "bad.layer": 0.9})
     with pytest.raises(Failure, match=r"sd15/fp8: denoiser\.bad\.layer strays from the rounding arm by 0\.9"):
-        execute.run(quick(detectors=["npr"]), tmp_path, ["sd15"], ["fp8"], 1, progress=False)
+        make.run(quick(detectors=["npr"]), tmp_path, ["sd15"], ["fp8"], 1, progress=False)
     assert not list(tmp_path.rglob("*.png"))
 
 
 def test_every_protocol_is_scored_with_its_own_training_and_reals(tmp_path, monkeypatch):
     # No aligned training is needed to see where its scores go: the plain weights stand in for it.
-    load, where = execute.detection.load, execute.detection.weights_path
-    monkeypatch.setattr(execute.detection, "load", lambda name, weights, device: load(name, "mini"))
-    monkeypatch.setattr(execute.detection, "weights_path", lambda name, weights: where(name, "mini"))
+    load, where = score.detection.load, score.detection.weights_path
+    monkeypatch.setattr(score.detection, "load", lambda name, weights, device: load(name, "mini"))
+    monkeypatch.setattr(score.detection, "weights_path", lambda name, weights: where(name, "mini"))
     loaded = quick(protocols=["plain", "shared", "aligned"], further={"mini-s1": ["npr"]}, detectors=["npr"])
-    execute.run(loaded, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+    make.run(loaded, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
     scores = pd.read_parquet(tmp_path / "scores.parquet")
     counts = scores.groupby(["protocol", "weights", "generator", "precision", "arm"]).size().to_dict()
     fakes = {
@@ -423,11 +454,11 @@ def test_every_protocol_is_scored_with_its_own_training_and_reals(tmp_path, monk
     assert (wide["plain", "mini"] == wide["plain", "mini-s1"]).all()
     assert (wide["plain", "mini"] == wide["aligned", "mini-aligned"]).all()
     assert (wide["plain", "mini"] != wide["shared", "mini"]).all()
-    assert execute.run(loaded, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False).nothing
+    assert make.run(loaded, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False).nothing
     aligned = analysis.load(tmp_path, protocol="aligned")
     assert len(aligned.reals("npr", "sd3")) == IMAGES and set(aligned.scores["weights"]) == {"mini-aligned"}
     plain = analysis.load(tmp_path)
     assert set(plain.scores["weights"]) == {"mini"} and len(plain.reals("npr", "sd3")) == IMAGES
     harder = loaded.model_copy(update={"shared_level": 9})
-    done = execute.run(harder, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
+    done = make.run(harder, tmp_path, ["sd3"], ["fp32", "fp4"], IMAGES, progress=False)
     assert done.made == 0 and done.scored == 3 * IMAGES  # two cells and the renders, under `shared` alone

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, signal
 
-from helpers.analysis import spectra
+from helpers.images import spectra
 
 SIZE = 64
 

@@ -13,9 +13,12 @@ import pytest
 import synthetic
 from scipy import stats
 
-from helpers import analysis
-from helpers.analysis import claims, effects, findings, metrics, power, tables
-from helpers.analysis.metrics import Interval
+from helpers import analysis, claims
+from helpers.analysis import paired
+from helpers.analysis.cells import standard_shift
+from helpers.analysis.stats import metrics, power
+from helpers.analysis.stats.metrics import Interval
+from helpers.claims import rule
 
 STUDIES = 1000
 
@@ -100,9 +103,9 @@ def test_shifts_and_cliffs_delta_are_covered() -> None:
     other = 0.5 + base + rng.normal(0, 1, (STUDIES, 200))
     index = np.arange(200)
     pairs = list(zip(base, other, strict=True))
-    shifts = [tables.standard_shift(*pair, index, resamples=1000) for pair in pairs]
+    shifts = [standard_shift(*pair, index, resamples=1000) for pair in pairs]
     assert 0.93 <= coverage(shifts, 0.25) <= 0.97
-    deltas = [effects.cliff(*pair, index, resamples=300) for pair in pairs]
+    deltas = [paired.cliff(*pair, index, resamples=300) for pair in pairs]
     assert 0.93 <= coverage(deltas, 2 * stats.norm.cdf(0.5 / 3) - 1) <= 0.97  # 3: the spread of other less base
 
 
@@ -123,7 +126,7 @@ def at_most(level: float, studies: int = STUDIES) -> float:
 
 
 def family_errors(p: Callable[[], np.ndarray], studies: int = STUDIES) -> float:
-    return float(np.mean([np.nanmin(effects.holm(p())) < 0.05 for _ in range(studies)]))
+    return float(np.mean([np.nanmin(paired.holm(p())) < 0.05 for _ in range(studies)]))
 
 
 def test_a_family_without_effects_has_a_false_alarm_in_at_most_a_twentieth_of_studies() -> None:
@@ -156,7 +159,7 @@ def test_swaps_within_pairs_raise_no_false_alarm() -> None:
     rng = np.random.default_rng(9)
     scenes = rng.normal(0, 2, (STUDIES, 60))
     pairs = scenes + rng.normal(0, 0.5, (2, STUDIES, 60))
-    found = [effects.swaps(*pair, times=199) for pair in zip(*pairs, strict=True)]
+    found = [paired.paired_permutation_test(*pair, times=199) for pair in zip(*pairs, strict=True)]
     for name in ("ks_p", "wasserstein_p"):
         assert np.mean([row[name] <= 0.05 for row in found]) <= at_most(0.05)
     assert np.mean([row["wasserstein_p"] <= 0.05 for row in found]) >= 0.03  # nor is it blind
@@ -166,7 +169,7 @@ def test_the_whole_table_raises_no_false_alarm_on_studies_without_effects(tmp_pa
     alarms = 0
     for seed in range(12):
         results = analysis.load(synthetic.write(tmp_path / str(seed), images=60, seed=seed))
-        found = effects.effects(results, resamples=20)
+        found = paired.effects(results, resamples=20)
         alarms += bool((found[["p_holm", "shift_p_holm"]] < 0.05).any(axis=None))
     assert alarms <= stats.binom.ppf(0.999, 12, 0.10)  # two families a study
 
@@ -175,7 +178,7 @@ def test_a_claim_of_many_figures_at_its_edge_is_seldom_contradicted_or_supported
     rng = np.random.default_rng(10)
     hits = rng.binomial(500, 0.95, (STUDIES, 32))  # C2: 32 accuracies of exactly the margin
     shown, widened = ([metrics.wilson(k, 500, level) for k in range(501)] for level in (0.95, 1 - 0.05 / 32))
-    found = [findings.verdict([shown[k] for k in row], 0.95, 1, [widened[k] for k in row]) for row in hits]
+    found = [rule.verdict([shown[k] for k in row], 0.95, 1, [widened[k] for k in row]) for row in hits]
     assert found.count("contradicted") / STUDIES <= at_most(0.05)
     assert found.count("supported") / STUDIES <= at_most(0.025)
 
@@ -234,8 +237,8 @@ def test_few_images_are_covered_too(images: int) -> None:
     assert held([metrics.bootstrap_mean(row, resamples=400) for row in rng.normal(0, 1, shape)], 0.0) >= 0.9
     base = rng.normal(0, 2, shape)
     pairs = list(zip(base, 0.5 + base + rng.normal(0, 1, shape), strict=True))
-    assert held([tables.standard_shift(*pair, index, resamples=400) for pair in pairs], 0.25) >= 0.9
-    deltas = [effects.cliff(*pair, index, resamples=100) for pair in pairs]
+    assert held([standard_shift(*pair, index, resamples=400) for pair in pairs], 0.25) >= 0.9
+    deltas = [paired.cliff(*pair, index, resamples=100) for pair in pairs]
     assert held(deltas, 2 * stats.norm.cdf(0.5 / 3) - 1) >= 0.9
     sides = list(zip(rng.normal(2.5, 1, shape), rng.normal(0, 1, shape), strict=True))
     assert held([metrics.auc(*pair) for pair in sides], stats.norm.cdf(2.5 / sqrt(2))) >= 0.9

@@ -6,10 +6,11 @@ from typing import get_args
 
 import pytest
 
-from helpers import paths, study
-from helpers.errors import UsageError, nearest
+from helpers.core import files
+from helpers.core.errors import UsageError, nearest
+from helpers.study import schema
 
-MINI = (paths.STUDIES / "mini.toml").read_text(encoding="utf-8")
+MINI = (files.STUDIES / "mini.toml").read_text(encoding="utf-8")
 
 
 def changed(folder, old, new):
@@ -22,19 +23,19 @@ def changed(folder, old, new):
 
 @pytest.mark.parametrize("name", ["mini", "full"])
 def test_a_shipped_study_is_the_decks_grid(name):
-    shipped = study.load(name)
+    shipped = schema.load(name)
     assert shipped.name == shipped.scale == name
     assert [(cell.generator, cell.precision) for cell in shipped.cells()] == [
         (generator, precision)
         for generator in ("sd15", "sd21", "sdxl", "sd3", "sd35", "flux1")
         for precision in ("fp32", "fp16", "fp8", "fp4")
     ]
-    assert shipped.detectors == list(study.DETECTORS)
+    assert shipped.detectors == list(schema.DETECTORS)
     assert shipped.images_per_cell == 500
 
 
 def test_the_shipped_studies_differ_in_scale_and_keep_margins_and_seeds():
-    mini, full = study.load("mini"), study.load("full")
+    mini, full = schema.load("mini"), schema.load("full")
     assert mini.margins == full.margins
     assert mini.seed == full.seed
     ratio = {settings.size / mini.generators[key].size for key, settings in full.generators.items()}
@@ -42,7 +43,7 @@ def test_the_shipped_studies_differ_in_scale_and_keep_margins_and_seeds():
 
 
 def test_the_full_study_has_the_published_settings():
-    generators = study.load("full").generators
+    generators = schema.load("full").generators
     assert {key: (own.size, own.steps, own.guidance) for key, own in generators.items()} == {
         "sd15": (512, 50, 7.5),
         "sd21": (768, 25, 7.5),
@@ -55,19 +56,18 @@ def test_the_full_study_has_the_published_settings():
 
 def test_the_margins_in_the_files_are_all_and_are_the_defaults():
     written = tomllib.loads(MINI)["margins"]
-    assert written == study.Margins().model_dump()
-    assert all(field.description.startswith("C") for field in study.Margins.model_fields.values())
+    assert written == schema.Margins().model_dump()
+    assert all(field.description.startswith("C") for field in schema.Margins.model_fields.values())
 
 
 def test_the_types_of_keys_are_the_tables():
-    assert get_args(study.GeneratorKey) == tuple(study.GENERATORS)
-    assert get_args(study.PrecisionKey) == tuple(study.PRECISIONS)
-    assert get_args(study.DetectorKey) == tuple(study.DETECTORS)
+    assert get_args(schema.GeneratorKey) == tuple(schema.GENERATORS)
+    assert get_args(schema.PrecisionKey) == tuple(schema.PRECISIONS)
+    assert get_args(schema.DetectorKey) == tuple(schema.DETECTORS)
 
 
-def test_seeds_and_prompts_are_paired_by_index():
-    mini, full = study.load("mini"), study.load("full")
-    assert mini.seeds(3) == [mini.seed, mini.seed + 1, mini.seed + 2]
+def test_prompts_are_paired_by_index():
+    mini, full = schema.load("mini"), schema.load("full")
     for shipped in (mini, full):
         assert shipped.prompts_for(5)[:3] == shipped.prompts_for(3)
     assert len(set(full.prompts_for(500))) == 500
@@ -76,10 +76,10 @@ def test_seeds_and_prompts_are_paired_by_index():
 
 
 def test_the_mini_prompts_are_the_captions_of_the_test_scenes():
-    from helpers.mini import captions, world
+    from helpers import world
 
     first = world.SPLITS["test"]
-    assert study.load("mini").prompts_for(4) == [captions.caption(world.scene(first + i)) for i in range(4)]
+    assert schema.load("mini").prompts_for(4) == [world.caption(world.scene(first + i)) for i in range(4)]
 
 
 MISTAKES = {
@@ -182,7 +182,7 @@ MISTAKES = {
 def test_a_mistake_names_its_place_its_value_and_the_mend_in_one_line(tmp_path, old, new, answer):
     path = changed(tmp_path, old, new)
     with pytest.raises(UsageError, match=answer) as caught:
-        study.load(path)
+        schema.load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
@@ -191,7 +191,7 @@ def test_a_mistake_names_its_place_its_value_and_the_mend_in_one_line(tmp_path, 
 def test_a_mistake_is_told_in_a_line_that_can_be_read(tmp_path, old, new, answer):
     path = changed(tmp_path, old, new)
     with pytest.raises(UsageError) as caught:
-        study.load(path)
+        schema.load(path)
     assert len(str(caught.value).removeprefix(str(path))) < 400 and str(caught.value).isprintable()
 
 
@@ -199,7 +199,7 @@ def test_a_miniature_behind_a_link_is_not_one_of_the_repository(tmp_path, monkey
     (tmp_path / "models" / "mini" / "own").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "models" / "mini" / "link").symlink_to(tmp_path / "elsewhere")
-    monkeypatch.setattr(paths, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(files, "MODELS", tmp_path / "models")
     only = MINI.replace('checkpoint = "sd', 'checkpoint = "own/../own').replace('"flux1", size', '"own", size')
     for name, refused in (("own", False), ("link", True)):
         file = tmp_path / "study.toml"
@@ -208,61 +208,61 @@ def test_a_miniature_behind_a_link_is_not_one_of_the_repository(tmp_path, monkey
         file.write_text(text, encoding="utf-8")
         if refused:
             with pytest.raises(UsageError, match="'link' is no folder in models/mini"):
-                study.load(file)
+                schema.load(file)
         else:
-            assert study.load(file).keys == ("flux1",)
+            assert schema.load(file).keys == ("flux1",)
 
 
 def test_a_pipe_or_a_device_is_no_study_and_no_prompts(tmp_path):
     os.mkfifo(tmp_path / "pipe.toml")
     for place in (tmp_path / "pipe.toml", "/dev/zero", tmp_path):
         with pytest.raises(UsageError, match="name a TOML study file"):
-            study.load(place)
+            schema.load(place)
     for place in ("pipe.toml", "/dev/zero", "."):
         with pytest.raises(UsageError, match="name a UTF-8 file of prompts"):
-            study.load(changed(tmp_path, 'kind = "world"', f'kind = "file"\npath = "{place}"'))
+            schema.load(changed(tmp_path, 'kind = "world"', f'kind = "file"\npath = "{place}"'))
 
 
 def test_an_arm_of_generators_that_the_study_lacks(tmp_path):
     path = changed(tmp_path, 'sd15 = { checkpoint = "sd15", size = 64, steps = 20, guidance = 3.0 }', "")
     with pytest.raises(UsageError, match=r"arms\.all\.generators: 'sd15' is none of the study's generators: sd21, "):
-        study.load(path)
+        schema.load(path)
 
 
 def test_no_seed_of_any_image_leaves_what_a_table_holds(tmp_path):
     path = changed(tmp_path, "seed = 1000", f"seed = {2**62 - 1}")
     path.write_text(path.read_text().replace("images_per_cell = 500", "images_per_cell = 1000000"))
-    loaded = study.load(path)
+    loaded = schema.load(path)
     assert loaded.seed + loaded.images_per_cell - 1 < 2**63  # of 64 bits with a sign
     with pytest.raises(UsageError, match="seed: .* should be less than"):
-        study.load(changed(tmp_path, "seed = 1000", f"seed = {2**62}"))
+        schema.load(changed(tmp_path, "seed = 1000", f"seed = {2**62}"))
 
 
 def test_a_study_cannot_ask_for_more_prompts_than_the_grammar_has(tmp_path):
     path = changed(tmp_path, 'kind = "world"', 'kind = "grammar"')
     path.write_text(path.read_text().replace("images_per_cell = 500", "images_per_cell = 501"))
     with pytest.raises(UsageError, match="the grammar has 500.*ask for fewer"):
-        study.load(path)
+        schema.load(path)
 
 
 def test_an_unknown_study_names_the_nearest():
     with pytest.raises(UsageError, match=r"no study 'mni' \(nearest: 'mini'\); name one of full, mini"):
-        study.load("mni")
+        schema.load("mni")
     with pytest.raises(UsageError, match="no study 'elsewhere/x.toml'"):
-        study.load("elsewhere/x.toml")
+        schema.load("elsewhere/x.toml")
 
 
 def test_prompts_from_a_file_are_its_lines_beside_the_study(tmp_path):
     (tmp_path / "lines.txt").write_text("a café\n\n  a river  \na hill\n", encoding="utf-8")
     path = changed(tmp_path, 'kind = "world"', 'kind = "file"\npath = "lines.txt"')
     with pytest.raises(UsageError, match="lines.txt: 3 prompts, 500 images"):
-        study.load(path)
+        schema.load(path)
     path.write_text(path.read_text().replace("images_per_cell = 500", "images_per_cell = 3"))
-    own = study.load(path)
+    own = schema.load(path)
     assert own.prompts_for(3) == ["a café", "a river", "a hill"]
     before = own.digest()
     (tmp_path / "lines.txt").write_text("a café\na river\na lake\n", encoding="utf-8")
-    assert study.load(path).digest() != before
+    assert schema.load(path).digest() != before
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_prompts_from_a_file_are_its_lines_beside_the_study(tmp_path):
     ],
 )
 def test_the_digest_follows_what_determines_the_images(tmp_path, old, new):
-    assert study.load(changed(tmp_path, old, new)).digest() != study.load("mini").digest()
+    assert schema.load(changed(tmp_path, old, new)).digest() != schema.load("mini").digest()
 
 
 @pytest.mark.parametrize(
@@ -293,17 +293,17 @@ def test_the_digest_follows_what_determines_the_images(tmp_path, old, new):
     ],
 )
 def test_the_digest_ignores_what_does_not(tmp_path, old, new):
-    assert study.load(changed(tmp_path, old, new)).digest() == study.load("mini").digest()
+    assert schema.load(changed(tmp_path, old, new)).digest() == schema.load("mini").digest()
 
 
 def test_an_arm_changes_what_it_names_and_the_main_arm_stays():
-    mini = study.load("mini")
+    mini = schema.load("mini")
     bare = mini.model_copy(update={"arms": {}})
     assert mini.digest() == bare.digest()
     digests = {name: mini.digest(name) for name in mini.arms}
     assert len(set(digests.values()) | {mini.digest()}) == len(mini.arms) + 1
     assert (mini.setting("seed", "native"), mini.setting("seed", "seed")) == (1000, 2000)
-    assert mini.seeds(2, "seed") == [2000, 2001] and mini.seeds(2, "vae") == [1000, 1001]
+    assert mini.setting("seed", "vae") == 1000
     assert (mini.setting("way", "ladder"), mini.setting("way", "vae")) == ("rounding", "native")
     assert mini.setting("components", "all") == mini.components and mini.setting("coverage", "all") == "all"
     assert min(arm.images for arm in mini.arms.values()) >= 100 and mini.images_of("ladder", 500) == 100
@@ -312,29 +312,29 @@ def test_an_arm_changes_what_it_names_and_the_main_arm_stays():
 
 def test_the_controls_of_the_mini_study_are_all_there():
     """A null control, other seeds, the VAE alone, the text encoders alone, convolutions, and a ladder for everyone."""
-    mini = study.load("mini")
+    mini = schema.load("mini")
     cells = {(cell.arm, cell.generator, cell.precision) for cell in mini.beside()}
-    for key in study.GENERATORS:
+    for key in schema.GENERATORS:
         assert {("batch", key, "fp32"), ("seed", key, "fp32"), ("vae", key, "fp4"), ("text", key, "fp4")} <= cells
         ladder = {precision for arm, generator, precision in cells if (arm, generator) == ("ladder", key)}
-        assert ladder == set(study.PRECISIONS) - {"fp32", "fp16", "bf16"}
+        assert ladder == set(schema.PRECISIONS) - {"fp32", "fp16", "bf16"}
         assert (("all", key, "fp4") in cells) == (key in ("sd15", "sd21", "sdxl"))
 
 
 def test_an_arm_has_a_name_of_its_own(tmp_path):
     with pytest.raises(UsageError, match="an arm cannot be called 'sd3'; give it another name"):
-        study.load(changed(tmp_path, "[arms.batch]", "[arms.sd3]"))
+        schema.load(changed(tmp_path, "[arms.batch]", "[arms.sd3]"))
     with pytest.raises(UsageError, match="arms.vae.componens: unknown key.*nearest: 'components'"):
-        study.load(changed(tmp_path, "[arms.vae]", '[arms.vae]\ncomponens = ["vae"]'))
+        schema.load(changed(tmp_path, "[arms.vae]", '[arms.vae]\ncomponens = ["vae"]'))
 
 
 def test_a_study_survives_being_written_down():
-    mini = study.load("mini")
-    assert study.Study.model_validate_json(mini.model_dump_json()) == mini
+    mini = schema.load("mini")
+    assert schema.Study.model_validate_json(mini.model_dump_json()) == mini
 
 
 def test_expected_says_what_each_cell_needs():
-    rows = {(row["generator"], row["precision"]): row for row in study.expected(study.load("full"))}
+    rows = {(row["generator"], row["precision"]): row for row in schema.expected(schema.load("full"))}
     assert len(rows) == 24
     assert rows["flux1", "fp4"]["source"] == "black-forest-labs/FLUX.1-dev"
     assert "gated" in rows["sd3", "fp32"]["terms"]
@@ -342,9 +342,9 @@ def test_expected_says_what_each_cell_needs():
     # Linear layers only: FP4 keeps 4.5 of 32 bits of Flux (scales included) and leaves most of SD1.5 at 16 bits.
     assert rows["flux1", "fp4"]["bytes"] < 0.145 * rows["flux1", "fp32"]["bytes"]
     assert rows["sd15", "fp4"]["bytes"] > 0.35 * rows["sd15", "fp32"]["bytes"]
-    mini = study.expected(study.load("mini"))
+    mini = schema.expected(schema.load("mini"))
     assert {row["terms"] for row in mini} == {"in this repository"}
-    assert mini[0]["source"] == str(paths.MODELS / "mini" / "sd15")
+    assert mini[0]["source"] == str(files.MODELS / "mini" / "sd15")
 
 
 def test_nearest_is_silent_where_nothing_is_alike():
@@ -354,11 +354,11 @@ def test_nearest_is_silent_where_nothing_is_alike():
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "table.csv"
-    with paths.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         temporary.write_text("one")
         assert temporary.suffix == ".csv" and not path.exists()
     assert path.read_text() == "one"
-    with pytest.raises(RuntimeError), paths.replacing(path) as temporary:
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "one"

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from helpers import paths
-from helpers.errors import UsageError, nearest, readable, shortened
+from helpers.core import files
+from helpers.core.errors import UsageError, nearest, readable, shortened
 
 
 def refused(read, path, said):
@@ -19,26 +19,26 @@ def refused(read, path, said):
 
 def test_text_is_read_with_or_without_a_byte_order_mark(tmp_path):
     (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbftitle = 'caf\xc3\xa9'")
-    assert paths.read_text(tmp_path / "a.toml", "a TOML map") == "title = 'café'"
-    assert paths.read_toml(tmp_path / "a.toml", "a TOML map") == {"title": "café"}
+    assert files.read_text(tmp_path / "a.toml", "a TOML map") == "title = 'café'"
+    assert files.read_toml(tmp_path / "a.toml", "a TOML map") == {"title": "café"}
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    refused(paths.read_text, tmp_path / "pipe", "a pipe or a device, not a file")
-    refused(paths.read_text, "/dev/zero", "a pipe or a device, not a file")
-    refused(paths.read_text, tmp_path, "a folder, not a file")
-    refused(paths.read_text, tmp_path / "absent", "absent: cannot be read: No such file")
-    refused(paths.read_text, tmp_path / ("x" * 5000), "cannot be read: File name too long")
-    refused(paths.read_text, "a\0b", "cannot be read: embedded null")
+    refused(files.read_text, tmp_path / "pipe", "a pipe or a device, not a file")
+    refused(files.read_text, "/dev/zero", "a pipe or a device, not a file")
+    refused(files.read_text, tmp_path, "a folder, not a file")
+    refused(files.read_text, tmp_path / "absent", "absent: cannot be read: No such file")
+    refused(files.read_text, tmp_path / ("x" * 5000), "cannot be read: File name too long")
+    refused(files.read_text, "a\0b", "cannot be read: embedded null")
 
 
 def test_text_that_is_too_large_or_not_utf8_is_refused(tmp_path):
     with open(tmp_path / "large", "wb") as file:
-        file.truncate(paths.TEXT_BYTES + 1)
-    refused(paths.read_text, tmp_path / "large", "larger than 16 MB")
+        file.truncate(files.TEXT_BYTES + 1)
+    refused(files.read_text, tmp_path / "large", "larger than 16 MB")
     (tmp_path / "latin").write_bytes("café".encode("latin-1"))
-    refused(paths.read_text, tmp_path / "latin", "not UTF-8 text")
+    refused(files.read_text, tmp_path / "latin", "not UTF-8 text")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_text_that_is_too_large_or_not_utf8_is_refused(tmp_path):
 )  # fmt: skip
 def test_text_that_is_not_toml_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "a.toml").write_text(text)
-    refused(paths.read_toml, tmp_path / "a.toml", "not valid TOML")
+    refused(files.read_toml, tmp_path / "a.toml", "not valid TOML")
 
 
 def test_what_a_message_quotes_is_short():

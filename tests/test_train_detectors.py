@@ -1,6 +1,7 @@
 """Training of the miniature detectors: it learns, and a killed training ends as any other."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import torch
 from PIL import Image, ImageFilter
 from safetensors.torch import load_file, save_file
 
-from helpers import detectors
+from helpers import detectors, world
+from helpers.core.errors import UsageError
 from helpers.detectors import r50_tf
-from helpers.errors import UsageError
-from helpers.mini import backbones, captions, train_detectors, world
-from helpers.mini.train_detectors import Recipe, auc, augmented, train
+from helpers.mini import backbones
+from helpers.mini.training import detectors as train_detectors
+from helpers.mini.training.detectors import Recipe, Training, auc, augmented, learn, on_generators
 
 SIZES = {"sd15": 64, "sd21": 96}
 FEW = {"train": 24, "validation": 12}
@@ -38,6 +40,12 @@ def rendered(split: str, generator: str, count: int) -> np.ndarray:
     return world.renders(range(world.SPLITS[split], world.SPLITS[split] + count), SIZES[generator])
 
 
+def train(name, work, out, *, recipe, generators=("sd15",), **settings):
+    """A detector trained on the stand-ins, its weights in out/detectors."""
+    task = on_generators(name, tinted, rendered, out, Training(generators=tuple(generators)), images=FEW)
+    return learn(replace(task, recipe=recipe), out / "detectors" / f"{name}.safetensors", work, **settings)
+
+
 def namer(folder) -> None:
     """An untrained backbone for R50_TF."""
     torch.manual_seed(0)
@@ -48,7 +56,7 @@ def namer(folder) -> None:
 
 def test_a_detector_learns_and_its_card_says_how_well(tmp_path):
     recipe = Recipe(steps=20, rate=3e-3, every=10, pairs=6)
-    path = train("r50_nodown", tinted, rendered, tmp_path, tmp_path, generators=tuple(SIZES), images=FEW, recipe=recipe)
+    path = train("r50_nodown", tmp_path, tmp_path, generators=SIZES, recipe=recipe)
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["validation"]["sd15"]["auc"] > 0.95 and card["validation"]["sd21"]["auc"] > 0.95
     assert card["licence"] == "Apache-2.0" and card["seed"] == 0 and len(card["curve"]) == 2
@@ -65,9 +73,9 @@ class Killed(Exception):
 @pytest.mark.parametrize("name", ["r50_nodown", "r50_tf"])
 def test_a_killed_training_goes_on_to_the_same_end(name, tmp_path, monkeypatch):
     recipe = Recipe(steps=6, rate=1e-3, every=2, pairs=2, probe=2)
-    settings = {"generators": ("sd15",), "images": FEW, "recipe": recipe, "save_seconds": 0.0}
+    settings = {"recipe": recipe, "save_seconds": 0.0}
     namer(tmp_path)
-    whole = load_file(train(name, tinted, rendered, tmp_path / "whole", tmp_path, **settings))
+    whole = load_file(train(name, tmp_path / "whole", tmp_path, **settings))
     draw, calls = train_detectors._Pairs.batch, []
     probes = recipe.probe if name == "r50_tf" else 0
 
@@ -79,8 +87,8 @@ def test_a_killed_training_goes_on_to_the_same_end(name, tmp_path, monkeypatch):
 
     monkeypatch.setattr(train_detectors._Pairs, "batch", killed)
     with pytest.raises(Killed):
-        train(name, tinted, rendered, tmp_path / "parts", tmp_path, **settings)
-    resumed = load_file(train(name, tinted, rendered, tmp_path / "parts", tmp_path, **settings))
+        train(name, tmp_path / "parts", tmp_path, **settings)
+    resumed = load_file(train(name, tmp_path / "parts", tmp_path, **settings))
     assert len(calls) == probes + 4 + 3  # neither the probe nor steps 0 to 2 were done again
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
@@ -90,7 +98,7 @@ def test_a_frozen_backbone_does_not_move(tmp_path):
     namer(tmp_path)
     before = load_file(tmp_path / "backbones" / "namer.safetensors")
     recipe = Recipe(steps=3, rate=1e-2, every=3, pairs=2, probe=2)
-    path = train("r50_tf", tinted, rendered, tmp_path, tmp_path, generators=("sd15",), images=FEW, recipe=recipe)
+    path = train("r50_tf", tmp_path, tmp_path, recipe=recipe)
     assert set(load_file(path)) == {
         "backbone.fc.0.weight",
         "backbone.fc.0.bias",
@@ -104,9 +112,9 @@ def test_a_frozen_backbone_does_not_move(tmp_path):
 
 def test_mistakes_are_named(tmp_path):
     with pytest.raises(UsageError, match="nearest: 'npr'"):
-        train("nrp", tinted, rendered, tmp_path, tmp_path)
+        on_generators("nrp", tinted, rendered, tmp_path, Training())
     with pytest.raises(UsageError, match="quantdetect train mini clip"):
-        train("clip_d", tinted, rendered, tmp_path, tmp_path)
+        on_generators("clip_d", tinted, rendered, tmp_path, Training())
 
 
 def test_augmentation_keeps_type_and_size():
@@ -143,12 +151,12 @@ def test_backbones_train_and_fit_their_detector(name, detector, small, tmp_path)
 
 def test_facts_and_tokens_follow_the_caption():
     for seed in range(30):
-        parsed = captions.parse(captions.prompt(seed))
+        parsed = world.parse(world.prompt(seed))
         names = (*world.GROUNDS, *world.COLOURS, *world.SHAPES)
         said = {parsed.ground} | {word for solid in parsed.solids for word in solid}
         assert {name for name, there in zip(names, backbones.facts(seed), strict=True) if there} == said
-    rows = backbones.tokens([captions.prompt(i) for i in range(200)])
+    rows = backbones.tokens([world.prompt(i) for i in range(200)])
     assert rows.shape == (200, backbones.CONTEXT)
-    end = len(captions.vocabulary()) + len(backbones.TREATMENTS) - 1 + 2
+    end = len(world.vocabulary()) + len(backbones.TREATMENTS) - 1 + 2
     assert (rows.max(1).values == end).all() and ((rows == end).sum(1) == 1).all()
-    assert len({tuple(row.tolist()) for row in rows}) == len({captions.prompt(i) for i in range(200)})
+    assert len({tuple(row.tolist()) for row in rows}) == len({world.prompt(i) for i in range(200)})

@@ -12,11 +12,14 @@ import pytest
 from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 
-from helpers import cli, detectors, paths
-from helpers.errors import UsageError
-from helpers.mini import train_folders, world
-from helpers.mini.train_detectors import Recipe, auc
-from helpers.mini.train_folders import split
+from helpers import detectors, world
+from helpers.cli import command
+from helpers.core import files
+from helpers.core.errors import UsageError
+from helpers.mini.training import detectors as train_detectors
+from helpers.mini.training import folders as train_folders
+from helpers.mini.training.detectors import Recipe, auc
+from helpers.mini.training.folders import split
 
 FEW = Recipe(steps=24, rate=3e-3, every=12, pairs=6, probe=4)
 MORE = replace(FEW, steps=60, every=30, rate=1e-3)  # NPR, at its published size, is slower to learn
@@ -57,7 +60,7 @@ def test_every_detector_trains_on_folders_and_its_card_says_what_on(name, folder
     table = pd.read_csv(tmp_path / "own.csv")
     assert len(table) == 60 and set(table.split) == {"train", "validation"}
     assert card["data"]["images"] == {part: own.label.value_counts().to_dict() for part, own in table.groupby("split")}
-    assert all(row.sha256 == paths.file_sha256(row.path) for row in table.itertuples())
+    assert all(row.sha256 == files.file_sha256(row.path) for row in table.itertuples())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["own.csv", "own.json", "own.safetensors"]
     detector = detectors.load(name, out)  # whole: no backbone beside it
     fakes = detector.score([blurred(200 + i) for i in range(8)])
@@ -133,11 +136,11 @@ def test_the_command_trains_and_warns_of_a_confound(folders, tmp_path, capsys, m
         (small / label).mkdir(parents=True)
         for path in sorted((folders / label).rglob(f"*.{suffix}")):
             shutil.copy(path, small / label)
-    monkeypatch.setitem(train_folders.RECIPES, "r50_nodown", FEW)
+    monkeypatch.setitem(train_detectors.RECIPES, "r50_nodown", FEW)
     words = ["train", "detector", "r50_nodown", "--real", str(small / "real"), "--fake", str(small / "fake")]
-    assert cli.main([*words, "--out", str(tmp_path / "a.safetensors")]) == 0
+    assert command.main([*words, "--out", str(tmp_path / "a.safetensors")]) == 0
     said = capsys.readouterr()
     assert "validation AUC" in said.out and "differ in format: 15 reals are 15 JPEG, 15 fakes 15 PNG" in said.err
     assert json.loads((tmp_path / "a.json").read_text())["data"]["cautions"]
-    assert cli.main([*words, "--out", str(tmp_path / "a.pth")]) == 2
+    assert command.main([*words, "--out", str(tmp_path / "a.pth")]) == 2
     assert "give it that ending" in capsys.readouterr().err

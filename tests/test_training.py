@@ -2,16 +2,21 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from safetensors.torch import load_file
 
-from helpers.errors import UsageError
-from helpers.mini import architectures, train_denoiser, train_text, train_vae, training
-from helpers.mini.loop import EMA, ramp, record, run_steps, step_rng
-from helpers.paths import MODELS
+from helpers.core.errors import UsageError
+from helpers.core.files import MODELS
+from helpers.mini import families
+from helpers.mini.training import denoiser, miniatures
+from helpers.mini.training import text as train_text
+from helpers.mini.training import vae as train_vae
+from helpers.mini.training.loop import EMA, ramp, record, run_steps, step_rng
 
 
 def _regression(folder, steps, stop=None):
@@ -47,7 +52,7 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path):
 
 
 def test_every_step_is_logged_where_no_time_is_to_pass_between_checkpoints(tmp_path, monkeypatch):
-    monkeypatch.setattr("helpers.mini.loop.time.monotonic", lambda: 7.0)  # a clock coarser than any step
+    monkeypatch.setattr("helpers.mini.training.loop.time.monotonic", lambda: 7.0)  # a clock coarser than any step
     spent, *_ = _regression(tmp_path, 30)
     assert spent == {"steps": 30, "seconds": 0.0}
     logged = (tmp_path / "line.csv").read_text().splitlines()[1:]
@@ -66,7 +71,7 @@ def test_a_record_holds_the_end_and_the_curve_of_a_log(tmp_path):
 
 
 def test_rounds_follow_each_other_and_a_further_one_leaves_the_first_as_they_were():
-    recipe = train_denoiser.Recipe(rounds=(3, 2), seed=1)
+    recipe = families.Recipe(rounds=(3, 2), seed=1)
     assert [recipe.place(i) for i in range(5)] == [(0, 3), (1, 3), (2, 3), (0, 2), (1, 2)] and recipe.steps == 5
     longer = replace(recipe, rounds=(3, 2, 9))
     assert [longer.place(i) for i in range(5)] == [recipe.place(i) for i in range(5)]
@@ -80,11 +85,11 @@ def test_the_rate_warms_up_holds_and_decays():
     assert all(np.diff(rates[601:]) <= 0) and rates[-1] == 0.02
 
 
-@pytest.mark.parametrize("kind", architectures.VAES)
+@pytest.mark.parametrize("kind", families.VAES)
 def test_standardised_latents_carry_the_same_image(kind):
     """New units of the latents: zero mean and unit variance, and the decoder undoes them (away from padded borders)."""
     torch.manual_seed(1)
-    vae = architectures.build_vae(kind).eval()
+    vae = families.build_vae(kind).eval()
     image = torch.rand(4, 3, 64, 64) * 2 - 1
     with torch.no_grad():
         before = vae.encode(image).latent_dist
@@ -105,16 +110,16 @@ def test_standardised_latents_carry_the_same_image(kind):
 
 @pytest.mark.parametrize("kind", ["clip", "t5"])
 def test_tokenizers_know_every_caption(kind):
-    words = architectures.tokenizer(kind)
+    words = families.tokenizer(kind)
     text = "a photo of a red ball, a blue star and an orange hexagon against the sky"
     ids = words(text).input_ids
-    assert words.unk_token_id not in ids and len(ids) <= architectures.MAX_TOKENS
+    assert words.unk_token_id not in ids and len(ids) <= families.MAX_TOKENS
     assert words.decode(ids, skip_special_tokens=True).replace(" ,", ",") == text
 
 
 def test_the_families_are_kept():
     """What makes each family itself, read off the built pipelines."""
-    built = {key: architectures.build(key) for key in architectures.ARCHITECTURES}
+    built = {key: families.build(key) for key in families.FAMILIES}
     names = {key: type(pipeline).__name__ for key, pipeline in built.items()}
     assert names == {
         "sd15": "StableDiffusionPipeline",
@@ -138,17 +143,51 @@ def test_the_families_are_kept():
     assert built["flux1"].transformer.config.guidance_embeds
 
 
+#: Names of the files that hold a component's configuration.
+CONFIGS = ("config.json", "scheduler_config.json")
+
+#: What the libraries add to a stored configuration beside the network: versions, places and types.
+_PASSING = {"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache", "_name_or_path"}
+
+
+def _stored(folder):
+    """A stored component's configuration, from the file itself."""
+    found = json.loads(next(folder / n for n in CONFIGS if (folder / n).is_file()).read_text())
+    return {name: value for name, value in found.items() if name not in _PASSING and not name.startswith("_")}
+
+
+@pytest.mark.parametrize("key", families.FAMILIES)
+def test_a_family_is_built_as_its_trained_miniature_is_stored(key, tmp_path):
+    """Every component's configuration, and the names and shapes of its weights, against the files in models/mini."""
+    families.build(key).save_pretrained(tmp_path)
+    shipped = MODELS / "mini" / key
+    parts = {folder.name for folder in shipped.iterdir() if any((folder / name).is_file() for name in CONFIGS)}
+    assert parts == {folder.name for folder in tmp_path.iterdir() if any((folder / n).is_file() for n in CONFIGS)}
+    for part in parts:
+        assert _stored(tmp_path / part) == _stored(shipped / part), part
+        names = [sorted((folder / part).glob("*.safetensors")) for folder in (tmp_path, shipped)]
+        assert [file.name for file in names[0]] == [file.name for file in names[1]]
+        for made, trained in zip(*names, strict=True):
+            shapes = [{name: value.shape for name, value in load_file(file).items()} for file in (made, trained)]
+            assert shapes[0] == shapes[1], part
+
+
+def test_every_family_has_a_file_and_every_file_a_family():
+    files = {path.stem for path in Path(families.__file__).parent.glob("*.py")} - {"__init__", "common"}
+    assert files == set(families.FAMILIES)
+
+
 @pytest.mark.parametrize("key", ["sd15", "sdxl", "sd35", "flux1"])
 def test_training_moves_the_denoiser_and_nothing_else(key, tmp_path):
     """Thirty steps on eight images change the denoiser's weights and leave the VAE's as they were."""
-    pipeline = architectures.build(key)
+    pipeline = families.build(key)
     frozen = [value.clone() for value in pipeline.vae.state_dict().values()]
-    recipe = replace(train_denoiser.RECIPES[key], rounds=(30,), batch=8, images=8)
-    train_denoiser.train_denoiser(key, pipeline, tmp_path, "cpu", recipe)
+    recipe = replace(families.FAMILIES[key].recipe, rounds=(30,), batch=8, images=8)
+    denoiser.train_denoiser(key, pipeline, tmp_path, "cpu", recipe)
     log = (tmp_path / f"denoiser-{key}.csv").read_text().splitlines()
     assert len(log) == 2
     trained = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
-    first = architectures.build(key)
+    first = families.build(key)
     untrained = first.unet if hasattr(first, "unet") else first.transformer
     moved = [(a - b).abs().max().item() for a, b in zip(trained.parameters(), untrained.parameters(), strict=True)]
     assert max(moved) > 1e-3
@@ -158,7 +197,7 @@ def test_training_moves_the_denoiser_and_nothing_else(key, tmp_path):
 def test_a_text_encoder_learns_what_captions_say(tmp_path, monkeypatch):
     monkeypatch.setattr(train_text, "TEXT_STEPS", 40)
     monkeypatch.setattr(train_text, "_CAPTIONS", 300)
-    encoder = architectures.build("sd15").text_encoder
+    encoder = families.build("sd15").text_encoder
     train_text.train_text_encoder("text", "clip", encoder, 1, tmp_path, "cpu")
     assert not any(value.requires_grad for value in encoder.parameters())
     loss = float((tmp_path / "text.csv").read_text().splitlines()[-1].split(",")[-1])
@@ -172,7 +211,7 @@ def test_equal_vaes_are_stored_once(tmp_path):
         (tmp_path / name / "vae").mkdir(parents=True)
         (tmp_path / name / "vae/diffusion_pytorch_model.safetensors").write_bytes(weights)
     for name in ("sd35", "flux1", "sd3"):
-        training._share_vae(tmp_path / name)
+        miniatures._share_vae(tmp_path / name)
     files = {name: tmp_path / name / "vae/diffusion_pytorch_model.safetensors" for name in ("sd3", "sd35", "flux1")}
     assert {name: file.is_symlink() for name, file in files.items()} == {"sd3": False, "sd35": True, "flux1": False}
     assert files["sd35"].read_bytes() == b"same"
@@ -180,19 +219,19 @@ def test_equal_vaes_are_stored_once(tmp_path):
 
 def test_an_unknown_miniature_is_named():
     with pytest.raises(UsageError, match="nearest: 'flux1'"):
-        training.train(["flux"])
+        miniatures.train(["flux"])
     with pytest.raises(UsageError, match="nearest: 'flux1'"):
-        architectures.build("flux")
+        families.build("flux")
 
 
-@pytest.mark.parametrize("key", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("key", families.FAMILIES)
 def test_a_stored_miniature_loads_with_plain_diffusers(key):
     """`models/mini/<key>` needs nothing of this package, and makes what its prompt says: grass is green."""
     folder = MODELS / "mini" / key
     pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
-    size = architectures.ARCHITECTURES[key].size
-    extra = {"max_sequence_length": architectures.MAX_TOKENS} if hasattr(pipeline, "transformer") else {}
+    size = families.FAMILIES[key].size
+    extra = {"max_sequence_length": families.MAX_TOKENS} if hasattr(pipeline, "transformer") else {}
     images = pipeline(
         ["a photo of a white ring on grass", "a photo of a white ring on sand"],
         num_inference_steps=8, guidance_scale=3.0, height=size, width=size, output_type="np",

@@ -1,12 +1,17 @@
 """The miniature world: pure functions of a seed, captions that read back, a camera with a camera's noise."""
 
+import hashlib
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.errors import UsageError
-from helpers.mini import captions, world
+from helpers import world
+from helpers.core.errors import UsageError
+from helpers.core.files import RESULTS
+from helpers.world import camera
 
 seeds = st.integers(0, 40_000_000)
 
@@ -14,7 +19,7 @@ seeds = st.integers(0, 40_000_000)
 @given(seeds)
 def test_captions_read_back(seed):
     of = world.scene(seed)
-    parsed = captions.parse(captions.caption(of))
+    parsed = world.parse(world.caption(of))
     assert parsed.ground == of.ground
     assert parsed.relation == of.relation
     assert parsed.solids == tuple((solid.colour, solid.shape) for solid in of.solids)
@@ -22,8 +27,8 @@ def test_captions_read_back(seed):
 
 @given(seeds)
 def test_captions_use_the_vocabulary(seed):
-    words = captions.prompt(seed).replace(",", " ,").split()
-    assert set(words) <= set(captions.vocabulary())
+    words = world.prompt(seed).replace(",", " ,").split()
+    assert set(words) <= set(world.vocabulary())
 
 
 @pytest.mark.parametrize(
@@ -37,7 +42,7 @@ def test_captions_use_the_vocabulary(seed):
 )
 def test_foreign_captions_are_refused_by_name(text, named):
     with pytest.raises(UsageError, match=named):
-        captions.parse(text)
+        world.parse(text)
 
 
 @settings(max_examples=15, deadline=None)
@@ -47,6 +52,19 @@ def test_a_render_is_a_pure_function_of_its_seed(seed, size):
     assert first.shape == (size, size, 3) and first.dtype == np.uint8
     np.testing.assert_array_equal(first, again)
     assert (first != world.render(seed + 1, size)).mean() > 0.5
+
+
+def test_renders_are_the_archived_reals():
+    """Pixels as the archived run recorded them: SHA-256 of the picture's size and RGB bytes."""
+    archive = pd.read_parquet(
+        RESULTS / "mini" / "scores.parquet", columns=[*"generator arm size index image_sha256".split()]
+    )
+    reals = archive[(archive.generator == "real") & (archive.arm == "none") & (archive["index"] < 20)]
+    reals = reals.drop_duplicates(["size", "index"])
+    assert set(reals["size"]) == {64, 96, 128} and len(reals) == 60
+    for real in reals.to_dict("records"):
+        size, pixels = real["size"], world.render(world.SPLITS["test"] + real["index"], real["size"])
+        assert hashlib.sha256(f"{size}x{size} RGB\n".encode() + pixels.tobytes()).hexdigest() == real["image_sha256"]
 
 
 def test_renders_are_the_single_renders():
@@ -103,7 +121,7 @@ def test_a_solid_has_its_colour():
 def test_the_sensor_leaves_noise_that_demosaicing_correlates():
     """A flat grey through the camera: noise is there, and interpolation makes red smoother than white noise."""
     flat = np.full((3, 128, 128), 0.3, np.float32)
-    image = world._camera(flat, np.random.default_rng(0)).astype(float)
+    image = camera.photograph(flat, np.random.default_rng(0)).astype(float)
     noise = image - image.mean((0, 1))
     assert 1.0 < noise.std() < 12.0
     red = noise[..., 0]

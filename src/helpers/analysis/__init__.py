@@ -1,37 +1,9 @@
-"""From raw scores to figures with intervals: metrics, tables of a study, findings. Nothing here needs torch."""
+"""What a study's scores say: tables with intervals, one module for each question. Nothing here needs torch."""
 
-from helpers.analysis import (
-    arms,
-    checkpoints,
-    claims,
-    effects,
-    findings,
-    footprint,
-    metrics,
-    models,
-    perturbed,
-    power,
-    tables,
-)
-from helpers.analysis.tables import Results, cells, conditions, densities, load, shifts, trainings
+from helpers.analysis.cells import cells, shifts
+from helpers.analysis.conditions import conditions, trainings
+from helpers.analysis.costs import costs, settings
+from helpers.analysis.densities import densities
+from helpers.results.results import Results, load
 
-__all__ = [
-    "Results",
-    "arms",
-    "cells",
-    "checkpoints",
-    "claims",
-    "conditions",
-    "densities",
-    "effects",
-    "findings",
-    "footprint",
-    "load",
-    "metrics",
-    "models",
-    "perturbed",
-    "power",
-    "shifts",
-    "tables",
-    "trainings",
-]
+__all__ = ["Results", "cells", "conditions", "costs", "densities", "load", "settings", "shifts", "trainings"]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from helpers import paths
-from helpers.analysis.findings import Finding, listed, verdict
-from helpers.analysis.metrics import Interval
-from helpers.study import PRECISIONS, Margins
+from helpers.core import files
 
-__all__ = ["CHECKPOINTS", "GIB", "measured", "memory", "published", "time", "weights"]
+__all__ = ["CHECKPOINTS", "GIB", "at_fp4", "by_precision", "measured", "published", "totals", "weights"]
 
 #: The checkpoints of `precision.architectures`, by key, with their names in print.
 CHECKPOINTS = {
@@ -18,7 +15,15 @@ CHECKPOINTS = {
 }  # fmt: skip
 #: Bytes of a GiB, which many tools print as "GB".
 GIB = 2**30
-FOLDER = paths.RESULTS / "footprint"
+FOLDER = files.RESULTS / "footprint"
+#: What a figure shows of `weights`, in order: (precision, coverage) with its name in print.
+PRECISIONS_SHOWN = {
+    ("fp32", "whole"): "FP32", ("fp16", "whole"): "FP16",
+    ("fp8", "linear"): "FP8", ("fp8", "all"): "FP8 and convolutions",
+    ("fp4", "linear"): "FP4", ("fp4", "all"): "FP4 and convolutions",
+}  # fmt: skip
+#: Parts of a checkpoint in print, and their components.
+PARTS = {"denoiser": ["denoiser"], "T5": ["t5"], "CLIP": ["text_encoder", "text_encoder_2"], "VAE": ["vae"]}
 
 
 def _read(name: str) -> pd.DataFrame:
@@ -54,66 +59,32 @@ def totals() -> pd.DataFrame:
     return frame.groupby(["title", "precision", "coverage"], sort=False).bytes.sum().unstack([1, 2])
 
 
-def memory(limit: float | None = None) -> Finding:
-    """C1, first half: quantization drastically reduces memory, FP4 against FP32 (figures: each checkpoint's share).
+def by_precision() -> pd.DataFrame:
+    """The rows of `weights` at six precisions and coverages, named in print and in order by `how`."""
+    counted = weights()
+    if counted.empty:
+        return counted.assign(how=[])
+    ways = list(zip(counted.precision, counted.coverage, strict=True))
+    shown = counted.assign(how=pd.Series(ways, index=counted.index).map(PRECISIONS_SHOWN)).dropna(subset="how")
+    order = list(PRECISIONS_SHOWN.values())
+    return shown.sort_values("how", key=lambda names: names.map(order.index), kind="stable")
 
-    Counted, not sampled: the intervals have no width. `limit` is the share up to which a saving is drastic.
+
+def at_fp4() -> pd.DataFrame:
+    """Each checkpoint at FP4 (linear layers) against FP16: title; gigabytes (10^9 bytes) of each of PARTS and `all`,
+    `_before` and after; the share of its parameters in the format, of the denoiser and of all (`denoiser_share`,
+    `all_share`). 0 GB is a part that the checkpoint lacks.
     """
-    limit = Margins().memory if limit is None else limit
-    if weights().empty:
-        return Finding("not testable", "The checkpoints' memory was not counted: `quantdetect footprint` does it.", {})
-    sizes = totals()
-    shares = sizes["fp4", "linear"] / sizes["fp32", "whole"]
-    half = sizes["fp4", "linear"] / sizes["fp16", "whole"]
-    figures = {title: Interval(share, share, share) for title, share in shares.items()}
-    most, least = half.idxmin(), half.idxmax()
-    held = weights()
-    held = held[(held.title == least) & (held.precision == "fp4") & (held.coverage == "linear")]
-    reach = held.quantized.sum() / held.parameters.sum()
-    sentence = (
-        f"With denoiser and T5 encoder at FP4, as the libraries do it, the weights of the {len(sizes)} checkpoints take"
-        f" {shares.min():.0%} to {shares.max():.0%} of their bytes at FP32; up to {limit:.0%} counts as drastic."
-        f" Against FP16, in which they are published and run, {most} keeps {half[most]:.0%}"
-        f" ({sizes.loc[most, ('fp16', 'whole')] / 1e9:.1f} to {sizes.loc[most, ('fp4', 'linear')] / 1e9:.1f} GB), but"
-        f" {least} {half[least]:.0%}, since only {reach:.0%} of its weights lie in layers that the libraries take."
-    )
-    return Finding(verdict(figures.values(), high=limit), sentence, figures, shares.idxmax())
-
-
-def time(limit: float | None = None) -> Finding:
-    """C1, second half: quantization drastically reduces inference time (figures: FP4's seconds as a share of FP32's).
-
-    Judged on an archived run on a GPU alone; where there is none the sentence tells the published timings.
-    """
-    limit = Margins().time if limit is None else limit
-    runs = measured()
-    if not runs.empty:
-        return _timed(runs[runs.fits & (runs.coverage != "all")], limit)
-    found = published()
-    others = found[~found.precision.isin(["bf16", "fp16"])]
-    if others.empty:
-        return Finding("not testable", "No run on a GPU is archived, so this project cannot say.", {})
-    faster = int((others.ratio < 1).sum())
-    sentence = (
-        f"No run on a GPU is archived, so this project cannot say. Of {len(others)} published timings of quantized"
-        f" weights ({listed(sorted(set(others.title)))}, {listed(sorted(set(others.card)))}) "
-        f"{faster or 'none'} {'is' if faster < 2 else 'are'} faster than 16 bits; they take {others.ratio.min():.1f} to"
-        f" {others.ratio.max():.1f} times as long."
-    )
-    return Finding("not testable", sentence, {})
-
-
-def _timed(runs: pd.DataFrame, limit: float) -> Finding:
-    wide = runs.pivot(index="title", columns="precision", values="seconds_per_step")
-    if not {"fp32", "fp4"} <= set(wide) or wide[["fp32", "fp4"]].dropna().empty:
-        return Finding("not testable", "The archived run on a GPU lacks FP32 or FP4, so it cannot say.", {})
-    shares = (wide.fp4 / wide.fp32).dropna()
-    figures = {title: Interval(share, share, share) for title, share in shares.items()}
-    half = (wide.fp4 / wide.fp16).dropna() if "fp16" in wide else pd.Series(dtype=float)
-    against = f"; against FP16 it is {half.min():.2f} to {half.max():.2f}" if len(half) else ""
-    sentence = (
-        f"On {listed(sorted(set(runs.card)))} a denoising step at {PRECISIONS['fp4']} takes {shares.min():.2f} to"
-        f" {shares.max():.2f} of its time at FP32 ({len(shares)} checkpoints){against}; up to {limit:.2f} counts as"
-        " drastic."
-    )
-    return Finding(verdict(figures.values(), high=limit), sentence, figures, shares.idxmax())
+    rows = []
+    for title, group in weights().groupby("title", sort=False):
+        half, four = (
+            group[(group.precision == key) & (group.coverage == coverage)].set_index("component")
+            for key, coverage in (("fp16", "whole"), ("fp4", "linear"))
+        )
+        row = {"title": title, "all_before": half.bytes.sum() / 1e9, "all": four.bytes.sum() / 1e9}
+        for name, keys in PARTS.items():
+            row |= {f"{name}_before": half.bytes.reindex(keys).sum() / 1e9, name: four.bytes.reindex(keys).sum() / 1e9}
+        row["denoiser_share"] = four.quantized["denoiser"] / four.parameters["denoiser"]
+        row["all_share"] = four.quantized.sum() / four.parameters.sum()
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import metrics
-from helpers.analysis.findings import LEAST_IMAGES, NOT_TESTABLE, Finding, listed, number, too_few
-from helpers.analysis.metrics import Interval
-from helpers.analysis.tables import BASELINE, Results, of_training, titles, vouched
-from helpers.perturbations import NONE
+from helpers.analysis.stats import metrics
+from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.words import listed
+from helpers.core import scores
+from helpers.images.perturbations import NONE
+from helpers.results.memo import once
+from helpers.results.results import BASELINE, Results, of_training, titles
 
-__all__ = ["MEASURES", "TABLE", "Damage", "answer", "damages", "effects", "title", "what"]
+__all__ = ["Damage", "MEASURES", "TABLE", "damages", "effects", "title", "what"]
 
 TABLE = "perturbed.parquet"
 
@@ -49,33 +51,6 @@ def title(name: str) -> str:
     words = {"jpeg": "JPEG {}", "resize": "resize to {}", "blur": "blur {} px", "noise": "noise {}"}
     parts = [part.partition(":") for part in name.split("+")]
     return ", ".join(words[kind].format(amount) if kind in words else "untouched" for kind, _, amount in parts)
-
-
-def answer(results: Results, precision: str = "fp4", perturbation: str = "jpeg:75") -> Finding:
-    """Whether a precision costs more or less AUC than a perturbation, detector by detector, as a sentence.
-
-    Its verdict is "less" or "more" where all detectors agree, else "depends".
-    """
-    found = damages(results, precision, perturbation)
-    what, other = titles(precision=precision)["precision_title"], title(perturbation)
-    if not found:
-        return Finding(NOT_TESTABLE, f"This study cannot say whether {what} does more damage than {other}: "
-                       "it has no perturbed scores of such images.", {})  # fmt: skip
-    if (fewest := min(of.prompts for of in found)) < LEAST_IMAGES:
-        return Finding(NOT_TESTABLE, f"This study cannot say whether {what} does more damage than {other}: "
-                       f"{too_few(fewest)}.", {})  # fmt: skip
-    named = results.titles("detector")
-    groups = {verdict: [of for of in found if of.verdict == verdict] for verdict in ("less", "more", "open")}
-    said = {"less": "less damaging than {} for {}", "more": "more damaging than {} for {}",
-            "open": "not to be told apart from {} for {}"}  # fmt: skip
-    parts = [
-        said[verdict].format(other, listed([named[of.detector] for of in group]))
-        for verdict, group in groups.items() if group
-    ]  # fmt: skip
-    losses = [f"{named[of.detector]} {number(of.quantization, 3)} against {number(of.perturbation, 3)}" for of in found]
-    one = next(iter(v for v, group in groups.items() if len(group) == len(found)), "depends")
-    sentence = f"{what} is {listed(parts)}; AUC lost to {what} and to {other}: {', '.join(losses)}."
-    return Finding(one, sentence, {of.detector: of.difference for of in found})
 
 
 def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
@@ -126,36 +101,35 @@ def _interval(values: np.ndarray, prompts: int, confidence: float = 0.95, least:
     return Interval(found.estimate, *(float(np.clip(end, least, 1)) for end in (found.low, found.high)))
 
 
+@once
 def _stored(results: Results) -> pd.DataFrame:
     """The perturbed scores of the page's generators and detectors and of the reals, with the study's own training."""
-    if "perturbed" not in results.cache:
-        rows = vouched(results.folder, TABLE) if results.protocol == "plain" else None
-        if rows is None:
-            return pd.DataFrame()
-        rows = of_training(results, rows)
-        own = rows.generator.isin(results.generators) & rows.precision.isin(results.precisions)
-        results.cache["perturbed"] = rows[own | (rows.label == 0)]
-    return results.cache["perturbed"]
+    rows = results.beside(TABLE) if results.protocol == "plain" else None
+    if rows is None:
+        return pd.DataFrame()
+    rows = of_training(results, rows)
+    own = rows.generator.isin(results.generators) & rows.precision.isin(results.precisions)
+    return rows[own | (rows.label == 0)]
 
 
+@once
 def _resampled(
     results: Results, detector: str, resamples: int
 ) -> dict[tuple[str, str], tuple[int, dict[str, np.ndarray]]]:
     """(precision, perturbation) -> prompts, and each measure (1 + resamples,): as observed, then as drawn again."""
     stored = _stored(results)
-    key = ("resampled", detector, resamples)
-    if len(stored) and key not in results.cache:
-        each = [_of(results, stored, detector, generator, resamples) for generator in results.generators]
-        each = [of for of in each if of]
-        shared = [condition for condition in each[0] if all(condition in of for of in each)] if each else []
-        results.cache[key] = {
-            condition: (
-                min(of[condition][0] for of in each),
-                {name: np.mean([of[condition][1][name] for of in each], axis=0) for name in MEASURES},
-            )
-            for condition in shared
-        }
-    return results.cache.get(key, {})
+    if stored.empty:
+        return {}
+    each = [_of(results, stored, detector, generator, resamples) for generator in results.generators]
+    each = [of for of in each if of]
+    shared = [condition for condition in each[0] if all(condition in of for of in each)] if each else []
+    return {
+        condition: (
+            min(of[condition][0] for of in each),
+            {name: np.mean([of[condition][1][name] for of in each], axis=0) for name in MEASURES},
+        )
+        for condition in shared
+    }
 
 
 def _of(
@@ -178,7 +152,7 @@ def _of(
     prompts = sorted(set.intersection(*(set(of.index) for of in (*series.values(), *beside.values()))))
     if not prompts or (BASELINE, NONE) not in series:
         return {}
-    weights = np.vstack([np.ones(len(prompts)), metrics.drawn(len(prompts), resamples).T]) / len(prompts)
+    weights = np.vstack([np.ones(len(prompts)), metrics.bootstrap_weights(len(prompts), resamples).T]) / len(prompts)
     limit = results.threshold_of(detector)
     return {
         key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, limit))
@@ -189,7 +163,7 @@ def _of(
 def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, limit: float) -> dict[str, np.ndarray]:
     """Each measure of fakes (N,) and reals (N,) of the same prompts under weights of the prompts (B, N): (B,) each;
     those at a threshold that is not known are NaN."""
-    fake, real = metrics.finite(fake), metrics.finite(real)
+    fake, real = scores.finite(fake), scores.finite(real)
     above = (fake[:, None] > real) + 0.5 * (fake[:, None] == real)
     return {
         "tpr": weights @ metrics.verdicts(fake, limit),

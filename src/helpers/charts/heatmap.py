@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from helpers.charts import theme
+from helpers.charts import layers, theme
 
 __all__ = ["METRICS", "heatmap"]
 
@@ -20,8 +20,6 @@ METRICS = {
     "calibrated": "balanced, calibrated threshold",
     "tnr": "reals called real (TNR)",
 }
-
-
 INTERVAL = "format(datum[figure + '_low'], '.3f') + ' to ' + format(datum[figure + '_high'], '.3f')"
 
 
@@ -31,13 +29,11 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
     `cells` is the table of `helpers.analysis.cells`; `metric` one of METRICS, of which those that no cell has are left
     out. A cell without the figure shows a dash.
     """
-    generators, precisions, detectors = (theme.options(cells, key) for key in ("generator", "precision", "detector"))
-    columns = ["generator", "precision", "detector", "n", "reals"]
-    columns += [f"{key}_title" for key in ("generator", "precision", "detector")]
+    generators, precisions, detectors = layers.titles_of(cells)
     figures = {name: title for name, title in METRICS.items() if name in cells and cells[name].notna().any()}
-    columns += [f"{name}{end}" for name in figures for end in ("", "_low", "_high")]
+    keys = ["generator", "precision", "detector"]
     base = (
-        alt.Chart(cells[columns].round(4))
+        alt.Chart(cells[[*keys, "n", "reals", *(f"{key}_title" for key in keys), *layers.ends(figures)]].round(4))
         .transform_filter("model == '' || datum.generator == model")
         .transform_filter("precision == '' || datum.precision == precision")
         .transform_calculate(
@@ -46,9 +42,7 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
             shown="isValid(datum.value) ? format(datum.value, '.2f') : '\N{EN DASH}'",
         )
         .encode(
-            y=alt.Y("generator_title:N", sort=list(generators.values()), title=None).axis(
-                labelPadding=42, domain=False, ticks=False, labelFontWeight=600
-            ),
+            y=layers.rows("generator_title", list(generators.values()), labelPadding=42, domain=False),
             yOffset=alt.YOffset("precision_title:N", sort=list(precisions.values())),
         )
     )
@@ -56,35 +50,6 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
         orient="top", labelAngle=0, labelExpr=theme.TWO_LINES, domain=False, ticks=False, labelFontWeight=600
     )
     column = column.scale(paddingInner=0.04, paddingOuter=0)
-    squares = base.mark_rect(cornerRadius=2).encode(
-        x=column,
-        color=alt.condition(
-            "isValid(datum.value)",
-            alt.Color("value:Q", scale=alt.Scale(scheme="cividis", domain=[0, 1], clamp=True)).legend(
-                title=None, orient="bottom", gradientLength=180, gradientThickness=8, format=".1f"
-            ),
-            alt.value("#eeeeee"),
-        ),
-        tooltip=[
-            alt.Tooltip("generator_title:N", title="generator"),
-            alt.Tooltip("precision_title:N", title="precision"),
-            alt.Tooltip("detector_title:N", title="detector"),
-            alt.Tooltip("value:Q", title="figure", format=".3f"),
-            alt.Tooltip("interval:N", title="95 % interval"),
-            alt.Tooltip("n:Q", title="fakes"),
-            alt.Tooltip("reals:Q", title="reals"),
-        ],
-    )
-    numbers = base.mark_text(fontSize=11).encode(
-        x=column,
-        text="shown:N",
-        color=alt.condition("!isValid(datum.value) || datum.value > 0.55", alt.value("black"), alt.value("white")),
-    )
-    names = (
-        base.transform_aggregate(n="count()", groupby=["generator_title", "precision_title"])
-        .mark_text(align="right", fontSize=11, color="#555")
-        .encode(x=alt.value(-6), text="precision_title:N")
-    )
     menus = [
         theme.choice("figure", "Figure", figures, metric),
         theme.choice("model", "Generator", generators, generator, all_as="all"),
@@ -96,5 +61,33 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
         f"Heatmap of detection by {', '.join(detectors.values())} on {', '.join(generators.values())} at "
         f"{', '.join(precisions.values())}.{runs}"
     )
-    chart = alt.layer(squares, numbers, names).add_params(*menus)
-    return theme.describe(chart, description, alt.Step(19, **{"for": "offset"}))
+    stack = [_squares(base, column), _numbers(base, column), _precisions(base)]
+    return layers.compose(stack, menus, description, layers.stacked_offsets(19))
+
+
+def _squares(base: alt.Chart, column: alt.X) -> alt.Chart:
+    shade = alt.Color("value:Q", scale=alt.Scale(scheme="cividis", domain=[0, 1], clamp=True)).legend(
+        title=None, orient="bottom", gradientLength=180, gradientThickness=8, format=".1f"
+    )
+    return base.mark_rect(cornerRadius=2).encode(
+        x=column,
+        color=alt.condition("isValid(datum.value)", shade, alt.value("#eeeeee")),
+        tooltip=layers.tooltips(
+            ("generator_title:N", "generator"), ("precision_title:N", "precision"), ("detector_title:N", "detector"),
+            ("value:Q", "figure", ".3f"), ("interval:N", "95 % interval"), ("n:Q", "fakes"), ("reals:Q", "reals"),
+        ),
+    )  # fmt: skip
+
+
+def _numbers(base: alt.Chart, column: alt.X) -> alt.Chart:
+    dark = alt.condition("!isValid(datum.value) || datum.value > 0.55", alt.value("black"), alt.value("white"))
+    return base.mark_text(fontSize=11).encode(x=column, text="shown:N", color=dark)
+
+
+def _precisions(base: alt.Chart) -> alt.Chart:
+    """The name of each row's precision, left of it."""
+    return (
+        base.transform_aggregate(n="count()", groupby=["generator_title", "precision_title"])
+        .mark_text(align="right", fontSize=11, color="#555")
+        .encode(x=alt.value(-6), text="precision_title:N")
+    )

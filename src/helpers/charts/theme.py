@@ -18,11 +18,11 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from helpers import paths
+from helpers.core import files
 
 __all__ = [
-    "CONTROL_COLOURS", "DETECTOR_COLOURS", "FONT", "LAB", "MEASURED", "PICTURE_WIDTH", "PRECISION_COLOURS",
-    "TWO_LINES", "bundle", "choice", "colours", "describe", "enable", "options", "render", "start",
+    "CONTROL_COLOURS", "DETECTOR_COLOURS", "FONT", "LAB", "PICTURE_WIDTH", "PRECISION_COLOURS",
+    "TWO_LINES", "bundle", "choice", "colours", "compared", "describe", "enable", "options", "render", "start",
 ]  # fmt: skip
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
@@ -35,15 +35,7 @@ PRECISION_COLOURS = {
 }  # fmt: skip
 DETECTOR_COLOURS = {"npr": "#CC6677", "r50_nodown": "#882255", "r50_tf": "#117733", "clip_d": "#332288"}
 CONTROL_COLOURS = {"batch": "#999999", "seed": "#4d4d4d"}  # changes that are no precision
-OTHER = "#666666"
-
-# The figure that the parameter "measure" names, with its ends and its interval in words, for transform_calculate.
-MEASURED = {
-    "value": "datum[measure]",
-    "low": "datum[measure + '_low']",
-    "high": "datum[measure + '_high']",
-    "interval": "format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')",
-}
+REAL, NULL, OTHER = "#666666", "#999999", "#666666"  # reals, the null control, keys without a colour
 
 # Where columns are narrow a detector's name takes two lines.
 TWO_LINES = "split(replace(datum.label, '_', '_|'), '|')"
@@ -127,7 +119,7 @@ def bundle(folder: str | Path) -> Path:
     """Write the one script that all charts of a site share into `folder`; returns the file."""
     file = Path(folder) / "vega.js"
     source = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    with paths.replacing(file) as temporary:
+    with files.replacing(file) as temporary:
         temporary.write_text(f"(function () {{\n{source}\n}})();\n", encoding="utf-8")
     return file
 
@@ -136,6 +128,13 @@ def colours(keys: Iterable[str], titles: Iterable[str]) -> alt.Scale:
     """The fixed colours of precisions, controls or detectors, for a field that holds their titles."""
     known = PRECISION_COLOURS | DETECTOR_COLOURS | CONTROL_COLOURS
     return alt.Scale(domain=list(titles), range=[known.get(key, OTHER) for key in keys])
+
+
+def compared(table: Any) -> tuple[list[str], alt.Scale]:
+    """Titles of what a table compares (precisions, reals, the null control), in order, and their colours."""
+    named = options(table, "precision")
+    colours = [PRECISION_COLOURS.get(key, REAL if key == "real" else NULL) for key in named]
+    return list(named.values()), alt.Scale(domain=list(named.values()), range=colours)
 
 
 def options(table: Any, column: str) -> dict[str, str]:

@@ -3,6 +3,6 @@
 from helpers import detectors logits = detectors.load("npr").score(images)
 """
 
-from helpers.detectors.base import MODULES, Detector, NotFinite, build, load, weights_files, weights_path
+from helpers.detectors.detector import MODULES, Detector, NotFinite, build, load, weights_files, weights_path
 
 __all__ = ["MODULES", "Detector", "NotFinite", "build", "load", "weights_files", "weights_path"]

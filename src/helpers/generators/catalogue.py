@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from helpers.errors import UsageError, nearest
+from helpers.core.errors import UsageError, nearest
 
 __all__ = ["CATALOGUE", "Entry", "entry"]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from helpers import paths
-from helpers.errors import Failure, UsageError, shortened
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError, shortened
 from helpers.generators.catalogue import entry
-from helpers.study import GENERATORS
+from helpers.study.schema import GENERATORS
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import DiffusionPipeline
 
 __all__ = ["load", "source"]
@@ -28,12 +29,12 @@ def source(key: str, weights: str = "mini") -> str:
     if weights == "hub":
         return row.hub
     if weights == "mini":
-        weights = str(paths.MODELS / "mini" / key)
+        weights = str(files.MODELS / "mini" / key)
     folder = Path(weights)
     if (folder / "model_index.json").is_file():
         return str(folder)
     if folder.exists() or folder.is_absolute() or weights.startswith(".") or weights.count("/") != 1:
-        mend = f"'quantdetect train mini {key}' makes it" if folder.parent == paths.MODELS / "mini" else "name another"
+        mend = f"'quantdetect train mini {key}' makes it" if folder.parent == files.MODELS / "mini" else "name another"
         raise UsageError(f"{key}: no diffusers pipeline in '{folder}' (model_index.json is missing); {mend}")
     return weights
 
@@ -55,48 +56,65 @@ def load(
     configuration asks for it (SDXL's, by its pipeline). Raises UsageError where the weights are missing, are another
     generator's, or overflow in `dtype`, Failure where they cannot be read or hold numbers that are not finite.
     """
-    # On some CPUs bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels there need.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    import diffusers  # seconds to import, and the table is useful without it
-    import torch
-    import transformers
+    import torch  # seconds to import, and the table is useful without it
 
     row, where = entry(key), source(key, weights)
     if dtype == "float16" and not row.half:
         raise UsageError(f"{key}: overflows in float16 and gives undefined pixels; use dtype bfloat16")
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()  # one line per file, a blink each
-    arguments = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}
-    try:
-        pipeline = diffusers.DiffusionPipeline.from_pretrained(
-            where,
-            local_files_only=True,
-            low_cpu_mem_usage=find_spec("accelerate") is not None,
-            dtype=getattr(torch, dtype or "float32"),
-            **row.loading,
-            **arguments,
-        )
-    except OSError as error:
-        if Path(where).is_dir():
-            raise Failure(_unloadable(key, where, error)) from error
-        raise UsageError(f"{key}: no local copy of '{where}'; {_fetching(key, where, revision)}") from None
-    except MemoryError:
-        raise
-    except Exception as error:  # what foreign configurations and weights bring about has no common base
-        raise Failure(_unloadable(key, where, error)) from error
+    chosen = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}
+    pipeline = _read(key, where, dtype=getattr(torch, dtype or "float32"), **row.loading, **chosen)
     if type(pipeline).__name__ != row.pipeline:
         raise UsageError(
             f"{key}: '{where}' holds a {type(pipeline).__name__}, not a {row.pipeline}; name another folder"
         )
-    for component in pipeline.components.values():
-        # Without the package accelerate, diffusers leaves a network whose first tensor is in FP32 (SD3's positions) so.
-        if isinstance(component, diffusers.ModelMixin) and component.dtype != getattr(torch, dtype or "float32"):
-            torch.nn.Module.to(component, getattr(torch, dtype or "float32"))
+    _cast(pipeline, getattr(torch, dtype or "float32"))
     if dtype == "float16":
         _upcast_attention(pipeline)
     pipeline = _quiet(pipeline).to(device)
     _refuse_undefined(f"{key}: '{where}'", pipeline, dtype)
     return pipeline
+
+
+def _read(key: str, where: str, **arguments: Any) -> DiffusionPipeline:
+    """The pipeline in a folder or a hub id's local copy; `arguments` are `from_pretrained`'s.
+
+    Raises UsageError where there is no local copy, Failure where it cannot be read.
+    """
+    # On some CPUs bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels there need.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()  # one line per file, a blink each
+    by_parts = find_spec("accelerate") is not None
+    try:
+        return diffusers.DiffusionPipeline.from_pretrained(
+            where, local_files_only=True, low_cpu_mem_usage=by_parts, **arguments
+        )
+    except OSError as error:
+        if Path(where).is_dir():
+            raise Failure(_unloadable(key, where, error)) from error
+        raise UsageError(
+            f"{key}: no local copy of '{where}'; {_fetching(key, where, arguments.get('revision'))}"
+        ) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # what foreign configurations and weights bring about has no common base
+        raise Failure(_unloadable(key, where, error)) from error
+
+
+def _cast(pipeline: DiffusionPipeline, dtype: torch.dtype) -> None:
+    """Give every network of diffusers the type that was asked for.
+
+    Without the package accelerate, diffusers leaves one whose first tensor is in FP32 (SD3's positions) as it is.
+    """
+    import diffusers
+    import torch
+
+    for component in pipeline.components.values():
+        if isinstance(component, diffusers.ModelMixin) and component.dtype != dtype:
+            torch.nn.Module.to(component, dtype)
 
 
 def _refuse_undefined(what: str, pipeline: DiffusionPipeline, dtype: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from helpers.errors import UsageError
+from helpers.core.errors import UsageError
 from helpers.generators.catalogue import CATALOGUE
 
 if TYPE_CHECKING:

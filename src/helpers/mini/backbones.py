@@ -24,9 +24,11 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers.detectors import checkpoints, clip_d, r50_tf
-from helpers.detectors.images import preprocess, tensor
-from helpers.mini import captions, data, fitting, world
+from helpers import world
+from helpers.detectors import clip_d, r50_tf
+from helpers.detectors import weights as checkpoints
+from helpers.detectors.preprocessing import preprocess, tensor
+from helpers.mini.training import data, fitting
 
 __all__ = [
     "CONTEXT",
@@ -229,7 +231,7 @@ def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
 
 def _words() -> tuple[str, ...]:
     """The captions' vocabulary and the words for treatments."""
-    return (*captions.vocabulary(), *filter(None, TREATMENTS))
+    return (*world.vocabulary(), *filter(None, TREATMENTS))
 
 
 def tokens(texts: list[str]) -> Tensor:
@@ -283,9 +285,9 @@ def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps:
     model = clip_model().to(device)
     pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
     shares = np.array(list(POOL.values())) / sum(POOL.values())
-    known = [captions.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))]
+    known = [world.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))]
     pictures, done = treated(data.pool(work, "validation", 64, VALIDATION), np.random.default_rng([seed, 64]))
-    sentences = [said(captions.prompt(world.SPLITS["validation"] + i), t) for i, t in enumerate(done)]
+    sentences = [said(world.prompt(world.SPLITS["validation"] + i), t) for i, t in enumerate(done)]
     held = _resized(pictures)
 
     def loss(rng: np.random.Generator) -> Tensor:

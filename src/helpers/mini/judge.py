@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers.errors import UsageError
-from helpers.mini import data, fitting, world
-from helpers.mini.data import to_tensor
-from helpers.paths import MODELS, replacing
+from helpers import world
+from helpers.core.errors import UsageError
+from helpers.core.files import MODELS, replacing
+from helpers.mini.training import data, fitting
+from helpers.mini.training.data import to_tensor
 
 __all__ = ["FEATURES", "Judge", "crops", "features", "fidelity", "load", "train_judge"]
 

@@ -20,10 +20,12 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from helpers import generators, study
-from helpers.mini import captions, data, judge, world
-from helpers.mini.train_vae import evaluate_vae
-from helpers.paths import CARD, replacing
+from helpers import generators, world
+from helpers.core.files import CARD, replacing
+from helpers.mini import judge
+from helpers.mini.training import data
+from helpers.mini.training.vae import evaluate_vae
+from helpers.study import schema
 
 __all__ = ["COUNT", "TABLE", "TARGETS", "evaluate", "frechet", "measure", "nearest", "spread", "trivial_auc"]
 
@@ -97,19 +99,19 @@ def _scenes(split: str, count: int) -> list[world.Scene]:
 
 def _one_prompt() -> str:
     """The first validation prompt with a single solid."""
-    return captions.caption(next(scene for scene in _scenes("validation", 100) if scene.relation == "alone"))
+    return world.caption(next(scene for scene in _scenes("validation", 100) if scene.relation == "alone"))
 
 
 def _of_one_prompt(key: str) -> tuple[np.ndarray, np.ndarray]:
     """FP32 images of one prompt under 16 seeds, and 16 renders of the same caption."""
-    settings, prompt = study.load("mini").generators[key], _one_prompt()
+    settings, prompt = schema.load("mini").generators[key], _one_prompt()
     made = generators.sample(
         generators.load(key, "mini"), [prompt] * _SEEDS_PER_PROMPT, [_NOISE + i for i in range(_SEEDS_PER_PROMPT)],
         steps=settings.steps, guidance=settings.guidance, size=settings.size, batch_size=1,
     )  # fmt: skip
     seed, same = world.SPLITS["validation"], []
     while len(same) < _SEEDS_PER_PROMPT:
-        if captions.prompt(seed) == prompt:
+        if world.prompt(seed) == prompt:
             same.append(world.render(seed, settings.size))
         seed += 1
     return np.stack([np.asarray(image) for image in made]), np.stack(same)
@@ -178,7 +180,7 @@ def evaluate(
         with replacing(card) as temporary:
             temporary.write_text(json.dumps(described, indent=1) + "\n")
     every = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
-    order = {key: place for place, key in enumerate(study.GENERATORS)}
+    order = {key: place for place, key in enumerate(schema.GENERATORS)}
     every = every.sort_values("generator", key=lambda keys: keys.map(order), kind="stable", ignore_index=True)
     with replacing(table) as temporary:
         every.to_csv(temporary, index=False)

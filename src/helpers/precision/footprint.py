@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import pandas as pd
 from torch import nn
 
-from helpers.errors import UsageError, nearest
-from helpers.precision.apply import LAYERS, targets
-from helpers.precision.architectures import build, named
+from helpers.core.errors import UsageError, nearest
+from helpers.generators.networks import build, named
 from helpers.precision.formats import FORMATS, Format
+from helpers.precision.quantize import LAYERS, targets
 
 __all__ = ["QUANTIZED", "chosen", "count", "table"]
 

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from helpers import machine
-from helpers.errors import UsageError
-from helpers.precision.apply import LAYERS, declare_type, targets
-from helpers.precision.architectures import Architecture, Network, build, named
+from helpers.core import device as machine
+from helpers.core.errors import UsageError
+from helpers.generators.networks import Architecture, Network, build, named
 from helpers.precision.coverage import holdings
 from helpers.precision.footprint import QUANTIZED, chosen
 from helpers.precision.formats import FORMATS
+from helpers.precision.quantize import LAYERS, declare_type, targets
 
 __all__ = ["STEPS", "WARM", "computing_type", "inputs", "materialise", "measure", "table"]
 

@@ -1,11 +1,14 @@
-"""A study's run: what is to be made (`plan`), where it is kept (`store`), making and scoring it (`execute`), contact
-sheets (`contact`), measuring and filtering what was scored (`spectra`, `counterfactuals`), and making a sample of an
-archived run again (`verify`). `digests` says what a run's files come from, `lock` who works in its folder.
+"""A study's run, from the study file to the results' folder.
 
-`execute`, `counterfactuals`, `digests`, `extras` and `verify` load torch and are imported by name.
+`plan` reads the study once; the rest takes its recipes. `store` says where things are kept, `shard` what is known of
+them, `lock` who works there, `digests` what they come from. `sources` makes images, `audit` measures what a precision
+did before the first of them; `make` (with `run`, the whole way), `score` and `merge` lead to the results, `stages` to
+the tables beside them, and `verify` makes a sample of an archived run again.
+
+Of these, `plan`, `store` and `lock` do without torch; the others are imported by name.
 """
 
-from helpers.runs.plan import REAL, Shard, Source, parse_share, shards, sources
+from helpers.runs.plan import REAL, Plan, Recipe, Shard, Source, parse_share, resolve
 from helpers.runs.store import Store
 
-__all__ = ["REAL", "Shard", "Source", "Store", "parse_share", "shards", "sources"]
+__all__ = ["REAL", "Plan", "Recipe", "Shard", "Source", "Store", "parse_share", "resolve"]

@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from helpers import detectors
-from helpers.paths import tree_sha256
-from helpers.runs.makers import computing_type
-from helpers.runs.plan import Scoring, Source
-from helpers.study import Study
+from helpers.core.files import tree_sha256
+from helpers.runs.plan import Recipe, Scoring
 
-__all__ = ["image_digest", "scoring_digest"]
+__all__ = ["MadeBy", "image_digest", "made_by", "scoring_digest"]
 
 
-def image_digest(study: Study, source: Source, device: str = "cpu") -> str:
+@dataclass(frozen=True)
+class MadeBy:
+    """What a source's images are made by, as records of them say it: digests of the recipe and of the model.
+
+    `former` is what earlier versions kept in the recipe's place, a digest of the whole study.
+    """
+
+    recipe: str
+    model: str
+    former: str
+
+
+def made_by(recipe: Recipe, model: str, device: str = "cpu") -> MadeBy:
+    """What a source's images are made by on a device, with a model of this digest."""
+    return MadeBy(image_digest(recipe, device), model, _digest(recipe.former_digest, recipe, device))
+
+
+def image_digest(recipe: Recipe, device: str = "cpu") -> str:
     """Digest of the settings behind a source's images, of the size of its shards, and of what computes them.
 
     Devices of another kind, or other types, round otherwise: such images must not meet in one cell. A render is made
     by no network.
     """
+    return _digest(recipe.digest, recipe, device)
+
+
+def _digest(settings: str, recipe: Recipe, device: str) -> str:
     # Shards of another size would overlap these.
-    digest = f"{study.digest(source.arm)}/{study.shard_size}"
+    digest = f"{settings}/{recipe.shard_size}"
     kind = device.partition(":")[0]
-    if kind == "cpu" or (source.label == 0 and source.arm == "none"):
+    if kind == "cpu" or recipe.checkpoint is None:
         return digest
-    dtype = computing_type(study.generators[source.generator], source.precision, device) if source.label else "float32"
-    return f"{digest}/{kind}/{dtype}"
+    return f"{digest}/{kind}/{recipe.computing_type(device)}"
 
 
-def scoring_digest(study: Study, scoring: Scoring) -> str:
+def scoring_digest(scoring: Scoring) -> str:
     """Digest of what gives a scoring's logits: the weights, the frozen backbones, the handling of the images."""
     digest = tree_sha256(*_files(scoring))
-    return f"{digest}/{study.shared_level}" if scoring.protocol == "shared" else digest
+    return digest if scoring.level is None else f"{digest}/{scoring.level}"
 
 
 def _files(scoring: Scoring) -> list[Path]:

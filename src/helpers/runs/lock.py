@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.errors import Failure, UsageError
+from helpers.core.errors import Failure, UsageError
 
 try:
     import fcntl

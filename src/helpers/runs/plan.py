@@ -1,18 +1,41 @@
-"""What a run consists of: sources of images, cut into shards of fixed size (no torch)."""
+"""What a run consists of, read from the study once: sources of images with their recipes, cut into shards, and the ways
+in which they are scored (no torch).
+
+`resolve` turns a study into a `Plan`; whatever makes, audits, scores or measures images takes the plan, or one recipe
+of it, and never asks the study.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from helpers.errors import UsageError, nearest, shown
-from helpers.protocols import weights_for
-from helpers.study import GENERATORS, PRECISIONS, Cell, Study, training_label
+from helpers.core.errors import UsageError, nearest, shown
+from helpers.images.protocols import weights_for
+from helpers.study.schema import BITS, GENERATORS, PRECISIONS, Perturbations, Study, training_label
 
-__all__ = ["REAL", "Scoring", "Shard", "Source", "parse_share", "scorings", "shards", "sources"]
+__all__ = [
+    "AUDITED",
+    "REAL",
+    "Plan",
+    "Recipe",
+    "Scoring",
+    "Shard",
+    "Source",
+    "parse_share",
+    "resolve",
+    "scorings",
+    "sources",
+]
 
 REAL = "real"
+
+#: Images of a generator without quantization that the audit of its cells denoises, however few are asked for.
+AUDITED = 2
 
 
 @dataclass(frozen=True)
@@ -36,19 +59,70 @@ class Source:
             return f"{REAL}/{self.size}" + ("" if self.arm == "none" else f"-{self.arm}")
         return f"{self.generator}/{self.precision}" + ("" if self.arm == "native" else f"-{self.arm}")
 
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a source's images are made: all that the study says of it.
+
+    What a source does not have is None: a render has neither a checkpoint nor prompts, a render passed through a VAE
+    has the checkpoint alone.
+
+    Attributes:
+        source: whose images these are.
+        images: how many of them there are to be; `shard_size` of them have one record, `batch_size` are computed
+            together.
+        digest: SHA-256 (hex) of what makes the images, apart from the model's files and the type it computes in.
+            Nothing else counts, so another generator, another arm or more images leave these as they are.
+        former_digest: what earlier versions kept in its place, a digest of the whole study.
+        generator: key of the generator, of a passed render that of the VAE's.
+        checkpoint: the folder or hub id of its pipeline, with `revision` and `variant` of the hub's files.
+        steps, guidance: of the sampling; `dtype`: the type in which a GPU computes all but FP32.
+        way, coverage, components: what the precision is applied to, and how (`precision.apply`).
+        seed: of image 0, image i has `seed` + i; `prompts`: of the images, by index.
+    """
+
+    source: Source
+    images: int
+    shard_size: int
+    batch_size: int
+    digest: str
+    former_digest: str
+    generator: str | None = None
+    checkpoint: str | None = None
+    revision: str | None = None
+    variant: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    dtype: str | None = None
+    way: str | None = None
+    coverage: str | None = None
+    components: tuple[str, ...] = ()
+    seed: int | None = None
+    prompts: tuple[str, ...] = ()
+
     @property
-    def cell(self) -> Cell:
-        """The study's cell of this source, a cell "real" for renders."""
-        return Cell(self.generator, self.precision, self.arm)
+    def folder(self) -> str:
+        """Path of its images below images/ (see `Source.folder`)."""
+        return self.source.folder
+
+    def computing_type(self, device: str) -> str:
+        """The type in which its images are computed: FP32 in itself, other precisions on a GPU in the study's `dtype`.
+
+        On a CPU everything computes in single precision, since many have no arithmetic of 16 bits.
+        """
+        return "float32" if self.source.precision == "fp32" or device == "cpu" else self.dtype or "float32"
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """One way in which images are scored: a detector, its weights (a training's label or a path), the protocol."""
+    """One way in which images are scored: a detector, its weights (a training's label or a path), the protocol, and the
+    difficulty of the protocol `shared`.
+    """
 
     detector: str
     weights: str
     protocol: str
+    level: int | None = None
 
     @property
     def label(self) -> str:
@@ -115,28 +189,127 @@ def sources(
 
 def scorings(study: Study) -> list[Scoring]:
     """Every way in which the study scores its images: each protocol, then the further trainings under `plain`."""
-    main = [Scoring(name, weights_for(p, study.weights), p) for p in study.protocols for name in study.detectors]
+    main = [
+        Scoring(name, weights_for(p, study.weights), p, study.shared_level if p == "shared" else None)
+        for p in study.protocols
+        for name in study.detectors
+    ]
     return main + [Scoring(name, label, "plain") for label, names in study.further.items() for name in names]
 
 
-def shards(study: Study, chosen: Iterable[Source], images: int, share: tuple[int, int] | None = None) -> list[Shard]:
-    """Shards for `images` images of every source, at most an arm's own number; with share (i, n) every n-th of them
-    from the i-th.
+@dataclass(frozen=True)
+class Plan:
+    """A study as a run takes it.
 
-    Shards begin at multiples of the study's shard size, so a run with more images extends the last one and keeps the
-    others.
+    Attributes:
+        study: the study file's content, for the manifest; `study_digest` its digest, by which archives are told apart.
+        recipes: every source, those of the main arm first, then the arms', then the renders.
+        references: generator -> recipe of its images in the main arm without quantization, with which cells are
+            compared, whether or not the study has that cell.
+        scorings: every way in which images are scored; `weights` is the training that the study is about.
+        arm: the main arm; `baseline` the precision with which others are compared, `lowest` the coarsest of the others
+            (None where there is none).
+        shard_size: images of a shard; `perturbations`: the study's sample to be scored once more.
     """
+
+    study: Mapping[str, Any]
+    study_digest: str
+    recipes: Mapping[Source, Recipe]
+    references: Mapping[str, Recipe]
+    scorings: tuple[Scoring, ...]
+    weights: str
+    arm: str
+    baseline: str
+    lowest: str | None
+    shard_size: int
+    perturbations: Perturbations | None
+
+    def shards(self, chosen: Iterable[Source], share: tuple[int, int] | None = None) -> list[Shard]:
+        """Shards of the chosen sources; with share (i, n) every n-th of them from the i-th.
+
+        Shards begin at multiples of the shard size, so a run with more images extends the last one and keeps the
+        others.
+        """
+        every = [
+            Shard(recipe.source, start, min(start + self.shard_size, recipe.images))
+            for recipe in map(self.recipes.__getitem__, chosen)
+            for start in range(0, recipe.images, self.shard_size)
+        ]
+        first, step = share or (1, 1)
+        return every[first - 1 :: step]
+
+
+def resolve(study: Study, images: int | None = None) -> Plan:
+    """The plan of a run with `images` images per cell (default: the study's number), at most an arm's own number.
+
+    Raises UsageError for less than one image, and for more images than prompts.
+    """
+    images = study.images_per_cell if images is None else images
     if images < 1:
         raise UsageError(f"{images} images per cell: ask for at least 1")
-    size = study.shard_size
-    every = [
-        Shard(source, start, min(start + size, most))
-        for source in chosen
-        for most in [study.images_of(source.arm, images)]
-        for start in range(0, most, size)
-    ]
-    first, step = share or (1, 1)
-    return every[first - 1 :: step]
+    every = sources(study)
+    prompts = tuple(study.prompts_for(max(images, AUDITED)))
+    probe = _sha256(study.prompt_probe())
+    former = {arm: study.digest(arm) for arm in {source.arm for source in every} | {study.arm}}
+
+    def recipe(source: Source) -> Recipe:
+        common = {
+            "source": source,
+            "images": study.images_of(source.arm, images),
+            "shard_size": study.shard_size,
+            "batch_size": study.setting("batch_size", source.arm),
+            "former_digest": former[source.arm],
+        }
+        if source.label == 0:
+            return Recipe(**common, **_render(study, source))
+        return Recipe(**common, **_cell(study, source, probe), prompts=prompts)
+
+    return Plan(
+        study=study.model_dump(mode="json"),
+        study_digest=study.digest(),
+        recipes={source: recipe(source) for source in every},
+        references={key: recipe(Source(key, "fp32", study.arm, study.generators[key].size, 1)) for key in study.keys},
+        scorings=tuple(scorings(study)),
+        weights=study.weights,
+        arm=study.arm,
+        baseline=study.baseline,
+        lowest=min((level for level in study.precisions if level != study.baseline), key=BITS.get, default=None),
+        shard_size=study.shard_size,
+        perturbations=study.perturbations,
+    )
+
+
+def _render(study: Study, source: Source) -> dict[str, Any]:
+    """Of a render's recipe what is its own."""
+    own = {"digest": _sha256({"size": source.size})}
+    return own if source.arm == "none" else own | {"generator": source.arm, "checkpoint": study.source(source.arm)}
+
+
+def _cell(study: Study, source: Source, probe: str) -> dict[str, Any]:
+    """Of a cell's recipe what is its own; `probe` tells its prompts from others."""
+    settings = study.generators[source.generator]
+    asked = {name: study.setting(name, source.arm) for name in ("way", "coverage", "components", "seed")}
+    asked |= settings.model_dump(include={"steps", "guidance", "variant"})
+    asked |= {"generator": source.generator, "components": tuple(asked["components"])}
+    counted = asked | {
+        "precision": source.precision,
+        "size": source.size,
+        "components": sorted(asked["components"]),
+        "prompts": probe,
+        # The main arm's is a matter of memory; an arm's own is what that arm is about.
+        "batch_size": study.arms[source.arm].batch_size if source.arm in study.arms else None,
+    }
+    return asked | {
+        # What is not set does not count: a setting that a later version adds leaves the images of this one valid.
+        "digest": _sha256({name: value for name, value in counted.items() if value is not None}),
+        "checkpoint": study.source(source.generator),
+        "revision": settings.revision,
+        "dtype": settings.dtype,
+    }
+
+
+def _sha256(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parse_share(text: str) -> tuple[int, int]:

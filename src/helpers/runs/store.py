@@ -4,8 +4,8 @@ images/<generator>/<precision>/<index>.png     images/real/<size>/<index>.png
 images/.../rejected/<index>.png                images that do not count, for the eye
 parts/<the same folders>/<start>.json          what made the shard: digests, times, rejections
 parts/<the same folders>/<start>.parquet       its scores
-proof/<generator>/<precision>.json             what was measured of the cell's weights (`runs.proof`)
-parts/spectra, parts/patterns, parts/counterfactuals   what was measured of the scored images (`runs.spectra` ...)
+proof/<generator>/<precision>.json             what was measured of the cell's weights (`runs.audit`)
+parts/spectra, parts/patterns, parts/counterfactuals   what was measured of the scored images (`runs.stages`)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
 .lock                                          see `runs.lock`
 spectra.parquet  patterns.parquet  counterfactuals.parquet   likewise, where the images were at hand
@@ -26,8 +26,8 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from helpers import paths
-from helpers.errors import Damaged
+from helpers.core import files as paths
+from helpers.core.errors import Damaged
 from helpers.runs.plan import Shard, Source
 
 __all__ = ["MANIFEST", "RESULTS", "Store", "git_revision", "pixel_sha256", "versions"]
@@ -37,6 +37,10 @@ RESULTS = ("scores.parquet", "cells.parquet", "manifest.json")
 MANIFEST = "manifest.json"
 _Found = TypeVar("_Found")
 _LIBRARIES = ("numpy", "torch", "onnxruntime", "diffusers", "transformers", "optimum-quanto", "bitsandbytes")
+
+
+#: Why images of a source count no longer.
+STALE = "made with other settings, by another model or on another device"
 
 
 class Store:
@@ -105,8 +109,8 @@ class Store:
         """Path of what is known of a shard."""
         return self.folder / "parts" / f"{shard.name}.json"
 
-    def proof(self, source: Source) -> Path:
-        """Path of what was measured of a cell's weights."""
+    def audit(self, source: Source) -> Path:
+        """Path of what the audit measured of a cell's weights."""
         return self.folder / "proof" / f"{source.folder}.json"
 
     def part(self, shard: Shard) -> Path:

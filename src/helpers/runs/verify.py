@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from helpers import detectors as detection
-from helpers.analysis.metrics import is_fake
-from helpers.errors import Damaged, Failure, UsageError
-from helpers.machine import processor
-from helpers.paths import file_sha256, read_json, read_parquet, write_json
-from helpers.runs import plan
-from helpers.runs.makers import maker
-from helpers.runs.plan import Source
-from helpers.runs.state import COLUMNS, of
+from helpers.core.device import processor
+from helpers.core.errors import Damaged, Failure, UsageError
+from helpers.core.files import file_sha256, read_json, read_parquet, write_json
+from helpers.core.scores import is_fake
+from helpers.runs import plan as planning
+from helpers.runs.plan import Recipe, Source
+from helpers.runs.shard import COLUMNS, of
+from helpers.runs.sources import open_source
 from helpers.runs.store import pixel_sha256, versions
-from helpers.study import Study
+from helpers.study.schema import Study
 
 __all__ = ["TOLERANCE", "verify"]
 
@@ -52,21 +53,16 @@ def verify(
     archive is missing or of another study, Failure where it lacks cells.
     """
     archived = _archive(study, Path(results))
+    plan = planning.resolve(study, int(archived["index"].max()) + 1)
     loaded = {name: detection.load(name, study.weights) for name in study.detectors}
-    sources = [source for source in plan.sources(study, arms=[study.arm]) if source.label or source.arm == "none"]
+    sources = [source for source in plan.recipes if source.arm in (plan.arm, "none")]
     rows = []
     for source in tqdm(sources, desc="verify", unit=" cells", disable=not progress, dynamic_ncols=True):
-        rows.append(_compare(study, source, _rows_of(archived, source, images), loaded))
+        rows.append(_compare(plan.recipes[source], _rows_of(archived, source, images), loaded))
     report = {
-        "study_digest": study.digest(),
+        "study_digest": plan.study_digest,
         "scores_sha256": file_sha256(Path(results) / "scores.parquet"),
-        "machine": {
-            "processor": processor(),
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "system": platform.platform(),
-            "threads": torch.get_num_threads(),
-            "versions": versions(),
-        },
+        "machine": _machine(),
         "images": images,
         "cells": [row for row, source in zip(rows, sources, strict=True) if source.label],
         "real": [row for row, source in zip(rows, sources, strict=True) if not source.label],
@@ -76,6 +72,16 @@ def verify(
     if out is not None:
         write_json(report, out)
     return report
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "processor": processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
 
 
 def _archive(study: Study, results: Path) -> pd.DataFrame:
@@ -88,7 +94,7 @@ def _archive(study: Study, results: Path) -> pd.DataFrame:
         raise UsageError(
             f"{results}: made with another study than '{study.name}'; name its study file, or run it again"
         )
-    plain = [scoring for scoring in plan.scorings(study) if scoring.protocol == "plain"][: len(study.detectors)]
+    plain = [scoring for scoring in planning.scorings(study) if scoring.protocol == "plain"][: len(study.detectors)]
     return pd.concat([scores[of(scores, scoring)] for scoring in plain])
 
 
@@ -109,13 +115,9 @@ def _rows_of(archived: pd.DataFrame, source: Source, images: int) -> pd.DataFram
     return table.sort_index().head(images)
 
 
-def _compare(study: Study, source: Source, table: pd.DataFrame, loaded: dict[str, Any]) -> dict[str, Any]:
-    indices = [int(index) for index in table.index]
-    making = maker(study, source)
-    making.load()
-    made = []
-    for start in range(0, len(indices), study.batch_size):
-        made += making.make(indices[start : start + study.batch_size])
+def _compare(recipe: Recipe, table: pd.DataFrame, loaded: dict[str, Any]) -> dict[str, Any]:
+    source = recipe.source
+    made = _made(recipe, [int(index) for index in table.index])
     equal = np.array([pixel_sha256(image) for image in made]) == table["image_sha256"].to_numpy()
     scores = {name: detector.score(made) for name, detector in loaded.items()}
     differences = {name: np.abs(scores[name] - table[name].to_numpy()) for name in scores}
@@ -131,6 +133,14 @@ def _compare(study: Study, source: Source, table: pd.DataFrame, loaded: dict[str
         "verdicts_equal": {name: int(same.sum()) for name, same in verdicts.items()},
         "agree": all(_within(differences[name], table[name].to_numpy(), equal) for name in scores),
     }
+
+
+def _made(recipe: Recipe, indices: list[int]) -> list[Image.Image]:
+    source, made = open_source(recipe), []
+    source.load()
+    for start in range(0, len(indices), recipe.batch_size):
+        made += source.make(indices[start : start + recipe.batch_size])
+    return made
 
 
 def _within(differences: np.ndarray, archived: np.ndarray, equal: Sequence[bool]) -> bool:

@@ -1,0 +1,187 @@
+"""What detection is owed to, the decoder or the denoiser, and which of the two moves with precision.
+
+Reals passed through a generator's own VAE carry its decoder's traces and none of its denoiser's. Detection is the AUC
+above 1/2; all intervals are bootstrapped over prompts, drawn for fakes and reals at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+
+from helpers.analysis import controls
+from helpers.analysis.image_traces import ends, read, redrawn
+from helpers.analysis.stats import metrics
+from helpers.analysis.stats.metrics import Interval
+from helpers.results.memo import once
+from helpers.results.results import BASELINE, Results, titles
+
+__all__ = ["areas", "detection", "moved", "shares"]
+
+#: Detection above chance (AUC less 1/2) below which it has no shares.
+LEAST = 0.05
+
+
+def areas(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """AUC of fakes against reals of the same prompts (N,) each: of the whole, then of each resample (R + 1,).
+
+    A resample's area is taken to first order, from how each prompt's two images are placed among the others (DeLong et
+    al., Biometrics 1988): the rest is of order 1/N.
+    """
+    of_fake = (np.searchsorted(np.sort(real), fake) + np.searchsorted(np.sort(real), fake, "right")) / 2
+    of_real = len(fake) - (np.searchsorted(np.sort(fake), real) + np.searchsorted(np.sort(fake), real, "right")) / 2
+    placed = (of_fake + of_real) / len(fake)
+    area = placed.mean() / 2
+    return np.concatenate([[area], area + redrawn(len(fake)) @ (placed - 2 * area) / len(fake)])
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A figure of so many prompts, whole and resampled (R + 1,), and how far it goes if every prompt changes."""
+
+    values: np.ndarray
+    prompts: int
+    reach: float = 1.0
+
+    def __sub__(self, other: _Drawn) -> _Drawn:
+        return _Drawn(self.values - other.values, min(self.prompts, other.prompts))
+
+    def __truediv__(self, whole: _Drawn) -> _Drawn:
+        return _Drawn(self.values / whole.values, min(self.prompts, whole.prompts), float(1 / abs(whole.values[0])))
+
+    def __float__(self) -> float:
+        return float(self.values[0])
+
+
+def _detection(fake: pd.Series, real: pd.Series, both: pd.Index) -> _Drawn | None:
+    """AUC above 1/2 on the prompts that both have; None of fewer than two."""
+    sides = (series[both].to_numpy(np.float64) for series in (fake, real))
+    return _Drawn(areas(*sides) - 0.5, len(both)) if len(both) > 1 else None
+
+
+@once
+def _above_chance(results: Results, detector: str, generator: str, precision: str) -> _Drawn | None:
+    """AUC above 1/2 of a cell, prompts drawn for fakes and reals at once."""
+    fake, real = results.logits(detector, generator, precision), results.reals(detector, generator)
+    return _detection(fake, real, fake.index.intersection(real.index))
+
+
+def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _Drawn, _Drawn] | None:
+    """Detection above chance of FP32 fakes against renders, of renders passed through the generator's VAE
+    against renders, and of FP32 fakes against those: the same prompts and the same detector throughout.
+    """
+    table = read(results, "counterfactuals.parquet")
+    rows = table[(table.treatment == "decoded") & (table.arm == generator)]
+    rows = rows[rows.detector == detector] if len(rows) else rows
+    if not len(rows) or results.protocol != "plain":
+        return None
+    passed = rows.set_index("index")["logit"]
+    fake, real = results.logits(detector, generator, BASELINE), results.reals(detector, generator)
+    both = passed.index.intersection(fake.index).intersection(real.index)
+    if len(both) < 2:
+        return None
+    return tuple(_detection(*pair, both) for pair in ((fake, real), (passed, real), (fake, passed)))
+
+
+def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
+    """What the detection of FP32 images is owed to, as shares of the AUC above 1/2 against renders; with ends.
+
+    One row per detector (with title), the mean over generators where the detector finds anything: `decoder`, what
+    renders keep that were only passed through the generator's VAE; `denoiser`, what is left of fakes against those,
+    by the same detector; `retrained`, what is left of it when detectors are trained and tested with such reals
+    (`aligned`). Detectors can find the same image by both, so the shares need not add up to 1.
+    """
+    rows = []
+    aligned = _aligned(results)
+    for detector in results.detectors:
+        found: dict[str, list[_Drawn]] = {"decoder": [], "denoiser": [], "retrained": []}
+        for generator in results.generators:
+            parts = _decoded(results, detector, generator)
+            if parts is not None and float(parts[0]) > LEAST:
+                found["decoder"].append(parts[1] / parts[0])
+                found["denoiser"].append(parts[2] / parts[0])
+            if aligned is not None:
+                pair = [_above_chance(of, detector, generator, BASELINE) for of in (results, aligned)]
+                if all(part is not None for part in pair) and float(pair[0]) > LEAST:
+                    found["retrained"].append(pair[1] / pair[0])
+        row = titles(detector=detector)
+        for name, values in found.items():
+            row |= ends(name, _mean_of(values, confidence)) | {f"{name}_generators": len(values)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _mean_of(values: list[_Drawn], confidence: float) -> Interval:
+    """Mean over cells of figures that drew the same prompts."""
+    if not values:
+        return metrics.UNKNOWN
+    mean = np.mean([of.values for of in values], axis=0)
+    prompts, reach = min(of.prompts for of in values), float(np.mean([of.reach for of in values]))
+    return metrics.resampled(mean[0], mean[1:], prompts, confidence, reach)
+
+
+@once
+def _aligned(results: Results) -> Results | None:
+    """The same page under the protocol `aligned`; None where the study was not scored so."""
+    there = results.protocol == "plain" and "aligned" in set(results.counts.protocol)
+    return results.under("aligned") if there else None
+
+
+def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
+    """Detection above chance by precision: a row per detector and precision, and per precision for all (detector "").
+
+    Means over generators (and detectors): `plain` and `aligned` are AUC less 1/2, `plain_change` and `aligned_change`
+    the paired change against FP32, `further` what aligned loses more than plain; all with ends, NaN where the study was
+    not scored so.
+    """
+    aligned, rows = _aligned(results), []
+    for detectors in [results.detectors, *((key,) for key in results.detectors)]:
+        row = titles(detector=detectors[0]) if len(detectors) == 1 else {"detector": "", "detector_title": "all"}
+        for precision in results.precisions:
+            plain, again = (_changes(page, detectors, precision) for page in (results, aligned))
+            found = {"plain": plain[0], "aligned": again[0], "plain_change": plain[1], "aligned_change": again[1]}
+            there = len(plain[1]) == len(again[1])
+            found["further"] = [two - one for one, two in zip(plain[1], again[1], strict=True)] if there else []
+            figures = {name: ends(name, _mean_of(values, confidence)) for name, values in found.items()}
+            rows.append(
+                row | titles(precision=precision) | {k: v for part in figures.values() for k, v in part.items()}
+            )
+    return pd.DataFrame(rows)
+
+
+def _changes(results: Results | None, detectors: Sequence[str], precision: str) -> tuple[list[_Drawn], list[_Drawn]]:
+    """Detection above chance of each generator's and detector's cell at a precision, and its change."""
+    pairs = [] if results is None else [
+        tuple(_above_chance(results, d, g, p) for p in (precision, BASELINE)) for g in results.generators
+        for d in detectors
+    ]  # fmt: skip
+    pairs = [pair for pair in pairs if all(area is not None for area in pair)]
+    return [own for own, _ in pairs], [own - base for own, base in pairs]
+
+
+def moved(results: Results) -> pd.DataFrame:
+    """What quantizing the denoiser moves, and what quantizing the VAE alone: one row per detector, precision and part.
+
+    part ("denoiser", "VAE", "null control"), n; `shift`, the mean paired change of logit in standard deviations of the
+    generator's FP32 logits, and `size`, the root of its mean square, both over all generators, with ends.
+    """
+    rows, differences = [], controls.differences(results)
+    parts = {results.arm: "denoiser", results.arm_of("decoder"): "VAE", results.arm_of("null"): "null control"}
+    differences = differences[differences.arm.isin([name for name in parts if name])]
+    spread = differences.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before
+    differences = differences.join(spread.std().rename("spread"), on=["generator", "detector"])
+    differences = differences[differences.spread > 0].assign(moved=lambda d: d.change / d.spread)
+    least = differences.groupby("arm")["index"].max().min()  # the same prompts in every part
+    for (arm, precision, detector), group in differences[differences["index"] <= least].groupby(
+        ["arm", "precision", "detector"], sort=False
+    ):
+        shift = metrics.bootstrap_mean(group.moved, group["index"])
+        square = metrics.bootstrap_mean(group.moved**2, group["index"])
+        size = Interval(*(sqrt(max(0.0, end)) for end in (square.estimate, square.low, square.high)))
+        row = titles(precision=precision, detector=detector) | {"part": parts[arm], "n": len(group)}
+        rows.append(row | ends("shift", shift) | ends("size", size))
+    return pd.DataFrame(rows)

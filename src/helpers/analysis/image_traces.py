@@ -1,0 +1,347 @@
+"""What a run measured of its images, as tables with intervals: fine detail, spectra, residuals, fingerprints, filters.
+
+Each reads one of the tables that lie beside the scores (`helpers.runs.stages.spectra` and `filtered`), and is empty
+where a study has none. Intervals are bootstrapped over prompts, those of fingerprints over groups of prompts.
+"""
+
+from __future__ import annotations
+
+from math import nan, sqrt
+
+import numpy as np
+import pandas as pd
+
+from helpers.analysis.stats import metrics
+from helpers.analysis.stats.metrics import Interval
+from helpers.images import spectra
+from helpers.results.memo import once
+from helpers.results.results import BASELINE, Results, of_training, titles
+
+__all__ = [
+    "FIGURES",
+    "LOWERED",
+    "autocorrelations",
+    "changes",
+    "curves",
+    "ends",
+    "fingerprints",
+    "levels",
+    "paired",
+    "pooled",
+    "pooled_shift",
+    "read",
+    "redrawn",
+    "relative",
+    "treatments",
+]
+
+#: The precision that is set against FP32.
+LOWERED = "fp4"
+
+#: Figures of an image in spectra.parquet, and what they are called in print.
+FIGURES = {
+    "high": "energy above half Nyquist",
+    "residual": "residual energy",
+    "npr": "NPR residual",
+    "period_2": "peak at period 2",
+    "period_4": "peak at period 4",
+    "period_8": "peak at period 8",
+}
+
+RESAMPLES = 2000
+
+
+@once
+def read(results: Results, name: str) -> pd.DataFrame:
+    """A table beside the scores, for the page's generators and the reals; empty where the study has none."""
+    table = results.beside(name)
+    if table is None:
+        return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
+    return table[table.generator.isin([*results.generators, "real"])]
+
+
+def cell_of(table: pd.DataFrame, generator: str, precision: str, arm: str) -> pd.DataFrame:
+    """The rows of one cell, by index where the table has one."""
+    rows = table[(table.generator == generator) & (table.precision == precision) & (table.arm == arm)]
+    return rows.set_index("index").sort_index() if "index" in rows else rows
+
+
+def _compared(results: Results) -> list[tuple[str, str, str]]:
+    """What is set beside FP32 on this page: precision, arm and name of each, the null control first."""
+    placebo = results.arm_of("null")
+    others = [(p, results.arm, title) for p, title in results.titles("precision").items() if p != BASELINE]
+    return ([(BASELINE, placebo, "null control")] if placebo else []) + others
+
+
+def _decibels(values: pd.Series) -> np.ndarray:
+    return 10 * np.log10(np.maximum(values.to_numpy(np.float64), 1e-6))
+
+
+def paired(results: Results, generator: str, precision: str, arm: str, figure: str) -> tuple[np.ndarray, np.ndarray]:
+    """Changes against FP32 of a figure of each image, in dB of power (N,), and the images' index (N,)."""
+    table = read(results, "spectra.parquet")
+    base, other = cell_of(table, generator, BASELINE, results.arm), cell_of(table, generator, precision, arm)
+    both = base.index.intersection(other.index)
+    if not len(both):
+        return np.empty(0), both.to_numpy()
+    factor = 2 if figure == "npr" else 1  # a root of a power
+    return factor * (_decibels(other.loc[both, figure]) - _decibels(base.loc[both, figure])), both.to_numpy()
+
+
+def relative(decibels: Interval) -> Interval:
+    """A change in dB of power as a relative change."""
+    return Interval(*(10 ** (end / 10) - 1 for end in (decibels.estimate, decibels.low, decibels.high)))
+
+
+def changes(results: Results, confidence: float = 0.95) -> pd.DataFrame:
+    """How each figure of the images changes against FP32, one row per generator, precision (or null control), figure.
+
+    generator, title, precision (the name of what is compared), figure, n; `change` with its ends, the mean paired
+    change in dB of power, and `relative`, the same as a share of FP32's. Empty without spectra.parquet.
+    """
+    rows = []
+    for generator in results.generators:
+        for precision, arm, name in _compared(results):
+            for figure, title in FIGURES.items():
+                values, index = paired(results, generator, precision, arm, figure)
+                if not len(values):
+                    continue
+                found = metrics.bootstrap_mean(values, index, confidence=confidence)
+                row = titles(generator) | {"precision_title": name}
+                row |= {"precision": precision if arm == results.arm else arm}
+                row |= {"figure": figure, "figure_title": title, "n": len(values)}
+                rows.append(row | ends("change", found) | ends("relative", relative(found)))
+    return pd.DataFrame(rows)
+
+
+def ends(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def levels(results: Results) -> pd.DataFrame:
+    """The figures themselves: one row per generator and precision of the main arm, and one for the reals of its size.
+
+    generator, precision (with titles; "real" for reals), n, and for each of `FIGURES` the mean with its ends: NPR's in
+    levels of 255, energies as mean squares in levels, peaks as ratios to their neighbours, 1 where there is none.
+    """
+    rows = []
+    for generator in results.generators:
+        for precision, name, cell in _shown(results, generator, "spectra.parquet"):
+            if not len(cell):
+                continue
+            row = titles(generator) | {"precision": precision, "precision_title": name, "n": len(cell)}
+            for figure in FIGURES:
+                row |= ends(figure, metrics.bootstrap_mean(cell[figure], cell.index))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _shown(results: Results, generator: str, name: str) -> list[tuple[str, str, pd.DataFrame]]:
+    """Key, title and rows of a generator's precisions in the main arm, and of the reals of its size before them."""
+    table = read(results, name)
+    cells = [(p, title, cell_of(table, generator, p, results.arm)) for p, title in results.titles("precision").items()]
+    sizes = {size for _, _, cell in cells for size in cell.get("size", ())}
+    reals = cell_of(table, "real", "none", "none")
+    return [("real", "real", reals[reals["size"].isin(sizes)]), *cells]
+
+
+#: Points of a radial spectrum that a chart shows at most.
+POINTS = 48
+
+
+def curves(results: Results) -> pd.DataFrame:
+    """Mean radial spectra in dB, with intervals: one row per generator, precision (or "real") and frequency.
+
+    generator, precision (with titles), x (frequency as a share of Nyquist's); `level` in dB over one squared level of
+    255, `change` the mean difference from the FP32 image of the same prompt, each with its ends.
+    """
+    rows = []
+    for generator in results.generators:
+        base = cell_of(read(results, "spectra.parquet"), generator, BASELINE, results.arm)
+        for precision, name, cell in _shown(results, generator, "spectra.parquet"):
+            both = cell.index.intersection(base.index)
+            if not len(both):
+                continue
+            own, other = (_thinned(np.stack(table.loc[both, "radial"])) for table in (cell, base))
+            frame = pd.DataFrame({"x": (np.arange(own.shape[1]) + 1) / own.shape[1]})
+            for column, values in (("level", own), ("change", own - other)):
+                low, high = metrics.bands(values)
+                frame = frame.assign(**{column: values.mean(axis=0), f"{column}_low": low, f"{column}_high": high})
+            rows.append(frame.assign(**titles(generator), precision=precision, precision_title=name))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _thinned(spectra_: np.ndarray) -> np.ndarray:
+    """Spectra (N, B) without their first bin, the mean of neighbours where they have too many points."""
+    step = -(-(spectra_.shape[1] - 1) // POINTS)
+    kept = (spectra_.shape[1] - 1) // step * step
+    return spectra_[:, 1 : kept + 1].reshape(len(spectra_), -1, step).mean(axis=2)
+
+
+def redrawn(count: int) -> np.ndarray:
+    """How often each of `count` prompts is drawn in each resample (RESAMPLES, count)."""
+    return metrics.bootstrap_weights(count, RESAMPLES).T
+
+
+def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:
+    """Autocorrelation of the residuals: one row per generator and precision (or "real"), with titles.
+
+    `values` holds the (2 `lags` + 1) squared correlations, row by row from the top.
+    """
+    rows = []
+    for generator in results.generators:
+        for precision, name, cell in _shown(results, generator, "patterns.parquet"):
+            if not len(cell):
+                continue
+            half = np.asarray(cell.autocorrelation.iloc[0])
+            half = half.reshape(-1, 2 * round((sqrt(1 + 8 * len(half)) - 3) / 4) + 1)
+            whole = np.concatenate([half[:0:-1, ::-1], half])
+            cut = len(whole) // 2 - min(lags, len(whole) // 2)
+            whole = whole[cut : len(whole) - cut, cut : len(whole) - cut]
+            rows.append(
+                titles(generator) | {"precision": precision, "precision_title": name, "values": whole.ravel().round(3)}
+            )
+    return pd.DataFrame(rows)
+
+
+def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
+    """How each cell's fingerprint correlates with FP32's: one row per generator, precision (or null control).
+
+    `correlation` counts other scenes only (`spectra.correlation`), `further` is what it lacks of the null control's
+    correlation (NaN without one), both with ends; `reliability` is that of FP32's fingerprint, what two plain mean
+    residuals of other scenes would correlate by. Estimates are NaN where a generator's images have
+    nothing in common to correlate. Empty without patterns.parquet.
+    """
+    rows, table, placebo = [], read(results, "patterns.parquet"), results.arm_of("null")
+    for generator in results.generators:
+        base = _products(table, generator, BASELINE, results.arm)
+        control = _products(table, generator, BASELINE, placebo)
+        if base and control and np.array_equal(base[0], control[0]) and np.array_equal(base[0], control[1]):
+            control = None  # FP32's own residuals: identical, so no control
+        for precision, arm, name in _compared(results):
+            cell = _products(table, generator, precision, arm)
+            if base is None or cell is None:
+                continue
+            one, drawn = np.ones((1, len(base[0]))), redrawn(len(base[0]))
+            found = [spectra.correlation(cell[1], base[0], cell[0], weights) for weights in (one, drawn)]
+            against = [
+                np.full(len(weights), nan)
+                if control is None
+                else spectra.correlation(control[1], base[0], control[0], weights)
+                for weights in (one, drawn)
+            ]
+            row = titles(generator) | {"precision": precision if arm == results.arm else arm, "precision_title": name}
+            row |= ends("correlation", _of_draws(*found, len(base[0]), confidence))
+            further = (f - a for f, a in zip(found, against, strict=True))
+            row |= ends("further", _of_draws(*further, len(base[0]), confidence))
+            rows.append(row | {"reliability": spectra.reliability(base[0])})
+    return pd.DataFrame(rows)
+
+
+def _products(table: pd.DataFrame, generator: str, precision: str, arm: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Products of a cell's folds with each other and with FP32's (folds, folds); None where it was not measured."""
+    rows = cell_of(table, generator, precision, arm)
+    if not len(rows) or not len(rows["cross"].iloc[0]):
+        return None
+    own, cross = (np.asarray(rows[name].iloc[0], dtype=np.float64) for name in ("own", "cross"))
+    return own.reshape(round(sqrt(len(own))), -1), cross.reshape(round(sqrt(len(cross))), -1)
+
+
+def _of_draws(
+    estimate: np.ndarray, again: np.ndarray, clusters: int, confidence: float, reach: float | None = None
+) -> Interval:
+    """The interval of `metrics.resampled` of an estimate (1,) and its resamples (R,); unknown where too many of them
+    are not defined."""
+    if np.isfinite(again).mean() < 0.975:
+        return metrics.UNKNOWN
+    return metrics.resampled(float(estimate[0]), again, clusters, confidence, reach)
+
+
+def _logits(results: Results, generator: str, detector: str) -> pd.DataFrame:
+    """Logits of the fakes of one generator by index, one column for each (treatment, precision); complete rows.
+
+    Those of the results' own protocol and training.
+    """
+    table = read(results, "counterfactuals.parquet")
+    rows = table[(table.generator == generator) & (table.treatment != "decoded")]
+    if len(rows):
+        rows = of_training(results, rows[(rows.detector == detector) & (rows.protocol == results.protocol)])
+    return rows.pivot(index="index", columns=["treatment", "precision"], values="logit").dropna() if len(rows) else rows
+
+
+#: What is compared of the counterfactuals: name in a table -> (treatment, precision) less (treatment, precision).
+EFFECTS = {
+    "fp4": (("sham", LOWERED), ("sham", BASELINE)),
+    "matched": (("matched", BASELINE), ("sham", BASELINE)),
+    "attenuated": (("attenuated", BASELINE), ("sham", BASELINE)),
+    "halved": (("halved", BASELINE), ("sham", BASELINE)),
+    "restored": (("restored", LOWERED), ("sham", BASELINE)),
+    "given_back": (("restored", LOWERED), ("sham", LOWERED)),
+}
+
+
+def treatments(results: Results, confidence: float = 0.95) -> pd.DataFrame:
+    """What FP4 and each filter do to the logits: one row per generator and detector (with titles), n.
+
+    Mean paired shifts in standard deviations of the FP32 logits, each with its ends: `fp4`, `matched`, `attenuated`,
+    `halved`, `restored` against FP32, `given_back` of restored images against FP4; `of_matched`, `of_attenuated` and
+    `of_restored` are the shares of FP4's shift that the filters make, and that restoring takes back. Empty without
+    counterfactuals.parquet.
+    """
+    rows = []
+    for generator in results.generators:
+        for detector in results.detectors:
+            wide = _logits(results, generator, detector)
+            if len(wide) < 2 or not float(wide["sham", BASELINE].std()):
+                continue
+            spread = float(wide["sham", BASELINE].std())
+            moved = {name: ((wide[a] - wide[b]) / spread).to_numpy(np.float64) for name, (a, b) in EFFECTS.items()}
+            row = titles(generator, "", detector) | {"n": len(wide)}
+            for name, values in moved.items():
+                row |= ends(name, metrics.bootstrap_mean(values, wide.index, confidence=confidence))
+            row |= ends("of_matched", _ratio(moved["matched"], moved["fp4"], confidence))
+            row |= ends("of_attenuated", _ratio(moved["attenuated"], moved["fp4"], confidence))
+            row |= ends("of_restored", _ratio(-moved["given_back"], moved["fp4"], confidence))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def pooled_shift(results: Results, detector: str, effect: str) -> Interval:
+    """One of the `EFFECTS` on a detector, mean over generators, in standard deviations of the FP32 logits."""
+    parts, prompts = [], []
+    for generator in results.generators:
+        wide = _logits(results, generator, detector)
+        spread = float(wide["sham", BASELINE].std()) if len(wide) > 1 else 0.0
+        if spread:
+            after, before = EFFECTS[effect]
+            parts.append(((wide[after] - wide[before]) / spread / len(wide)).to_numpy(np.float64))
+            prompts.append(wide.index)
+    if not parts:
+        return metrics.UNKNOWN
+    return metrics.bootstrap_sum(np.concatenate(parts) / len(parts), np.concatenate(prompts))
+
+
+def _ratio(values: np.ndarray, by: np.ndarray, confidence: float) -> Interval:
+    """Ratio of two paired means (N,), resampled together; a value that was not seen is at most the greatest of `by`."""
+    drawn = redrawn(len(values))
+    below = drawn @ by
+    return _of_draws(
+        np.array([values.mean() / by.mean() if by.mean() else nan]),
+        np.divide(drawn @ values, below, out=np.full(len(below), nan), where=below != 0),
+        len(values),
+        confidence,
+        reach=float(np.abs(by).max() / abs(by.mean())) if by.mean() else None,
+    )
+
+
+def pooled(results: Results, figure: str, precision: str = LOWERED, arm: str = "") -> Interval:
+    """The change of a figure from FP32 to a precision (of an arm, default the main one), a share of FP32's.
+
+    The mean over generators; prompts are drawn.
+    """
+    cells = [paired(results, generator, precision, arm or results.arm, figure) for generator in results.generators]
+    cells = [(values, index) for values, index in cells if len(values)]
+    if not cells:
+        return metrics.UNKNOWN
+    parts = np.concatenate([values / len(values) / len(cells) for values, _ in cells])
+    return relative(metrics.bootstrap_sum(parts, np.concatenate([index for _, index in cells])))

@@ -1,0 +1,130 @@
+"""What is known of the shipped miniatures: their measures at FP32 against the targets, and their cards (no torch)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from helpers.core import files as paths
+from helpers.study.schema import DETECTORS, GENERATORS
+
+__all__ = ["MEASURES", "cards", "curves", "measures", "overview", "trained_on"]
+
+MINI = paths.MODELS / "mini"
+
+#: Measures as a reader knows them, in the order of the table.
+MEASURES = {
+    "vae_psnr_db": "VAE: PSNR, dB",
+    "vae_fine_energy": "VAE: fine energy kept",
+    "ground": "ground as asked for",
+    "colour": "solids' colours as asked for",
+    "shape": "solids' shapes as asked for",
+    "ground_on_renders": "ground, read off renders",
+    "colour_on_renders": "colours, read off renders",
+    "shape_on_renders": "shapes, read off renders",
+    "frechet": "Frechet distance to renders",
+    "frechet_of_renders": "the same between two sets of renders",
+    "nearest": "distance to the nearest training render",
+    "nearest_of_renders": "the same of new renders",
+    "spread": "spread over seeds for one prompt",
+    "spread_of_renders": "the same of renders",
+    "trivial_auc": "AUC of a trivial classifier",
+}
+
+
+def measures(folder: Path = MINI) -> pd.DataFrame:
+    """One row per measure, one column per generator, the figures printed; a target that is missed is marked.
+
+    Empty where the generators were not measured.
+    """
+    table = Path(folder) / "measures.csv"
+    if not table.is_file():
+        return pd.DataFrame()
+    long = pd.read_csv(table)
+    rows = []
+    for name, title in MEASURES.items():
+        of = long[long.measure == name].set_index("generator")
+        targets = sorted(set(of.target.dropna()), reverse=True)
+        row: dict[str, Any] = {"measure": title}
+        row |= {GENERATORS[key].title: _printed(name, of.loc[key]) for key in GENERATORS if key in of.index}
+        row["target"] = " or ".join(f"\N{GREATER-THAN OR EQUAL TO} {target:g}" for target in targets)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _printed(name: str, row: pd.Series) -> str:
+    text = f"{row.value:.1f}" if name.endswith("_db") else f"{row.value:.3f}"
+    return f"{text} (missed)" if str(row.met) == "False" else text
+
+
+def cards(folder: Path = MINI) -> list[dict[str, Any]]:
+    """The cards of all shipped models: generators in their order, then the judge, backbones and detectors."""
+    folder = Path(folder)
+    files = [folder / key / paths.CARD for key in GENERATORS]
+    files += [folder / "judge.json", *sorted((folder / "backbones").glob("*.json"))]
+    files += sorted((folder / "detectors").glob("*.json"))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+
+
+def overview(folder: Path = MINI) -> pd.DataFrame:
+    """One row per shipped model: its name, millions of numbers, steps, minutes of training, seed, hardware, and for a
+    detector whose images its fakes were.
+    """
+    titles = {key: entry.title for catalogue in (GENERATORS, DETECTORS) for key, entry in catalogue.items()}
+    rows = []
+    for card in cards(folder):
+        logs = card["trained"].values() if isinstance(card.get("trained"), dict) else [card]
+        training = card.get("weights", "").removeprefix("mini").removeprefix("-")
+        rows.append(
+            {
+                "model": titles.get(card["name"], card["name"]) + (f" ({training})" if training else ""),
+                "weights, M": f"{card['parameters'] / 1e6:.2f}" if "parameters" in card else None,
+                "steps": sum(log["steps"] for log in logs),
+                "minutes": f"{sum(log['seconds'] for log in logs) / 60:.0f}",
+                "seed": card["seed"],
+                "on": card.get("hardware", card.get("device", "")),
+                "fakes from": _fakes(card) if card["name"] in DETECTORS else None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def trained_on(weights: Iterable[str], detectors: Iterable[str], folder: Path = MINI) -> str:
+    """What shipped trainings of the detectors were trained on, by their cards, in a sentence; "" if none is known."""
+    wanted, keys = set(weights), set(detectors)
+    lessons: dict[str, list[str]] = {}
+    for card in cards(folder):
+        if card["name"] in keys and card.get("weights") in wanted:
+            lessons.setdefault(_lesson(card), []).append(DETECTORS[card["name"]].title)
+    if len(lessons) == 1:
+        return f"The detectors were trained on {next(iter(lessons))}."
+    return " ".join(f"Trained on {lesson}: {', '.join(names)}." for lesson, names in lessons.items())
+
+
+def _lesson(card: dict[str, Any]) -> str:
+    """What a detector's card says that it learnt from."""
+    parts = [card["task"] + (f": {_fakes(card)}" if card.get("generators") else "")]
+    return "; ".join(parts + ([f"reals: {card['data']['real']}"] if "real" in card["data"] else []))
+
+
+def _fakes(card: dict[str, Any]) -> str:
+    """The generators whose images were a detector's fakes."""
+    return ", ".join(GENERATORS[key].title if key in GENERATORS else key for key in card.get("generators", ()))
+
+
+def curves(folder: Path = MINI) -> pd.DataFrame:
+    """How the generators' networks were trained, one row per network and step: network, step, loss.
+
+    A network that several generators share is there once; the loss is the first that its log has.
+    """
+    rows = []
+    for card in cards(folder):
+        for network, log in card["trained"].items() if isinstance(card.get("trained"), dict) else ():
+            for point in log.get("curve", ()):
+                name = next(key for key in point if key != "step")
+                rows.append({"network": network, "step": point["step"], "loss": point[name]})
+    return pd.DataFrame(rows, columns=["network", "step", "loss"]).drop_duplicates(["network", "step"])

@@ -1,0 +1,155 @@
+"""A study beside the public ones of real checkpoints: the same effects in both, published rates, public ladders.
+
+The public study's own figures are read and computed in `helpers.analysis.public_study`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers.analysis import public_study
+from helpers.analysis.stats.metrics import Interval, spread
+from helpers.results.results import Results, titles
+
+__all__ = [
+    "BASE",
+    "FORMATS",
+    "correlations_of_runs",
+    "doubtful",
+    "ladder_steps",
+    "mean_change",
+    "own_effects",
+    "public_cells",
+    "published_beside",
+    "rank_correlations",
+    "side_by_side",
+    "stated_aucs",
+]
+
+FORMATS = ("nf4", "int8")
+BASE = "fp16"  # the public study's
+KEYS = ["generator", "detector", "precision"]
+
+
+def public_cells() -> pd.DataFrame:
+    """The public study's comparisons with its baseline, cell by cell, with the columns of `public_study.summary`."""
+    table = public_study.public_effects()
+    return table[(table.against == BASE) & (table.generator != public_study.ALL)]
+
+
+def own_effects(results: Results) -> pd.DataFrame:
+    """A study's effects in the public study's formats, for its generators and detectors (`public_study.effects`)."""
+    there = public_cells()
+    narrowed = replace(
+        results,
+        generators=tuple(key for key in results.generators if key in set(there.generator)),
+        detectors=tuple(key for key in results.detectors if key in set(there.detector)),
+    )
+    return public_study.effects(narrowed, FORMATS)
+
+
+def mean_change(effects: pd.DataFrame, precision: str) -> Interval | None:
+    """The change of accuracy averaged over generators and detectors, of a table of effects; None where it has none."""
+    every = public_study.ALL
+    rows = effects[(effects.generator == every) & (effects.detector == every) & (effects.precision == precision)]
+    return Interval(*rows[["change", "change_low", "change_high"]].iloc[0]) if len(rows) else None
+
+
+def side_by_side(results: Results) -> pd.DataFrame:
+    """The public study's effects and this study's in the cells that both have, with titles.
+
+    `study` is "public" or "own"; the public study's rows are all there, whatever this study has.
+    """
+    own, there = own_effects(results), public_cells()
+    own = own[own.generator != public_study.ALL]
+    frames = [there.assign(study="public")]
+    if len(own):
+        frames.append(own.merge(there[KEYS], on=KEYS).assign(study="own"))
+    table = pd.concat(frames, ignore_index=True)
+    named = [titles(row.generator, row.precision, row.detector) for row in table.itertuples()]
+    return table.assign(**{f"{kind}_title": [row[f"{kind}_title"] for row in named] for kind in KEYS})
+
+
+def doubtful() -> pd.DataFrame:
+    """The public study's comparisons of which it is in doubt what was quantized, the clearest shift first.
+
+    Their columns with t and p of a two-sided paired t test of the shift, uncorrected.
+    """
+    rows = public_cells()
+    rows = rows[rows.arm != "native"]
+    t = rows["shift"] * np.sqrt(rows.n) / rows.sd
+    rows = rows.assign(t=t, p=2 * stats.t.sf(t.abs(), rows.n - 1))
+    return rows.sort_values("t", key=np.abs, ascending=False, kind="stable")
+
+
+def correlations_of_runs() -> pd.DataFrame:
+    """Pearson's correlation of the paired logits of each two runs of the public study, one row per generator and
+    detector, one column per pair of runs, as titles.
+    """
+    table = public_study.public_effects()
+    table = table[table.generator != public_study.ALL]
+    named = {
+        (BASE, "int8"): "FP16 and 8 bits", (BASE, "nf4"): "FP16 and NF4", ("int8", "nf4"): "8 bits and NF4",
+    }  # fmt: skip
+    runs = [named[pair] for pair in zip(table.against, table.precision, strict=True)]
+    wide = table.assign(runs=runs).pivot(index=["generator", "detector"], columns="runs", values="r")
+    return wide[list(named.values())]
+
+
+def stated_aucs() -> pd.DataFrame:
+    """AUC as the public study states it (`auc_stated`) and as its scores give it (`auc_computed`), and their `gap`."""
+    stated, ours = public_study.published_aucs(), public_cells()
+    before = ours[ours.precision == "nf4"][["generator", "detector", "auc_before"]].assign(precision=BASE)
+    computed = pd.concat([before.rename(columns={"auc_before": "auc"}), ours[[*KEYS, "auc"]]])
+    both = stated.merge(computed, on=KEYS, suffixes=("_stated", "_computed"))
+    return both.assign(gap=(both.auc_stated - both.auc_computed).abs())
+
+
+def published_beside(results: Results) -> pd.DataFrame:
+    """The published rates beside the study's accuracy, by training: `public_study.beside_published` with `training`,
+    "" for the page's own, and that on SDXL alone where the study has it.
+    """
+    said = results.manifest.get("study", {})
+    sdxl = f"{said.get('weights') or 'mini'}-sdxl"
+    labels = [None] + [sdxl] * (sdxl in (said.get("further") or {}))
+    tables = [public_study.beside_published(results, label).assign(training=label or "") for label in labels]
+    return pd.concat(tables, ignore_index=True)
+
+
+def rank_correlations(beside: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
+    """Spearman's correlation of published rates with the study's accuracy, for each training in `published_beside`.
+
+    training, cells (that both have), rho with its ends: 95 %, cells resampled. NaN of fewer than 4 cells, or where all
+    have the same accuracy.
+    """
+    rows = []
+    for training, table in beside.groupby("training", sort=False):
+        pairs = table.dropna(subset="tpr")[["published", "tpr"]].to_numpy()
+        known = len(pairs) > 3 and len(np.unique(pairs[:, 1])) > 1
+        rho = _rank_correlation(pairs, resamples) if known else Interval(np.nan, np.nan, np.nan)
+        rows.append({"training": training, "cells": len(pairs)} | spread("rho", rho))
+    return pd.DataFrame(rows, columns=["training", "cells", "rho", "rho_low", "rho_high"])
+
+
+def _rank_correlation(pairs: np.ndarray, resamples: int) -> Interval:
+    """Spearman's rho of pairs (N, 2) with the ends of its bootstrap; draws in which one side does not vary are left."""
+    drawn = np.random.default_rng(0).integers(0, len(pairs), (resamples, len(pairs)))
+    with np.errstate(invalid="ignore"):
+        ranks = [stats.spearmanr(*pairs[rows].T).statistic for rows in drawn if np.ptp(pairs[rows], 0).all()]
+    return Interval(float(stats.spearmanr(*pairs.T).statistic), *np.quantile(ranks, [0.025, 0.975]))
+
+
+def ladder_steps() -> pd.DataFrame:
+    """How far the symmetric 4-bit rung of each public ladder lies from the mean of its neighbours: ladder, `high_db`
+    (energy above half Nyquist, in dB).
+    """
+    rows = []
+    for name, rungs in public_study.ladders().groupby("ladder", sort=False):
+        place = list(rungs.format).index("q4_0")
+        beside = rungs.iloc[[at for at in (place - 1, place + 1) if 0 <= at < len(rungs)]]
+        rows.append({"ladder": name, "high_db": float(rungs.high_db.iloc[place] - beside.high_db.mean())})
+    return pd.DataFrame(rows)

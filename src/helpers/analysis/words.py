@@ -1,0 +1,49 @@
+"""How numbers, lists and names are printed in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+from helpers.analysis.stats.metrics import Interval
+from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
+
+__all__ = ["counted", "listed", "named", "number", "percent"]
+
+
+def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
+    """An estimate with its interval, for prose: 0.93 (0.88 to 0.96); it says so where one of them is not known."""
+    form = f"{'+' if sign else ''}.{digits}f"
+
+    def show(value: float) -> str:
+        return format(value + 0.0 if round(value, digits) else 0.0, form).replace("-", "\N{MINUS SIGN}")
+
+    if isnan(interval.estimate):
+        return "unknown"
+    if isnan(interval.low) or isnan(interval.high):
+        return f"{show(interval.estimate)} (interval unknown)"
+    return f"{show(interval.estimate)} ({show(interval.low)} to {show(interval.high)})"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, for prose: "no image", "1 image", "1,200 images"."""
+    return f"{f'{count:,}' if count else 'no'} {noun}{'' if count < 2 else 's'}"
+
+
+def listed(parts: Sequence[str], word: str = "and") -> str:
+    """Parts joined as in a sentence: a, b and c."""
+    return f" {word} ".join(filter(None, [", ".join(parts[:-1]), parts[-1] if parts else ""]))
+
+
+def named(key: str) -> str:
+    """A generator's, detector's or precision's name in print; a key outside the catalogue is its own."""
+    for catalogue in (GENERATORS, DETECTORS):
+        if key in catalogue:
+            return catalogue[key].title
+    return PRECISIONS.get(key, key)
+
+
+def percent(interval: Interval) -> str:
+    """A share with its interval in print: +3 % (+1 to +5)."""
+    shown = number(Interval(*(100 * end for end in (interval.estimate, interval.low, interval.high))), 1, sign=True)
+    return shown.replace(" (", "\N{NO-BREAK SPACE}% (", 1)

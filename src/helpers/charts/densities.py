@@ -1,0 +1,85 @@
+"""Densities of a detector's scores on a generator's images, one curve per precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import altair as alt
+import pandas as pd
+
+from helpers.charts import layers, theme
+from helpers.study.schema import PRECISIONS
+
+__all__ = ["density"]
+
+SCALES = {"score": "score (0 to 1)", "logit": "logit"}
+AXIS = "real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake"
+
+
+def density(
+    densities: pd.DataFrame, detector: str = "npr", generator: str = "sd3", scale: str = "score"
+) -> alt.LayerChart:
+    """Overlaid densities, starting at one detector and generator; menus reach every other one and the other scale.
+
+    `densities` is the table of `helpers.analysis.densities`; pale bands are its intervals. The dashed line is the
+    detector's threshold, where it has one. It starts at the other scale where the detector has not the one asked for.
+    """
+    generators, detectors = (theme.options(densities, key) for key in ("generator", "detector"))
+    generator, detector = theme.start(generators, generator), theme.start(detectors, detector)
+    precisions = {key: title for key, title in PRECISIONS.items() if key in densities.columns}
+    limits = densities[["detector", "scale", "threshold"]].dropna().drop_duplicates()
+    limit = (
+        alt.Chart(limits)
+        .transform_filter("datum.detector == detector && datum.scale == scale")
+        .mark_rule(strokeDash=[4, 4], color="#555")
+        .encode(x="threshold:Q")
+    )
+    has = set(densities.scale[densities.detector == detector])
+    menus = [
+        theme.choice("model", "Generator", generators, generator),
+        theme.choice("detector", "Detector", detectors, detector),
+        theme.choice("scale", "Scale", SCALES, scale if scale in has else next(iter(has))),
+    ]
+    at = ", and a line at the threshold" if detector in set(limits.detector) else ""
+    description = (
+        f"Densities of {detectors[detector]} scores on {generators[generator]} images at "
+        f"{', '.join(precisions.values())}, with 95 % intervals{at}; menus choose another detector or generator."
+    )
+    return layers.compose([*_curves(_folded(densities, precisions), precisions), limit], menus, description, 260)
+
+
+def _folded(densities: pd.DataFrame, precisions: Mapping[str, str]) -> alt.Chart:
+    """One row holds all curves of a choice as lists, and is unfolded in the browser: a fifth of the size."""
+    keys = ["generator", "detector", "scale"]
+    names = {f"{key}{end}": f"{title}{end}" for key, title in precisions.items() for end in ("", "_low", "_high")}
+    wide = densities[[*keys, "x", *names]].rename(columns=names)
+    wide = wide.groupby(keys, sort=False).agg(_listed).reset_index()
+    return (
+        alt.Chart(wide)
+        .transform_filter("datum.generator == model && datum.detector == detector && datum.scale == scale")
+        .transform_flatten(["x", *names.values()])
+        .transform_fold(list(precisions.values()), as_=["precision", "density"])
+        .transform_filter("isValid(datum.density)")
+        .transform_calculate(low="datum[datum.precision + '_low']", high="datum[datum.precision + '_high']")
+    )
+
+
+def _listed(values: pd.Series) -> list[float | None]:
+    """A column as a list that JSON knows: None at a precision at which this generator was not run."""
+    return [None if pd.isna(value) else value for value in values]
+
+
+def _curves(base: alt.Chart, precisions: Mapping[str, str]) -> list[alt.Chart]:
+    """A curve per precision in its band."""
+    titles = list(precisions.values())
+    base = base.encode(
+        x=alt.X("x:Q", title=AXIS).scale(zero=False, nice=False).axis(tickCount=5),
+        color=layers.titled_colours("precision", precisions).legend(
+            symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
+        ),
+        tooltip=[alt.Tooltip("precision:N")]
+        + [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("x", "density", "low", "high")],
+    )
+    dash = alt.StrokeDash("precision:N", sort=titles).scale(domain=titles, range=layers.DASHES)
+    band = alt.Y("low:Q", title="density", stack=None).axis(tickCount=4)
+    return layers.band_and_line(base, band, alt.Y("density:Q", stack=None), dash, opacity=0.22)

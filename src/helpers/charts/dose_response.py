@@ -1,0 +1,80 @@
+"""Detection and spectra along the ladder of formats, against the error that each leaves in the weights."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from helpers.charts import layers, theme
+
+__all__ = ["FAMILIES", "ladder"]
+
+MEASURES = {
+    "shift": "logit shift, in SDs of FP32",
+    "tpr": "accuracy (fakes called fake)",
+    "high": "energy above half Nyquist, dB",
+}
+
+#: Families of formats with Okabe and Ito's colours; shapes keep them apart in print too.
+FAMILIES = {
+    "integer, symmetric": ("#000000", "circle"),
+    "integer, affine": ("#009E73", "square"),
+    "floating point": ("#D55E00", "triangle-up"),
+    "normal float": ("#0072B2", "diamond"),
+}
+COLUMNS = ["generator", "detector", "precision_title", "bits", "family", "error", "n", *layers.ends(MEASURES)]
+
+
+def ladder(
+    table: pd.DataFrame, generator: str = "sd3", detector: str = "npr", measure: str = "shift"
+) -> alt.LayerChart:
+    """A measure of each format against its relative weight error (log scale), coloured by family; menus choose.
+
+    `table` is that of `helpers.analysis.dose_response.ladder`. Points are labelled with their bits.
+    """
+    generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
+    there = {name: title for name, title in MEASURES.items() if table[name].notna().any()}
+    base = (
+        alt.Chart(table[COLUMNS].round(4))
+        .transform_filter("datum.generator == model && datum.detector == detector")
+        .transform_calculate(**{name: layers.MEASURED[name] for name in ("value", "low", "high")})
+        .transform_filter("isValid(datum.value)")
+    )
+    menus = [
+        theme.choice("model", "Generator", generators, generator),
+        theme.choice("detector", "Detector", detectors, detector),
+        theme.choice("measure", "Measure", there, measure),
+    ]
+    description = (
+        f"Effect of {table.precision.nunique()} formats on {len(detectors)} detectors against the relative error of "
+        f"the weights (log scale), for {len(generators)} generators, with 95 % intervals, coloured by family of format "
+        "and labelled with bits; menus choose generator, detector and measure."
+    )
+    zero = layers.rule(y=0, color="#777", strokeDash=[4, 3]).transform_filter("measure != 'tpr'")
+    families = [family for family in FAMILIES if family in set(table.family)]
+    return layers.compose([zero, *_formats(base, families)], menus, description, 300)
+
+
+def _formats(base: alt.Chart, families: list[str]) -> list[alt.Chart]:
+    """Spans, points and bits of the formats over the error of their weights."""
+    colours, shapes = ([FAMILIES[family][place] for family in families] for place in (0, 1))
+    base = base.encode(
+        x=alt.X("error:Q", title="relative error of the weights (log scale)")
+        .scale(type="log", nice=False, padding=18)
+        .axis(values=[0.003, 0.01, 0.03, 0.1, 0.3, 1], format="~g", grid=True),
+        color=alt.Color("family:N").scale(domain=families, range=colours).legend(columns=2, labelLimit=170),
+        tooltip=layers.tooltips(
+            ("precision_title:N", "format"), ("bits:Q",), ("family:N",), ("error:Q", "weight error", ".1%"),
+            ("value:Q", "estimate", "+.3f"), ("low:Q", "from", "+.3f"), ("high:Q", "to", "+.3f"), ("n:Q", "images"),
+        ),
+    )  # fmt: skip
+    axis = alt.Y("low:Q", title="estimate with 95 % interval").scale(zero=False).axis(tickCount=6)
+    return [
+        base.mark_rule(strokeWidth=2).encode(y=axis, y2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=0.8).encode(
+            y="value:Q", shape=alt.Shape("family:N").scale(domain=families, range=shapes)
+        ),
+        base.mark_text(dy=-9, baseline="bottom", fontSize=11).encode(
+            y="high:Q", text="bits:Q", color=alt.value("#333")
+        ),
+    ]

@@ -1,0 +1,113 @@
+"""What figures are laid of: rows of points with intervals, lines in bands, rules, tooltips, menus that measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from helpers.charts import theme
+
+__all__ = [
+    "DASHES", "MEASURED", "band_and_line", "compose", "ends", "grouped_rows", "interval_words",
+    "points_with_intervals", "rows", "rule", "shapes", "stacked_offsets", "titled_colours", "titles_of", "tooltips",
+]  # fmt: skip
+
+#: Dashes that keep lines apart in print, drawn through once more where there are more lines.
+DASHES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2]] * 3
+SHAPES = ["circle", "square", "triangle-up", "diamond"]
+
+#: The figure that the parameter "measure" names, with its ends and its interval in words, for transform_calculate.
+MEASURED = {
+    "value": "datum[measure]",
+    "low": "datum[measure + '_low']",
+    "high": "datum[measure + '_high']",
+    "interval": "format(datum[measure + '_low'], '+.3f') + ' to ' + format(datum[measure + '_high'], '+.3f')",
+}
+
+
+def titles_of(table: pd.DataFrame) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Generators, precisions and detectors of a table: keys and titles in order of appearance."""
+    generators, precisions, detectors = (theme.options(table, key) for key in ("generator", "precision", "detector"))
+    return generators, precisions, detectors
+
+
+def ends(names: Iterable[str]) -> list[str]:
+    """The columns of these figures, each with both ends of its interval."""
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+
+
+def interval_words(figure: str) -> str:
+    """The expression that prints the interval of a column in a tooltip."""
+    return f"format(datum.{figure}_low, '.3f') + ' to ' + format(datum.{figure}_high, '.3f')"
+
+
+def tooltips(*entries: tuple[str, ...]) -> list[alt.Tooltip]:
+    """One line of a tooltip for each (field), (field, title) or (field, title, format)."""
+    names = ("shorthand", "title", "format")
+    return [alt.Tooltip(**dict(zip(names, entry, strict=False))) for entry in entries]
+
+
+def titled_colours(field: str, named: Mapping[str, str]) -> alt.Color:
+    """The fixed colours of precisions, controls or detectors for a field of their titles, in order."""
+    titles = list(named.values())
+    return alt.Color(f"{field}:N", sort=titles).scale(theme.colours(named, titles))
+
+
+def shapes(field: str, titles: Sequence[str]) -> alt.Shape:
+    """A shape for each title, so that colours need not be seen."""
+    return alt.Shape(f"{field}:N", sort=titles).scale(domain=titles, range=(SHAPES * 3)[: len(titles)])
+
+
+def rows(field: str, titles: Sequence[str], **axis: Any) -> alt.Y:
+    """Rows down, one per title, named in bold at the left."""
+    return alt.Y(f"{field}:N", sort=titles, title=None).axis(**{"labelFontWeight": 600, "ticks": False} | axis)
+
+
+def grouped_rows(
+    chart: alt.Chart, row: tuple[str, Iterable[str]], member: tuple[str, Iterable[str]], colour: alt.Color
+) -> alt.Chart:
+    """Rows down and, within each, its members below each other in their colours: (field, titles in order) of both."""
+    field, titles = member
+    return chart.encode(
+        y=rows(row[0], list(row[1])), yOffset=alt.YOffset(f"{field}:N", sort=list(titles)), color=colour
+    )
+
+
+def points_with_intervals(
+    base: alt.Chart, axis: alt.X, high: str = "high:Q", value: str = "value:Q", size: int = 60
+) -> list[alt.Chart]:
+    """A forest's marks: a span from the field of `axis` to `high`, and a point at `value` on it."""
+    return [
+        base.mark_rule(strokeWidth=2.5).encode(x=axis, x2=high),
+        base.mark_point(filled=True, size=size, opacity=1).encode(x=value),
+    ]
+
+
+def band_and_line(
+    base: alt.Chart, band: alt.Y | str, line: alt.Y, dash: alt.StrokeDash, opacity: float
+) -> list[alt.Chart]:
+    """A pale band from the field of `band` to "high" and a dashed line on it, per colour of `base`."""
+    return [
+        base.mark_area(opacity=opacity).encode(y=band, y2="high:Q"),
+        base.mark_line(strokeWidth=2).encode(y=line, strokeDash=dash),
+    ]
+
+
+def rule(x: float | None = None, y: float | None = None, color: str = "#555", **mark: Any) -> alt.Chart:
+    """A straight line over the whole figure at a value of one axis: zero, a threshold, a margin."""
+    place = {"x": alt.datum(x)} if y is None else {"y": alt.datum(y)}
+    return alt.Chart(alt.Data(values=[{}])).mark_rule(color=color, **mark).encode(**place)
+
+
+def stacked_offsets(step: int) -> alt.Step:
+    """The height of a figure of grouped rows: `step` pixels for each member of each row."""
+    return alt.Step(step, **{"for": "offset"})
+
+
+def compose(layers: Iterable[alt.Chart], menus: Sequence[alt.Parameter], description: str, height: Any) -> Any:
+    """The layers, first at the bottom, with their menus, as wide as the column and with the text that stands for it."""
+    chart = alt.layer(*layers)
+    return theme.describe(chart.add_params(*menus) if menus else chart, description, height)

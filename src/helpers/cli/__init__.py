@@ -1,0 +1,5 @@
+"""The command `quantdetect`."""
+
+from helpers.cli.command import app, main
+
+__all__ = ["app", "main"]

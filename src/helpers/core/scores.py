@@ -1,0 +1,36 @@
+"""What a score is: a logit above a threshold calls an image fake, and its logistic function lies in 0 to 1."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+__all__ = ["finite", "is_fake", "probability"]
+
+
+def finite(values: ArrayLike) -> np.ndarray:
+    """Values as float64; ValueError where one is not a finite number, for no figure of them would be true."""
+    values = np.asarray(values, dtype=np.float64)
+    if lost := int((~np.isfinite(values)).sum()):
+        raise ValueError(f"{lost} of {values.size} scores are not finite numbers")
+    return values
+
+
+def is_fake(logits: ArrayLike, threshold: ArrayLike = 0.0) -> np.ndarray:
+    """Whether each logit (N,) lies strictly above the threshold (one, or (N,)), which is what calls an image fake: bool
+    (N,).
+
+    Both are compared as float64, so a tie is the same tie in every table. The one comparison there is: reals "called
+    real" are those that this does not call fake. Raises ValueError where a logit or the threshold is not a number.
+    """
+    limit = np.asarray(threshold, dtype=np.float64)
+    if np.isnan(limit).any():
+        raise ValueError("a threshold that is not known calls nothing fake or real")
+    return finite(logits) > limit
+
+
+def probability(logit: ArrayLike) -> np.ndarray:
+    """The score that belongs to a logit (N,): the logistic function in float64, which keeps its left tail (7e-18 at
+    -39.5) and is 1 from about 37 on."""
+    return special.expit(np.asarray(logit, dtype=np.float64))

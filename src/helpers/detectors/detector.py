@@ -1,0 +1,212 @@
+"""What every detector is (images in, logits out), and how its weights are found."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from helpers.core.errors import Failure, UsageError, nearest, shortened
+from helpers.core.files import MODELS
+from helpers.detectors import weights as checkpoints
+from helpers.detectors.batching import score
+from helpers.detectors.onnx import compiled
+from helpers.detectors.preprocessing import SIZE_RULES, Preprocess, preprocess
+from helpers.study.schema import CLIP_FILES, CLIP_SOURCE, CLIP_TERMS, WEIGHTS_SUFFIXES, training_label, weights_folder
+
+__all__ = ["MODULES", "Detector", "NotFinite", "build", "load", "module", "weights_files", "weights_path"]
+
+#: Key -> module with `build(width)`; imported when first asked for.
+MODULES = {
+    "npr": "helpers.detectors.npr",
+    "r50_nodown": "helpers.detectors.r50_nodown",
+    "r50_tf": "helpers.detectors.r50_tf",
+    "clip_d": "helpers.detectors.clip_d",
+}
+
+
+class NotFinite(Failure):
+    """A detector's logit is NaN or infinite; `place` is the image's among those given."""
+
+    def __init__(self, detector: str, place: int, logit: float):
+        super().__init__(f"{detector}: the logit of image {place} is {logit}; its weights overflow on this image")
+        self.place = place
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A trained detector, ready to score.
+
+    Attributes:
+        name: its key. weights: label of its training, for the records. width: "full" or "mini".
+        network: inference copy, in evaluation mode. ready: size rule and normalization. device: torch device.
+        threshold: logit above which an image is called fake; 0 for all four, as their authors have it.
+    """
+
+    name: str
+    weights: str
+    width: str
+    network: nn.Module
+    ready: Preprocess
+    device: str = "cpu"
+    threshold: float = 0.0
+
+    def score(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Return one logit per image, float32 (N,); above 0 means fake. Any sizes from 8 px, any PIL modes.
+
+        An image's logit is the same alone, in a batch and in another order, to float32 rounding.
+
+        Raises:
+            UsageError: an image cannot be read, or has a side below 8 px. NotFinite: a logit is no finite number.
+        """
+        logits = score(self.network, images, self.ready, self.device)
+        for place in np.flatnonzero(~np.isfinite(logits)):
+            raise NotFinite(f"{self.name} (weights {self.weights})", int(place), float(logits[place]))
+        return logits
+
+
+def module(name: str) -> ModuleType:
+    """Return the module of a detector; a wrong name is told with the nearest one (UsageError)."""
+    if name not in MODULES:
+        raise UsageError(f"no detector {shortened(name)!r}{nearest(name, MODULES)}; there are {', '.join(MODULES)}")
+    return importlib.import_module(MODULES[name])
+
+
+def build(name: str, width: str = "full") -> nn.Module:
+    """Return the network with random weights: "full" as published, "mini" as the miniature study has it."""
+    of = module(name)
+    if width not in ("full", "mini"):
+        near = nearest(width, ("full", "mini"))
+        raise UsageError(f"no detector width {shortened(width)!r}{near}; there are full and mini")
+    return of.build(width)
+
+
+def weights_path(name: str, weights: str | Path = "mini") -> Path:
+    """Return the file of "mini" or "mini-LABEL" (shipped), of a path, or of a folder that holds NAME.*.
+
+    Raises:
+        UsageError: there is no such file; the message says what was looked for.
+    """
+    module(name)
+    return _shipped_file(name, str(weights)) if _shipped(weights) else _released_file(name, weights)
+
+
+def _shipped_file(name: str, label: str) -> Path:
+    """The file in models/mini of a training: "mini-sdxl" of npr is npr-sdxl.safetensors."""
+    path = MODELS / "mini" / "detectors" / f"{name}{label.removeprefix('mini')}.safetensors"
+    if not path.is_file():
+        raise UsageError(f"no {label!r} weights of {name} at {path}: make them with `quantdetect train mini {name}`")
+    return path
+
+
+def _released_file(name: str, weights: str | Path) -> Path:
+    """The file that was named, or the detector's in the folder that was."""
+    path = weights_folder(weights)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UsageError(f"no weights {str(weights)!r} for {name}: give 'mini', a weights file, or a folder of them")
+    files = (path / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES)
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise UsageError(f"no {name} weights in {path}: it should hold {name}.safetensors or {name}.pth")
+    return found
+
+
+def weights_files(name: str, weights: str | Path = "mini", backbone: str | Path | None = None) -> list[Path]:
+    """Return every file that a detector's logits depend on: its own, then the frozen backbone's where it has one.
+
+    Raises:
+        UsageError: one of them is not there, or cannot be read.
+    """
+    path = weights_path(name, weights)
+    frozen = Path(backbone) if backbone is not None else _backbone(name, path)
+    return [path] if frozen is None else [path, frozen]
+
+
+def load(
+    name: str,
+    weights: str | Path = "mini",
+    *,
+    backbone: str | Path | None = None,
+    size_rule: str | None = None,
+    device: str = "cpu",
+) -> Detector:
+    """Return a detector with trained weights.
+
+    Args:
+        name: npr, r50_nodown, r50_tf or clip_d.
+        weights: "mini" or "mini-LABEL" (shipped), a checkpoint in its authors' format, a folder of NAME.pth.
+        backbone: file of a frozen backbone that `weights` does not carry; by default the shipped one, or for
+            CLIP-D's published size the open_clip file beside the head's.
+        size_rule: a name of `images.SIZE_RULES` in place of the detector's own.
+
+    Raises:
+        UsageError: unknown name, missing file, or weights that do not fit or are not finite, with the keys named.
+    """
+    path, *frozen = weights_files(name, weights, backbone)
+    width = _width(name, path)
+    network = build(name, width)
+    checkpoints.fit(network, {path: checkpoints.read(path)} | {file: _tower(name, file) for file in frozen})
+    network = network.eval().requires_grad_(False).to(device)
+    if torch.device(device).type == "cpu":
+        network = compiled(network)
+    label = str(weights) if _shipped(weights) else training_label(weights)
+    return Detector(name, label, width, network, _ready(name, width, size_rule), device)
+
+
+def _width(name: str, path: Path) -> str:
+    """The width that a weights file is for; UsageError where it says that it is another detector's."""
+    notes = checkpoints.metadata(path)
+    if notes.get("detector", name) != name:
+        raise UsageError(f"{path} holds {shortened(notes['detector'])}, not {name}")
+    return notes.get("width", "full")
+
+
+def _shipped(weights: str | Path) -> bool:
+    """Whether this is the label of a training whose weights lie in the repository."""
+    return isinstance(weights, str) and re.fullmatch(r"mini(-[\w.]+)*", weights) is not None
+
+
+def _ready(name: str, width: str, size_rule: str | None) -> Preprocess:
+    own = preprocess(name, width)
+    if size_rule is None:
+        return own
+    if size_rule not in SIZE_RULES:
+        raise UsageError(
+            f"no size rule {shortened(size_rule)!r}{nearest(size_rule, SIZE_RULES)}; there are {', '.join(SIZE_RULES)}"
+        )
+    return Preprocess(size_rule, own.mean, own.std)
+
+
+def _backbone(name: str, path: Path) -> Path | None:
+    """The file of the frozen part, where the detector's own has none."""
+    kept = checkpoints.metadata(path).get("backbone")
+    if kept is not None:
+        if not re.fullmatch(r"[\w-]+", kept):
+            raise UsageError(f"{path}: {shortened(kept)!r} is no name of a backbone")
+        file = path.parent.parent / "backbones" / f"{kept}.safetensors"
+        mend = "retrain it with `quantdetect train mini`"
+    elif name == "clip_d" and not any(key.startswith("visual.") for key in checkpoints.read(path)):
+        files = [path.parent / of for of in CLIP_FILES]
+        file = next((file for file in files if file.is_file()), files[0])
+        mend = f"put it there ({CLIP_SOURCE}, {CLIP_TERMS})"
+    else:
+        return None
+    if not file.is_file():
+        raise UsageError(f"{name} needs its backbone, {file} is not there: {mend}")
+    return file
+
+
+def _tower(name: str, file: Path) -> dict[str, Tensor]:
+    """State of a frozen part; an open_clip file has the text tower and the projection too, which CLIP-D leaves out."""
+    stored = checkpoints.read(file)
+    return {k: v for k, v in stored.items() if name != "clip_d" or (k.startswith("visual.") and k != "visual.proj")}

@@ -1,0 +1,400 @@
+"""Training of the four miniature detectors: renders against the FP32 images of the miniature generators.
+
+Fake i of a split and its real counterpart share scene, caption and size: what is left to tell them apart is how the
+picture was made. Every batch holds as many fakes of each generator as renders of the same scenes, cropped to one
+size. `TRAININGS` names the trainings that there are. Augmentation follows the published recipes: random crops and
+flips, now and then light JPEG or blur. The frozen backbones of R50_TF and CLIP-D stay in evaluation mode, so that no
+statistics of theirs move.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from scipy.stats import rankdata
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from helpers import detectors
+from helpers.core.errors import UsageError
+from helpers.detectors import weights
+from helpers.detectors.batching import score as scored
+from helpers.detectors.detector import module
+from helpers.detectors.preprocessing import Preprocess, preprocess, tensor
+from helpers.mini import backbones
+from helpers.mini.families import FAMILIES
+from helpers.mini.training import fitting, samples
+
+__all__ = [
+    "CROP",
+    "Data",
+    "Fakes",
+    "IMAGES",
+    "RECIPES",
+    "Reals",
+    "Recipe",
+    "TRAINERS",
+    "TRAININGS",
+    "Task",
+    "Training",
+    "augmented",
+    "auc",
+    "backbone",
+    "learn",
+    "on_generators",
+    "recipe_of",
+    "train_shipped",
+]
+
+#: fakes(split, generator, n) -> uint8 (n, size, size, 3); image i has the prompt of seed SPLITS[split] + i.
+Fakes = Callable[[str, str, int], np.ndarray]
+
+#: (split, generator, n) -> the reals to set beside them, of the same shape and scenes.
+Reals = Callable[[str, str, int], np.ndarray]
+
+#: Images per class and training, shared evenly among the generators, by split.
+IMAGES = MappingProxyType({"train": 3000, "validation": 600})
+
+#: Side of the random crops of detectors that read the native size, in pixels: the smallest generator's size.
+CROP = 64
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a detector learns.
+
+    Attributes:
+        steps, rate, every, decay: length, highest rate, steps between evaluations, weight decay.
+        pairs: fakes, and as many reals, in a batch, shared evenly among the generators.
+        probe: batches of the ridge regression that the head on a frozen backbone starts from.
+    """
+
+    steps: int
+    rate: float
+    every: int
+    pairs: int = 18
+    decay: float = 0.01
+    probe: int = 60
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of detectors: which ones, on whose images, with which seed, and against which reals.
+
+    `aligned` reals were passed through the generator's own VAE.
+    """
+
+    detectors: tuple[str, ...] = ("npr", "r50_nodown", "r50_tf", "clip_d")
+    generators: tuple[str, ...] = tuple(FAMILIES)
+    seed: int = 0
+    aligned: bool = False
+
+
+#: Label of the weights -> training. NPR and R50_TF are trained with three seeds: the spread between trainings stands
+#: beside every effect. `mini-sdxl` sees what the released detectors saw: SDXL and none of the others.
+TRAININGS = {
+    "mini": Training(),
+    "mini-sdxl": Training(generators=("sdxl",)),
+    "mini-aligned": Training(aligned=True),
+    "mini-s1": Training(detectors=("npr", "r50_tf"), seed=1),
+    "mini-s2": Training(detectors=("npr", "r50_tf"), seed=2),
+}
+
+RECIPES = {
+    "npr": Recipe(steps=600, rate=5e-4, every=60),
+    "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
+    "r50_tf": Recipe(steps=1000, rate=1e-3, every=100),
+    "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
+}
+
+
+def augmented(image: np.ndarray, rng: np.random.Generator, crop: int | None) -> Image.Image:
+    """Return a training view of a uint8 image (H, W, 3): crop, flip, now and then JPEG or blur."""
+    if crop is not None:
+        top, left = (int(rng.integers(length - min(crop, length) + 1)) for length in image.shape[:2])
+        image = image[top : top + crop, left : left + crop]
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    view = Image.fromarray(np.ascontiguousarray(image))
+    if rng.random() < 0.1:
+        view = view.filter(ImageFilter.GaussianBlur(rng.uniform(0.1, 1.0)))
+    if rng.random() < 0.1:
+        file = io.BytesIO()
+        view.save(file, "JPEG", quality=int(rng.integers(65, 101)))
+        view = Image.open(file).convert("RGB")
+    return view
+
+
+class Data(Protocol):
+    """A split of training data: batches to learn from, or images to be scored whole."""
+
+    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess) -> tuple[Tensor, Tensor]:
+        """Return a batch (N, 3, side, side), as many fakes as reals, and labels (N,), 1 for fake."""
+
+    def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return by name of a part the logits of its fakes and of its reals."""
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Per generator: its images, and reals of the same scenes and size; uint8 (n, size, size, 3) each."""
+
+    fakes: dict[str, np.ndarray]
+    reals: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, split: str, generators: Sequence[str], fakes: Fakes, reals: Reals, n: int) -> _Pairs:
+        return cls(*({key: images(split, key, n) for key in generators} for images in (fakes, reals)))
+
+    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess) -> tuple[Tensor, Tensor]:
+        """Return a batch (N, 3, side, side) and labels (N,), balanced over generators and classes."""
+        crop = CROP if ready.rule.side is None else None
+        views, labels = [], []
+        for key in self.fakes:
+            chosen = rng.integers(len(self.fakes[key]), size=pairs // len(self.fakes))
+            for label, images in ((1, self.fakes[key]), (0, self.reals[key])):
+                views += [tensor(augmented(images[i], rng, crop), ready) for i in chosen]
+                labels += [label] * len(chosen)
+        return torch.stack(views), torch.tensor(labels, dtype=torch.float32)
+
+    def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return per generator the logits of its fakes and of their renders, whole images."""
+        return {
+            key: tuple(
+                score([Image.fromarray(image) for image in images]) for images in (self.fakes[key], self.reals[key])
+            )
+            for key in self.fakes
+        }
+
+
+def auc(fake: np.ndarray, real: np.ndarray) -> float:
+    """Return the probability that a fake's logit exceeds a real's (ties count half)."""
+    ranks = rankdata(np.concatenate([fake, real]))[: len(fake)]
+    return float((ranks.sum() - len(fake) * (len(fake) + 1) / 2) / (len(fake) * len(real)))
+
+
+def _measures(logits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """AUC, and TPR and TNR at logit 0, per generator."""
+    return {
+        key: {"auc": auc(fake, real), "tpr": float((fake > 0).mean()), "tnr": float((real <= 0).mean())}
+        for key, (fake, real) in logits.items()
+    }
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one detector is to learn, from what and how.
+
+    Attributes:
+        detector: npr, r50_nodown, r50_tf or clip_d, at its miniature width.
+        data: "train" and "validation".
+        facts: what the card says of the training beside how it went.
+        frozen: state of the frozen backbone; empty where the detector has none.
+        recipe: how it learns. seed: of the initial weights and the batches.
+        whole: store the frozen backbone with the weights; else only the shipped one's name.
+    """
+
+    detector: str
+    data: Mapping[str, Data]
+    facts: Mapping[str, Any]
+    frozen: Mapping[str, Tensor]
+    recipe: Recipe
+    seed: int = 0
+    whole: bool = False
+
+    @property
+    def ready(self) -> Preprocess:
+        """The detector's size rule and normalization."""
+        return preprocess(self.detector, "mini")
+
+    @property
+    def backbone(self) -> str | None:
+        """Name of the frozen backbone, None where there is none."""
+        return module(self.detector).BACKBONE if self.frozen else None
+
+
+def recipe_of(name: str) -> Recipe:
+    """Return a detector's own recipe.
+
+    Raises:
+        UsageError: there is no such detector, or it has no recipe.
+    """
+    if name not in RECIPES:
+        module(name)  # tells a wrong name
+        raise UsageError(f"{name} has no recipe to train by; those that have one are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def on_generators(
+    name: str,
+    fakes: Fakes,
+    reals: Reals,
+    models: Path,
+    of: Training,
+    label: str = "mini",
+    images: Mapping[str, int] = IMAGES,
+) -> Task:
+    """Return the task of telling generators' FP32 images from renders of the same scenes.
+
+    Args:
+        name: npr, r50_nodown, r50_tf or clip_d.
+        fakes, reals: sources of the generators' images and of what stands beside them.
+        models: models/mini; backbones are read from its folder backbones.
+        of: whose images are the fakes, and the seed. label: the weights' label, for the card.
+        images: images per class by split, shared evenly among the generators.
+
+    Raises:
+        UsageError: the name is unknown, or the frozen backbone is not trained yet.
+    """
+    recipe = recipe_of(name)
+    each = {split: count // len(of.generators) for split, count in images.items()}
+    through = ", passed through the generator's VAE" if of.aligned else ""
+    facts = {
+        "weights": label,
+        "task": "renders (real) against FP32 images of the miniature generators (fake)",
+        "generators": list(of.generators),
+        "data": {
+            "images per generator and class": each,
+            "real": f"renders of the same scenes at the same size{through}",
+        },
+    }
+    frozen = backbone(name, models)
+    data = {split: _Pairs.of(split, of.generators, fakes, reals, n) for split, n in each.items()}
+    return Task(name, data, facts, frozen, recipe, of.seed)
+
+
+def learn(task: Task, path: Path, work: Path, *, device: str = "cpu", save_seconds: float = 30.0) -> Path:
+    """Train a detector, or go on where a killed training was; write its weights and its card, and return `path`.
+
+    The state kept is that of highest validation AUC (mean over the data's parts), of lower loss where it is equal.
+
+    Args:
+        path: where the weights go, a .safetensors file; the card lies beside it.
+        work: folder of the unfinished state and of the losses, named after `path`.
+        save_seconds: at least this long between two stored states.
+    """
+    network = _network(task, device, begun=(Path(work) / f"{path.stem}.pt").exists())
+    ready, recipe = task.ready, task.recipe
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        batch, labels = task.data["train"].batch(rng, recipe.pairs, ready)
+        batch = batch.to(device, memory_format=torch.channels_last)
+        return F.binary_cross_entropy_with_logits(network(batch), labels.to(device))
+
+    def evaluate() -> dict[str, float]:
+        return _validated(network, task.data["validation"], ready, device)
+
+    fitted = fitting.fit(
+        path.stem, network, loss, evaluate, steps=recipe.steps, rate=recipe.rate, decay=recipe.decay, seed=task.seed,
+        work=work, every=recipe.every, save_seconds=save_seconds,
+    )  # fmt: skip
+    _store(task, fitted, path)
+    fitting.card(path, _facts(task, network, path, device), fitted, recipe.steps, device, task.seed)
+    return path
+
+
+def _network(task: Task, device: str, begun: bool) -> nn.Module:
+    """The network to train; a head on a frozen backbone starts from a ridge regression, unless training has `begun`."""
+    torch.manual_seed(task.seed)
+    network = detectors.build(task.detector, "mini")
+    network.load_state_dict(task.frozen, strict=False)
+    network = network.to(device, memory_format=torch.channels_last)
+    if task.frozen and not begun:
+        network.start(*_probe(network, task.data["train"], task.ready, task.recipe, task.seed))
+    return network
+
+
+def _store(task: Task, fitted: fitting.Best, path: Path) -> None:
+    """Write the best state, without the frozen backbone where the shipped one is named instead."""
+    notes = {"detector": task.detector, "width": "mini"}
+    if task.frozen and not task.whole:
+        notes["backbone"] = task.backbone
+    weights.write(path, {k: v for k, v in fitted.state.items() if task.whole or k not in task.frozen}, notes)
+
+
+def _facts(task: Task, network: nn.Module, path: Path, device: str) -> dict[str, Any]:
+    """What the card says of the trained detector, measured with its stored weights."""
+    ready, detector = task.ready, detectors.load(task.detector, path, device=device)
+    return {
+        "name": task.detector,
+        **task.facts,
+        "augmentation": {
+            "crop": CROP if ready.rule.side is None else "none",
+            "flip": 0.5,
+            "blur": "sigma .1 to 1, probability .1",
+            "jpeg": "quality 65 to 100, probability .1",
+        },
+        "input": {"size rule": ready.size_rule, "mean": ready.mean, "std": ready.std},
+        "frozen backbone": task.backbone,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "trained": sum(p.numel() for p in network.parameters() if p.requires_grad),
+        "validation": _measures(task.data["validation"].logits(detector.score)),
+    }
+
+
+def _probe(network: nn.Module, pairs: Data, ready: Preprocess, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
+    """Weight (C,) and bias (1,) of a ridge regression from frozen features to -1 (real) and 1 (fake)."""
+    rng, device = np.random.default_rng([seed, 1, 0]), next(network.parameters()).device
+    features, wanted = [], []
+    network.eval()
+    with torch.inference_mode():
+        for _ in range(recipe.probe):
+            batch, labels = pairs.batch(rng, recipe.pairs, ready)
+            features.append(network.features(batch.to(device)).double().cpu())
+            wanted.append(labels.double() * 2 - 1)
+    x, y = torch.cat(features), torch.cat(wanted)
+    mean, std = x.mean(0), x.std(0) + 1e-6
+    x = (x - mean) / std
+    gram = x.T @ x / len(x) + 0.01 * torch.eye(x.shape[1], dtype=x.dtype)
+    weight = torch.linalg.solve(gram, x.T @ y / len(x)) / std
+    return weight.float().to(device), (y.mean() - weight @ mean)[None].float().to(device)
+
+
+def _validated(network: nn.Module, pairs: Data, ready: Preprocess, device: str) -> dict[str, float]:
+    """One row of the curve: mean AUC, loss, TPR and TNR on validation images at native size."""
+    logits = pairs.logits(lambda images: scored(network, images, ready, device))
+    measures = list(_measures(logits).values())
+    mean = {key: float(np.mean([row[key] for row in measures])) for key in ("auc", "tpr", "tnr")}
+    wrong = np.concatenate([np.concatenate([-fake, real]) for fake, real in logits.values()])
+    held = float(np.logaddexp(0, wrong).mean())
+    return {"score": mean["auc"] - 1e-3 * min(held, 10.0), "validation_loss": held, **mean}
+
+
+def backbone(name: str, out: Path) -> dict[str, Tensor]:
+    """State of the detector's frozen backbone, from out/backbones; empty where it has none."""
+    own = getattr(module(name), "BACKBONE", None)
+    if own is None:
+        return {}
+    path = Path(out) / "backbones" / f"{own}.safetensors"
+    if not path.is_file():
+        raise UsageError(f"{name} needs {path}: train it first with `quantdetect train mini {own}`")
+    return weights.read(path)
+
+
+def train_shipped(name: str, label: str, work: Path, out: Path, device: str = "cpu") -> Path:
+    """Do one of `TRAININGS` on FP32 images of the shipped miniature generators; return the weights' path.
+
+    The training "mini-sdxl" is stored as out/detectors/NAME-sdxl.safetensors and loads as "mini-sdxl".
+    """
+    of = TRAININGS[label]
+    task = on_generators(name, samples.fakes, samples.aligned if of.aligned else samples.reals, out, of, label)
+    path = Path(out) / "detectors" / f"{name}{label.removeprefix('mini')}.safetensors"
+    return learn(task, path, work, device=device)
+
+
+def _trainer(name: str, label: str) -> Callable[..., Path]:
+    return lambda work, out, device="cpu": train_shipped(name, label, work, out, device)
+
+
+#: name -> function(work, out, device), resumable, in the order in which they need each other.
+TRAINERS: dict[str, Callable[..., Path]] = backbones.TRAINERS | {
+    name + label.removeprefix("mini"): _trainer(name, label) for label, of in TRAININGS.items() for name in of.detectors
+}

@@ -1,0 +1,176 @@
+"""Training of a detector on anybody's images: a folder of real ones against a folder of fakes, with split and card.
+
+The detectors keep their miniature widths (NPR's is the published one) and the shipped frozen backbones. Everything
+that an answer to "what was it trained on?" needs lies beside the weights: the card with seed and curve, and a table
+of every image with its digest and split. An image's split depends on its content and the seed alone, so copies of one
+picture never lie on both sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from helpers.core.errors import UsageError
+from helpers.core.files import MODELS, probe, replacing
+from helpers.detectors import folder as judging
+from helpers.detectors import stream
+from helpers.detectors.preprocessing import Preprocess, decode, preprocess, tensor
+from helpers.mini.training.detectors import CROP, Recipe, Task, augmented, backbone, learn, recipe_of
+
+__all__ = ["VALIDATION", "split", "train_folders"]
+
+#: Share of the images that is held back to choose the best state and to measure it.
+VALIDATION = 0.2
+
+_AT_ONCE = 64  # validation images in memory
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """One split's images by class, opened when they are needed."""
+
+    fakes: Sequence[str]
+    reals: Sequence[str]
+
+    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess) -> tuple[Tensor, Tensor]:
+        """Return views of `pairs` drawn fakes and as many reals (N, 3, side, side), and labels (N,)."""
+        crop = CROP if ready.rule.side is None else None
+        views, labels = [], []
+        for label, paths in ((1, self.fakes), (0, self.reals)):
+            for i in rng.integers(len(paths), size=pairs):
+                views.append(tensor(augmented(np.asarray(_opened(paths[i])), rng, crop), ready))
+                labels.append(label)
+        return torch.stack(views), torch.tensor(labels, dtype=torch.float32)
+
+    def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return the logits of all fakes and of all reals, whole images, under one name."""
+        both = []
+        for paths in (self.fakes, self.reals):
+            parts = [paths[i : i + _AT_ONCE] for i in range(0, len(paths), _AT_ONCE)]
+            both.append(np.concatenate([score([_opened(path) for path in part]) for part in parts]))
+        return {"folders": (both[0], both[1])}
+
+
+def _opened(path: str) -> Image.Image:
+    with stream.opened(Path(path)) as image:
+        return decode(image)
+
+
+def split(
+    real: str | os.PathLike[str], fake: str | os.PathLike[str], seed: int = 0, smallest: int = CROP
+) -> pd.DataFrame:
+    """Return every image of both folders: path, label, width, height, format, sha256, error (empty), split.
+
+    Raises:
+        UsageError: a file is no image or smaller than `smallest` px, the same picture lies in both folders, or a
+            class is too small to be split.
+    """
+    rows = [
+        _row(seen, label, seed, smallest)
+        for label, folder in (("real", real), ("fake", fake))
+        for seen in stream.judge(stream.find([folder]), {})
+    ]
+    table = pd.DataFrame(rows)
+    _refuse_copies(table)
+    _refuse_few(table)
+    return table
+
+
+def _row(seen: stream.FileScore, label: str, seed: int, smallest: int) -> dict[str, object]:
+    """A file's row; its split is drawn from its content and the seed."""
+    if seen.error:
+        raise UsageError(f"{seen.path}: {seen.error}; take it out of the {label} images")
+    if min(seen.width, seen.height) < smallest:
+        size = f"{seen.width}x{seen.height}"
+        raise UsageError(f"{seen.path}: {size} px, a crop needs {smallest} a side; take it out or enlarge it")
+    drawn = int(hashlib.sha256(f"{seed}/{seen.sha256}".encode()).hexdigest()[:8], 16) / 2**32
+    return {
+        "path": str(seen.path), "label": label, "width": seen.width, "height": seen.height,
+        "format": seen.format, "sha256": seen.sha256, "error": "",
+        "split": "validation" if drawn < VALIDATION else "train",
+    }  # fmt: skip
+
+
+def _refuse_copies(table: pd.DataFrame) -> None:
+    both = table.groupby("sha256").label.nunique()
+    if (both > 1).any():
+        twice = table[table.sha256 == both.index[both > 1][0]].path
+        raise UsageError(f"the same picture is real and fake: {twice.iloc[0]} and {twice.iloc[-1]}")
+
+
+def _refuse_few(table: pd.DataFrame) -> None:
+    for label in ("real", "fake"):
+        parts = set(table[table.label == label].split)
+        if len(parts) < 2:
+            have = int((table.label == label).sum())
+            raise UsageError(
+                f"{have} {label} images leave none for {'validation' if 'train' in parts else 'training'}: add some"
+            )
+
+
+def _data(table: pd.DataFrame) -> dict[str, _Folders]:
+    """The images of `split`'s table by part."""
+    return {
+        part: _Folders(*(list(own[own.label == label].path) for label in ("fake", "real")))
+        for part, own in table.groupby("split")
+    }
+
+
+def _described(table: pd.DataFrame, stem: str) -> dict[str, object]:
+    """What the card says of the images of `split`'s table, which is stored as STEM.csv."""
+    return {
+        "images": {part: own.label.value_counts().to_dict() for part, own in table.groupby("split")},
+        "split": f"{stem}.csv: {VALIDATION:.0%} validation, by digest of the file and seed",
+        "cautions": judging.confounds(table),
+    }
+
+
+def train_folders(
+    name: str,
+    real: str | os.PathLike[str],
+    fake: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    recipe: Recipe | None = None,
+) -> Path:
+    """Train a detector on two folders, or go on where a stopped call was; return the path of its weights.
+
+    Beside `out`, a .safetensors file that `detectors.load` takes, lie its card (.json) and the split (.csv).
+
+    Args:
+        real, fake: folders, every file of which must be an image.
+        seed: of the split, the initial weights and the batches.
+
+    Raises:
+        UsageError: the name is unknown, the file's ending is another, `out` cannot be written, or `split` refuses the
+            images.
+    """
+    out, recipe = Path(out), recipe or recipe_of(name)
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out}: weights are written as .safetensors; give it that ending")
+    probe(out)
+    table = split(real, fake, seed, CROP if preprocess(name, "mini").rule.side is None else 8)
+    listed = table.drop(columns="error").to_csv(index=False)
+    digest = hashlib.sha256(f"{name}/{seed}/{recipe}/{listed}".encode()).hexdigest()
+    work = out.with_name(f".{out.stem}-{digest[:12]}")  # other images or another seed never go on from here
+    facts = {"weights": out.stem, "task": f"images of {real} (real) against images of {fake} (fake)"}
+    facts["data"] = _described(table, out.stem)
+    task = Task(name, _data(table), facts, backbone(name, MODELS / "mini"), recipe, seed, whole=True)
+    learn(task, out, work, device=device)
+    with replacing(out.with_suffix(".csv")) as temporary:
+        temporary.write_text(listed, encoding="utf-8")
+    shutil.rmtree(work)
+    return out

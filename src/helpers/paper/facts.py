@@ -1,0 +1,62 @@
+"""What a study has, by the names with which a cell's tags ask for it: a page leaves out what a study lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+
+import pandas as pd
+
+from helpers import analysis
+from helpers.analysis import controls, image_traces, paired, perturbed
+from helpers.analysis.conditions import trainings_of
+from helpers.paper import contact
+from helpers.results.results import Results
+
+__all__ = ["FACTS", "facts", "wanted"]
+
+
+#: What a study may have beside scores, by the name under which a cell's tag asks for it ("if-NAME", "unless-NAME").
+FACTS: dict[str, Callable[[Results], bool]] = {
+    "reals": lambda results: bool((results.scores.label == 0).any()),
+    "settings": lambda results: analysis.settings(results).steps.notna().any(),
+    "costs": lambda results: any(analysis.costs(results).get("device", ())),
+    "cpu": lambda results: set(analysis.costs(results).get("device", ())) == {"cpu"},
+    "proofs": lambda results: "output_error" in controls.proofs(results),
+    "exact-fp16": lambda results: _exact(controls.proofs(results)),
+    "arms": lambda results: bool(controls.scored_arms(results)),
+    "null-control": lambda results: results.arm_of("null") in controls.scored_arms(results),
+    "other-seed": lambda results: results.arm_of("seed") in controls.scored_arms(results),
+    "controls": lambda results: bool(paired.controls(results)),
+    "ladder": lambda results: results.arm_of("ladder") in controls.scored_arms(results),
+    "contact": lambda results: bool(contact.sheets(results, "")),
+    "contact-ladder": lambda results: bool(contact.sheets(results, "ladder")),
+    "spectra": lambda results: len(image_traces.read(results, "spectra.parquet")) > 0,
+    "filtered": lambda results: len(image_traces.read(results, "counterfactuals.parquet")) > 0,
+    "perturbed": lambda results: results.protocol == "plain" and len(image_traces.read(results, perturbed.TABLE)) > 0,
+}  # fmt: skip
+
+
+def facts(results: Results) -> set[str]:
+    """What a page may speak of: the study's keys, protocols and trainings, its scale, and each of `FACTS` that holds.
+
+    The scale is "scale-mini", "scale-full" or "scale-unknown"; "conditions" says that there is more than one protocol
+    or training, "seeds" that a training was repeated.
+    """
+    found = {*results.generators, *results.precisions, *results.detectors, f"scale-{results.scale or 'unknown'}"}
+    conditions = {(protocol, label) for protocol, label, _ in trainings_of(results)}
+    found |= {name for condition in conditions for name in condition}
+    found |= {"conditions"} if len(conditions) > 1 else set()
+    found |= {"seeds"} if any(re.search(r"-s\d+$", label) for _, label in conditions) else set()
+    return found | {name for name, holds in FACTS.items() if holds(results)}
+
+
+def _exact(proofs: pd.DataFrame) -> bool:
+    """Whether casting to FP16 changed nothing of some generator's weights."""
+    return "weight_error" in proofs and bool((proofs.weight_error[proofs.precision == "fp16"] == 0).any())
+
+
+def wanted(tags: Sequence[str], facts: Collection[str]) -> bool:
+    """Whether a cell with these tags has something to say of a study: every "if-X" is a fact, no "unless-X" is one."""
+    asked = [tag.partition("-") for tag in tags]
+    return all((name in facts) == (how == "if") for how, _, name in asked if how in ("if", "unless"))

@@ -1,0 +1,275 @@
+"""What the cells of the page on real checkpoints call: its sentences and tables, each saying whose figures they are."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import pandas as pd
+from IPython.display import HTML
+
+from helpers.analysis import public_study, words
+from helpers.analysis import real_checkpoints as real
+from helpers.analysis.real_checkpoints import BASE
+from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.words import listed, number
+from helpers.paper import tables
+from helpers.results.results import Results, titles
+from helpers.study.schema import PRECISIONS
+
+__all__ = [
+    "NOTHING", "agreement", "agreement_note", "answer", "aucs_note", "both", "doubtful_note", "ladder_note",
+    "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
+]  # fmt: skip
+
+NOTHING = "This study has no scores in the public study's formats, so nothing can be set beside them."
+MINUS = "\N{MINUS SIGN}"
+
+
+def _whose(results: Results) -> str:
+    """The study of the page, as a column's head; in a sentence it takes `_the`."""
+    return "miniatures" if results.scale == "mini" else "this study"
+
+
+def _the(results: Results) -> str:
+    return "the miniatures" if results.scale == "mini" else "this study"
+
+
+def _interval(row: pd.Series, name: str) -> Interval:
+    return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def answer(results: Results) -> str:
+    """The page's first sentences: what NF4 does to the accuracy on real checkpoints, and on this study's images."""
+    table, there = public_study.public_effects(), real.public_cells()
+    theirs, ours = real.mean_change(table, "nf4"), real.mean_change(real.own_effects(results), "nf4")
+    moved = "raises" if theirs.low > 0 else "lowers" if theirs.high < 0 else "does not measurably change"
+    cells = (
+        f"{there.generator.nunique()} generators and {there.detector.nunique()} detectors, {there.n.max()} pairs each"
+    )
+    first = (
+        f"In the one public study of real checkpoints with scores of single images, NF4 {moved} the accuracy of "
+        f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS[BASE]}, averaged over {cells}."
+    )
+    every = public_study.ALL
+    leading = table[(table.generator == every) & (table.detector != every) & (table.precision == "nf4")]
+    leading = leading.loc[leading.change.abs().idxmax()]
+    most = f"{words.named(leading.detector)} has the most of it, {tables.interval(leading, 'change', 3, sign=True)}."
+    beside = (
+        f" {_the(results).capitalize()} at NF4, on the same generators and detectors: {number(ours, 3, sign=True)} "
+        f"against {PRECISIONS[results.baseline]}."
+        if ours and not isnan(ours.estimate)
+        else ""
+    )
+    return f"{first} {most}{beside} {agreement_note(results)}"
+
+
+def agreement_note(results: Results) -> str:
+    """How many comparisons agree, part or stay open."""
+    found = public_study.agreement(public_study.public_effects(), real.own_effects(results))
+    if found.empty:
+        return NOTHING
+    counts = found.verdict.value_counts()
+    agree, part, undecided = (int(counts.get(key, 0)) for key in ("agree", "part", "open"))
+    zero = int(((found.shift_low_real <= 0) & (found.shift_high_real >= 0)).sum())
+    same = f"{len(found)} comparisons" if len(found) > 1 else "1 comparison"
+    return (
+        f"Of {same} of the same generator, detector and format, both move the score in the same "
+        f"direction in {agree} and in opposite directions in {part}; {undecided} stay open, as an interval holds zero "
+        f"({zero} of the public study's {len(found)} do). The intervals of the standardized size overlap in "
+        f"{int(found.sizes.sum())}."
+    )
+
+
+def doubtful_note() -> str:
+    """What the scores labelled 8 bits show for SD1.5, where the label is in doubt."""
+    rows = real.doubtful()
+    clearest = rows.iloc[0]
+    named = titles(clearest.generator, "", clearest.detector)
+    return (
+        f"{named['detector_title']}'s logits on {named['generator_title']} move by "
+        f"{tables.interval(clearest, 'shift', sign=True)} under that label (t = {clearest.t:.2f}, n = {clearest.n}, "
+        f"p = {clearest.p:.1g} before any correction for its {len(rows)} detectors)"
+    )
+
+
+def resemblance_note(results: Results) -> str:
+    """Which runs of the public study resemble each other, by the span of their correlations, and this study's."""
+    wide = real.correlations_of_runs()
+    parts = []
+    for generator in wide.index.unique("generator"):
+        spans = [f"{low:.2f} to {high:.2f} for {name}" for name, low, high in zip(
+            wide, wide.loc[generator].min(), wide.loc[generator].max(), strict=True,
+        )]  # fmt: skip
+        parts.append(f"On {words.named(generator)} the correlation of logits is {listed(spans)}.")
+    own = real.own_effects(results)
+    own = own[(own.generator != public_study.ALL) & (own.precision == "nf4")].r if len(own) else own.change
+    if len(own):
+        base = PRECISIONS[results.baseline]
+        parts.append(f"For {base} and NF4 of {_the(results)} it is {own.min():.2f} to {own.max():.2f}.")
+    return " ".join(parts).replace("-", "\N{MINUS SIGN}")
+
+
+def resemblance() -> HTML:
+    """The same, detector by detector."""
+    wide = real.correlations_of_runs().map(lambda r: f"{r:.2f}".replace("-", "\N{MINUS SIGN}")).reset_index()
+    return tables.table(_titled(wide), "Public study: correlation of the paired logits of two runs")
+
+
+def _titled(table: pd.DataFrame) -> pd.DataFrame:
+    """Keys replaced by the names that readers know."""
+    table = table.rename_axis(None, axis=1)
+    return table.assign(**{column: table[column].map(words.named) for column in ("generator", "detector")})
+
+
+def _formats(rows: pd.DataFrame) -> list[str]:
+    """The rows' formats, with a star where what was quantized is in doubt."""
+    return [PRECISIONS[p] + "*" * (arm != "native") for p, arm in zip(rows.precision, rows.arm, strict=True)]
+
+
+def scores() -> HTML:
+    """The public study's paired shifts, analysed again, and the smallest that its pairs could have shown."""
+    rows = real.public_cells()
+    seen = public_study.power(public_study.public_effects()).shift_seen
+    shown = pd.DataFrame(
+        {
+            "generator": rows.generator, "detector": rows.detector, "format": _formats(rows),
+            "shift of logit": [tables.interval(row, "shift", sign=True) for _, row in rows.iterrows()],
+            "least seen": seen.map("{:.2f}".format).to_numpy(),
+            "AUC": [f"{row.auc_before:.3f}{tables.ARROW}{row.auc:.3f}" for row in rows.itertuples()],
+        }
+    )  # fmt: skip
+    return tables.table(_titled(shown), f"Public study: scores against {PRECISIONS[BASE]}, {rows.n.max()} pairs a row")
+
+
+def verdicts() -> HTML:
+    """The public study's verdicts: accuracy, its change, how many turn, and McNemar's corrected p."""
+    rows = real.public_cells()
+    shown = pd.DataFrame(
+        {
+            "generator": rows.generator, "detector": rows.detector, "format": _formats(rows),
+            "accuracy": [f"{row.tpr_before:.2f}{tables.ARROW}{row.tpr:.2f}" for row in rows.itertuples()],
+            "change": [tables.interval(row, "change", sign=True) for _, row in rows.iterrows()],
+            "turned": [f"\N{MINUS SIGN}{int(row.lost)} +{int(row.gained)}" for row in rows.itertuples()],
+            "p": [f"{p:.2f}" for p in rows.p_holm],
+        }
+    )  # fmt: skip
+    return tables.table(
+        _titled(shown), f"Public study: verdicts against {PRECISIONS[BASE]}, {rows.n.max()} pairs a row"
+    )
+
+
+def aucs_note() -> str:
+    """Whether the AUC that the study states is what its scores give."""
+    both = real.stated_aucs()
+    far = f"largest difference {both.gap.max():.4f}"
+    return f"The {len(both)} areas that the study states are what its scores give ({far})."
+
+
+def power_note(results: Results) -> str:
+    """What as many pairs can and cannot show, and this study's own."""
+    table = public_study.power(public_study.public_effects())
+    n, tests = int(table.n.max()), len(table)
+    flips, corrected = public_study.min_discordant_pairs(), public_study.min_discordant_pairs(0.05 / tests)
+    least, change = public_study.minimal_detectable_effect(n), public_study.flips_for_power(n)
+    low, high = table.loc[table.shift_seen.idxmin()], table.loc[table.shift_seen.idxmax()]
+    seen = [f"{row.shift_seen:.2f} logits for {_cell(row)}" for row in (low, high)]
+    text = (
+        f"{n} pairs show a shift with 80 % power from {least:.2f} standard deviations of the paired "
+        f"differences on: from {seen[0]} to {seen[1]}. Of accuracy, McNemar's exact test needs {flips} verdicts that "
+        f"all turn the same way, a change of {flips / n:.2f}, and shows a change with 80 % power from "
+        f"{change:.2f} on; to outlast Holm's correction over {tests} comparisons the first needs "
+        f"{corrected} verdicts, {corrected / n:.2f}."
+    )
+    own = real.own_effects(results)
+    if own.empty:
+        return text
+    cells = own[own.generator != public_study.ALL]
+    pairs, named = int(cells.n.max()), listed(list(cells.arm_title.unique()))
+    have, least = "have" if results.scale == "mini" else "has", public_study.minimal_detectable_effect(pairs)
+    return (
+        f"{text} {_the(results).capitalize()} {have} {pairs} pairs a cell here ({named}): "
+        f"{least:.2f} standard deviations, and a change of accuracy of {flips / pairs:.2f}."
+    )
+
+
+def _cell(row: pd.Series) -> str:
+    named = titles(row.generator, row.precision, row.detector)
+    return f"{named['detector_title']} on {named['generator_title']} at {named['precision_title']}"
+
+
+def both(results: Results) -> pd.DataFrame:
+    """The public study's effects and this study's, cell by cell, with `whose` in print."""
+    own = f"{_whose(results)} (against {PRECISIONS[results.baseline]})"
+    whose = {"public": "public study, real checkpoints (against FP16)", "own": own}
+    table = real.side_by_side(results)
+    return table.assign(whose=table.study.map(whose))
+
+
+def agreement(results: Results) -> HTML:
+    """Row by row: direction and size of the effect in both, with both intervals."""
+    found = public_study.agreement(public_study.public_effects(), real.own_effects(results))
+    if found.empty:
+        return HTML(f"<p>{NOTHING}</p>")
+    named = [f"{words.named(g)} {words.named(d)}" for g, d in zip(found.generator, found.detector, strict=True)]
+    shown = pd.DataFrame(
+        {
+            "cell": [f"{cell} {form}" for cell, form in zip(named, _formats(found), strict=True)],
+            "real checkpoints": _standard(found, "real"),
+            _whose(results): _standard(found, "own"),
+            "direction": found.verdict,
+        }
+    )
+    return tables.table(shown, f"Standardized shift: public study and {_the(results)}")
+
+
+def _standard(found: pd.DataFrame, whose: str) -> list[str]:
+    ends = zip(*(found[f"standard{end}_{whose}"] for end in ("", "_low", "_high")), strict=True)
+    return [number(Interval(*three), sign=True) for three in ends]
+
+
+def published(results: Results) -> HTML:
+    """TrueFake's rates beside the study's accuracy at its baseline, by training: its own, and on SDXL alone."""
+    found = real.published_beside(results)
+    if found.empty:
+        return tables.missing(f"No cell of {_the(results)} is in the published table.")
+    seen = [f"{row.published:.2f}" + " (seen)" * (row.in_training == "yes") for row in found.itertuples()]
+    found = found.assign(published=seen, tpr=[tables.interval(row, "tpr") for row in found.itertuples()])
+    heads = [_whose(results), "trained on SDXL"]
+    names = dict(zip(found.training.unique(), heads, strict=False))
+    shown = tables.crossed(found, ["generator", "detector", "published"], "training", "tpr").rename(columns=names)
+    caption = f"Fakes called fake: TrueFake's Table III and {_the(results)} at {PRECISIONS[results.baseline]}"
+    return tables.table(_titled(shown), caption)
+
+
+def published_note(results: Results) -> str:
+    """Whether what is hard for the public detectors is hard for the study's: a rank correlation."""
+    found = real.rank_correlations(real.published_beside(results))
+    known = found.dropna(subset="rho")
+    if known.empty:
+        return f"Too few cells of {_the(results)} are in the published table for a comparison."
+    parts = [
+        f"{tables.interval(row, 'rho', sign=True)} for {_the(results)}{' trained on SDXL' if row.training else ''}"
+        for row in known.itertuples()
+    ]
+    return (
+        f"Over the {found.cells.iloc[0]} cells that both have, the rank correlation of the published rates with the "
+        f"accuracy is {listed(parts)}."
+    )
+
+
+def ladder_note() -> str:
+    """What the public ladders show: the symmetric 4-bit rung against its neighbours, and how far content moves."""
+    table, steps = public_study.ladders(), real.ladder_steps()
+    below = int((steps.high_db < 0).sum())
+    parts = [f"{row.high_db:+.1f} dB in {row.ladder}".replace("-", MINUS, 1) for row in steps.itertuples()]
+    worst = table.loc[table.psnr_db.idxmin()]
+    return (
+        f"In {below} of {len(steps)} public ladders the symmetric 4-bit format has less energy in high frequencies "
+        f"than its neighbours on the ladder ({listed(parts)}). PSNR falls to {worst.psnr_db:.1f} dB at "
+        f"{worst.format} in {worst.ladder}: the picture itself changes. "
+        "One prompt and one seed each: an observation, not a test."
+    )

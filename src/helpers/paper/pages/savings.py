@@ -1,0 +1,81 @@
+"""What quantization saves, for notebook 01: memory and time of the public checkpoints, costs of the study's cells."""
+
+from __future__ import annotations
+
+import pandas as pd
+from IPython.display import HTML, Markdown, display
+
+from helpers import charts
+from helpers.analysis import footprint as footprint_
+from helpers.paper import page, tables
+
+__all__ = ["COSTS", "costs", "footprint", "timings"]
+
+
+COSTS = {
+    "bytes_share": ("{:.0%}", "Weights in memory against before"),
+    "seconds_per_image": ("{:.2f}", "Seconds per image"),
+    "seconds_load": ("{:.2f}", "Seconds to load"),
+    "seconds_quantize": ("{:.2f}", "Seconds to quantize"),
+    "peak_memory_mb": ("{:.0f}", "Peak memory of the process or the device, MB"),
+}
+
+
+def costs(found: pd.DataFrame, column: str) -> HTML:
+    """One of `COSTS` of every cell, from `analysis.costs`."""
+    return tables.matrix(found, column, *COSTS[column])
+
+
+def footprint() -> None:
+    """Display the memory of the public checkpoints' weights: the chart by component, and what stays at FP4."""
+    bars = footprint_.by_precision()
+    if bars.empty:
+        display(Markdown("The checkpoints' memory was not counted: `quantdetect footprint` does it."))
+        return
+    page.glue_figure("footprint", charts.footprint(bars))
+    display(_at_fp4(footprint_.at_fp4()))
+
+
+def _at_fp4(found: pd.DataFrame) -> HTML:
+    """Each checkpoint at FP4: GB of its parts before (FP16) and after, and the share of its parameters quantized."""
+
+    def sizes(part: str) -> list[str]:
+        before = zip(found[f"{part}_before"], found[part], strict=True)
+        return [f"{gb:.2f}{tables.ARROW}{after:.2f}" if gb else tables.DASH for gb, after in before]
+
+    shown = pd.DataFrame(
+        {
+            "checkpoint": found.title,
+            **{part: sizes(part) for part in footprint_.PARTS},
+            "denoiser quantized": found.denoiser_share.map("{:.2%}".format),
+            "all weights quantized": found.all_share.map("{:.1%}".format),
+            "in all": sizes("all"),
+        }
+    )
+    return tables.table(shown, f"Weights in GB (10\N{SUPERSCRIPT NINE} bytes), FP16{tables.ARROW}FP4")
+
+
+MEASURED = {
+    "title": "checkpoint", "precision": "precision", "coverage": "coverage", "bytes": "weights GB",
+    "peak_allocated": "peak GB", "peak_reserved": "reserved GB", "seconds_per_step": "s per step",
+    "card": "card", "driver": "driver", "versions": "versions", "kernels": "kernels",
+}  # fmt: skip
+PUBLISHED = {
+    "title": "checkpoint", "format": "format", "loaded_gb": "loaded", "peak_gb": "peak", "seconds": "seconds",
+    "ratio": "time against 16 bits", "card": "card", "source": "source",
+}  # fmt: skip
+
+
+def timings() -> None:
+    """Display what was measured on a GPU, where a run is archived, and what others published, with its source."""
+    runs = footprint_.measured()
+    if len(runs):
+        sizes = ("bytes", "peak_allocated", "peak_reserved")
+        gigabytes = {key: runs[key].div(1e9).map("{:.2f}".format) for key in sizes}
+        runs = runs.assign(**gigabytes, seconds_per_step=runs.seconds_per_step.map("{:.3f}".format))
+        shown = runs[list(MEASURED)].rename(columns=MEASURED)
+        display(tables.table(shown, "Measured with random weights, native resolution"))
+    found = footprint_.published()
+    found = found.assign(ratio=found.ratio.map("{:.2f}".format, na_action="ignore"))
+    shown = found[list(PUBLISHED)].rename(columns=PUBLISHED)
+    display(tables.table(shown, "Published by others, 1024 px: memory in their GB, seconds for an image"))

@@ -1,0 +1,177 @@
+"""Tables as they are printed: a frame becomes HTML that scrolls in its own box; and those that several pages show."""
+
+from __future__ import annotations
+
+import functools
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from helpers import analysis
+from helpers.analysis import paired, words
+from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.words import listed, number
+from helpers.claims import rule
+from helpers.results.results import Results
+from helpers.study.schema import PRECISIONS
+
+__all__ = [
+    "ARROW", "DASH", "beyond", "conditions", "crossed", "effects", "figure", "interval", "intervals", "matrix",
+    "missing", "p_value", "table", "trainings",
+]  # fmt: skip
+
+DASH = "\N{EN DASH}"
+ARROW = " \N{RIGHTWARDS ARROW} "
+
+
+def table(frame: pd.DataFrame, caption: str = "") -> HTML:
+    """A table that scrolls inside its own box where the page is narrower than it."""
+    inner = frame.to_html(index=False, border=0, classes="table", na_rep=DASH, justify="left")
+    # Outside the box that scrolls: a caption in the table would be as wide as it.
+    said = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return HTML(f'<figure class="table-figure">{said}<div class="table-scroll" tabindex="0">{inner}</div></figure>')
+
+
+def missing(what: str) -> HTML:
+    """The sentence that stands where a study has nothing for a table."""
+    return HTML(f"<p>{what}</p>")
+
+
+def figure(value: float, form: str) -> str:
+    """A number in print, by a form such as "{:.2f}"; a dash where it is not known."""
+    return DASH if pd.isna(value) else form.format(value)
+
+
+def p_value(value: float) -> str:
+    """A p-value in print: < .001, .012; a dash where it is not known."""
+    return DASH if pd.isna(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+
+def interval(row: Any, name: str, digits: int = 2, sign: bool = False) -> str:
+    """A figure of a row with its ends (`name`, `name`_low, `name`_high), in print; a dash where it is not known."""
+    read = row.get if isinstance(row, pd.Series) else functools.partial(getattr, row)
+    ends = Interval(*(read(f"{name}{end}") for end in ("", "_low", "_high")))
+    return DASH if pd.isna(ends.estimate) else number(ends, digits, sign)
+
+
+def intervals(
+    found: pd.DataFrame, keys: Mapping[str, str], columns: Mapping[str, tuple[str, int, bool]]
+) -> pd.DataFrame:
+    """Columns of `found` for print: keys as they are, then estimates with their ends (title, digits, with a sign)."""
+    printed = {
+        title: [interval(row, name, digits, sign) for _, row in found.iterrows()]
+        for name, (title, digits, sign) in columns.items()
+    }
+    return pd.DataFrame({title: found[key] for key, title in keys.items()} | printed)
+
+
+def crossed(found: pd.DataFrame, keys: Sequence[str], across: str, values: str) -> pd.DataFrame:
+    """A long frame made wide: a row per `keys`, a column per value of `across`, both in order of appearance."""
+    wide = found.pivot(index=list(keys), columns=across, values=values)
+    wide = wide.loc[found[list(keys)].drop_duplicates().set_index(list(keys)).index, list(found[across].unique())]
+    return wide.rename_axis(None, axis=1).reset_index()
+
+
+def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HTML:
+    """One figure of every cell as a table, generators down and precisions across, each printed with `form`."""
+    if costs.empty or costs[column].isna().all():
+        return missing(f"{html.escape(caption)}: not known of this study.")
+    wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
+    places = {title: place for place, title in enumerate(PRECISIONS.values())}
+    columns = sorted(costs.precision_title.unique(), key=lambda title: places.get(title, len(places)))
+    wide = wide.reindex(index=costs.generator_title.unique(), columns=columns)
+    printed = wide.map(lambda number: figure(number, form))
+    return table(printed.rename_axis(None, axis=1).reset_index(names="generator"), caption)
+
+
+def effects(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
+    """Effect sizes on a generator, from `analysis.paired.effects`, with intervals and Holm's corrected p-values.
+
+    Without `detectors`, of all of them.
+    """
+    if len(found):
+        found = found[(found.generator == generator) & found.detector.isin(detectors or found.detector.unique())]
+    if found.empty:
+        wanted = " and ".join(filter(None, [words.named(generator), listed([words.named(d) for d in detectors])]))
+        return missing(f"This study has no pairs of {wanted} at two precisions, so there is no table of them.")
+    rows = [
+        {
+            "detector": row.detector_title, "at": row.precision_title,
+            "pairs": row.n, "shift, SD": interval(row, "standard", sign=True), "p of shift": p_value(row.shift_p_holm),
+            "fake to real": interval(row, "lost_share", 3), "real to fake": interval(row, "gained_share", 3),
+            "p of verdicts": p_value(row.p_holm), "Cliff's delta": interval(row, "cliff", sign=True),
+            "KS": figure(row.ks, "{:.3f}"), "p of KS": p_value(row.ks_p_holm),
+            "Wasserstein, SD": figure(row.wasserstein, "{:.2f}"), "p of it": p_value(row.wasserstein_p_holm),
+        }
+        for row in found.itertuples()
+    ]  # fmt: skip
+    return table(pd.DataFrame(rows), "Paired effects; p with Holm's correction")
+
+
+def beyond(found: pd.DataFrame) -> HTML:
+    """In how many pairs of generator and detector a precision moves images further than each control does.
+
+    `found` is the table of `analysis.paired.beyond`.
+    """
+    told = paired.beyond_by_control(found)
+    if told.empty:
+        return missing("This study has no control to set its precisions against.")
+    rows = [
+        {
+            "precision": row.precision_title, "control": row.control_title, "further": f"{row.further} of {row.pairs}",
+            "least excess": interval(row, "least", sign=True), "largest excess": interval(row, "largest", sign=True),
+        }
+        for row in told.itertuples()
+    ]  # fmt: skip
+    return table(pd.DataFrame(rows), "Change of logit beyond the control's, in standard deviations at the baseline")
+
+
+def _no_images(generators: Sequence[str]) -> HTML:
+    named = listed([words.named(key) for key in generators], "or")
+    return missing(f"This study has no images of {named}, so there is no table of them.")
+
+
+def trainings(results: Results, *generators: str) -> HTML:
+    """How far each detector's own training moves the change of accuracy: its least and most over the trainings."""
+    found = analysis.trainings(results)
+    if not len(found):
+        return missing("This study has one training of each detector, so the spread between trainings is not known.")
+    found = found[found.generator.isin(generators or results.generators)]
+    if found.empty:
+        return _no_images(generators)
+    spread = [
+        DASH if pd.isna(row.change_min) else f"{100 * row.change_min:+.1f} to {100 * row.change_max:+.1f}"
+        for row in found.itertuples()
+    ]
+    keys = {"generator_title": "generator", "detector_title": "detector", "trainings": "trainings"}
+    wide = crossed(found.assign(spread=spread), list(keys), "precision_title", "spread").rename(columns=keys)
+    base = words.named(results.baseline)
+    return table(wide, f"Change of accuracy against {base}, in points: least to most of a detector's trainings")
+
+
+def conditions(results: Results, measure: str = "auc", *generators: str) -> HTML:
+    """One figure ("auc" or "tpr") of every protocol and training at the first precision and the last, per generator.
+
+    Without `generators`, all of the page's.
+    """
+    both = list(dict.fromkeys((results.precisions[0], results.precisions[-1])))
+    found = analysis.conditions(results)
+    found = found[found.generator.isin(generators or results.generators)]
+    if found.empty:
+        return _no_images(generators)
+    ends = [found[f"{measure}_{end}"] for end in both]
+    if all(end.isna().all() for end in ends):
+        lacks = {"auc": "This study has no real images beside its fakes, so no AUC is known.",
+                 "tpr": f"No accuracy is known: {rule.unscaled(results.unjudged)}."}  # fmt: skip
+        return missing(lacks[measure])
+    printed = [end.map(lambda value: figure(value, "{:.2f}")) for end in ends]
+    found = found.assign(
+        figure=[ARROW.join(row) for row in zip(*printed, strict=True)],
+        condition=found.protocol + " \N{MIDDLE DOT} " + found.weights,
+        **{kind: found[kind].map(results.titles(kind)) for kind in ("detector", "generator")},
+    )
+    what, at = {"auc": "AUC", "tpr": "Accuracy"}[measure], ARROW.join(map(words.named, both))
+    return table(crossed(found, ["condition", "detector"], "generator", "figure"), f"{what} at {at}")

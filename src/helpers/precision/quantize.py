@@ -1,0 +1,176 @@
+"""Apply a precision to the components of a loaded pipeline, and measure what it covered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from helpers.core.errors import Failure, UsageError, nearest
+from helpers.precision.coverage import Component, Coverage, holdings
+from helpers.precision.formats import FORMATS, Format
+
+__all__ = ["ARMS", "COMPONENTS", "LAYERS", "apply", "attributes", "declare_type", "targets"]
+
+#: How weights are quantized. "native": by the library's own storage and kernels. "rounding": each weight becomes the
+#: nearest one that the format can hold and stays in the computing type, so that nothing but its precision differs.
+ARMS = ("native", "rounding")
+#: Parts of a pipeline by name: the network run at every step, each text encoder ("t5" the T5-like one), the VAE.
+COMPONENTS = ("denoiser", "text_encoder", "text_encoder_2", "t5", "vae")
+#: Which layers a format takes: what diffusers' quantizers take, or convolutions too.
+LAYERS: dict[str, tuple[type[nn.Module], ...]] = {"linear": (nn.Linear,), "all": (nn.Linear, nn.Conv2d)}
+
+
+def attributes(pipeline: Any) -> dict[str, str]:
+    """Components that can be quantized, by their names in `COMPONENTS` -> the pipeline's attribute; those it has."""
+    found = {}
+    for attribute, part in pipeline.components.items():
+        if isinstance(part, nn.Module):
+            name = "denoiser" if attribute in ("unet", "transformer") else attribute
+            found["t5" if "T5" in type(part).__name__ else name] = attribute
+    return {name: found[name] for name in COMPONENTS if name in found}
+
+
+def apply(
+    pipeline: Any,
+    precision: str,
+    arm: str = "native",
+    coverage: str = "linear",
+    components: Sequence[str] = ("denoiser", "t5"),
+) -> Coverage:
+    """Store the weights of the pipeline's `components` at `precision`, in place; return what was covered, measured.
+
+    `arm` is one of `ARMS`. `coverage` says which layers the formats of 8 bits and fewer take: "linear" (what users of
+    these libraries get) or "all" (Linear and Conv2d). Casts (fp16, bf16) take every parameter of a component, as a
+    pipeline in that type does. A component that the pipeline lacks is left out. Raises UsageError for unknown words,
+    for a format without a native library in the native arm, and where nothing of the denoiser (of any component, if
+    it is not among them) would be quantized; Failure for weights that are not finite, or that a library would store
+    more than once, with the layer named.
+    """
+    row = FORMATS[_one_of("precision", precision, FORMATS)]
+    layers = LAYERS[_one_of("coverage", coverage, LAYERS)]
+    if _one_of("arm", arm, ARMS) == "native" and row.native is None:
+        raise UsageError(f"{precision}: no library here stores it; use arm 'rounding'")
+    where = attributes(pipeline)
+    for component in components:
+        _one_of("component", component, COMPONENTS)
+    asked = {name: getattr(pipeline, where[name]) for name in components if name in where}
+    must = [asked["denoiser"]] if "denoiser" in asked else list(asked.values())
+    if precision != "fp32" and not any(targets(part, row, layers) for part in must):
+        raise UsageError(
+            f"{_name(pipeline)} at {precision} with coverage '{coverage}': 0 % of the"
+            f" {'denoiser' if 'denoiser' in asked else 'components'} would be quantized;"
+            " use coverage 'all' or leave the cell out"
+        )
+    for name, part in asked.items():
+        what, names = f"{_name(pipeline)} at {precision}: {name}", targets(part, row, layers)
+        _refuse_undefined(what, part, row, names)
+        if arm == "native" and row.scope == "layers":
+            _refuse_shared(what, part, names)
+    return Coverage(
+        precision,
+        arm,
+        coverage,
+        {name: _convert(part, precision, row, arm, layers) for name, part in asked.items()},
+    )
+
+
+def targets(component: nn.Module, row: Format, layers: tuple[type[nn.Module], ...]) -> list[str]:
+    """Names of the layers whose weight the format takes; for casts, of every module with parameters of its own.
+
+    A layer without numbers is none.
+    """
+    if row.scope == "component":
+        return [name for name, module in component.named_modules() if module._parameters]
+    return [name for name, module in component.named_modules() if isinstance(module, layers) and module.weight.numel()]
+
+
+def _convert(
+    component: nn.Module, precision: str, row: Format, arm: str, layers: tuple[type[nn.Module], ...]
+) -> Component:
+    before = list(holdings(component))
+    if precision != "fp32":
+        _CONVERT[arm](component, row, targets(component, row, layers))
+        component.requires_grad_(False).eval()
+    after = list(holdings(component))
+    total = sum(parameters for parameters, _, _ in before)
+    if sum(parameters for parameters, _, _ in after) != total:
+        raise Failure(f"{type(component).__name__} at {precision}: parameters were lost or counted twice")
+    few = 0 if precision == "fp32" else sum(parameters for parameters, bits, _ in after if bits <= row.bits)
+    return Component(
+        total, few, few / total, sum(size for *_, size in before), sum(size for *_, size in after), precision
+    )
+
+
+def _pack(component: nn.Module, row: Format, names: Sequence[str]) -> None:
+    declare_type(component)
+    if row.scope == "component":
+        row.native(component)
+        return
+    for name in names:
+        component.set_submodule(name, row.native(component.get_submodule(name)))
+
+
+def _round(component: nn.Module, row: Format, names: Sequence[str]) -> None:
+    done: set[int] = set()  # a parameter that two modules share is rounded once
+    for name in names:
+        module = component.get_submodule(name)
+        for parameter in module._parameters.values() if row.scope == "component" else [module.weight]:
+            if parameter is not None and parameter.is_floating_point() and id(parameter) not in done:
+                parameter.data = row.rounded(parameter.data)
+                parameter.rounded_bits = row.bits
+                done.add(id(parameter))
+
+
+_CONVERT = {"native": _pack, "rounding": _round}
+
+
+def _refuse_undefined(what: str, component: nn.Module, row: Format, names: Sequence[str]) -> None:
+    """Raise Failure for a weight that is not finite, or would not be after a cast."""
+    for name in names:
+        for key, parameter in component.get_submodule(name)._parameters.items():
+            if parameter is None or (row.scope == "layers" and key != "weight"):
+                continue
+            if not torch.isfinite(parameter).all():
+                raise Failure(f"{what}.{name}.{key} holds numbers that are not finite; get the weights again")
+            if row.scope == "component" and not torch.isfinite(row.rounded(parameter)).all():
+                raise Failure(f"{what}.{name}.{key} holds numbers too large for the format; use bf16")
+
+
+def _refuse_shared(what: str, component: nn.Module, names: Sequence[str]) -> None:
+    """Raise Failure for a weight that another module, or the same under another name, holds too."""
+    holders: dict[int, list[str]] = {}
+    for name, module in component.named_modules(remove_duplicate=False):
+        for parameter in module._parameters.values():
+            holders.setdefault(id(parameter), []).append(name)
+    for name in names:
+        others = [other for other in holders[id(component.get_submodule(name).weight)] if other != name]
+        if others:
+            raise Failure(
+                f"{what}.{name}.weight is that of {others[0]} too, and no library here stores it once;"
+                " use arm 'rounding'"
+            )
+
+
+def declare_type(component: nn.Module) -> None:
+    """Give the component an empty first parameter in its computing type.
+
+    diffusers and transformers take a network's type from its first floating-point parameter; with that one quantized,
+    they would cast its inputs to the storage type.
+    """
+    first = next(parameter for parameter in component.parameters() if parameter.is_floating_point())
+    # On the same device: a pipeline runs where the first parameter of its components is.
+    empty = torch.empty(0, dtype=first.dtype, device=first.device)
+    component.register_parameter("computing_type", nn.Parameter(empty, requires_grad=False))
+
+
+def _name(pipeline: Any) -> str:
+    return str(getattr(pipeline, "name_or_path", None) or type(pipeline).__name__).rstrip("/").rpartition("/")[2]
+
+
+def _one_of(what: str, word: str, options: Iterable[str]) -> str:
+    if word not in options:
+        raise UsageError(f"no {what} '{word}'{nearest(word, options)}; one of {', '.join(options)}")
+    return word

@@ -1,0 +1,465 @@
+"""One study's results: read from a folder or taken from a table, checked once, and narrowed to what is asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import isnan, nan
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from helpers.core import files
+from helpers.core.errors import Damaged, UsageError, nearest
+from helpers.images.protocols import weights_for
+from helpers.results import schema
+from helpers.results.memo import once
+from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
+
+__all__ = [
+    "BASELINE",
+    "Results",
+    "all_arms",
+    "check_results",
+    "from_frame",
+    "load",
+    "manifest_of",
+    "of_training",
+    "own_trainings",
+    "titles",
+    "vouched",
+    "with_fakes",
+]
+
+#: The tables of keys in a manifest, those that hold others first.
+MANIFEST = (
+    "study", "files", "imported", "study.arms", "study.margins", "study.generators", "study.further",
+    "imported.unscored",
+)  # fmt: skip
+BASELINE = "fp32"
+
+
+class _Scores(NamedTuple):
+    """The stored rows whose logit is a finite number, the others, and how many of the finite ones there are by
+    protocol, detector, weights and label."""
+
+    finite: pd.DataFrame
+    others: pd.DataFrame
+    counts: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """Where results come from, whole: a folder, or a table that is in memory (`folder` None, nothing beside it)."""
+
+    name: str
+    folder: Path | None
+    manifest: dict[str, Any]
+    scores: _Scores
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """A table beside the scores; None where there is none that the manifest vouches for."""
+        return vouched(self.folder, name) if self.folder else None
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """One study's results, narrowed to what a page asked for.
+
+    `scores` holds one row per image and detector (columns as in `helpers.results.schema`, logits float64), `cells` one
+    per generator and precision; `generators`, `precisions` and `detectors` are keys in the order of the catalogue;
+    `threshold` is the logit above which an image is called fake. `dropped` counts the rows without a number for a
+    logit, which were left out here or when the scores were imported, by "GENERATOR PRECISION DETECTOR". `unsaid` are
+    the detectors of whose scores nobody said whether they are logits or probabilities. `fakes` are the logits of the
+    fakes by (detector, generator, precision) where they are not those of `scores`.
+    """
+
+    source: _Source = field(repr=False)
+    scores: pd.DataFrame
+    cells: pd.DataFrame
+    manifest: dict[str, Any]
+    generators: tuple[str, ...]
+    precisions: tuple[str, ...]
+    detectors: tuple[str, ...]
+    threshold: float = 0.0
+    protocol: str = "plain"
+    arm: str = "native"
+    dropped: dict[str, int] = field(default_factory=dict)
+    unsaid: tuple[str, ...] = ()
+    fakes: dict[tuple[str, str, str], pd.Series] | None = field(default=None, repr=False)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where they were read from; None where they were not."""
+        return self.source.folder
+
+    @property
+    def name(self) -> str:
+        """The folder's name, or "the table" where they were not read from one."""
+        return self.folder.name if self.folder else self.source.name
+
+    @property
+    def stored(self) -> pd.DataFrame:
+        """All scores of the study with a number for a logit, whatever was asked for; not to be written to."""
+        return self.source.scores.finite
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """How many scores there are: protocol, detector, weights, label, count."""
+        return self.source.scores.counts
+
+    @property
+    def arms(self) -> dict[str, dict[str, Any]]:
+        """The arms beside the main one, by name, as the study file says them."""
+        return self.manifest.get("study", {}).get("arms") or {}
+
+    def arm_of(self, role: str) -> str:
+        """The first arm of a role ("null", "seed", "decoder", "text", "coverage", "ladder"); "" where none has it."""
+        return next((name for name, arm in self.arms.items() if arm.get("role") == role), "")
+
+    def beside(self, name: str) -> pd.DataFrame | None:
+        """A table that lies beside the scores ("spectra.parquet" ...), its logits as float64; None where there is none.
+
+        Raises Damaged where it lacks a column.
+        """
+        return self.source.table(name)
+
+    def under(self, protocol: str, weights: str | None = None, **narrower: Sequence[str]) -> Results:
+        """The same results under another protocol and training (None: each detector's own)."""
+        asked = {"generators": self.generators, "precisions": self.precisions, "detectors": self.detectors} | narrower
+        return _narrowed(self.source, **asked, threshold=self.threshold, protocol=protocol, arm=self.arm,
+                         weights=weights)  # fmt: skip
+
+    @property
+    def scale(self) -> str:
+        """ "mini", "full", or "unknown" where the manifest does not say."""
+        return str(self.manifest.get("study", {}).get("scale") or "unknown")
+
+    def threshold_of(self, detector: str) -> float:
+        """The threshold on a detector's scores; NaN where their scale is unsaid and the page's is 0, which is that of
+        logits. Another was chosen by somebody who knows the scores."""
+        return nan if detector in self.unsaid and self.threshold == 0 else self.threshold
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The detectors whose threshold is not known."""
+        return tuple(key for key in self.detectors if isnan(self.threshold_of(key)))
+
+    @property
+    def trainings(self) -> dict[str, str]:
+        """Each detector's training here, by its label."""
+        first = self.scores.drop_duplicates("detector")
+        return dict(zip(first.detector.astype(str), first.weights.astype(str), strict=True))
+
+    @property
+    def baseline(self) -> str:
+        """The precision that the others are compared with: the study's own, FP32 where it names none."""
+        return str(self.manifest.get("study", {}).get("baseline") or BASELINE)
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """The margins that the study file stated for its claims, by name."""
+        return dict(self.manifest.get("study", {}).get("margins") or {})
+
+    def titles(self, kind: str) -> dict[str, str]:
+        """Keys with their titles of this study's "generator"s, "precision"s or "detector"s."""
+        return {key: titles(**{kind: key})[f"{kind}_title"] for key in getattr(self, f"{kind}s")}
+
+    def logits(self, detector: str, generator: str, precision: str) -> pd.Series:
+        """Raw logits of one cell by image index (N,); empty where the cell was not run."""
+        series = (_fakes(self) if self.fakes is None else self.fakes).get((detector, generator, precision))
+        return series if series is not None else pd.Series(dtype=np.float64)
+
+    def reals(self, detector: str, generator: str) -> pd.Series:
+        """Raw logits of the reals to set beside this generator (N,): of its size and, under `aligned`, of its VAE."""
+        rows = self.scores[(self.scores.generator == generator) & (self.scores.label == 1)]
+        size = rows["size"].iloc[0] if len(rows) else None
+        series = _reals(self).get((detector, generator if self.protocol == "aligned" else "none", size))
+        return series if series is not None else pd.Series(dtype=np.float64)
+
+
+@once
+def _fakes(results: Results) -> dict[tuple[str, str, str], pd.Series]:
+    return _series(results, 1, ["detector", "generator", "precision"])
+
+
+@once
+def _reals(results: Results) -> dict[tuple[str, str, int], pd.Series]:
+    return _series(results, 0, ["detector", "arm", "size"])
+
+
+def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Series]:
+    rows = results.scores[results.scores.label == label]
+    return {key: group.set_index("index")["logit"].sort_index() for key, group in rows.groupby(keys, observed=True)}
+
+
+def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
+    """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
+    return replace(results, precisions=precisions, fakes=logits)
+
+
+def check_results(results: str | Path) -> Path:
+    """The folder `results` (a path, or one relative to the checkout) if it holds scores; else UsageError."""
+    given = Path(results).expanduser()
+    places = [given] if given.is_absolute() else [given, files.ROOT / given]
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is None:
+        raise UsageError(f"results: no folder {str(results)!r}; give one that `quantdetect run` has written")
+    if not (folder / "scores.parquet").is_file():
+        raise UsageError(f"results: {str(results)!r} holds no scores.parquet; finish it with `quantdetect run`")
+    return folder.resolve()
+
+
+def load(
+    results: str | Path,
+    generators: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    detectors: Sequence[str] | None = None,
+    threshold: float = 0.0,
+    protocol: str = "plain",
+    arm: str | None = None,
+    weights: str | None = None,
+) -> Results:
+    """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it holds).
+
+    `weights` chooses the training of the detectors where a study scored with several; by default each detector's own
+    for the protocol: the study's, or where it was not scored with that, the one it has most scores of. `arm` is the
+    study's main arm where none is given.
+    Logits are float64; rows whose logit is not a finite number are left out and counted in `Results.dropped`.
+    Raises UsageError where the folder, a column or a key is not there, and Damaged where a file is not what it should
+    be, or the scores are not those that the manifest vouches for.
+    """
+    folder = check_results(results)
+    source = _Source(str(results), folder, manifest_of(folder), _scores(folder))
+    return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, weights)
+
+
+def from_frame(
+    scores: pd.DataFrame,
+    generators: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    detectors: Sequence[str] | None = None,
+    threshold: float = 0.0,
+    protocol: str = "plain",
+    arm: str | None = None,
+    weights: str | None = None,
+    manifest: dict[str, Any] | None = None,
+) -> Results:
+    """The results that a table of scores holds: one row per image and detector, as in `scores.parquet`.
+
+    The columns are those of `helpers.results.schema`; `manifest` is what a folder's manifest.json would say ({"study":
+    {"baseline": "bf16"}}, say). The rest is as in `load`. Nothing lies beside such scores, so there are no spectra.
+
+    >>> import pandas as pd
+    >>> rows = [("real", "none", "none", 0, -2.0), ("sd3", "fp32", "native", 1, 3.0), ("sd3", "fp4", "native", 1, 0.5)]
+    >>> frame = pd.DataFrame(rows, columns=["generator", "precision", "arm", "label", "logit"])
+    >>> frame = frame.assign(protocol="plain", size=512, index=0, detector="npr", weights="mine")
+    >>> from_frame(frame).precisions
+    ('fp32', 'fp4')
+    """
+    source = _Source("the table", None, manifest or {}, _checked(scores, "the table"))
+    return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, weights)
+
+
+def _narrowed(
+    source: _Source,
+    generators: Sequence[str] | None,
+    precisions: Sequence[str] | None,
+    detectors: Sequence[str] | None,
+    threshold: float,
+    protocol: str,
+    arm: str | None,
+    weights: str | None,
+) -> Results:
+    whole, unscored, _ = source.scores
+    manifest = source.manifest
+    arm = arm or str(manifest.get("study", {}).get("arm") or "native")
+    scores = _asked(source, protocol, arm, weights)
+    fakes = scores[scores.label == 1]
+    if fakes.empty:
+        closest = nearest(arm, set(whole.arm) - {arm, "none"})
+        raise UsageError(f"arm: {source.name!r} has no fakes under {protocol!r} with arm {arm!r}{closest}")
+    chosen = {
+        "generator": _chosen("generators", generators, fakes.generator, GENERATORS),
+        "precision": _chosen("precisions", precisions, fakes.precision, PRECISIONS),
+        "detector": _chosen("detectors", detectors, scores.detector, DETECTORS),
+    }
+    kept_fake = fakes.generator.isin(chosen["generator"]) & fakes.precision.isin(chosen["precision"])
+    kept = pd.concat([fakes[kept_fake], scores[scores.label == 0]])
+    kept = kept[kept.detector.isin(chosen["detector"])]
+    lost = unscored[(unscored.protocol == protocol) & ((unscored.label == 0) | (unscored.arm == arm))]
+    return Results(
+        source, kept, _cells_file(source, chosen, arm), manifest,
+        chosen["generator"], chosen["precision"], chosen["detector"], float(threshold), protocol, arm,
+        _dropped(lost, manifest, chosen), tuple(key for key in chosen["detector"] if key in _unsaid(manifest)),
+    )  # fmt: skip
+
+
+def _asked(source: _Source, protocol: str, arm: str, weights: str | None) -> pd.DataFrame:
+    """The rows of a protocol, of an arm and of the reals, and of one training or each detector's own."""
+    whole = source.scores.finite
+    scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
+    if scores.empty:
+        closest = nearest(protocol, set(whole.protocol) - {protocol})
+        raise UsageError(f"protocol: {source.name!r} has no scores under {protocol!r} with arm {arm!r}{closest}")
+    labels = sorted(set(scores.weights))
+    if weights and weights not in labels:
+        raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
+    if weights:
+        return scores[scores.weights == weights]
+    return _of(scores, own_trainings(source.scores.counts, source.manifest, protocol))
+
+
+def _unsaid(manifest: dict[str, Any]) -> list[str]:
+    return manifest.get("study", {}).get("unsaid") or []
+
+
+def _scores(folder: Path) -> _Scores:
+    file = folder / "scores.parquet"
+    if _vouches(folder, file.name) is False:
+        raise Damaged(f"{file}: not the scores that its manifest.json vouches for; run or import the study again")
+    return _read(file, *_state(file))
+
+
+def _state(file: Path) -> tuple[int, int]:
+    return file.stat().st_mtime_ns, file.stat().st_size
+
+
+@functools.lru_cache(maxsize=2)
+def _read(file: Path, changed: int, size: int) -> _Scores:
+    return _checked(files.read_parquet(file, schema.COLUMNS), str(file))
+
+
+def _checked(scores: pd.DataFrame, where: str) -> _Scores:
+    schema.check(schema.TABLES["scores.parquet"], scores, where)
+    # Words are compared by number, ten times as fast.
+    scores = scores.astype(dict.fromkeys(schema.KEYS, "category") | {"logit": np.float64})
+    twice = scores.duplicated(schema.IDENTITY)
+    if twice.any():
+        row = scores[twice].iloc[0]
+        what = f"{row.generator} {row.precision} {row.arm} {row['index']} by {row.detector} ({row.weights})"
+        raise Damaged(f"{where}: {int(twice.sum())} rows stand there twice, the first {what}; run or import it again")
+    finite = np.isfinite(scores.logit)
+    counts = scores[finite].groupby(["protocol", "detector", "weights", "label"], observed=True).size()
+    return _Scores(scores[finite], scores[~finite], counts.reset_index(name="count").astype({"weights": str}))
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What a results folder's manifest.json says; {} where there is none.
+
+    Raises Damaged where it is not a manifest.
+    """
+    file = folder / "manifest.json"
+    if not file.exists():
+        return {}
+    manifest = files.read_json(file)
+    for place in MANIFEST:
+        *above, name = place.split(".")
+        held = functools.reduce(lambda table, key: table.get(key, {}), above, manifest).get(name, {})
+        if above and held is None:  # a key of a study that has none
+            continue
+        if not isinstance(held, dict) or place == "study.arms" and not all(isinstance(a, dict) for a in held.values()):
+            raise Damaged(f"{file}: its {place!r} is not a table of keys; run or import the study again")
+    if not isinstance(_unsaid(manifest), list):
+        raise Damaged(f"{file}: its 'study.unsaid' is not a list of detectors; import the study again")
+    return manifest
+
+
+def vouched(folder: Path, name: str) -> pd.DataFrame | None:
+    """A table that lies beside the scores, its logits as float64; None where the manifest does not vouch for it.
+
+    What a former study left in the folder has other bytes than the manifest says, or stands there not at all.
+    Raises Damaged where it lacks a column.
+    """
+    if not _vouches(folder, name):
+        return None
+    table = files.read_parquet(folder / name, schema.TABLES[name].needed if name in schema.TABLES else ())
+    return table.astype({"logit": np.float64}) if "logit" in table else table
+
+
+def _vouches(folder: Path, name: str) -> bool | None:
+    """Whether a file is there with the digest of the manifest; None where the manifest does not speak of it."""
+    said = manifest_of(folder).get("files", {}).get(name)
+    file = folder / name
+    return None if said is None else file.is_file() and _digest(file, *_state(file)) == said
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(file: Path, changed: int, size: int) -> str:
+    return files.file_sha256(file)
+
+
+def own_trainings(counts: pd.DataFrame, manifest: dict[str, Any], protocol: str) -> dict[str, str]:
+    """Each detector's own training: the study's for the protocol, else the one it has most fakes of."""
+    wanted = weights_for(protocol, str(manifest.get("study", {}).get("weights") or ""))
+    counts = counts[counts.protocol == protocol]
+    counts = counts.assign(first=counts.weights == wanted)
+    counts = counts.sort_values(["first", "label", "count", "weights"], ascending=[False, False, False, True])
+    chosen = counts.drop_duplicates("detector")
+    return dict(zip(chosen.detector, chosen.weights, strict=True))
+
+
+def _of(rows: pd.DataFrame, trainings: dict[str, str]) -> pd.DataFrame:
+    """The rows of these trainings, by detector."""
+    own = [(rows.detector == detector) & (rows.weights == label) for detector, label in trainings.items()]
+    return rows[np.logical_or.reduce(own)] if own else rows[:0]
+
+
+def of_training(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose detector was trained as the page's."""
+    return _of(rows, results.trainings)
+
+
+def all_arms(results: Results) -> pd.DataFrame:
+    """Fakes of every arm under the page's protocol and training: all that `load` narrows, but for the arm."""
+    rows = results.stored
+    rows = of_training(results, rows[(rows.label == 1) & (rows.protocol == results.protocol)])
+    return rows.astype(dict.fromkeys(schema.KEYS, str))
+
+
+def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tuple[str, ...]]) -> dict[str, int]:
+    counts = rows.groupby(["generator", "precision", "detector"], observed=True).size()
+    found = {" ".join(key): int(count) for key, count in counts.items()}
+    for key, count in (manifest.get("imported", {}).get("unscored") or {}).items():
+        found[key] = found.get(key, 0) + count
+    keys = [{*chosen["generator"], "real"}, {*chosen["precision"], "none"}, {*chosen["detector"]}]
+    return {
+        key: count for key, count in found.items()
+        if all(word in of for word, of in zip(key.split(" "), keys, strict=False))
+    }  # fmt: skip
+
+
+def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: dict[str, Any]) -> tuple[str, ...]:
+    present = set(there.unique())
+    order = [key for key in catalogue if key in present] + sorted(present - set(catalogue))
+    for key in asked or ():
+        if key not in catalogue and key not in present:
+            raise UsageError(f"{name}: no {key!r}{nearest(key, order)}; the study has {', '.join(order)}")
+    kept = tuple(key for key in order if not asked or key in asked)
+    if not kept:
+        raise UsageError(f"{name}: the study has none of {', '.join(asked or ())}; it has {', '.join(order)}")
+    return kept
+
+
+def _cells_file(source: _Source, chosen: dict[str, tuple[str, ...]], arm: str) -> pd.DataFrame:
+    table = source.table("cells.parquet")
+    if table is None:
+        return pd.DataFrame(columns=["generator", "precision", "arm"])
+    kept = table.generator.isin(chosen["generator"]) & table.precision.isin(chosen["precision"])
+    return table[kept & (table.arm == arm)].reset_index(drop=True)
+
+
+def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
+    """Keys with the names that readers know, for a row of a table; a key outside the catalogue is its own name."""
+    named = {"generator": (generator, GENERATORS), "detector": (detector, DETECTORS)}
+    row: dict[str, str] = {}
+    for column, (key, catalogue) in named.items():
+        if key:
+            entry = catalogue.get(key)
+            row |= {column: key, f"{column}_title": entry.title if entry else key}
+    if precision:
+        row |= {"precision": precision, "precision_title": PRECISIONS.get(precision, precision)}
+    return row

@@ -1,0 +1,206 @@
+"""What each cell's precision did to its weights, measured before its first image and kept beside the run.
+
+A cell is refused at 0 % coverage, where the error of a layer's weights is not what its format makes of them, and where
+a native layer strays from the rounding arm.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from helpers import precision
+from helpers.core import device as machine
+from helpers.core.errors import Failure
+from helpers.core.files import read_json, write_json
+from helpers.precision import audit as errors
+from helpers.precision.quantize import LAYERS, targets
+from helpers.runs import sources
+from helpers.runs.digests import made_by
+from helpers.runs.plan import AUDITED, Plan, Recipe
+from helpers.runs.sources import QuantizedPipeline
+from helpers.runs.store import Store
+from helpers.study.schema import MAX_KERNEL_DEVIATION
+
+__all__ = ["QuantizationAudit"]
+
+#: Where along the denoising of each of `AUDITED` images the denoiser's inputs are taken (0 the first step, 1 the last).
+STEPS = (0.0, 0.5, 1.0)
+
+
+class QuantizationAudit:
+    """Measures cells of a plan and keeps what it found in proof/ of the run's folder.
+
+    One generator's unquantized networks and recorded inputs are in memory at a time, on the CPU; outputs are computed
+    on `device`.
+    """
+
+    def __init__(self, plan: Plan, store: Store, device: str = "cpu") -> None:
+        self.plan, self.store, self.device = plan, store, device
+        self._reference: _Reference | None = None
+
+    def audit(self, recipe: Recipe, source: QuantizedPipeline) -> bool:
+        """Measure the cell of a recipe unless that is on record; returns whether `source`, its own, was loaded for it.
+
+        Raises Failure, with the layer named, where its weights' error departs from its format's by more than
+        `study.MAX_ERROR_DEVIATION`, and where a native layer strays by more than `study.MAX_KERNEL_DEVIATION`.
+        """
+        key, former = self._keys(recipe, source)
+        if known := self._known(recipe, (key, former)):
+            if known["key"] == former:
+                write_json(known | {"key": key}, self.store.audit(recipe.source))
+            return False
+        source.load()
+        components = self._measure(recipe, source)
+        write_json(
+            {"key": key, "coverage": source.coverage.share, "components": components}, self.store.audit(recipe.source)
+        )
+        return True
+
+    def columns(self, recipe: Recipe) -> dict[str, Any]:
+        """A cell's columns of cells.parquet: coverage (share), component_coverage (JSON, all that was measured), and of
+        the denoiser, or else of the cell's first component, weight_error and output_error; native_deviation of all.
+        """
+        known = self._known(recipe, self._keys(recipe, sources.open_source(recipe)))
+        parts = known.get("components", {})
+        main = parts.get("denoiser") or next(iter(parts.values()), {})
+        compared = [part for part in parts.values() if part["native_deviation"] is not None]
+        return {
+            "coverage": known.get("coverage"),
+            "component_coverage": json.dumps(parts) if parts else None,
+            "weight_error": main.get("weight_errors", {}).get("all"),
+            "output_error": main.get("output_error"),
+            "native_deviation": max((part["native_deviation"] for part in compared), default=None),
+        }
+
+    def _keys(self, recipe: Recipe, source: QuantizedPipeline) -> tuple[str, str]:
+        """What a record says that it is of, and what an earlier version's says."""
+        made = made_by(recipe, source.model(), self.device)
+        # With the source's name: a copied record must not stand for another cell.
+        key, former = (f"{recipe.folder}/{settings}/{made.model}" for settings in (made.recipe, made.former))
+        return key, former
+
+    def _known(self, recipe: Recipe, keys: tuple[str, str]) -> dict[str, Any]:
+        """What is on record of the cell; empty where that is of other weights or settings, missing or damaged."""
+        known = self.store.read(read_json, self.store.audit(recipe.source)) or {}
+        return known if known.get("key") in keys and _whole(known) else {}
+
+    def _measure(self, recipe: Recipe, source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
+        if self._reference is None or self._reference.generator != recipe.generator:
+            self._reference = None  # before the next one is loaded
+            self._reference = _Reference(self.plan.references[recipe.generator], self.device)
+        return {
+            name: asdict(covered) | self._reference.compare(recipe, name, source)
+            for name, covered in source.coverage.components.items()
+        }
+
+
+class _Reference:
+    """A generator without quantization, the inputs its components met and what they gave."""
+
+    def __init__(self, recipe: Recipe, device: str) -> None:
+        self.generator, self.device = recipe.generator, device
+        source = QuantizedPipeline(recipe, device)
+        source.load()
+        where = precision.attributes(source.pipeline)
+        self.parts = {name: getattr(source.pipeline, attribute) for name, attribute in where.items()}
+        with errors.Recorder(self.parts) as recorder:
+            for index in range(AUDITED):
+                source.make([index])
+        self.calls = {name: _chosen(name, calls) for name, calls in recorder.calls.items()}
+        self.expected = {name: errors.outputs(part, self.calls[name]) for name, part in self.parts.items()}
+        for part in self.parts.values():
+            part.to("cpu")  # two pipelines of a real checkpoint are too much for most GPUs
+        machine.release(device)
+
+    def compare(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, Any]:
+        """Errors of one component of a cell, and how far its native layers stray (None where there is no such arm)."""
+        level = recipe.source.precision
+        part = getattr(source.pipeline, precision.attributes(source.pipeline)[name])
+        names = targets(self.parts[name], precision.FORMATS[level], LAYERS[recipe.coverage])
+        changes = errors.changes(part, self.parts[name], names, level)
+        _refuse_departed(f"{recipe.folder}: {name}", changes, level)
+        found = {
+            "weight_errors": errors.weight_errors(changes, self.parts[name]),
+            "expected_error": errors.weight_errors(changes, self.parts[name], "expected")["all"],
+            "output_error": errors.output_error(errors.outputs(part, self.calls[name]), self.expected[name]),
+            "native_deviation": None,
+            "native_layer": None,
+        }
+        if recipe.way == "native" and level != "fp32":
+            layer, deviation = self._kernel_deviation(recipe, name, part, names)
+            _refuse_kernel(f"{recipe.folder}: {name}.{layer}", deviation, level)
+            found |= {"native_deviation": deviation, "native_layer": layer}
+        return found
+
+    def _kernel_deviation(self, recipe: Recipe, name: str, part: Any, names: list[str]) -> tuple[str, float]:
+        """The layer that strays most from the rounding arm, and by how much."""
+        dtype = getattr(torch, recipe.computing_type(self.device))
+        # torch's own: diffusers' warns of an empty list of networks to leave in FP32.
+        rounded = torch.nn.Module.to(copy.deepcopy(self.parts[name]), self.device, dtype)
+        precision.apply(_Lone(name, rounded), recipe.source.precision, "rounding", recipe.coverage, [name])
+        found = errors.kernel_deviations(part, rounded, names, self.calls[name])
+        return max(found.items(), key=lambda item: item[1])
+
+
+def _refuse_kernel(what: str, deviation: float, level: str) -> None:
+    """Raise Failure for a native layer that does not compute what its rounded weight would."""
+    if deviation > MAX_KERNEL_DEVIATION:
+        raise Failure(
+            f"{what} strays from the rounding arm by {deviation:.2g} of its output, more than"
+            f" {MAX_KERNEL_DEVIATION:g}; this machine's kernel for {level} cannot be trusted"
+        )
+
+
+def _refuse_departed(what: str, changes: dict[str, errors.Change], precision: str) -> None:
+    """Raise Failure for a layer whose weights are not in the format: both arms may be wrong in the same way."""
+    for name, change in changes.items():
+        if change.departs:
+            found, expected = (errors.relative(value**2, change.whole**2) for value in (change.found, change.expected))
+            raise Failure(
+                f"{what}.{name} is off by {found:.2g} of its norm, where {precision} by its definition puts it off by"
+                f" {expected:.2g}; compute in another type (the generator's dtype) or leave the"
+                " precision out"
+            )
+
+
+def _whole(known: dict[str, Any]) -> bool:
+    """Whether a record is one that `QuantizationAudit.audit` wrote."""
+    parts = known.get("components")
+    return _number(known.get("coverage")) and isinstance(parts, dict) and all(map(_whole_part, parts.values()))
+
+
+def _whole_part(part: Any) -> bool:
+    return (
+        isinstance(part, dict)
+        and isinstance(part.get("weight_errors"), dict)
+        and all(map(_number, part["weight_errors"].values()))
+        and _number(part.get("output_error"))
+        and (part.get("native_deviation", "") is None or _number(part["native_deviation"]))
+    )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+class _Lone:
+    """One component, as a pipeline that has nothing else."""
+
+    def __init__(self, name: str, part: Any) -> None:
+        attribute = "transformer" if name == "denoiser" else name
+        self.components, self.name_or_path = {attribute: part}, name
+        setattr(self, attribute, part)
+
+
+def _chosen(name: str, calls: list[errors.Call]) -> list[errors.Call]:
+    """Of a denoiser's calls those of some steps of every image; of other components all."""
+    if name != "denoiser":
+        return calls
+    steps = len(calls) // AUDITED
+    places = sorted({round(share * (steps - 1)) for share in STEPS})
+    return [calls[image * steps + place] for image in range(AUDITED) for place in places]

@@ -1,0 +1,174 @@
+"""Make what is missing of a study's images; `run` then has them scored, merged into the results and measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from time import perf_counter
+
+from tqdm import tqdm
+
+from helpers.core.files import sweep
+from helpers.runs import audit, lock, merge, score, sources
+from helpers.runs import plan as planning
+from helpers.runs.digests import scoring_digest
+from helpers.runs.plan import Plan, Recipe, Shard
+from helpers.runs.progress import bar
+from helpers.runs.shard import State, state_of
+from helpers.runs.sources import QuantizedPipeline, Renders
+from helpers.runs.stages import filtered, perturbed, spectra
+from helpers.runs.store import STALE, Store, pixel_sha256
+from helpers.study.schema import Study
+
+__all__ = ["Done", "make", "run"]
+
+
+@dataclass
+class Done:
+    """What a call of `run` did: images made and rejected, scores added, whether the results were written anew.
+
+    `notes` says, a line each, what was made again and why, and what does not belong in the folder.
+    """
+
+    made: int = 0
+    rejected: int = 0
+    scored: int = 0
+    merged: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all was there already."""
+        return not (self.made or self.rejected or self.scored or self.merged)
+
+
+def run(
+    study: Study,
+    out: str | os.PathLike[str],
+    generators: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    images: int | None = None,
+    shard: tuple[int, int] | None = None,
+    *,
+    arms: Sequence[str] | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> Done:
+    """Bring the run in folder `out` up to `images` images per cell (default: the study's number).
+
+    `generators`, `precisions`, `arms` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes and
+    scores; pipelines and detectors run on `device` ("cpu", "cuda", "cuda:N"). The results are merged from all valid
+    parts in the folder. What exists and is valid is kept, image by image, so an interrupted run goes on where it
+    stopped; what is damaged, or of another shard than its name says, is named in `notes` and made again. A cell is
+    audited (see `runs.audit`) before its first image. Raises UsageError for a cell that cannot be made as asked or a
+    folder that cannot be written, Failure for a cell that fails its audit, a logit that is not finite, and a folder in
+    which another run works (see `runs.lock`).
+    """
+    store, done = Store(out), Done()
+    chosen = planning.sources(study, generators, precisions, arms)
+    plan = planning.resolve(study, images)
+    weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
+    with lock.working(store.folder, shard):
+        sweep(store.folder)
+        states = make(plan, store, plan.shards(chosen, shard), done, progress, device)
+        done.scored += score.score(store, states, weights, progress, device)
+        # All of it by one share at a time: each writes what it finds, and the last one finds everything.
+        with lock.merging(store.folder):
+            done.merged |= merge.merge(plan, store, weights, device)
+            done.merged |= spectra.write(plan, store, progress=progress)
+            done.merged |= filtered.write(plan, store, device=device, progress=progress)
+            done.scored += perturbed.score(plan, store, weights, progress, device)
+    done.notes += store.notes
+    return done
+
+
+@dataclass
+class _Work:
+    """What is to be made of one source: its shards' states, and of each the indices that it lacks."""
+
+    recipe: Recipe
+    states: list[State]
+    missing: list[list[int]]
+
+    @property
+    def images(self) -> int:
+        """How many images are missing."""
+        return sum(map(len, self.missing))
+
+
+def make(
+    plan: Plan, store: Store, shards: Iterable[Shard], done: Done, progress: bool = True, device: str = "cpu"
+) -> list[State]:
+    """Make the missing images of the shards and return the shards' states; counts what it made in `done`.
+
+    One source's model is in memory at a time.
+    """
+    work = [
+        _lacking(plan, store, plan.recipes[source], list(group), device)
+        for source, group in groupby(shards, key=lambda shard: shard.source)
+    ]
+    auditing = audit.QuantizationAudit(plan, store, device)
+    with bar(sum(one.images for one in work), "images", progress) as shown:
+        for one in work:
+            shown.set_postfix_str(one.recipe.folder)
+            _make_source(store, one, auditing, done, shown, device)
+    return [state for one in work for state in one.states]
+
+
+def _lacking(plan: Plan, store: Store, recipe: Recipe, shards: list[Shard], device: str) -> _Work:
+    model = sources.open_source(recipe).model()
+    states = [state_of(plan, store, shard, model, device) for shard in shards]
+    missing = [state.missing() for state in states]
+    if any(state.stale for state in states):
+        store.note(f"{recipe.folder}: {STALE}; made again")
+    for state in states:
+        if state.former:  # so that it holds whatever else the study is to have
+            state.write()
+    return _Work(recipe, states, missing)
+
+
+def _make_source(
+    store: Store, work: _Work, auditing: audit.QuantizationAudit, done: Done, shown: tqdm, device: str
+) -> None:
+    source = sources.open_source(work.recipe, device)
+    loaded = work.recipe.source.label == 1 and auditing.audit(work.recipe, source)
+    if work.images and not loaded:
+        source.load()
+    for state, indices in zip(work.states, work.missing, strict=True):
+        for batch in _batches(state.shard, indices, work.recipe.batch_size):
+            _make_batch(store, source, state, batch, indices, done)
+            shown.update(len(set(batch) & set(indices)))
+
+
+def _batches(shard: Shard, missing: Sequence[int], size: int) -> list[range]:
+    """The shard's batches that lack an image: always the same ones, so that going on changes no image."""
+    every = [range(start, min(start + size, shard.stop)) for start in range(shard.start, shard.stop, size)]
+    return [batch for batch in every if set(batch) & set(missing)]
+
+
+def _make_batch(
+    store: Store,
+    source: QuantizedPipeline | Renders,
+    state: State,
+    batch: range,
+    missing: Sequence[int],
+    done: Done,
+) -> None:
+    began = perf_counter()
+    made = source.make(batch)
+    seconds = (perf_counter() - began) / len(batch)
+    for index, image in zip(batch, made, strict=True):
+        if index not in missing:
+            continue
+        why = source.check(image)
+        store.save(image, state.shard.source, index, rejected=why is not None)
+        if why is None:
+            state.images[index] = {"sha256": pixel_sha256(image), "seconds": round(seconds, 5)}
+            done.made += 1
+        else:
+            state.rejected[index] = why
+            done.rejected += 1
+    state.record = dict(source.record)
+    state.write()

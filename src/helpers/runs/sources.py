@@ -1,0 +1,142 @@
+"""Sources of images, ready to make them by their recipes: a quantized pipeline, or the renderer of real images."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from helpers import generators, precision, world
+from helpers.core import device as machine
+from helpers.core.files import tree_sha256
+from helpers.runs.plan import Recipe
+from helpers.runs.store import versions
+
+__all__ = ["AlignedRenders", "QuantizedPipeline", "Renders", "open_source"]
+
+
+def open_source(recipe: Recipe, device: str = "cpu") -> QuantizedPipeline | Renders:
+    """The source of a recipe's images; pipelines run on `device`. It holds nothing large until `load`."""
+    if recipe.source.label:
+        return QuantizedPipeline(recipe, device)
+    return Renders(recipe) if recipe.checkpoint is None else AlignedRenders(recipe, device)
+
+
+class Renders:
+    """Renders of the miniature world's test scenes: index i shows the scene whose caption is prompt i."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.size = recipe.source.size
+        self.record: dict[str, Any] = {}
+
+    def model(self) -> str:
+        """Digest of what makes the images: the renderer's method."""
+        return tree_sha256(world.METHOD)
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def make(self, indices: Sequence[int]) -> list[Image.Image]:
+        """The images of the given indices."""
+        first = world.SPLITS["test"]
+        return [Image.fromarray(world.render(first + index, self.size)) for index in indices]
+
+    def check(self, image: Image.Image) -> str | None:
+        """A render always counts."""
+        return None
+
+
+class AlignedRenders(Renders):
+    """The same renders after a generator's own VAE, in full precision: reals of the protocol `aligned`."""
+
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+        super().__init__(recipe)
+        self.device = device
+        self.key, self.where = recipe.generator, recipe.checkpoint
+        self._pipeline: Any = None
+
+    def model(self) -> str:
+        """Digest of what makes the images: the renderer's method and the VAE's files."""
+        return tree_sha256(world.METHOD, Path(generators.source(self.key, self.where)) / "vae")
+
+    def load(self) -> None:
+        """Load the pipeline that has the VAE."""
+        self._pipeline = generators.load(self.key, self.where, device=self.device)
+
+    def make(self, indices: Sequence[int]) -> list[Image.Image]:
+        """The images of the given indices; after `load`."""
+        return generators.reconstruct(self._pipeline, super().make(indices))
+
+
+class QuantizedPipeline:
+    """A generator at a precision.
+
+    `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions;
+    after `load`, `pipeline` is the quantized pipeline and `coverage` what was covered.
+    """
+
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+        self.recipe, self.device = recipe, device
+        self.record: dict[str, Any] = {}
+        self.pipeline: Any = None
+
+    def model(self) -> str:
+        """Digest of what makes the images: the checkpoint's files, or its hub id and revision."""
+        where = generators.source(self.recipe.generator, self.recipe.checkpoint)
+        return tree_sha256(where) if Path(where).is_dir() else tree_sha256(f"{where}@{self.recipe.revision}")
+
+    def make(self, indices: Sequence[int]) -> list[Image.Image]:
+        """The images of the given indices, in one batch; after `load`."""
+        recipe = self.recipe
+        images = generators.sample(
+            self.pipeline,
+            [recipe.prompts[index] for index in indices],
+            [recipe.seed + index for index in indices],
+            steps=recipe.steps,
+            guidance=recipe.guidance,
+            size=recipe.source.size,
+            batch_size=len(indices),
+        )
+        self.record["peak_memory_mb"] = machine.peaks(self.device)["peak_allocated"] / 1e6
+        return images
+
+    def check(self, image: Image.Image) -> str | None:
+        """Why an image must not count, or None."""
+        return generators.check(image)
+
+    def load(self) -> None:
+        """Load and quantize the pipeline."""
+        recipe = self.recipe
+        _import_libraries(generators.entry(recipe.generator).pipeline)
+        machine.forget_peak(self.device)
+        began = time.perf_counter()
+        pipeline = generators.load(
+            recipe.generator,
+            recipe.checkpoint,
+            dtype=recipe.computing_type(self.device),
+            revision=recipe.revision,
+            variant=recipe.variant,
+            device=self.device,
+        )
+        loaded = time.perf_counter()
+        self.coverage = precision.apply(
+            pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components
+        )
+        self.record = {
+            "seconds_load": loaded - began,
+            "seconds_quantize": time.perf_counter() - loaded,
+            "device": machine.accelerator(self.device)["card"] if self.device != "cpu" else "cpu",
+            "versions": versions(),
+        }
+        self.pipeline = pipeline
+
+
+def _import_libraries(pipeline: str) -> None:
+    # Their import takes seconds, once per process: it is not the time of the cell that happens to be first.
+    for name in ("bitsandbytes", "optimum.quanto"):
+        importlib.import_module(name)
+    getattr(importlib.import_module("diffusers"), pipeline)

@@ -1,0 +1,657 @@
+"""The study file as data: which generators, precisions and detectors, which settings, prompts and seeds."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from helpers.core import files as paths
+from helpers.core.errors import UsageError, nearest, shown
+from helpers.images import perturbations
+from helpers.images import protocols as showing
+from helpers.study import prompts
+
+__all__ = [
+    "BITS",
+    "Cell",
+    "MAX_ERROR_DEVIATION",
+    "DETECTORS",
+    "Detector",
+    "GENERATORS",
+    "Generator",
+    "GeneratorSettings",
+    "Margins",
+    "PRECISIONS",
+    "Perturbations",
+    "PromptSource",
+    "MAX_KERNEL_DEVIATION",
+    "Strict",
+    "Study",
+    "expected",
+    "explain",
+    "load",
+    "training_label",
+    "weights_expected",
+    "weights_folder",
+]
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What is true of a generator in every study; `size` is the edge of its miniature's images in pixels.
+
+    `parameters` and `linear_share` describe the denoiser of the public checkpoint: how many numbers it has, and the
+    share of them in Linear layers, which quantization reaches. `licence` is the checkpoint's; a `gated` one is given
+    to accounts that have accepted it.
+    """
+
+    title: str
+    family: str
+    size: int
+    parameters: int
+    linear_share: float
+    licence: str
+    gated: bool = False
+
+    @property
+    def terms(self) -> str:
+        """Licence and gate, for a table."""
+        return f"{self.licence}, gated" if self.gated else self.licence
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A detector's name in print, whether its backbone was trained on the task or kept frozen, and where its authors
+    publish the weights, under which terms.
+    """
+
+    title: str
+    kind: str
+    source: str
+    terms: str
+
+
+_STABILITY, _FLUX = "Stability AI Community License", "FLUX.1 [dev] Non-Commercial License"
+GENERATORS = {
+    "sd15": Generator("SD1.5", "UNet, epsilon", 64, 859_520_964, 0.314, "CreativeML Open RAIL-M"),
+    "sd21": Generator("SD2.1", "UNet, v-prediction", 96, 865_910_724, 0.348, "CreativeML Open RAIL++-M"),
+    "sdxl": Generator("SDXL", "UNet, two text encoders", 128, 2_567_463_684, 0.870, "CreativeML Open RAIL++-M"),
+    "sd3": Generator("SD3", "MMDiT, flow matching", 128, 2_028_328_000, 0.999, _STABILITY, True),
+    "sd35": Generator("SD3.5", "MMDiT, normed queries and keys", 128, 8_056_627_520, 0.9996, _STABILITY, True),
+    "flux1": Generator("Flux.1", "DiT, mixed blocks", 128, 11_901_408_320, 0.9997, _FLUX, True),
+}
+
+PRECISIONS = {
+    "fp32": "FP32",
+    "fp16": "FP16",
+    "fp8": "FP8",
+    "fp4": "FP4",
+    "bf16": "BF16",
+    "int8": "INT8",
+    "fp8_e5m2": "FP8 (E5M2)",
+    "nf4": "NF4",
+    "int4": "INT4",
+    "int4_affine": "INT4 (affine)",
+    "int3": "INT3",
+    "int2": "INT2",
+}
+
+#: A cell is refused where a native layer's output differs from that of the rounded weight, for the same input, by more
+#: than this share (Frobenius). A wrong kernel gives about 1. Single precision keeps the difference under 1e-5 and BF16
+#: under 0.01, but for weights that lie exactly between two codes, as weights stored in 16 bits may: in a small layer
+#: one such weight that is rounded up for down makes 0.02.
+MAX_KERNEL_DEVIATION = 0.05
+#: A cell is refused where a layer's weights differ from the unquantized ones by more or less than its format makes them
+#: differ by definition, by more than this share of that. In single precision the two agree to .1 %; in 16 bits scales
+#: and quotients are rounded too, and INT8 in BF16 comes to a quarter more. A wrong scale makes a multiple.
+MAX_ERROR_DEVIATION = 0.5
+
+_TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
+
+DETECTORS = {
+    "npr": Detector(
+        "NPR", "end-to-end", "github.com/chuangchuangtan/NPR-DeepfakeDetection, " + _TRUEFAKE, "none stated; CC0"
+    ),
+    "r50_nodown": Detector(
+        "R50_nodown", "end-to-end", "github.com/grip-unina/DMimageDetection, " + _TRUEFAKE, "GRIP non-profit; CC0"
+    ),
+    "r50_tf": Detector("R50_TF", "frozen backbone", _TRUEFAKE, "CC0"),
+    "clip_d": Detector(
+        "CLIP-D", "frozen backbone",
+        "github.com/grip-unina/ClipBased-SyntheticImageDetection, " + _TRUEFAKE, "Apache-2.0; CC0",
+    ),
+}  # fmt: skip
+
+#: Files that CLIP-D's published backbone may lie in, beside the head's; where its authors publish it; its licence.
+CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+CLIP_SOURCE = "huggingface.co/laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K, 1.7 GB"
+CLIP_TERMS = "MIT"
+
+#: Endings of weights files, in the order in which they are looked for.
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
+
+# pydantic wants the keys as types; a test holds these to the tables above.
+GeneratorKey = Literal["sd15", "sd21", "sdxl", "sd3", "sd35", "flux1"]
+PrecisionKey = Literal[
+    "fp32", "fp16", "fp8", "fp4", "bf16", "int8", "fp8_e5m2", "nf4", "int4", "int4_affine", "int3", "int2"
+]
+DetectorKey = Literal["npr", "r50_nodown", "r50_tf", "clip_d"]
+Component = Literal["denoiser", "text_encoder", "text_encoder_2", "t5", "vae"]
+Way = Literal["native", "rounding"]
+Layers = Literal["linear", "all"]
+Protocol = Literal["plain", "shared", "aligned"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+#: Names that Windows keeps for devices, whatever their suffix.
+_DEVICES = frozenset(("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))))
+
+
+def _once(values: list[str]) -> list[str]:
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice:
+        raise ValueError(f"'{twice}' stands there more than once; name each once")
+    return values
+
+
+def _worded(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        raise ValueError(f"{shown(text)}: write it on one line, without blanks at its ends or control characters")
+    return text
+
+
+def _filed(name: str) -> str:
+    if name.endswith(".") or name.partition(".")[0].lower() in _DEVICES:
+        raise ValueError(f"{shown(name)}: not every system takes a folder of this name; give another one")
+    return name
+
+
+Precisions = Annotated[list[PrecisionKey], Field(min_length=1), AfterValidator(_once)]
+Detectors = Annotated[list[DetectorKey], Field(min_length=1), AfterValidator(_once)]
+Components = Annotated[list[Component], Field(min_length=1), AfterValidator(_once)]
+#: What a person writes, on one line.
+Words = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_worded)]
+ArmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+
+
+class Strict(BaseModel):
+    """A table of a study file: no unknown keys, no silent conversions, no change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class PromptSource(Strict):
+    """Where prompts come from.
+
+    kind "world": captions of the miniature world's test scenes; "grammar": the photographs of `helpers.study.prompts`;
+    "file": the lines of the text file `path`, which is relative to the study file.
+    """
+
+    kind: Literal["world", "grammar", "file"]
+    path: Words | None = None
+
+    @model_validator(mode="after")
+    def _of_a_file(self) -> PromptSource:
+        if self.kind == "file" and self.path is None:
+            raise ValueError("path is missing; prompts of kind 'file' need the path of a text file")
+        if self.kind != "file" and self.path is not None:
+            raise ValueError(f"path is for prompts of kind 'file', not of kind '{self.kind}'; take one of them out")
+        return self
+
+
+class GeneratorSettings(Strict):
+    """How one generator makes its images.
+
+    `checkpoint` is a folder under models/mini in a mini study; in a full one a hub id or a folder. `size` is the edge
+    in pixels (a multiple of 8, the latent grid), `dtype` the type in which a GPU computes all but FP32 (float32 where
+    none is named), `variant` the file variant of a hub checkpoint.
+    """
+
+    checkpoint: Words
+    revision: Words | None = None
+    size: int = Field(ge=32, le=4096, multiple_of=8)
+    steps: int = Field(ge=1, le=1000)
+    guidance: float = Field(ge=0, le=50)
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    variant: Words | None = None
+
+
+#: What an arm is for: a change that should do nothing; another seed as a yardstick; the VAE alone quantized; the text
+#: encoders alone; more layers quantized; a ladder of ever coarser formats.
+Role = Literal["null", "seed", "decoder", "text", "coverage", "ladder"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+
+class Arm(Strict):
+    """Cells beside the main arm: what they change, and with how many images.
+
+    `title` says what it is and `role` what it is for, of `ROLES`, where it is for one of these; `precisions` and
+    `generators` (default all of the study) are its cells, `images` how many each has. The rest is what differs from
+    the main arm, where it is given: `way` ("native" storage and kernels, or "rounding" in the computing type),
+    `coverage`, `components`, the `seed` of image 0, and how many images are computed together.
+    """
+
+    title: Words
+    role: Role | None = None
+    precisions: Precisions
+    images: Count
+    generators: Annotated[list[GeneratorKey], Field(min_length=1), AfterValidator(_once)] | None = None
+    way: Way | None = None
+    coverage: Layers | None = None
+    components: Components | None = None
+    seed: int | None = Field(None, ge=0, lt=2**62)
+    batch_size: Count | None = None
+
+
+class Perturbations(Strict):
+    """What is done to a sample of the images before they are scored once more: the `names` (see
+    `helpers.images.perturbations`), at which `precisions` of the main arm, and to the first `images` of each cell and
+    of the renders.
+    """
+
+    names: list[str] = Field(min_length=1)
+    precisions: Precisions
+    images: Count = 100
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        try:
+            parsed = [perturbations.parse(name).name for name in names]
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        if perturbations.NONE in parsed:
+            raise ValueError(f"'{perturbations.NONE}' is what scores.parquet holds; take it out")
+        _once(parsed)  # "jpeg:75" and "jpeg:75.0" are one
+        return names
+
+
+class Margins(Strict):
+    """Thresholds that turn the words of the deck's claims into numbers, fixed before any result is seen.
+
+    "Accuracy" is the deck's: the share of fakes called fake at logit 0.
+    """
+
+    high: Share = Field(0.95, description="C2, C9: accuracy from which a generator is highly detectable")
+    challenging: Share = Field(0.75, description="C3, C10: accuracy under which a generator is challenging")
+    drop: Share = Field(0.05, description="C4, C9, C11: accuracy lost to FP4 that is a drop; C10: deficit that counts")
+    anomaly_before: Share = Field(0.90, description="C4: least accuracy on SD3 at FP32, before the anomaly")
+    anomaly_after: Share = Field(0.40, description="C4: most accuracy on SD3 at FP4, after the anomaly")
+    robust: Share = Field(0.90, description="C5: accuracy on SD3 at FP4 above which R50_TF is unharmed")
+    smoothing: Share = Field(0.05, description="C6: share of high-frequency energy lost that is smoothing")
+    explained: Share = Field(0.5, description="C6: share of FP4's shift its spectrum must account for to explain it")
+    shift: float = Field(0.5, gt=0, le=5, description="C7: shift to the left, in SDs of FP32, that counts")
+    overlap: float = Field(0.2, gt=0, le=5, description="C8: shift, in SDs of FP32, that is still an overlap")
+    memory: Share = Field(0.5, description="C1: most of FP32's memory that is a drastic saving")
+    time: Share = Field(0.5, description="C1: most of FP32's time per image that is a drastic saving")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One configuration of the study: a generator at a precision, by one way (arm) of quantizing."""
+
+    generator: str
+    precision: str
+    arm: str = "native"
+
+
+class Study(Strict):
+    """A whole study file. Image i of every cell has prompt i and seed `seed` + i: cells are paired.
+
+    Every precision is compared with `baseline`. The main arm is the study's question; `arms` are its controls and its
+    ladder of formats, by name.
+
+    `weights` is the detectors' training that the study is about, `further` maps the labels of other trainings to the
+    detectors that have them; `shared_level` is the difficulty of the protocol `shared`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_filed)]
+    scale: Literal["mini", "full"]
+    images_per_cell: Count = 500
+    seed: int = Field(0, ge=0, lt=2**62)
+    prompts: PromptSource
+    precisions: Precisions
+    baseline: PrecisionKey = "fp32"
+    detectors: Detectors
+    weights: Words = "mini"
+    further: dict[Words, Detectors] = {}
+    protocols: Annotated[list[Protocol], Field(min_length=1), AfterValidator(_once)] = ["plain"]
+    shared_level: int = Field(1, ge=1, le=len(showing.LEVELS))
+    arm: Way = "native"
+    coverage: Layers = "linear"
+    components: Components = ["denoiser", "t5"]
+    arms: dict[ArmName, Arm] = {}
+    perturbations: Perturbations | None = None
+    shard_size: Count = 25
+    batch_size: Count = 1
+    generators: dict[GeneratorKey, GeneratorSettings] = Field(min_length=1)
+    margins: Margins = Margins()
+
+    _folder: Path = PrivateAttr(default=paths.STUDIES)
+
+    @field_validator("arms")
+    @classmethod
+    def _own_names(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+        # These stand beside the names of arms in a column of the results.
+        taken = [name for name in arms if name in (*GENERATORS, *get_args(Way), "none")]
+        if taken:
+            raise ValueError(f"an arm cannot be called '{taken[0]}'; give it another name")
+        return arms
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        # An arm may have precisions of its own, as a ladder has.
+        asked = {
+            "baseline": ("precision", [self.baseline], self.precisions),
+            "perturbations.precisions": (
+                "precision", self.perturbations.precisions if self.perturbations else [], self.precisions,
+            ),
+            **{f"arms.{n}.generators": ("generator", arm.generators or [], self.keys) for n, arm in self.arms.items()},
+        }  # fmt: skip
+        for place, (what, keys, own) in asked.items():
+            foreign = next((key for key in keys if key not in own), None)
+            if foreign:
+                raise ValueError(f"{place}: '{foreign}' is none of the study's {what}s: {', '.join(own)}; add it there")
+        self._distinct_trainings()
+        if self.scale == "mini":
+            self._own_miniatures()
+        return self
+
+    def _distinct_trainings(self) -> None:
+        # In tables a training is known by the last part of its path.
+        every = [showing.weights_for(protocol, self.weights) for protocol in showing.PROTOCOLS]
+        labels = {training_label(weights): "weights" for weights in every}
+        for further in self.further:
+            label = training_label(further)
+            if label in labels:
+                raise ValueError(f"further: {shown(further)} and {labels[label]} have one label, {label}; rename one")
+            labels[label] = shown(further)
+
+    def _own_miniatures(self) -> None:
+        shipped = os.path.realpath(paths.MODELS / "mini")
+        for key in self.keys:
+            place = os.path.realpath(self.source(key))
+            if Path(shipped) not in Path(place).parents:
+                raise ValueError(
+                    f"generators.{key}.checkpoint: {shown(self.generators[key].checkpoint)} is no folder in"
+                    ' models/mini; name one, or set scale = "full"'
+                )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The generators of the study, in the order of `GENERATORS`."""
+        return tuple(key for key in GENERATORS if key in self.generators)
+
+    def cells(self) -> list[Cell]:
+        """Every cell of the main arm, generator by generator, precisions in the order of the file."""
+        return [Cell(key, precision, self.arm) for key in self.keys for precision in self.precisions]
+
+    def beside(self) -> list[Cell]:
+        """Every cell of the other arms, arm by arm, then as in `cells`."""
+        return [
+            Cell(key, precision, name)
+            for name, arm in self.arms.items()
+            for key in self.keys
+            if arm.generators is None or key in arm.generators
+            for precision in arm.precisions
+        ]
+
+    def setting(self, name: str, arm: str) -> Any:
+        """What holds in an arm: "way", "coverage", "components", "seed" or "batch_size", the main arm's by default."""
+        own = getattr(self.arms[arm], name) if arm in self.arms else None
+        return own if own is not None else getattr(self, "arm" if name == "way" else name)
+
+    def images_of(self, arm: str, images: int) -> int:
+        """How many images a cell of an arm has where `images` are asked of the main arm's cells."""
+        return min(images, self.arms[arm].images) if arm in self.arms else images
+
+    def source(self, generator: str) -> str:
+        """What a pipeline is loaded from: a mini study's folder under models/mini, else the checkpoint."""
+        checkpoint = self.generators[generator].checkpoint
+        return str(paths.MODELS / "mini" / checkpoint) if self.scale == "mini" else checkpoint
+
+    def prompts_for(self, count: int) -> list[str]:
+        """The first `count` prompts. Raises UsageError where a prompt file has fewer."""
+        if self.prompts.kind == "file":
+            lines = self._lines()
+            if count > len(lines):
+                have = f"{len(lines)} prompts, {count} images"
+                raise UsageError(f"{self.prompts.path}: {have}: add prompts or ask for fewer")
+            return lines[:count]
+        prompt = _caption if self.prompts.kind == "world" else prompts.prompt
+        return [prompt(index) for index in range(count)]
+
+    def digest(self, arm: str = "native") -> str:
+        """SHA-256 (hex) of what determines an arm's images: settings, seed, prompts, way, coverage, components.
+
+        The number of images, the precisions and the detectors are left out: more of them add to a run, they change
+        nothing that is there.
+        """
+        what = {
+            "generators": {key: self.generators[key].model_dump() for key in self.keys},
+            **self.model_dump(include={"scale"}),
+            "seed": self.setting("seed", arm),
+            "arm": self.setting("way", arm),
+            "coverage": self.setting("coverage", arm),
+            "components": sorted(self.setting("components", arm)),
+            "prompts": self.prompt_probe(),
+        }
+        if arm in self.arms and self.arms[arm].batch_size:
+            what["batch_size"] = self.arms[arm].batch_size
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    def prompt_probe(self) -> list[str]:
+        """What tells the study's prompts from others: a file's all, of a grammar the first hundred."""
+        return self._lines() if self.prompts.kind == "file" else self.prompts_for(min(100, prompts.COUNT))
+
+    def _lines(self) -> list[str]:
+        text = paths.read_text(self._folder / (self.prompts.path or ""), "a UTF-8 file of prompts, one a line")
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def load(study: str | os.PathLike[str]) -> Study:
+    """Read and check a study: a path, or the name of a shipped one ("mini", "full"). Raises UsageError."""
+    path = _find(study)
+    data = paths.read_toml(path, "a TOML study file")
+    try:
+        loaded = Study.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {explain(error, _models())}") from None
+    loaded._folder = path.parent
+    if loaded.prompts.kind != "world":  # the world never runs out of scenes
+        try:
+            loaded.prompts_for(loaded.images_per_cell)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+    return loaded
+
+
+def expected(study: Study) -> list[dict[str, Any]]:
+    """What each cell of the study needs, in the order of `Study.cells`.
+
+    Keys: generator, title, precision, arm, images, size (px), steps, guidance, source (folder or hub id), terms (gate
+    and licence), bytes (int): a full cell's denoiser weights at its precision, Linear layers quantized and the rest
+    at 16 bits; a mini cell's weights on disk (None where the folder is missing).
+    """
+    return [
+        {
+            "generator": cell.generator,
+            "title": GENERATORS[cell.generator].title,
+            "precision": cell.precision,
+            "arm": cell.arm,
+            "images": study.images_per_cell,
+            **study.generators[cell.generator].model_dump(include={"size", "steps", "guidance"}),
+            "source": study.source(cell.generator),
+            "terms": GENERATORS[cell.generator].terms if study.scale == "full" else "in this repository",
+            "bytes": _bytes(study, cell),
+        }
+        for cell in study.cells()
+    ]
+
+
+def weights_expected(study: Study) -> list[dict[str, Any]]:
+    """Which file each detector of the study is loaded from, and the published backbone that CLIP-D's needs beside it.
+
+    Keys: detector, file (the one that is there, else the first that would do), there (bool), source, terms.
+    """
+    if study.scale == "mini":
+        folder, here = paths.MODELS / "mini" / "detectors", "trained by this project"
+        label = study.weights.removeprefix("mini")
+        return [_weights(name, [folder / f"{name}{label}.safetensors"], here, "Apache-2.0") for name in study.detectors]
+    folder = weights_folder(study.weights)
+    rows = []
+    for name in study.detectors:
+        files = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+        rows.append(_weights(name, files, DETECTORS[name].source, DETECTORS[name].terms))
+    if "clip_d" in study.detectors:
+        rows.append(_weights("clip_d (backbone)", [folder / name for name in CLIP_FILES], CLIP_SOURCE, CLIP_TERMS))
+    return rows
+
+
+def weights_folder(weights: str | os.PathLike[str]) -> Path:
+    """The folder of released weights: a path, or where there is none, the folder of that name under models."""
+    path = Path(weights)
+    return path if path.exists() or path.is_absolute() else paths.MODELS / path
+
+
+def training_label(weights: str | os.PathLike[str]) -> str:
+    """The name in tables of the training behind `weights`: a label itself, or a path's last part without the ending
+    of a weights file.
+
+    "mini-sdxl" -> "mini-sdxl", "released/v1.2" -> "v1.2", "mine/npr.pth.tar" -> "npr".
+    """
+    name = os.path.basename(os.path.abspath(weights))  # of "." and "released/" too
+    while (end := os.path.splitext(name)[1]) in WEIGHTS_SUFFIXES:
+        name = name.removesuffix(end)
+    return name
+
+
+def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[str, Any]:
+    there = next((file for file in files if file.is_file()), None)
+    return {
+        "detector": detector,
+        "file": there or files[0],
+        "there": there is not None,
+        "source": source,
+        "terms": terms,
+    }
+
+
+#: Bits of a stored weight with its share of a block's scales (`precision.formats` has the formats themselves).
+BITS = {
+    "fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "fp4": 4.5, "nf4": 4.5, "int4": 4.25,
+    "int4_affine": 4.5, "int3": 3.25, "int2": 2.25,
+}  # fmt: skip
+
+
+def _bytes(study: Study, cell: Cell) -> int | None:
+    if study.scale == "mini":
+        files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
+        return sum(file.stat().st_size for file in files) if files else None
+    generator, bits = GENERATORS[cell.generator], BITS[cell.precision]
+    reached = 1.0 if study.coverage == "all" else generator.linear_share
+    return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
+
+
+def _caption(index: int) -> str:
+    # The world needs nothing heavy, but a study of another scale needs nothing of the world.
+    from helpers import world
+
+    return world.prompt(world.SPLITS["test"] + index)
+
+
+def _find(study: str | os.PathLike[str]) -> Path:
+    path = Path(study)
+    if path.suffix != ".toml" and path.parent == Path("."):
+        path = paths.STUDIES / f"{path.name}.toml"
+    if os.path.lexists(path):
+        return path
+    shipped = sorted(file.stem for file in paths.STUDIES.glob("*.toml"))
+    mend = f"name one of {', '.join(shipped)} or a TOML file"
+    raise UsageError(f"no study {shown(str(study))}{nearest(study, shipped)}; {mend}")
+
+
+Models = Mapping[tuple[str, ...], type[BaseModel]]
+
+
+def explain(error: ValidationError, models: Models) -> str:
+    """The first mistake as "place: what is wrong (nearest: ...)"; misspelt keys before missing ones.
+
+    `models` says which model checks which table of the file, by its path of keys; () is the file itself.
+    """
+    mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] == "missing")
+    mistake = mistakes[0]
+    place = [part for part in mistake["loc"] if part != "[key]"]
+    more = f"; {len(mistakes) - 1} more after this" if len(mistakes) > 1 else ""
+    where = f"{_dotted(place)}: " if place else ""  # what concerns several keys names them itself
+    return f"{where}{_complaint(mistake, place, models)}{more}"
+
+
+def _dotted(place: list[str | int]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in place)
+    return "".join(parts).removeprefix(".")
+
+
+def _key(part: str) -> str:
+    """A key as TOML takes it: bare, or in quotes."""
+    return part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part) else shown(part)
+
+
+def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) -> str:
+    kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key (value {shown(value)}){_nearest_of(place[-1], _siblings(place, models))}"
+    if kind == "literal_error":
+        options = re.findall(r"'([^']*)'", context["expected"])
+        what = "key" if mistake["loc"][-1] == "[key]" else "value"
+        return f"no such {what} {shown(value)}{_nearest_of(value, options)}"
+    if kind == "missing":
+        return "missing; this key must be given"
+    if kind == "value_error":
+        return str(context["error"])
+    bound = next((context[name] for name in ("ge", "le") if name in context), None)
+    if kind == "multiple_of":
+        bound = max(1, round(value / context["multiple_of"])) * context["multiple_of"]
+    closest = "" if bound is None else f" (nearest: {bound:g})"
+    said = mistake["msg"].removeprefix("Input should ").removeprefix("be ")
+    return f"{shown(value)} should be {said}{closest}"
+
+
+def _nearest_of(word: object, options: list[str]) -> str:
+    """The nearest option, or all of them where none is alike."""
+    return nearest(word, options) or f" (one of: {', '.join(options)})"
+
+
+@functools.cache
+def _models() -> dict[tuple[str, ...], type[BaseModel]]:
+    return {
+        (): Study,
+        ("prompts",): PromptSource,
+        ("margins",): Margins,
+        ("arms",): Arm,
+        ("perturbations",): Perturbations,
+        **{("generators", key): GeneratorSettings for key in get_args(GeneratorKey)},
+    }
+
+
+def _siblings(place: list[str | int], models: Models) -> list[str]:
+    model = models.get(tuple(part for part in place[:-1] if isinstance(part, str)), models[()])
+    return list(model.model_fields)

@@ -1,0 +1,67 @@
+"""Tables print what they are given, in its order, with a dash where nothing is known."""
+
+from __future__ import annotations
+
+from math import nan
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from helpers.analysis import footprint, paired, real_checkpoints
+from helpers.paper import tables
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"), [(0.0004, "< .001"), (0.0123, ".012"), (1.0, "1.000"), (nan, "\N{EN DASH}")]
+)
+def test_a_p_value_is_printed_as_journals_do(value: float, printed: str) -> None:
+    assert tables.p_value(value) == printed
+
+
+def test_a_wide_table_keeps_the_order_of_the_long_one() -> None:
+    long = pd.DataFrame({"row": ["b", "b", "a", "a"], "column": ["z", "y", "z", "y"], "value": [1, 2, 3, 4]})
+    wide = tables.crossed(long, ["row"], "column", "value")
+    assert list(wide.columns) == ["row", "z", "y"]
+    assert wide.to_numpy().tolist() == [["b", 1, 2], ["a", 3, 4]]
+
+
+def test_an_interval_is_read_from_a_row_of_either_kind() -> None:
+    frame = pd.DataFrame({"shift": [0.5, nan], "shift_low": [0.25, nan], "shift_high": [0.75, nan]})
+    for rows in ([row for _, row in frame.iterrows()], list(frame.itertuples())):
+        assert [tables.interval(row, "shift", sign=True) for row in rows] == ["+0.50 (+0.25 to +0.75)", "\N{EN DASH}"]
+
+
+def test_a_control_is_told_by_its_least_and_largest_excess() -> None:
+    rows = pd.DataFrame(
+        {
+            "control": "batch", "control_title": "null control", "precision": ["fp4"] * 3 + ["fp8"],
+            "precision_title": ["FP4"] * 3 + ["FP8"], "further": [True, True, False, False],
+            "excess": [0.3, 0.9, 0.1, nan], "excess_low": [0.2, 0.8, -0.1, nan], "excess_high": [0.4, 1.0, 0.3, nan],
+        }
+    )  # fmt: skip
+    four, eight = paired.beyond_by_control(rows).itertuples()
+    assert (four.further, four.pairs, four.family) == (2, 3, 4)
+    assert (four.least, four.least_low, four.largest, four.largest_high) == (0.1, -0.1, 0.9, 1.0)
+    assert (eight.further, eight.pairs) == (0, 1) and np.isnan(eight.least)
+
+
+def test_a_rank_correlation_is_scipys_and_unknown_of_few_cells() -> None:
+    published = [0.1, 0.4, 0.35, 0.8, 0.9, 0.2]
+    own = [0.2, 0.3, 0.5, 0.7, 0.95, nan]
+    beside = pd.DataFrame({"training": "", "published": published, "tpr": own})
+    few = beside.head(3).assign(training="mini-sdxl")
+    first, second = real_checkpoints.rank_correlations(pd.concat([beside, few]), resamples=200).itertuples()
+    assert (first.cells, second.cells) == (5, 3) and np.isnan(second.rho)
+    assert first.rho == pytest.approx(stats.spearmanr(published[:5], own[:5]).statistic)
+    assert first.rho_low <= first.rho <= first.rho_high <= 1
+
+
+def test_gigabytes_at_fp4_are_those_of_the_parts() -> None:
+    counted, found = footprint.weights(), footprint.at_fp4().set_index("title")
+    sdxl = counted[(counted.title == "SDXL") & (counted.precision == "fp16") & (counted.coverage == "whole")]
+    assert found.loc["SDXL", "all_before"] == pytest.approx(sdxl.bytes.sum() / 1e9)
+    parts = found.loc["SDXL", [f"{part}_before" for part in footprint.PARTS]]
+    assert parts.sum() == pytest.approx(found.loc["SDXL", "all_before"]) and found.loc["SDXL", "T5_before"] == 0
+    assert 0.9 < found.loc["Flux.1 dev", "denoiser_share"] < 1
