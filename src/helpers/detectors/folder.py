@@ -82,7 +82,7 @@ def labels(found: Sequence[tuple[Path, Path]]) -> list[str]:
     """ "real", "fake" or "" for each (file, folder in which it was looked for), see `files.placed`.
 
     The innermost folder below that one decides, that is named as in `PAIRS`. Its own name counts only where the other
-    of the pair was named too, as in `real/ fake/`; what lies above was not said of the pictures: /home/ai is a name.
+    of the pair was named too, as in `real/ fake/`; what lies above was not said of the pictures: a home `ai` is a name.
     """
     named = {place.name.lower() for _, place in found}
     pairs = {name for pair in PAIRS if named.issuperset(pair) for name in pair}
