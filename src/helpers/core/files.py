@@ -88,7 +88,7 @@ def temporary(path: str | os.PathLike[str]) -> Path:
 def abandoned(path: Path) -> bool:
     """Whether a process of this machine that is no more has made this `temporary`."""
     found = _TEMPORARY.match(path.name)
-    return bool(found) and found["host"] == _host() and not _alive(int(found["pid"]))
+    return found is not None and found["host"] == _host() and not _alive(int(found["pid"]))
 
 
 def sweep(folder: str | os.PathLike[str]) -> list[Path]:
