@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.cli import command as cli
+from helpers.cli import app as cli
 from helpers.core import files
 from helpers.world import scenes
 

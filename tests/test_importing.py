@@ -20,7 +20,7 @@ from helpers import analysis
 from helpers.analysis import cells as cells_
 from helpers.analysis import controls, public_study
 from helpers.claims import deck
-from helpers.cli import command
+from helpers.cli import app as command
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import sentences
