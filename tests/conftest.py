@@ -21,7 +21,7 @@ MARKS = {
     },
     "slow": {
         "claims", "cli/test_malformed.py", "cli/test_offline.py", "detectors/test_detect.py", "mini", "paper", "runs",
-        "analysis/test_statistics.py", "precision/test_precision.py", "results/test_importing.py",
+        "test_wheel.py", "analysis/test_statistics.py", "precision/test_precision.py", "results/test_importing.py",
     },
 }  # fmt: skip
 

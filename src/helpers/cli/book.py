@@ -27,6 +27,9 @@ def report(
     Example: quantdetect report --results results/mini -p threshold 0.5
     """
     from helpers.core import files
+
+    if not files.NOTEBOOKS.is_dir():
+        raise UsageError("the notebooks are not installed; call report in a checkout of the repository")
     from helpers.paper import build as reporting
 
     pairs = [pair.partition("=") for pair in parameter or ()]

@@ -50,7 +50,8 @@ def readable(text: object) -> str:
     """A text that any screen takes, on one line: what cannot be printed is an escape, such as \\xe9 for that byte of a
     file name that is not UTF-8, or \\ud800 for half of a character.
     """
-    known = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", str(text))
+    # After the first half of a character it is the second half, and no byte.
+    known = re.sub("(?<![\ud800-\udbff])[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", str(text))
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
 
 
