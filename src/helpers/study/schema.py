@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -359,7 +359,7 @@ class Study(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         # An arm may have precisions of its own, as a ladder has.
-        asked = {
+        asked: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
             "baseline": ("precision", [self.baseline], self.precisions),
             "perturbations.precisions": (
                 "precision", self.perturbations.precisions if self.perturbations else [], self.precisions,
@@ -602,7 +602,7 @@ def explain(error: ValidationError, models: Models) -> str:
     place = [part for part in mistake["loc"] if part != "[key]"]
     more = f"; {len(mistakes) - 1} more after this" if len(mistakes) > 1 else ""
     where = f"{_dotted(place)}: " if place else ""  # what concerns several keys names them itself
-    return f"{where}{_complaint(mistake, place, models)}{more}"
+    return f"{where}{_complaint(dict(mistake), place, models)}{more}"
 
 
 def _dotted(place: list[str | int]) -> str:

@@ -19,7 +19,7 @@ from scipy import special
 from helpers import analysis, claims, world
 from helpers.analysis import controls, public_study
 from helpers.analysis.cells import mean_change
-from helpers.cli import command
+from helpers.cli import app as command
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import sentences

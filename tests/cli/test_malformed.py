@@ -28,7 +28,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from helpers import detectors, world
-from helpers.cli import command
+from helpers.cli import app as command
 from helpers.core import files as paths
 from helpers.core.errors import Failure, UsageError
 from helpers.detectors import stream

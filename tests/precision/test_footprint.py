@@ -12,7 +12,8 @@ from torch import nn
 from helpers import analysis, generators, precision
 from helpers.analysis import footprint as footprint_
 from helpers.claims.deck import c01_memory, c01_time
-from helpers.cli import command
+from helpers.cli import app as command
+from helpers.cli import footprint as footprint_command
 from helpers.core.errors import Failure, UsageError
 from helpers.generators.networks import Architecture, Network, architecture, architectures, build
 from helpers.precision import footprint, timing
@@ -224,7 +225,7 @@ def test_what_does_not_fit_is_a_row_that_says_so(monkeypatch):
     monkeypatch.setattr(timing, "materialise", full)
     row = timing.measure(tiny("SD3Transformer2DModel", SD3), "fp32", "linear", "cpu")
     assert not row["fits"] and "seconds_per_step" not in row
-    assert command._measured_row(row)["weights GB"] == "does not fit"
+    assert footprint_command._measured_row(row)["weights GB"] == "does not fit"
 
 
 def test_a_format_without_kernels_has_no_time():

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from helpers import world
-from helpers.cli import command as cli
+from helpers.cli import app as cli
 from helpers.core import files
 
 COMMANDS = [
-    ["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["verify"], ["footprint"], ["train", "mini"],
-    ["train", "detector"],
+    ["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["migrate"], ["verify"], ["footprint"],
+    ["train", "mini"], ["train", "detector"],
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 
 from helpers import detectors, world
-from helpers.cli import command
+from helpers.cli import app as command
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.mini.training import detectors as train_detectors

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 from helpers import detectors, world
-from helpers.cli import command as cli
+from helpers.cli import app as cli
+from helpers.cli import show
 from helpers.core.errors import UsageError
 from helpers.detectors import batching, preprocessing, stream
 from helpers.detectors import folder as judging
@@ -427,7 +428,7 @@ def test_json_and_csv_keep_every_digit(tmp_path):
     logits = [-39.54321012345678, 1 / 3, 1e-300, np.nan]
     frame = pd.DataFrame({"path": list("abcd"), "logit": logits, "probability": [7e-18, 0.1 + 0.2, 5e-324, np.inf]})
     for name in ("a.json", "a.csv"):
-        cli._writer(tmp_path / name)(frame)
+        show.writer(tmp_path / name)(frame)
     rows = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
     assert [row["logit"] for row in rows] == [*logits[:3], None]
     assert [row["probability"] for row in rows] == [7e-18, 0.30000000000000004, 5e-324, None]
