@@ -29,6 +29,7 @@ from helpers.results.results import Results, all_arms
 from helpers.study.schema import PRECISIONS
 
 __all__ = [
+    "ALL",
     "agreement",
     "beside_published",
     "effects",

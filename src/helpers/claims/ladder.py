@@ -19,7 +19,9 @@ def detail(results: Results) -> str:
     arm, errors = _arm(results), _errors(results)
     mean = {key: np.mean([error for (_, p), error in errors.items() if p == key] or [np.inf]) for key in FORMATS}
     found = (
-        {key: image_traces.pooled(results, "high", key, arm) for key in sorted(FORMATS, key=mean.get)} if arm else {}
+        {key: image_traces.pooled(results, "high", key, arm) for key in sorted(FORMATS, key=mean.__getitem__)}
+        if arm
+        else {}
     )
     parts = [
         f"{words.percent(figure)} at {titles(precision=key)['precision_title']}"

@@ -70,7 +70,7 @@ def _figures(rows: pd.DataFrame, name: str, label: Callable[[pd.Series], str]) -
 
 
 def _generator(row: pd.Series) -> str:
-    return row.generator_title
+    return str(row.generator_title)
 
 
 def _fine_detail(results: Results, confidence: float) -> dict[str, Interval]:

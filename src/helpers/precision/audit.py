@@ -16,6 +16,7 @@ from helpers.study.schema import MAX_ERROR_DEVIATION
 
 __all__ = [
     "KINDS",
+    "Call",
     "Change",
     "Recorder",
     "changes",

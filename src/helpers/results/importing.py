@@ -201,7 +201,7 @@ class Map(Strict):
         return self
 
 
-MODELS = {
+MODELS: dict[tuple[str, ...], type[Strict]] = {
     (): Map, ("pattern",): Pattern, ("drop",): Drop, ("correct",): Correct, ("arms",): ArmTitle, ("cells",): Known,
     ("logit",): Logit, ("wide",): Wide,
 }  # fmt: skip
@@ -348,7 +348,7 @@ def _read_parquet(file: Path) -> tuple[list[str], list[list[str]], list[str]]:
             if isinstance(level, dict) and level.get("name") and level["name"] not in names:
                 names.append(level["name"])
                 columns.append([str(at) for at in range(level["start"], level["stop"], level["step"])])
-        rows = list(zip(*columns, strict=True))
+        rows = [list(row) for row in zip(*columns, strict=True)]
     except Exception as error:  # pyarrow's errors on foreign bytes have no common base
         raise UsageError(f"{file}: not a readable table: {shortened(error)}; export it again") from None
     return names, rows, [f"row {number + 1}" for number in range(len(rows))]

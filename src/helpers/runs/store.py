@@ -30,7 +30,7 @@ from helpers.core import files as paths
 from helpers.core.errors import Damaged
 from helpers.runs.plan import Shard, Source
 
-__all__ = ["MANIFEST", "RESULTS", "Store", "git_revision", "pixel_sha256", "versions"]
+__all__ = ["MANIFEST", "RESULTS", "STALE", "Store", "git_revision", "pixel_sha256", "versions"]
 
 #: The files that make up a run's results.
 RESULTS = ("scores.parquet", "cells.parquet", "manifest.json")

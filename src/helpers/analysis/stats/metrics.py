@@ -23,6 +23,7 @@ __all__ = [
     "FEW",
     "Interval",
     "OPERATING",
+    "UNKNOWN",
     "area_interval",
     "auc",
     "balanced_accuracy",
