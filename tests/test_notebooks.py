@@ -17,9 +17,11 @@ from helpers import analysis
 from helpers.claims import deck as claims
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
 from helpers.paper import build, page
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
+from helpers.precision.catalogue import PRECISIONS
 
 NOTEBOOKS = build.notebooks()
 SMALL = {"generators": ["sd15", "sdxl", "sd3", "flux1"], "precisions": ["fp32", "fp8", "fp4"]}

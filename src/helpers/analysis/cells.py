@@ -13,8 +13,8 @@ from helpers.analysis import cells as cells_
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, spread
 from helpers.core import scores as scores_
+from helpers.detectors.catalogue import DETECTORS
 from helpers.results.tables import Results, titles
-from helpers.study.schema import DETECTORS
 
 __all__ = ["EFFECTS", "cells", "half", "mean_change", "pairs", "shifts", "standard_shift"]
 
@@ -104,8 +104,7 @@ def _rate(logits: pd.Series, threshold: float, confidence: float = 0.95, fake: b
 
 
 def _kind(detector: str) -> str:
-    entry = DETECTORS.get(detector)
-    return entry.kind if entry else ""
+    return DETECTORS[detector].kind if detector in DETECTORS else ""
 
 
 def pairs(results: Results, detector: str, generator: str, precision: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

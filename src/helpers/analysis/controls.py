@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.analysis.stats import metrics
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.tables import Results, all_arms, titles, vouched
-from helpers.study.schema import PRECISIONS
 
 __all__ = ["differences", "positive", "proofs", "spreads"]
 
@@ -94,7 +94,7 @@ def positive(results: Results) -> str:
         f"{title} {wide.loc[title, first]:.1%} and {wide.loc[title, last]:.1%}"
         for title in found.detector_title.unique()
     ]
-    base, first, last = (PRECISIONS.get(key, key) for key in (results.baseline, first, last))
+    base, first, last = (PRECISIONS.title(key) for key in (results.baseline, first, last))
     return (
         f"The ladder rounds the same layers to ever coarser formats, down to {last}, where something must show. "
         f"Positive control: the share of verdicts that differ from {base}'s, at the first step of the ladder ({first}) "

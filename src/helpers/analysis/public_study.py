@@ -25,9 +25,9 @@ from helpers.analysis import controls
 from helpers.analysis.paired import holm
 from helpers.analysis.stats import metrics
 from helpers.core import files
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results import tables
 from helpers.results.tables import Results
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "agreement",

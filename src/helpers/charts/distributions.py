@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.charts import theme
-from helpers.study.schema import PRECISIONS
+from helpers.precision.catalogue import PRECISIONS
 
 __all__ = ["density"]
 
@@ -27,10 +27,10 @@ def density(
     generators, detectors = (theme.options(densities, key) for key in ("generator", "detector"))
     generator, detector = theme.start(generators, generator), theme.start(detectors, detector)
     precisions = [key for key in PRECISIONS if key in densities.columns]
-    titles = [PRECISIONS[key] for key in precisions]
+    titles = [PRECISIONS[key].title for key in precisions]
     # One row holds all curves of a choice as lists, and is unfolded in the browser: a fifth of the size.
     keys = ["generator", "detector", "scale"]
-    names = {f"{key}{end}": f"{PRECISIONS[key]}{end}" for key in precisions for end in ("", "_low", "_high")}
+    names = {f"{key}{end}": f"{PRECISIONS[key].title}{end}" for key in precisions for end in ("", "_low", "_high")}
     wide = densities[[*keys, "x", *names]].rename(columns=names)
     wide = wide.groupby(keys, sort=False).agg(_listed).reset_index()
     base = (

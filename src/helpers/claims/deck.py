@@ -24,9 +24,9 @@ from helpers.claims import costs, smoothing
 from helpers.claims import rule as findings
 from helpers.claims.rule import FROZEN, LEAST_IMAGES, NOT_TESTABLE, Finding, margins
 from helpers.core.errors import UsageError, nearest
+from helpers.generators.catalogue import GENERATORS
 from helpers.results import tables
 from helpers.results.tables import Results
-from helpers.study.schema import GENERATORS
 
 __all__ = [
     "CLAIMS",

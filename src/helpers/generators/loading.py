@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, shortened
-from helpers.generators.catalogue import entry
-from helpers.study.schema import GENERATORS
+from helpers.generators.catalogue import GENERATORS
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -24,7 +23,7 @@ def source(key: str, weights: str = "mini") -> str:
     `weights` is "mini" (the miniature shipped in models/mini), a folder, a hub id, or "hub" (the public checkpoint).
     Raises UsageError for an unknown key and for a folder that holds no pipeline.
     """
-    row = entry(key)
+    row = GENERATORS[key]
     if weights == "hub":
         return row.hub
     if weights == "mini":
@@ -61,7 +60,7 @@ def load(
     import torch
     import transformers
 
-    row, where = entry(key), source(key, weights)
+    row, where = GENERATORS[key], source(key, weights)
     if dtype == "float16" and not row.half:
         raise UsageError(f"{key}: overflows in float16 and gives undefined pixels; use dtype bfloat16")
     for library in (diffusers, transformers):

@@ -24,9 +24,11 @@ from helpers import analysis, charts
 from helpers.charts.theme import LAB, PICTURE_WIDTH, bundle
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.tables import check_results
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = ["build", "declared", "execute", "notebooks", "of_study", "pages", "wanted"]
 

@@ -33,9 +33,9 @@ from helpers.claims.rule import Finding
 from helpers.core import files as paths
 from helpers.core.errors import Damaged
 from helpers.paper.sentences import scale_note
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results import tables
 from helpers.results.tables import Results
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "Text",
@@ -337,7 +337,7 @@ def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HT
     if costs.empty or costs[column].isna().all():
         return HTML(f"<p>{html.escape(caption)}: not known of this study.</p>")
     wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
-    places = {title: place for place, title in enumerate(PRECISIONS.values())}
+    places = {title: place for place, title in enumerate(row.title for row in PRECISIONS.values())}
     columns = sorted(costs.precision_title.unique(), key=lambda title: places.get(title, len(places)))
     wide = wide.reindex(index=costs.generator_title.unique(), columns=columns)
     printed = wide.map(lambda number: DASH if pd.isna(number) else form.format(number))

@@ -15,8 +15,8 @@ from helpers.analysis.cells import mean_change
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
+from helpers.generators.catalogue import GENERATORS
 from helpers.results.tables import Results
-from helpers.study.schema import GENERATORS
 
 __all__ = [
     "DECK",

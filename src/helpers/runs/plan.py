@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from helpers.core.errors import UsageError, nearest, shown
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import weights_for
-from helpers.study.schema import GENERATORS, PRECISIONS, Cell, Study, training_label
+from helpers.precision.catalogue import PRECISIONS
+from helpers.study.schema import Cell, Study, training_label
 
 __all__ = ["REAL", "Scoring", "Shard", "Source", "parse_share", "scorings", "shards", "sources"]
 

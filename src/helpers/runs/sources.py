@@ -114,7 +114,7 @@ class CellMaker:
 
     def load(self) -> None:
         """Load and quantize the pipeline."""
-        _import_libraries(generators.entry(self.source.generator).pipeline)
+        _import_libraries(generators.GENERATORS[self.source.generator].pipeline)
         machine.forget_peak(self.device)
         began = time.perf_counter()
         pipeline = generators.load(

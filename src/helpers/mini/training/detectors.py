@@ -29,8 +29,8 @@ from helpers.detectors.batching import score as scored
 from helpers.detectors.detector import module
 from helpers.detectors.preprocessing import Preprocess, preprocess, tensor
 from helpers.mini import backbones
+from helpers.mini.families import ARCHITECTURES
 from helpers.mini.training import fitting
-from helpers.study.schema import GENERATORS
 
 __all__ = [
     "CROP",
@@ -90,7 +90,7 @@ class Training:
     """
 
     detectors: tuple[str, ...] = ("npr", "r50_nodown", "r50_tf", "clip_d")
-    generators: tuple[str, ...] = tuple(GENERATORS)
+    generators: tuple[str, ...] = tuple(ARCHITECTURES)
     seed: int = 0
     aligned: bool = False
 
@@ -195,7 +195,7 @@ def train(
     *,
     device: str = "cpu",
     seed: int = 0,
-    generators: Sequence[str] = tuple(GENERATORS),
+    generators: Sequence[str] = tuple(ARCHITECTURES),
     label: str = "mini",
     images: dict[str, int] | None = None,
     recipe: Recipe | None = None,

@@ -22,6 +22,7 @@ from helpers import detectors, generators
 from helpers.core.device import processor
 from helpers.core.errors import UsageError, nearest
 from helpers.core.files import BUILD, CARD, MODELS, replacing, tree_sha256
+from helpers.detectors.catalogue import DETECTORS
 from helpers.images import protocols
 from helpers.mini import measures
 from helpers.mini.families import ARCHITECTURES, build
@@ -208,7 +209,7 @@ def calibrate(count: int = 60) -> pd.DataFrame:
     Levels are tried from the mildest until the best detector's AUC falls under `protocols.WINDOW`. The table is
     written to models/mini/shared.csv: level, detector, auc (mean over generators), chosen.
     """
-    scorers = {name: detectors.load(name, "mini") for name in schema.DETECTORS}
+    scorers = {name: detectors.load(name, "mini") for name in DETECTORS}
     pictures = {
         key: [[Image.fromarray(i) for i in images("validation", key, count)] for images in (fakes, reals)]
         for key in ARCHITECTURES

@@ -15,8 +15,8 @@ from helpers.analysis.words import number
 from helpers.claims import smoothing
 from helpers.claims.rule import margins
 from helpers.paper import page
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.tables import Results
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "autocorrelation", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder", "levels", "moved",

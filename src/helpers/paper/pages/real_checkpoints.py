@@ -13,9 +13,11 @@ from scipy import stats
 from helpers.analysis import public_study as real
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.paper import page
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.tables import Results, titles
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = [
     "agreement",
@@ -88,7 +90,7 @@ def answer(study: Results) -> str:
     )
     first = (
         f"In the one public study of real checkpoints with scores of single images, NF4 {moved} the accuracy of "
-        f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS[BASE]}, averaged over {cells}."
+        f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS[BASE].title}, averaged over {cells}."
     )
     leading = table[(table.generator == real.ALL) & (table.detector != real.ALL) & (table.precision == "nf4")]
     leading = leading.loc[leading.change.abs().idxmax()]
@@ -97,7 +99,7 @@ def answer(study: Results) -> str:
     )
     beside = (
         f" {_the(study).capitalize()} at NF4, on the same generators and detectors: {number(ours, 3, sign=True)} "
-        f"against {PRECISIONS[study.baseline]}."
+        f"against {PRECISIONS[study.baseline].title}."
         if ours and not isnan(ours.estimate)
         else ""
     )
@@ -160,7 +162,7 @@ def resemblance_note(study: Results) -> str:
     own = _own(study)
     own = own[(own.generator != real.ALL) & (own.precision == "nf4")].r if len(own) else own.change
     if len(own):
-        base = PRECISIONS[study.baseline]
+        base = PRECISIONS[study.baseline].title
         parts.append(f"For {base} and NF4 of {_the(study)} it is {own.min():.2f} to {own.max():.2f}.")
     return " ".join(parts).replace("-", "\N{MINUS SIGN}")
 
@@ -182,7 +184,7 @@ def _titled(table: pd.DataFrame) -> pd.DataFrame:
 
 def _formats(rows: pd.DataFrame) -> list[str]:
     """The rows' formats, with a star where what was quantized is in doubt."""
-    return [PRECISIONS[p] + "*" * (arm != "native") for p, arm in zip(rows.precision, rows.arm, strict=True)]
+    return [PRECISIONS[p].title + "*" * (arm != "native") for p, arm in zip(rows.precision, rows.arm, strict=True)]
 
 
 def scores() -> HTML:
@@ -197,7 +199,9 @@ def scores() -> HTML:
             "AUC": [f"{row.auc_before:.3f} \N{RIGHTWARDS ARROW} {row.auc:.3f}" for row in rows.itertuples()],
         }
     )  # fmt: skip
-    return page.table(_titled(shown), f"Public study: scores against {PRECISIONS[BASE]}, {rows.n.max()} pairs a row")
+    return page.table(
+        _titled(shown), f"Public study: scores against {PRECISIONS[BASE].title}, {rows.n.max()} pairs a row"
+    )
 
 
 def verdicts() -> HTML:
@@ -212,7 +216,9 @@ def verdicts() -> HTML:
             "p": [f"{p:.2f}" for p in rows.p_holm],
         }
     )  # fmt: skip
-    return page.table(_titled(shown), f"Public study: verdicts against {PRECISIONS[BASE]}, {rows.n.max()} pairs a row")
+    return page.table(
+        _titled(shown), f"Public study: verdicts against {PRECISIONS[BASE].title}, {rows.n.max()} pairs a row"
+    )
 
 
 def aucs_note() -> str:
@@ -265,7 +271,7 @@ def both(study: Results) -> pd.DataFrame:
     there = theirs[["generator", "detector", "precision"]]
     frames = [theirs.assign(whose="public study, real checkpoints (against FP16)")]
     if len(own):
-        mine = f"{_whose(study)} (against {PRECISIONS[study.baseline]})"
+        mine = f"{_whose(study)} (against {PRECISIONS[study.baseline].title})"
         frames.append(own.merge(there, on=list(there)).assign(whose=mine))
     table = pd.concat(frames, ignore_index=True)
     named = [titles(row.generator, row.precision, row.detector) for row in table.itertuples()]
@@ -319,7 +325,7 @@ def published(study: Results) -> HTML:
         shown[name] = [number(_interval(row, "tpr")) for _, row in table.iterrows()]
     return page.table(
         _titled(shown),
-        f"Fakes called fake: TrueFake's Table III and {_the(study)} at {PRECISIONS[study.baseline]}",
+        f"Fakes called fake: TrueFake's Table III and {_the(study)} at {PRECISIONS[study.baseline].title}",
     )
 
 
