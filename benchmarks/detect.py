@@ -128,7 +128,7 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=128, help="of the images of one size, in pixels")
     given = parser.parse_args()
     threads = torch.get_num_threads()
-    loaded = {name: detectors.load(name) for name in detectors.MODULES}
+    loaded = {name: detectors.load(name) for name in detectors.DETECTORS}
     plain = {name: published(name) for name in loaded}
     print(f"{processor()}, {threads} threads, torch {torch.__version__}; {given.images} images, {given.rounds} rounds")
     with (

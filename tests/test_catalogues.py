@@ -4,8 +4,13 @@ import subprocess
 import sys
 import textwrap
 
+import pandas as pd
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
 
+from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.core.registry import Registry
 from helpers.detectors.catalogue import DETECTORS, WIDTHS, of_kind
@@ -90,3 +95,61 @@ def test_the_row_of_another_package_is_loaded_when_it_is_asked_for(tmp_path, mon
         fruit["bad"]
     with pytest.raises(Failure, match="fruit fig: package basket gives a str for its row"):
         Registry("fruit", {"pear": 1, "bad": 2}, "test.fruit", int)["fig"]
+
+
+DETECTOR = {
+    "rows": """
+        from helpers.detectors.catalogue import IMAGENET, Entry, Preprocess
+
+        MINE = Entry("Mine", "end-to-end", "nowhere", "CC0", "brightness.network", {
+            "full": Preprocess("native", *IMAGENET)})
+    """,
+    "network": """
+        import torch
+
+        class Network(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.scale = torch.nn.Parameter(torch.ones(1))
+
+            def maps(self, x):
+                return x
+
+            def head(self, features):
+                return self.scale * features.sum(1)
+
+            def forward(self, x):
+                return self.head(self.maps(x).mean((2, 3)))
+
+        def build(width):
+            return Network()
+    """,
+}
+
+
+def test_a_detector_of_another_package_is_seen_by_grid_and_detect(tmp_path):
+    place = installed(tmp_path, "brightness", {"quantdetect.detectors": "mine = brightness.rows:MINE"}, **DETECTOR)
+    (tmp_path / "weights").mkdir()
+    save_file({"scale": torch.tensor([2.0])}, tmp_path / "weights" / "mine.safetensors")
+    study = (files.STUDIES / "full.toml").read_text(encoding="utf-8")
+    study = study.replace('detectors = ["npr", ', 'detectors = ["mine", "npr", ')
+    assert '"mine"' in study
+    (tmp_path / "study.toml").write_text(study, encoding="utf-8")
+    for name, level in (("dark", 0), ("light", 255)):
+        Image.new("RGB", (16, 16), (level,) * 3).save(tmp_path / f"{name}.png")
+    said = python(
+        f"""
+        from helpers import cli
+        assert cli.main(["grid", {str(tmp_path / "study.toml")!r}]) == 0 and "torch" not in sys.modules
+        assert cli.main(["detect", {str(tmp_path / "dark.png")!r}, {str(tmp_path / "light.png")!r}, "--detectors",
+            "mine", "--weights", {str(tmp_path / "weights")!r}, "--out", {str(tmp_path / "scores.csv")!r}]) == 0
+        """,
+        place,
+    )
+    assert "mine" in said
+    table = pd.read_csv(tmp_path / "scores.csv").set_index(["path"])
+    # The mean and the deviation of ImageNet, by hand: a black image is -2.118, -2.036 and -1.804.
+    expected = {"dark.png": 2 * (-2.1179 - 2.0357 - 1.8044), "light.png": 2 * (2.2489 + 2.4286 + 2.6400)}
+    assert {place.rpartition("/")[2]: logit for place, logit in table.mine_logit.items()} == pytest.approx(
+        expected, abs=1e-3
+    )

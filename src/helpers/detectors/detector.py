@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from helpers.detectors.onnx import compiled
 from helpers.detectors.preprocessing import Preprocess, preprocess
 from helpers.study.schema import training_label, weights_folder
 
-__all__ = ["Detector", "NotFinite", "build", "load", "weights_files", "weights_path"]
+__all__ = ["Detector", "NotFinite", "build", "load", "module", "weights_files", "weights_path"]
 
 
 class NotFinite(Failure):
@@ -66,12 +67,17 @@ class Detector:
         return logits
 
 
+def module(name: str) -> ModuleType:
+    """Return the module of a detector, which has `build(width)`. Raises UsageError for an unknown name."""
+    return importlib.import_module(DETECTORS[name].module)
+
+
 def build(name: str, width: str = "full") -> nn.Module:
     """Return the network with random weights: "full" as published, "mini" as the miniature study has it.
 
     Raises UsageError for an unknown name or width.
     """
-    of = importlib.import_module(DETECTORS[name].module)
+    of = module(name)
     if width not in WIDTHS:
         raise unknown("detector width", width, WIDTHS)
     return of.build(width)
