@@ -12,7 +12,6 @@ from helpers import analysis, charts
 from helpers.analysis import dose_response
 from helpers.charts import theme
 from helpers.claims import ladder
-from helpers.study.schema import PRECISIONS
 
 TWO = ("sd15", "sd3")
 
@@ -28,15 +27,6 @@ def made(tmp_path_factory):
         return kept[by]
 
     return make
-
-
-def test_the_formats_are_those_of_the_package():
-    formats = pytest.importorskip("helpers.precision").FORMATS
-    assert {key: formats[key].bits for key in dose_response.FORMATS} == {
-        key: bits for key, (bits, _) in dose_response.FORMATS.items()
-    }
-    assert all(formats[key].scales == 2 for key in dose_response.FORMATS if "affine" in dose_response.FORMATS[key][1])
-    assert set(dose_response.FORMATS) | {"fp32", "fp16", "bf16"} == set(PRECISIONS)
 
 
 def test_a_rung_has_its_dose_and_its_response(made):

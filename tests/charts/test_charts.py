@@ -17,10 +17,11 @@ from helpers import analysis, charts
 from helpers.analysis import paired
 from helpers.charts import theme
 from helpers.charts.heatmap import METRICS
+from helpers.detectors.catalogue import DETECTORS
 from helpers.paper import explorer as widgets
 from helpers.paper.pages import real_checkpoints
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results import importing
-from helpers.study.schema import DETECTORS, PRECISIONS
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +145,9 @@ def test_text_cannot_leave_its_place() -> None:
 
 
 def test_each_precision_and_detector_has_a_colour_of_its_own() -> None:
-    assert set(theme.PRECISION_COLOURS) == set(PRECISIONS) and len(set(theme.PRECISION_COLOURS.values())) == 12
-    assert set(theme.DETECTOR_COLOURS) == set(DETECTORS)
+    for catalogue in (PRECISIONS, DETECTORS):
+        scale = theme.colours(catalogue, [row.title for row in catalogue.values()]).to_dict()
+        assert len(set(scale["range"])) == len(catalogue) and theme.OTHER not in scale["range"]
 
 
 def test_the_bundle_is_one_closed_script(tmp_path) -> None:

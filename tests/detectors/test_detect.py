@@ -36,7 +36,7 @@ def noise(width: int, height: int, seed: int = 0) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def loaded():
-    return {name: detectors.load(name) for name in detectors.MODULES}
+    return {name: detectors.load(name) for name in detectors.DETECTORS}
 
 
 def logits(paths, loaded, **settings) -> np.ndarray:

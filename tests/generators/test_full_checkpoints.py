@@ -73,8 +73,8 @@ def test_a_missing_checkpoint_says_in_one_line_what_to_accept_where_and_how_to_l
         generators.load(key, settings.checkpoint, revision=settings.revision)
     said = str(raised.value)
     assert "\n" not in said and f"hf download {settings.checkpoint} --revision {settings.revision}" in said
-    assert study.GENERATORS[key].licence in said
-    gated = study.GENERATORS[key].gated
+    assert generators.GENERATORS[key].licence in said
+    gated = generators.GENERATORS[key].gated
     assert (f"huggingface.co/{settings.checkpoint}" in said and "hf auth login" in said) == gated
     assert gated == (key in ("sd3", "sd35", "flux1"))
 

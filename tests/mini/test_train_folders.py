@@ -44,7 +44,7 @@ def folders(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", detectors.MODULES)
+@pytest.mark.parametrize("name", detectors.DETECTORS)
 def test_every_detector_trains_on_folders_and_its_card_says_what_on(name, folders, tmp_path):
     recipe = MORE if name == "npr" else FEW
     out = train_folders.train_folders(

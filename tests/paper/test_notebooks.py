@@ -16,11 +16,13 @@ import synthetic
 from helpers import analysis, claims
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
 from helpers.paper import contents, execution, page
 from helpers.paper.facts import FACTS, wanted
 from helpers.paper.pages import setup
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
+from helpers.precision.catalogue import PRECISIONS
 
 NOTEBOOKS = contents.notebooks()
 SMALL = {"generators": ["sd15", "sdxl", "sd3", "flux1"], "precisions": ["fp32", "fp8", "fp4"]}

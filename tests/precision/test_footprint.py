@@ -15,11 +15,11 @@ from helpers.claims.deck import c01_memory, c01_time
 from helpers.cli import app as command
 from helpers.cli import footprint as footprint_command
 from helpers.core.errors import Failure, UsageError
+from helpers.generators.catalogue import GENERATORS
 from helpers.generators.networks import Architecture, Network, architecture, architectures, build
 from helpers.precision import footprint, timing
 from helpers.precision.formats import FORMATS
 from helpers.study import schema
-from helpers.study.schema import GENERATORS
 
 # Parameters of the text encoders and VAEs as their model cards and papers count them.
 PARTS = {

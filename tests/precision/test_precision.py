@@ -15,10 +15,11 @@ from helpers import generators, precision
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.precision import audit, formats
+from helpers.precision.catalogue import PRECISIONS
 from helpers.precision.formats import FORMATS, FourBit
 from helpers.precision.ideal import ideal
 from helpers.precision.quantize import LAYERS, targets
-from helpers.study.schema import MAX_KERNEL_DEVIATION, PRECISIONS
+from helpers.study.schema import MAX_KERNEL_DEVIATION
 
 # The code books that bitsandbytes publishes (QLoRA, arXiv 2305.14314, appendix E; FP4 as in its kernels).
 FP4 = np.array([0, 0.0052, 0.1667, 0.25, 0.3333, 0.5, 0.6667, 1])
@@ -339,7 +340,7 @@ def _nearest_in_rows(key: str, weight: torch.Tensor, book: np.ndarray) -> None:
     np.testing.assert_allclose(ideal(key, weight), expected, rtol=1e-12, atol=1e-300)
 
 
-@pytest.mark.parametrize("generator", list(generators.CATALOGUE))
+@pytest.mark.parametrize("generator", list(generators.GENERATORS))
 def test_what_a_format_makes_of_a_miniature_is_what_it_should(generator):
     """A dozen layers of each denoiser, all formats and both arms: nothing departs, in no type."""
     pipe = generators.load(generator)
@@ -551,11 +552,6 @@ def test_unknown_words_name_the_nearest(wrong):
         precision.apply(pipeline(network()), **{"precision": "fp8"} | wrong)
 
 
-def test_every_format_is_a_precision_of_the_study():
-    assert set(precision.FORMATS) == set(PRECISIONS)
-    assert list(precision.FORMATS)[:4] == ["fp32", "fp16", "fp8", "fp4"]
-
-
 def test_the_methods_page_prints_the_table_of_formats():
     lines = (files.BOOK / "methods.md").read_text(encoding="utf-8").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
@@ -563,7 +559,7 @@ def test_the_methods_page_prints_the_table_of_formats():
     assert list(printed) == list(FORMATS)
     for key, row in FORMATS.items():
         group = {"channel": "an output channel", None: "\N{EN DASH}"}.get(row.group, f"a block of {row.group}")
-        expected = [PRECISIONS[key], f"`{key}`", str(row.bits), row.code, group, str(row.scales), row.backend]
+        expected = [PRECISIONS[key].title, f"`{key}`", str(row.bits), row.code, group, str(row.scales), row.backend]
         assert printed[key] == expected
 
 

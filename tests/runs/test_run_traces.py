@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers import detectors, world
 from helpers.core import files as paths
+from helpers.generators.catalogue import GENERATORS
 from helpers.images import spectra as methods
 from helpers.images.protocols import shared
 from helpers.runs import Source, Store, resolve, store
@@ -166,9 +167,7 @@ def test_the_archive_measured_the_images_that_it_scored(name):
     assert (cells == cache.IMAGES).all()
     main = {(g, p) for g, p, arm in cells.index if arm == "native"}
     assert main == {
-        (g, p)
-        for g in schema.GENERATORS
-        for p in (("fp32", "fp16", "fp8", "fp4") if name == "spectra" else ("fp32", "fp4"))
+        (g, p) for g in GENERATORS for p in (("fp32", "fp16", "fp8", "fp4") if name == "spectra" else ("fp32", "fp4"))
     }
 
 

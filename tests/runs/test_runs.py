@@ -14,6 +14,7 @@ from PIL import Image
 from helpers import analysis, generators, world
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
+from helpers.detectors.catalogue import DETECTORS
 from helpers.precision import audit
 from helpers.runs import Source, Store, digests, make, merge, parse_share, plan, score, store, verify
 from helpers.runs import shard as state
@@ -85,9 +86,9 @@ def test_cells_say_what_was_quantized(whole):
     assert (cells.xs("fp32", level=1)["coverage"] == 0).all()
     assert (cells.drop("fp32", level=1)["coverage"] > 0).all()
     assert (cells[["seconds_load", "seconds_quantize", "seconds_per_image", "peak_memory_mb"]] > 0).all().all()
-    for key in generators.CATALOGUE:
+    for key in generators.GENERATORS:
         parts = json.loads(cells.loc[(key, "fp4"), "component_coverage"])
-        assert set(parts) == ({"denoiser", "t5"} if generators.entry(key).t5 else {"denoiser"})
+        assert set(parts) == ({"denoiser", "t5"} if generators.GENERATORS[key].t5 else {"denoiser"})
         assert parts["denoiser"]["share"] == cells.loc[(key, "fp4"), "coverage"]
         sizes = [
             json.loads(cells.loc[(key, p), "component_coverage"])["denoiser"]["bytes_after"]
@@ -358,7 +359,7 @@ def test_a_models_digest_changes_with_its_files(tmp_path):
 def test_weights_and_handling_count_in_a_scorings_digest():
     loaded = quick(protocols=["plain", "shared"])
     before = {scoring.key: digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)}
-    assert len(before) == len(set(before.values())) == 2 * len(schema.DETECTORS)
+    assert len(before) == len(set(before.values())) == 2 * len(DETECTORS)
     harder = quick(protocols=["plain", "shared"], shared_level=5)
     for scoring in plan.scorings(harder):
         same = digests.scoring_digest(scoring) == before[scoring.key]

@@ -2,12 +2,14 @@
 
 import os
 import tomllib
-from typing import get_args
 
 import pytest
 
 from helpers.core import files
 from helpers.core.errors import UsageError, nearest
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
+from helpers.precision.catalogue import PRECISIONS
 from helpers.study import schema
 
 MINI = (files.STUDIES / "mini.toml").read_text(encoding="utf-8")
@@ -30,7 +32,7 @@ def test_a_shipped_study_is_the_decks_grid(name):
         for generator in ("sd15", "sd21", "sdxl", "sd3", "sd35", "flux1")
         for precision in ("fp32", "fp16", "fp8", "fp4")
     ]
-    assert shipped.detectors == list(schema.DETECTORS)
+    assert shipped.detectors == list(DETECTORS)
     assert shipped.images_per_cell == 500
 
 
@@ -58,12 +60,6 @@ def test_the_margins_in_the_files_are_all_and_are_the_defaults():
     written = tomllib.loads(MINI)["margins"]
     assert written == schema.Margins().model_dump()
     assert all(field.description.startswith("C") for field in schema.Margins.model_fields.values())
-
-
-def test_the_types_of_keys_are_the_tables():
-    assert get_args(schema.GeneratorKey) == tuple(schema.GENERATORS)
-    assert get_args(schema.PrecisionKey) == tuple(schema.PRECISIONS)
-    assert get_args(schema.DetectorKey) == tuple(schema.DETECTORS)
 
 
 def test_prompts_are_paired_by_index():
@@ -314,10 +310,10 @@ def test_the_controls_of_the_mini_study_are_all_there():
     """A null control, other seeds, the VAE alone, the text encoders alone, convolutions, and a ladder for everyone."""
     mini = schema.load("mini")
     cells = {(cell.arm, cell.generator, cell.precision) for cell in mini.beside()}
-    for key in schema.GENERATORS:
+    for key in GENERATORS:
         assert {("batch", key, "fp32"), ("seed", key, "fp32"), ("vae", key, "fp4"), ("text", key, "fp4")} <= cells
         ladder = {precision for arm, generator, precision in cells if (arm, generator) == ("ladder", key)}
-        assert ladder == set(schema.PRECISIONS) - {"fp32", "fp16", "bf16"}
+        assert ladder == set(PRECISIONS) - {"fp32", "fp16", "bf16"}
         assert (("all", key, "fp4") in cells) == (key in ("sd15", "sd21", "sdxl"))
 
 

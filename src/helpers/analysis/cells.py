@@ -12,8 +12,8 @@ import pandas as pd
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, spread
 from helpers.core import scores as scores_
+from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results, titles
-from helpers.study.schema import DETECTORS
 
 __all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "shifts", "standard_shift"]
 
@@ -103,8 +103,7 @@ def _rate(logits: pd.Series, threshold: float, confidence: float = 0.95, fake: b
 
 
 def _kind(detector: str) -> str:
-    entry = DETECTORS.get(detector)
-    return entry.kind if entry else ""
+    return DETECTORS[detector].kind if detector in DETECTORS else ""
 
 
 def paired_logits(

@@ -9,8 +9,8 @@ import pandas as pd
 
 from helpers.analysis import paired
 from helpers.analysis.stats import metrics
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, all_arms, titles
-from helpers.study.schema import PRECISIONS
 
 __all__ = ["differences", "null_control", "positive", "proofs", "scored_arms", "spreads"]
 
@@ -117,7 +117,7 @@ def positive(results: Results) -> str:
         f"{title} {wide.loc[title, first]:.1%} and {wide.loc[title, last]:.1%}"
         for title in found.detector_title.unique()
     ]
-    base, first, last = (PRECISIONS.get(key, key) for key in (results.baseline, first, last))
+    base, first, last = (PRECISIONS.title(key) for key in (results.baseline, first, last))
     return (
         f"The ladder rounds the same layers to ever coarser formats, down to {last}, where something must show. "
         f"Positive control: the share of verdicts that differ from {base}'s, at the first step of the ladder ({first}) "

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.generators.catalogue import GENERATORS
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
-from helpers.study.schema import GENERATORS, PRECISIONS
 
 __all__ = ["MEASURED", "costs", "images_per_cell", "settings"]
 

@@ -17,8 +17,9 @@ from helpers.analysis import controls
 from helpers.analysis.image_traces import ends, read, redrawn
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
+from helpers.precision.catalogue import BASELINE
 from helpers.results.memo import once
-from helpers.results.results import BASELINE, Results, titles
+from helpers.results.results import Results, titles
 
 __all__ = ["areas", "detection", "moved", "shares"]
 

@@ -18,25 +18,17 @@ from helpers.analysis import controls
 from helpers.analysis.image_traces import ends, paired, redrawn
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
+from helpers.precision.catalogue import PRECISIONS, SYMMETRIC
 from helpers.results.memo import once
 from helpers.results.results import Results, titles
 
 __all__ = ["CONTRASTS", "FORMATS", "contrasts", "ladder", "relations"]
 
-#: The plainest family, whose curve the others are held against.
-SYMMETRIC = "integer, symmetric"
-
-#: Bits of a stored weight, and the family of its code: where a format puts its values.
+#: Bits of a stored weight and the family of its code, of every format whose layers are quantized, the finest first.
 FORMATS = {
-    "int8": (8, SYMMETRIC),
-    "fp8": (8, "floating point"),
-    "fp8_e5m2": (8, "floating point"),
-    "nf4": (4, "normal float"),
-    "fp4": (4, "floating point"),
-    "int4": (4, SYMMETRIC),
-    "int4_affine": (4, "integer, affine"),
-    "int3": (3, SYMMETRIC),
-    "int2": (2, SYMMETRIC),
+    key: (row.bits, row.family)
+    for key, row in sorted(PRECISIONS.items(), key=lambda item: -item[1].bits)
+    if row.scope == "layers"
 }
 
 #: Formats of equal bits that are set side by side: the first less the second.

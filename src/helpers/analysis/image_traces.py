@@ -14,8 +14,9 @@ import pandas as pd
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.images import spectra
+from helpers.precision.catalogue import BASELINE
 from helpers.results.memo import once
-from helpers.results.results import BASELINE, Results, of_training, titles
+from helpers.results.results import Results, of_training, titles
 
 __all__ = [
     "FIGURES",

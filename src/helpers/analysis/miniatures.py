@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.core import files as paths
-from helpers.study.schema import DETECTORS, GENERATORS
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 
 __all__ = ["MEASURES", "cards", "curves", "measures", "overview", "trained_on"]
 

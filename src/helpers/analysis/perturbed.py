@@ -16,8 +16,9 @@ from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed
 from helpers.core import scores
 from helpers.images.perturbations import NONE
+from helpers.precision.catalogue import BASELINE
 from helpers.results.memo import once
-from helpers.results.results import BASELINE, Results, of_training, titles
+from helpers.results.results import Results, of_training, titles
 
 __all__ = ["Damage", "MEASURES", "TABLE", "damages", "effects", "title", "what"]
 

@@ -25,8 +25,8 @@ from helpers.analysis.cells import cells, standard_shift
 from helpers.analysis.paired import holm
 from helpers.analysis.stats import metrics
 from helpers.core import files
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, all_arms
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "ALL",

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.charts import layers, theme
-from helpers.study.schema import PRECISIONS
+from helpers.precision.catalogue import PRECISIONS
 
 __all__ = ["density"]
 
@@ -26,7 +26,7 @@ def density(
     """
     generators, detectors = (theme.options(densities, key) for key in ("generator", "detector"))
     generator, detector = theme.start(generators, generator), theme.start(detectors, detector)
-    precisions = {key: title for key, title in PRECISIONS.items() if key in densities.columns}
+    precisions = {key: row.title for key, row in PRECISIONS.items() if key in densities.columns}
     limits = densities[["detector", "scale", "threshold"]].dropna().drop_duplicates()
     limit = (
         alt.Chart(limits)

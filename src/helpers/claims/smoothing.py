@@ -34,9 +34,9 @@ from helpers.analysis.image_traces import (
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number, percent
 from helpers.claims.rule import END_TO_END, LEAST_IMAGES, NOT_TESTABLE, Finding, margins, too_few, verdict
+from helpers.detectors.catalogue import DETECTORS
 from helpers.results.memo import once
 from helpers.results.results import Results
-from helpers.study.schema import DETECTORS
 
 __all__ = ["PREDICTIONS", "answer", "decoder", "lowered", "moves", "predictions", "smoothing"]
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, shortened
-from helpers.generators.catalogue import entry
-from helpers.study.schema import GENERATORS
+from helpers.generators.catalogue import GENERATORS
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +24,7 @@ def source(key: str, weights: str = "mini") -> str:
     `weights` is "mini" (the miniature shipped in models/mini), a folder, a hub id, or "hub" (the public checkpoint).
     Raises UsageError for an unknown key and for a folder that holds no pipeline.
     """
-    row = entry(key)
+    row = GENERATORS[key]
     if weights == "hub":
         return row.hub
     if weights == "mini":
@@ -58,7 +57,7 @@ def load(
     """
     import torch  # seconds to import, and the table is useful without it
 
-    row, where = entry(key), source(key, weights)
+    row, where = GENERATORS[key], source(key, weights)
     if dtype == "float16" and not row.half:
         raise UsageError(f"{key}: overflows in float16 and gives undefined pixels; use dtype bfloat16")
     chosen = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}

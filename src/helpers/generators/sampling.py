@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from helpers.core.errors import UsageError
-from helpers.generators.catalogue import CATALOGUE
+from helpers.generators.catalogue import GENERATORS
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -97,7 +97,7 @@ def _neighbours(grey: np.ndarray) -> float:
 
 def _token_limit(pipeline: DiffusionPipeline) -> dict[str, Any]:
     """The prompt length for pipelines with a T5-like encoder: its tokenizer's own limit, at most the table's."""
-    row = next((row for row in CATALOGUE.values() if row.pipeline == type(pipeline).__name__), None)
+    row = next((row for row in GENERATORS.values() if row.pipeline == type(pipeline).__name__), None)
     if row is None or row.t5 is None:
         return {}
     tokenizer = getattr(pipeline, row.t5.replace("text_encoder", "tokenizer"))

@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers import generators, world
 from helpers.core.files import CARD, replacing
+from helpers.generators.catalogue import GENERATORS
 from helpers.mini import judge
 from helpers.mini.training import data
 from helpers.mini.training.vae import evaluate_vae
@@ -180,7 +181,7 @@ def evaluate(
         with replacing(card) as temporary:
             temporary.write_text(json.dumps(described, indent=1) + "\n")
     every = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
-    order = {key: place for place, key in enumerate(schema.GENERATORS)}
+    order = {key: place for place, key in enumerate(GENERATORS)}
     every = every.sort_values("generator", key=lambda keys: keys.map(order), kind="stable", ignore_index=True)
     with replacing(table) as temporary:
         every.to_csv(temporary, index=False)

@@ -17,10 +17,12 @@ from traitlets.config import Config
 from helpers.charts.theme import LAB
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
 from helpers.paper.facts import wanted
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import check_results
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = ["check", "declared", "execute"]
 

@@ -13,8 +13,8 @@ from helpers.analysis.costs import costs, images_per_cell
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
+from helpers.generators.catalogue import GENERATORS
 from helpers.results.results import Results
-from helpers.study.schema import GENERATORS
 
 __all__ = [
     "DECK",

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import pandas as pd
 from torch import nn
 
-from helpers.core.errors import UsageError, nearest
 from helpers.generators.networks import build, named
+from helpers.precision.catalogue import PRECISIONS
 from helpers.precision.formats import FORMATS, Format
 from helpers.precision.quantize import LAYERS, targets
 
@@ -26,9 +26,8 @@ QUANTIZED = ("denoiser", "t5")
 def chosen(precisions: Sequence[str] | None) -> list[str]:
     """The named precisions, each once, or all. Raises UsageError for an unknown one."""
     for precision in precisions or ():
-        if precision not in FORMATS:
-            raise UsageError(f"no precision '{precision}'{nearest(precision, FORMATS)}; one of {', '.join(FORMATS)}")
-    return list(dict.fromkeys(precisions or FORMATS))
+        PRECISIONS[precision]
+    return list(dict.fromkeys(precisions or PRECISIONS))
 
 
 def count(component: nn.Module, row: Format, coverage: str, itemsize: int) -> tuple[int, int]:

@@ -8,18 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from helpers.core.errors import Failure, UsageError, nearest
+from helpers.core.errors import Failure, UsageError
+from helpers.core.registry import unknown
+from helpers.precision.catalogue import ARMS, COMPONENTS
 from helpers.precision.coverage import Component, Coverage, holdings
 from helpers.precision.formats import FORMATS, Format
 
-__all__ = ["ARMS", "COMPONENTS", "LAYERS", "apply", "attributes", "declare_type", "targets"]
+__all__ = ["LAYERS", "apply", "attributes", "declare_type", "targets"]
 
-#: How weights are quantized. "native": by the library's own storage and kernels. "rounding": each weight becomes the
-#: nearest one that the format can hold and stays in the computing type, so that nothing but its precision differs.
-ARMS = ("native", "rounding")
-#: Parts of a pipeline by name: the network run at every step, each text encoder ("t5" the T5-like one), the VAE.
-COMPONENTS = ("denoiser", "text_encoder", "text_encoder_2", "t5", "vae")
-#: Which layers a format takes: what diffusers' quantizers take, or convolutions too.
+#: The classes of layers of each of `catalogue.COVERAGES`.
 LAYERS: dict[str, tuple[type[nn.Module], ...]] = {"linear": (nn.Linear,), "all": (nn.Linear, nn.Conv2d)}
 
 
@@ -49,7 +46,7 @@ def apply(
     it is not among them) would be quantized; Failure for weights that are not finite, or that a library would store
     more than once, with the layer named.
     """
-    row = FORMATS[_one_of("precision", precision, FORMATS)]
+    row = FORMATS[precision]
     layers = LAYERS[_one_of("coverage", coverage, LAYERS)]
     if _one_of("arm", arm, ARMS) == "native" and row.native is None:
         raise UsageError(f"{precision}: no library here stores it; use arm 'rounding'")
@@ -172,5 +169,5 @@ def _name(pipeline: Any) -> str:
 
 def _one_of(what: str, word: str, options: Iterable[str]) -> str:
     if word not in options:
-        raise UsageError(f"no {what} '{word}'{nearest(word, options)}; one of {', '.join(options)}")
+        raise unknown(what, word, options)
     return word

@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 import datetime
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import inf, isfinite, nan
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -27,19 +27,20 @@ from scipy import special
 from helpers import __version__
 from helpers.core import files
 from helpers.core.errors import Damaged, UsageError, nearest, shortened
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
+from helpers.precision.catalogue import PRECISIONS
 from helpers.study.schema import (
-    DETECTORS,
-    GENERATORS,
-    PRECISIONS,
+    ROLES,
     ArmName,
     DetectorKey,
     GeneratorKey,
     PrecisionKey,
-    Role,
     Share,
     Strict,
     explain,
+    one_of,
 )
 
 __all__ = ["COLUMNS", "Imported", "Map", "import_scores", "read_map"]
@@ -63,11 +64,9 @@ _NUMBER = re.compile(r"\+?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,3})?")
 IDENTITY = ["generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights"]
 PAIR = ["generator", "protocol", "size", "index", "detector", "weights"]
 
-Column = Literal[
-    "generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights", "logit",
-    "image_sha256",
-]  # fmt: skip
-Worded = Literal["generator", "precision", "arm", "protocol", "label", "detector", "weights"]
+WORDED = ("generator", "precision", "arm", "protocol", "label", "detector", "weights")
+Column = Annotated[str, one_of((*WORDED, "size", "index", "logit", "image_sha256"))]
+Worded = Annotated[str, one_of(WORDED)]
 Condition = Annotated[dict[str, list[str]], Field(min_length=1)]
 
 
@@ -107,7 +106,7 @@ class Logit(Strict):
     `SATURATED`, or beside the lowest where the file has lower ones, so that the order stays.
     """
 
-    scale: Literal["logit", "probability"]
+    scale: Annotated[str, one_of(("logit", "probability"))]
     detectors: list[DetectorKey] = Field(list(DETECTORS), min_length=1)
 
 
@@ -138,7 +137,7 @@ class ArmTitle(Strict):
     """What an arm beside the main one is, and what it is for, where it is for one of the study's roles."""
 
     title: str = Field(min_length=1)
-    role: Role | None = None
+    role: Annotated[str, one_of(ROLES)] | None = None
 
 
 class Known(Strict):
@@ -176,7 +175,7 @@ class Map(Strict):
     source: str = ""
     licence: str = ""
     notes: list[str] = []
-    scale: Literal["mini", "full", "unknown"] = "unknown"
+    scale: Annotated[str, one_of(("mini", "full", "unknown"))] = "unknown"
     baseline: PrecisionKey = "fp32"
     pair_by: list[str] = Field(["index"], min_length=1)
     columns: dict[Column, str] = {}
@@ -498,7 +497,7 @@ def _each(values: pd.Series, change: Callable[[str], Any]) -> pd.Series:
     return values.map({word: change(word) for word in values.unique()})
 
 
-def _known(table: _Table, values: pd.Series, name: str, catalogue: Sequence[str] | dict[str, Any]) -> None:
+def _known(table: _Table, values: pd.Series, name: str, catalogue: Collection[str]) -> None:
     wrong = ~values.isin(list(catalogue))
     if wrong.any():
         word = values[wrong].iloc[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from pathlib import Path
@@ -14,13 +14,15 @@ import pandas as pd
 
 from helpers.core import files
 from helpers.core.errors import Damaged, UsageError, nearest
+from helpers.core.registry import Registry
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import weights_for
+from helpers.precision.catalogue import BASELINE, PRECISIONS
 from helpers.results import schema
 from helpers.results.memo import once
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = [
-    "BASELINE",
     "Results",
     "all_arms",
     "check_results",
@@ -39,7 +41,6 @@ MANIFEST = (
     "study", "files", "imported", "study.arms", "study.margins", "study.generators", "study.further",
     "imported.unscored",
 )  # fmt: skip
-BASELINE = "fp32"
 
 
 class _Scores(NamedTuple):
@@ -432,7 +433,7 @@ def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tup
     }  # fmt: skip
 
 
-def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: dict[str, Any]) -> tuple[str, ...]:
+def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: Collection[str]) -> tuple[str, ...]:
     present = set(there.unique())
     order = [key for key in catalogue if key in present] + sorted(present - set(catalogue))
     for key in asked or ():
@@ -454,12 +455,11 @@ def _cells_file(source: _Source, chosen: dict[str, tuple[str, ...]], arm: str) -
 
 def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
     """Keys with the names that readers know, for a row of a table; a key outside the catalogue is its own name."""
-    named = {"generator": (generator, GENERATORS), "detector": (detector, DETECTORS)}
+    named: dict[str, tuple[str, Registry[Any]]] = {
+        "generator": (generator, GENERATORS), "detector": (detector, DETECTORS), "precision": (precision, PRECISIONS),
+    }  # fmt: skip
     row: dict[str, str] = {}
     for column, (key, catalogue) in named.items():
         if key:
-            entry = catalogue.get(key)
-            row |= {column: key, f"{column}_title": entry.title if entry else key}
-    if precision:
-        row |= {"precision": precision, "precision_title": PRECISIONS.get(precision, precision)}
+            row |= {column: key, f"{column}_title": catalogue.title(key)}
     return row

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.core.errors import UsageError, nearest, shown
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import weights_for
-from helpers.study.schema import BITS, GENERATORS, PRECISIONS, Perturbations, Study, training_label
+from helpers.precision.catalogue import PRECISIONS
+from helpers.study.schema import Perturbations, Study, training_label
 
 __all__ = [
     "AUDITED",
@@ -264,6 +266,7 @@ def resolve(study: Study, images: int | None = None) -> Plan:
             return Recipe(**common, **_render(study, source))
         return Recipe(**common, **_cell(study, source, probe), prompts=prompts)
 
+    quantized = [level for level in study.precisions if level != study.baseline]
     return Plan(
         study=study.model_dump(mode="json"),
         study_digest=study.digest(),
@@ -273,7 +276,7 @@ def resolve(study: Study, images: int | None = None) -> Plan:
         weights=study.weights,
         arm=study.arm,
         baseline=study.baseline,
-        lowest=min((level for level in study.precisions if level != study.baseline), key=BITS.get, default=None),
+        lowest=min(quantized, key=lambda level: PRECISIONS[level].bits_with_scales, default=None),
         shard_size=study.shard_size,
         perturbations=study.perturbations,
     )

@@ -111,7 +111,7 @@ class QuantizedPipeline:
     def load(self) -> None:
         """Load and quantize the pipeline."""
         recipe = self.recipe
-        _import_libraries(generators.entry(recipe.generator).pipeline)
+        _import_libraries(generators.GENERATORS[recipe.generator].pipeline)
         machine.forget_peak(self.device)
         began = time.perf_counter()
         pipeline = generators.load(

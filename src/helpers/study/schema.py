@@ -7,14 +7,15 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -22,24 +23,22 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from helpers.core import files as paths
 from helpers.core.errors import UsageError, nearest, shown
+from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES
+from helpers.generators.catalogue import GENERATORS
 from helpers.images import perturbations
 from helpers.images import protocols as showing
+from helpers.precision.catalogue import ARMS, BASELINE, COMPONENTS, COVERAGES, PRECISIONS
 from helpers.study import prompts
 
 __all__ = [
-    "BITS",
     "Cell",
     "MAX_ERROR_DEVIATION",
-    "DETECTORS",
-    "Detector",
-    "GENERATORS",
-    "Generator",
     "GeneratorSettings",
     "Margins",
-    "PRECISIONS",
     "Perturbations",
     "PromptSource",
     "MAX_KERNEL_DEVIATION",
@@ -48,71 +47,12 @@ __all__ = [
     "expected",
     "explain",
     "load",
+    "one_of",
     "training_label",
     "weights_expected",
     "weights_folder",
 ]
 
-
-@dataclass(frozen=True)
-class Generator:
-    """What is true of a generator in every study; `size` is the edge of its miniature's images in pixels.
-
-    `parameters` and `linear_share` describe the denoiser of the public checkpoint: how many numbers it has, and the
-    share of them in Linear layers, which quantization reaches. `licence` is the checkpoint's; a `gated` one is given
-    to accounts that have accepted it.
-    """
-
-    title: str
-    family: str
-    size: int
-    parameters: int
-    linear_share: float
-    licence: str
-    gated: bool = False
-
-    @property
-    def terms(self) -> str:
-        """Licence and gate, for a table."""
-        return f"{self.licence}, gated" if self.gated else self.licence
-
-
-@dataclass(frozen=True)
-class Detector:
-    """A detector's name in print, whether its backbone was trained on the task or kept frozen, and where its authors
-    publish the weights, under which terms.
-    """
-
-    title: str
-    kind: str
-    source: str
-    terms: str
-
-
-_STABILITY, _FLUX = "Stability AI Community License", "FLUX.1 [dev] Non-Commercial License"
-GENERATORS = {
-    "sd15": Generator("SD1.5", "UNet, epsilon", 64, 859_520_964, 0.314, "CreativeML Open RAIL-M"),
-    "sd21": Generator("SD2.1", "UNet, v-prediction", 96, 865_910_724, 0.348, "CreativeML Open RAIL++-M"),
-    "sdxl": Generator("SDXL", "UNet, two text encoders", 128, 2_567_463_684, 0.870, "CreativeML Open RAIL++-M"),
-    "sd3": Generator("SD3", "MMDiT, flow matching", 128, 2_028_328_000, 0.999, _STABILITY, True),
-    "sd35": Generator("SD3.5", "MMDiT, normed queries and keys", 128, 8_056_627_520, 0.9996, _STABILITY, True),
-    "flux1": Generator("Flux.1", "DiT, mixed blocks", 128, 11_901_408_320, 0.9997, _FLUX, True),
-}
-
-PRECISIONS = {
-    "fp32": "FP32",
-    "fp16": "FP16",
-    "fp8": "FP8",
-    "fp4": "FP4",
-    "bf16": "BF16",
-    "int8": "INT8",
-    "fp8_e5m2": "FP8 (E5M2)",
-    "nf4": "NF4",
-    "int4": "INT4",
-    "int4_affine": "INT4 (affine)",
-    "int3": "INT3",
-    "int2": "INT2",
-}
 
 #: A cell is refused where a native layer's output differs from that of the rounded weight, for the same input, by more
 #: than this share (Frobenius). A wrong kernel gives about 1. Single precision keeps the difference under 1e-5 and BF16
@@ -124,40 +64,25 @@ MAX_KERNEL_DEVIATION = 0.05
 #: and quotients are rounded too, and INT8 in BF16 comes to a quarter more. A wrong scale makes a multiple.
 MAX_ERROR_DEVIATION = 0.5
 
-_TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
 
-DETECTORS = {
-    "npr": Detector(
-        "NPR", "end-to-end", "github.com/chuangchuangtan/NPR-DeepfakeDetection, " + _TRUEFAKE, "none stated; CC0"
-    ),
-    "r50_nodown": Detector(
-        "R50_nodown", "end-to-end", "github.com/grip-unina/DMimageDetection, " + _TRUEFAKE, "GRIP non-profit; CC0"
-    ),
-    "r50_tf": Detector("R50_TF", "frozen backbone", _TRUEFAKE, "CC0"),
-    "clip_d": Detector(
-        "CLIP-D", "frozen backbone",
-        "github.com/grip-unina/ClipBased-SyntheticImageDetection, " + _TRUEFAKE, "Apache-2.0; CC0",
-    ),
-}  # fmt: skip
+def one_of(options: Collection[str]) -> BeforeValidator:
+    """A word that is among `options`, which may be a catalogue; they are read when a file is checked."""
 
-#: Files that CLIP-D's published backbone may lie in, beside the head's; where its authors publish it; its licence.
-CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-CLIP_SOURCE = "huggingface.co/laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K, 1.7 GB"
-CLIP_TERMS = "MIT"
+    def check(word: object) -> object:
+        if not isinstance(word, str) or word not in options:
+            raise PydanticCustomError("none_of", "Input should be one of {options}", {"options": list(options)})
+        return word
 
-#: Endings of weights files, in the order in which they are looked for.
-WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
+    return BeforeValidator(check)
 
-# pydantic wants the keys as types; a test holds these to the tables above.
-GeneratorKey = Literal["sd15", "sd21", "sdxl", "sd3", "sd35", "flux1"]
-PrecisionKey = Literal[
-    "fp32", "fp16", "fp8", "fp4", "bf16", "int8", "fp8_e5m2", "nf4", "int4", "int4_affine", "int3", "int2"
-]
-DetectorKey = Literal["npr", "r50_nodown", "r50_tf", "clip_d"]
-Component = Literal["denoiser", "text_encoder", "text_encoder_2", "t5", "vae"]
-Way = Literal["native", "rounding"]
-Layers = Literal["linear", "all"]
-Protocol = Literal["plain", "shared", "aligned"]
+
+GeneratorKey = Annotated[str, one_of(GENERATORS)]
+PrecisionKey = Annotated[str, one_of(PRECISIONS)]
+DetectorKey = Annotated[str, one_of(DETECTORS)]
+Component = Annotated[str, one_of(COMPONENTS)]
+Way = Annotated[str, one_of(ARMS)]
+Layers = Annotated[str, one_of(COVERAGES)]
+Protocol = Annotated[str, one_of(showing.PROTOCOLS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -205,7 +130,7 @@ class PromptSource(Strict):
     "file": the lines of the text file `path`, which is relative to the study file.
     """
 
-    kind: Literal["world", "grammar", "file"]
+    kind: Annotated[str, one_of(("world", "grammar", "file"))]
     path: Words | None = None
 
     @model_validator(mode="after")
@@ -230,14 +155,13 @@ class GeneratorSettings(Strict):
     size: int = Field(ge=32, le=4096, multiple_of=8)
     steps: int = Field(ge=1, le=1000)
     guidance: float = Field(ge=0, le=50)
-    dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    dtype: Annotated[str, one_of(("float32", "float16", "bfloat16"))] | None = None
     variant: Words | None = None
 
 
 #: What an arm is for: a change that should do nothing; another seed as a yardstick; the VAE alone quantized; the text
 #: encoders alone; more layers quantized; a ladder of ever coarser formats.
-Role = Literal["null", "seed", "decoder", "text", "coverage", "ladder"]
-ROLES: tuple[str, ...] = get_args(Role)
+ROLES = ("null", "seed", "decoder", "text", "coverage", "ladder")
 
 
 class Arm(Strict):
@@ -250,7 +174,7 @@ class Arm(Strict):
     """
 
     title: Words
-    role: Role | None = None
+    role: Annotated[str, one_of(ROLES)] | None = None
     precisions: Precisions
     images: Count
     generators: Annotated[list[GeneratorKey], Field(min_length=1), AfterValidator(_once)] | None = None
@@ -324,12 +248,12 @@ class Study(Strict):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_filed)]
-    scale: Literal["mini", "full"]
+    scale: Annotated[str, one_of(("mini", "full"))]
     images_per_cell: Count = 500
     seed: int = Field(0, ge=0, lt=2**62)
     prompts: PromptSource
     precisions: Precisions
-    baseline: PrecisionKey = "fp32"
+    baseline: PrecisionKey = BASELINE
     detectors: Detectors
     weights: Words = "mini"
     further: dict[Words, Detectors] = {}
@@ -351,7 +275,7 @@ class Study(Strict):
     @classmethod
     def _own_names(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         # These stand beside the names of arms in a column of the results.
-        taken = [name for name in arms if name in (*GENERATORS, *get_args(Way), "none")]
+        taken = [name for name in arms if name in (*GENERATORS, *ARMS, "none")]
         if taken:
             raise ValueError(f"an arm cannot be called '{taken[0]}'; give it another name")
         return arms
@@ -521,8 +445,9 @@ def weights_expected(study: Study) -> list[dict[str, Any]]:
     for name in study.detectors:
         files = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
         rows.append(_weights(name, files, DETECTORS[name].source, DETECTORS[name].terms))
-    if "clip_d" in study.detectors:
-        rows.append(_weights("clip_d (backbone)", [folder / name for name in CLIP_FILES], CLIP_SOURCE, CLIP_TERMS))
+    for name in study.detectors:
+        if own := DETECTORS[name].backbone:
+            rows.append(_weights(f"{name} (backbone)", [folder / file for file in own.files], own.source, own.terms))
     return rows
 
 
@@ -555,18 +480,11 @@ def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[
     }
 
 
-#: Bits of a stored weight with its share of a block's scales (`precision.formats` has the formats themselves).
-BITS = {
-    "fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "fp4": 4.5, "nf4": 4.5, "int4": 4.25,
-    "int4_affine": 4.5, "int3": 3.25, "int2": 2.25,
-}  # fmt: skip
-
-
 def _bytes(study: Study, cell: Cell) -> int | None:
     if study.scale == "mini":
         files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
         return sum(file.stat().st_size for file in files) if files else None
-    generator, bits = GENERATORS[cell.generator], BITS[cell.precision]
+    generator, bits = GENERATORS[cell.generator], PRECISIONS[cell.precision].bits_with_scales
     reached = 1.0 if study.coverage == "all" else generator.linear_share
     return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
 
@@ -619,10 +537,9 @@ def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) 
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     if kind == "extra_forbidden":
         return f"unknown key (value {shown(value)}){_nearest_of(place[-1], _siblings(place, models))}"
-    if kind == "literal_error":
-        options = re.findall(r"'([^']*)'", context["expected"])
+    if kind == "none_of":
         what = "key" if mistake["loc"][-1] == "[key]" else "value"
-        return f"no such {what} {shown(value)}{_nearest_of(value, options)}"
+        return f"no such {what} {shown(value)}{_nearest_of(value, context['options'])}"
     if kind == "missing":
         return "missing; this key must be given"
     if kind == "value_error":
@@ -648,10 +565,12 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
         ("margins",): Margins,
         ("arms",): Arm,
         ("perturbations",): Perturbations,
-        **{("generators", key): GeneratorSettings for key in get_args(GeneratorKey)},
+        ("generators",): GeneratorSettings,
     }
 
 
 def _siblings(place: list[str | int], models: Models) -> list[str]:
-    model = models.get(tuple(part for part in place[:-1] if isinstance(part, str)), models[()])
+    # A table may be one of several of its kind, whose names are the file's: [arms.seed].
+    path = tuple(part for part in place[:-1] if isinstance(part, str))
+    model = next((models[of] for of in (path, path[:-1]) if of in models), models[()])
     return list(model.model_fields)

@@ -13,8 +13,8 @@ from helpers.analysis import decoder, dose_response, image_traces
 from helpers.claims import smoothing
 from helpers.claims.rule import margins
 from helpers.paper import page, tables
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "autocorrelation", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder", "levels", "moved",

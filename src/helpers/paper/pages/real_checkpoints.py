@@ -13,8 +13,8 @@ from helpers.analysis.real_checkpoints import BASE
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.paper import tables
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "NOTHING", "agreement", "agreement_note", "answer", "aucs_note", "both", "doubtful_note", "ladder_note",
@@ -52,7 +52,7 @@ def answer(results: Results) -> str:
     )
     first = (
         f"In the one public study of real checkpoints with scores of single images, NF4 {moved} the accuracy of "
-        f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS[BASE]}, averaged over {cells}."
+        f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS.title(BASE)}, averaged over {cells}."
     )
     every = public_study.ALL
     leading = table[(table.generator == every) & (table.detector != every) & (table.precision == "nf4")]
@@ -60,7 +60,7 @@ def answer(results: Results) -> str:
     most = f"{words.named(leading.detector)} has the most of it, {tables.interval(leading, 'change', 3, sign=True)}."
     beside = (
         f" {_the(results).capitalize()} at NF4, on the same generators and detectors: {number(ours, 3, sign=True)} "
-        f"against {PRECISIONS[results.baseline]}."
+        f"against {PRECISIONS.title(results.baseline)}."
         if ours and not isnan(ours.estimate)
         else ""
     )
@@ -108,7 +108,7 @@ def resemblance_note(results: Results) -> str:
     own = real.own_effects(results)
     own = own[(own.generator != public_study.ALL) & (own.precision == "nf4")].r if len(own) else own.change
     if len(own):
-        base = PRECISIONS[results.baseline]
+        base = PRECISIONS.title(results.baseline)
         parts.append(f"For {base} and NF4 of {_the(results)} it is {own.min():.2f} to {own.max():.2f}.")
     return " ".join(parts).replace("-", "\N{MINUS SIGN}")
 
@@ -127,7 +127,7 @@ def _titled(table: pd.DataFrame) -> pd.DataFrame:
 
 def _formats(rows: pd.DataFrame) -> list[str]:
     """The rows' formats, with a star where what was quantized is in doubt."""
-    return [PRECISIONS[p] + "*" * (arm != "native") for p, arm in zip(rows.precision, rows.arm, strict=True)]
+    return [PRECISIONS[p].title + "*" * (arm != "native") for p, arm in zip(rows.precision, rows.arm, strict=True)]
 
 
 def scores() -> HTML:
@@ -142,7 +142,9 @@ def scores() -> HTML:
             "AUC": [f"{row.auc_before:.3f}{tables.ARROW}{row.auc:.3f}" for row in rows.itertuples()],
         }
     )  # fmt: skip
-    return tables.table(_titled(shown), f"Public study: scores against {PRECISIONS[BASE]}, {rows.n.max()} pairs a row")
+    return tables.table(
+        _titled(shown), f"Public study: scores against {PRECISIONS.title(BASE)}, {rows.n.max()} pairs a row"
+    )
 
 
 def verdicts() -> HTML:
@@ -158,7 +160,7 @@ def verdicts() -> HTML:
         }
     )  # fmt: skip
     return tables.table(
-        _titled(shown), f"Public study: verdicts against {PRECISIONS[BASE]}, {rows.n.max()} pairs a row"
+        _titled(shown), f"Public study: verdicts against {PRECISIONS.title(BASE)}, {rows.n.max()} pairs a row"
     )
 
 
@@ -203,7 +205,7 @@ def _cell(row: pd.Series) -> str:
 
 def both(results: Results) -> pd.DataFrame:
     """The public study's effects and this study's, cell by cell, with `whose` in print."""
-    own = f"{_whose(results)} (against {PRECISIONS[results.baseline]})"
+    own = f"{_whose(results)} (against {PRECISIONS.title(results.baseline)})"
     whose = {"public": "public study, real checkpoints (against FP16)", "own": own}
     table = real.side_by_side(results)
     return table.assign(whose=table.study.map(whose))
@@ -241,7 +243,7 @@ def published(results: Results) -> HTML:
     heads = [_whose(results), "trained on SDXL"]
     names = dict(zip(found.training.unique(), heads, strict=False))
     shown = tables.crossed(found, ["generator", "detector", "published"], "training", "tpr").rename(columns=names)
-    caption = f"Fakes called fake: TrueFake's Table III and {_the(results)} at {PRECISIONS[results.baseline]}"
+    caption = f"Fakes called fake: TrueFake's Table III and {_the(results)} at {PRECISIONS.title(results.baseline)}"
     return tables.table(_titled(shown), caption)
 
 
