@@ -22,7 +22,7 @@ from helpers.precision.catalogue import PRECISIONS, SYMMETRIC
 from helpers.results.memo import once
 from helpers.results.results import Results, titles
 
-__all__ = ["CONTRASTS", "FORMATS", "contrasts", "ladder", "relations"]
+__all__ = ["CONTRASTS", "FORMATS", "contrasts", "ladder", "ladder_arm", "off_zero", "relations", "weight_errors"]
 
 #: Bits of a stored weight and the family of its code, of every format whose layers are quantized, the finest first.
 FORMATS = {
@@ -52,19 +52,19 @@ class Responses:
     keys: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
-def _arm(results: Results) -> str:
-    """The ladder; "" where the study has none, or one of too few of the formats above."""
+def ladder_arm(results: Results) -> str:
+    """The name of the ladder; "" where the study has none, or one of too few of the formats above."""
     name = results.arm_of("ladder")
     rungs = sum(key in FORMATS for key in results.arms.get(name, {}).get("precisions", ()))
     return name if rungs >= _RUNGS else ""
 
 
-def _errors(results: Results) -> dict[tuple[str, str], float]:
+def weight_errors(results: Results) -> dict[tuple[str, str], float]:
     """Relative weight error of the denoiser by generator and format."""
     cells = results.beside("cells.parquet")
     if cells is None:
         return {}
-    cells = cells[cells.arm == _arm(results)]
+    cells = cells[cells.arm == ladder_arm(results)]
     found = {}
     for generator, precision, stored in zip(cells.generator, cells.precision, cells.component_coverage, strict=True):
         parts = json.loads(stored) if isinstance(stored, str) else {}
@@ -77,7 +77,7 @@ def _errors(results: Results) -> dict[tuple[str, str], float]:
 def _changes(results: Results) -> pd.DataFrame:
     """Paired changes along the ladder, in standard deviations of the FP32 logits (`moved`), image by image."""
     rows = controls.differences(results)
-    rows = rows[(rows.arm == _arm(results)) & rows.precision.isin(FORMATS)]
+    rows = rows[(rows.arm == ladder_arm(results)) & rows.precision.isin(FORMATS)]
     spread = rows.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before.std()
     rows = rows.join(spread.rename("spread"), on=["generator", "detector"])
     rows = rows[rows.spread > 0]
@@ -91,7 +91,7 @@ def ladder(results: Results) -> pd.DataFrame:
     bits, family, `error` (relative weight error), n; `shift` in standard deviations, `tpr` (Wilson), and `high`, the
     change of the energy above half Nyquist in dB (NaN without spectra.parquet), all with ends. Empty without a ladder.
     """
-    rows, errors = [], _errors(results)
+    rows, errors = [], weight_errors(results)
     for (generator, precision, detector), group in _changes(results).groupby(
         ["generator", "precision", "detector"], sort=False
     ):
@@ -112,13 +112,13 @@ def ladder(results: Results) -> pd.DataFrame:
 
 @once
 def _high(results: Results, generator: str, precision: str) -> Interval:
-    values, index = paired(results, generator, precision, _arm(results), "high")
+    values, index = paired(results, generator, precision, ladder_arm(results), "high")
     return metrics.bootstrap_mean(values, index) if len(values) else metrics.UNKNOWN
 
 
 def _responses(results: Results) -> Responses | None:
     """Responses of the generators, detectors and formats of which all cells are there; None without a ladder."""
-    rows, errors = _changes(results), _errors(results)
+    rows, errors = _changes(results), weight_errors(results)
     if rows.empty or not errors:
         return None
     formats = tuple(p for p in FORMATS if p in set(rows.precision))
@@ -242,5 +242,6 @@ def contrasts(results: Results, confidence: float = 0.95) -> pd.DataFrame:
 _ENDS = ("first", "second")
 
 
-def _off_zero(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+def off_zero(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows whose interval of the column `name` leaves out 0."""
     return rows[(rows[f"{name}_low"] > 0) | (rows[f"{name}_high"] < 0)]

@@ -100,8 +100,10 @@ def _t(change: np.ndarray, alternative: str = "two-sided") -> float:
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Holm's adjusted p-values (Scand. J. Stat. 1979) of a family (N,); NaN is no member and stays NaN."""
-    # statsmodels' multipletests gives the same, but collects the process's garbage at each call: .2 s beside a page.
+    """Holm's adjusted p-values (Scand. J. Stat. 1979) of a family (N,); NaN is no member and stays NaN.
+
+    statsmodels' `multipletests` gives the same, but collects the process's garbage at each call: .2 s beside a page.
+    """
     p = np.asarray(p, dtype=np.float64)
     adjusted = np.full(p.shape, nan)
     members = np.flatnonzero(~np.isnan(p))
@@ -258,32 +260,42 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
     the excess, `p_holm` the same corrected over the family of all rows of one control; `further` whether that is
     under 1 - confidence. Images are those that FP32, precision and control all have.
     """
-    rows = []
-    for name, (title, series) in controls(results).items():
-        for (detector, generator), control in series.items():
-            if detector not in results.detectors or generator not in results.generators:
-                continue
-            base = results.logits(detector, generator, results.baseline)
-            for shared, precisions in _alike(results, detector, generator, base.index.intersection(control.index)):
-                first, placebo = (series[shared].to_numpy(np.float64) for series in (base, control))
-                named = {"control": name, "control_title": title, "n": len(shared)}
-                precisions = [precision for precision in precisions if precision not in (results.baseline, name)]
-                moved = [results.logits(detector, generator, p)[shared].to_numpy(np.float64) for p in precisions]
-                excess = [np.abs(other - first) - np.abs(placebo - first) for other in moved]
-                both = metrics.bootstrap_ratio(
-                    [*excess, *(other - placebo for other in moved)], first, shared.to_numpy(),
-                    resamples=resamples, confidence=confidence,
-                ) if moved else []  # fmt: skip
-                for place, precision in enumerate(precisions):
-                    row = named | titles(generator, precision, detector)
-                    row |= metrics.spread("excess", both[place])
-                    row |= metrics.spread("apart", both[place + len(moved)])
-                    rows.append(row | {"p": _t(excess[place], "greater")})
+    rows = [
+        row
+        for name, (title, series) in controls(results).items()
+        for (detector, generator), control in series.items()
+        if detector in results.detectors and generator in results.generators
+        for row in _excesses(results, detector, generator, control, name, confidence, resamples)
+    ]
     found = pd.DataFrame(rows)
     if len(found):
+        found.insert(1, "control_title", found.control.map({name: of[0] for name, of in controls(results).items()}))
         found["p_holm"] = found.groupby("control", sort=False)["p"].transform(holm)
         found["further"] = found.p_holm < 1 - confidence
     return found
+
+
+def _excesses(
+    results: Results, detector: str, generator: str, control: pd.Series, name: str, confidence: float, resamples: int
+) -> list[dict[str, Any]]:
+    """Rows of `beyond` for one detector on one generator and one control, given by its logits."""
+    base = results.logits(detector, generator, results.baseline)
+    rows = []
+    for shared, alike in _alike(results, detector, generator, base.index.intersection(control.index)):
+        precisions = [precision for precision in alike if precision not in (results.baseline, name)]
+        if not precisions:
+            continue
+        first, placebo = (series[shared].to_numpy(np.float64) for series in (base, control))
+        moved = [results.logits(detector, generator, key)[shared].to_numpy(np.float64) for key in precisions]
+        excess = [np.abs(other - first) - np.abs(placebo - first) for other in moved]
+        apart = [other - placebo for other in moved]
+        index = shared.to_numpy()
+        found = metrics.bootstrap_ratio([*excess, *apart], first, index, resamples=resamples, confidence=confidence)
+        for precision, values, *both in zip(precisions, excess, found[: len(moved)], found[len(moved) :], strict=True):
+            row = {"control": name, "n": len(shared)} | titles(generator, precision, detector)
+            row |= metrics.spread("excess", both[0]) | metrics.spread("apart", both[1])
+            rows.append(row | {"p": _t(values, "greater")})
+    return rows
 
 
 def beyond_by_control(found: pd.DataFrame) -> pd.DataFrame:

@@ -142,23 +142,33 @@ def _of(
     if fakes.empty:
         return {}
     reals = own[(own.label == 0) & (own["size"] == fakes["size"].iloc[0])]
-    series = {(BASELINE, NONE): results.logits(detector, generator, BASELINE)}
-    for precision in fakes.precision.unique():
-        series[precision, NONE] = results.logits(detector, generator, precision)
-        for name, group in fakes[fakes.precision == precision].groupby("perturbation", sort=False):
-            series[precision, name] = group.set_index("index")["logit"]
-    beside = {NONE: results.reals(detector, generator)}
-    beside |= {name: group.set_index("index")["logit"] for name, group in reals.groupby("perturbation", sort=False)}
-    series = {key: fake for key, fake in series.items() if len(fake) and key[1] in beside}
-    prompts = sorted(set.intersection(*(set(of.index) for of in (*series.values(), *beside.values()))))
-    if not prompts or (BASELINE, NONE) not in series:
+    real = {NONE: results.reals(detector, generator)} | _by_perturbation(reals)
+    fake = {key: of for key, of in _fakes(results, fakes, detector, generator).items() if len(of) and key[1] in real}
+    prompts = sorted(set.intersection(*(set(of.index) for of in (*fake.values(), *real.values()))))
+    if not prompts or (BASELINE, NONE) not in fake:
         return {}
     weights = np.vstack([np.ones(len(prompts)), metrics.bootstrap_weights(len(prompts), resamples).T]) / len(prompts)
     limit = results.threshold_of(detector)
     return {
-        key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, limit))
-        for key, fake in series.items()
+        key: (len(prompts), _measured(of[prompts].to_numpy(), real[key[1]][prompts].to_numpy(), weights, limit))
+        for key, of in fake.items()
     }
+
+
+def _by_perturbation(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Logits by index of each perturbation in the rows of one cell."""
+    groups = rows.groupby("perturbation", sort=False)
+    return {name: group.set_index("index")["logit"] for name, group in groups}
+
+
+def _fakes(results: Results, fakes: pd.DataFrame, detector: str, generator: str) -> dict[tuple[str, str], pd.Series]:
+    """(precision, perturbation) -> logits by index of a generator's fakes, the untouched ones from the scores."""
+    found = {(BASELINE, NONE): results.logits(detector, generator, BASELINE)}
+    for precision in fakes.precision.unique():
+        found[precision, NONE] = results.logits(detector, generator, precision)
+        perturbed = _by_perturbation(fakes[fakes.precision == precision])
+        found |= {(precision, name): logits for name, logits in perturbed.items()}
+    return found
 
 
 def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, limit: float) -> dict[str, np.ndarray]:

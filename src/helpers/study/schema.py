@@ -35,12 +35,18 @@ from helpers.precision.catalogue import ARMS, BASELINE, COMPONENTS, COVERAGES, P
 from helpers.study import prompts
 
 __all__ = [
+    "ArmName",
     "Cell",
+    "DetectorKey",
+    "GeneratorKey",
     "MAX_ERROR_DEVIATION",
     "GeneratorSettings",
     "Margins",
     "Perturbations",
+    "PrecisionKey",
     "PromptSource",
+    "ROLES",
+    "Share",
     "MAX_KERNEL_DEVIATION",
     "Strict",
     "Study",
@@ -485,6 +491,8 @@ def _bytes(study: Study, cell: Cell) -> int | None:
         files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
         return sum(file.stat().st_size for file in files) if files else None
     generator, bits = GENERATORS[cell.generator], PRECISIONS[cell.precision].bits_with_scales
+    if generator.parameters is None or generator.linear_share is None:
+        return None
     reached = 1.0 if study.coverage == "all" else generator.linear_share
     return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
 

@@ -351,25 +351,38 @@ def operating(
     of_real = np.arange(m, m + n) if real_clusters is None else np.asarray(real_clusters)
     names, groups = np.unique(np.concatenate([of_fake, of_real]), return_inverse=True)
     curve = _Curve(fake, real)
-    estimate = [float(value) for value in curve.figures(np.ones((m, 1)), np.ones((n, 1)))[:, 0]]
-    weights = bootstrap_weights(len(names), resamples, seed)
-    parts = [
-        curve.figures(chunk[groups[:m]], chunk[groups[m:]])
-        for chunk in (weights[:, start : start + 250].astype(np.float32) for start in range(0, resamples, 250))
-    ]  # a chunk's arrays stay in the processor's cache
-    draws = np.concatenate(parts, axis=1)
-    draws = draws[:, ~np.isnan(draws[0])]  # a resample of few clusters can miss a class
-    error = float(draws[0].std()) if draws.size else 0.0
-    ap = _in_logit(estimate[0], error * _student(min(m, n), confidence), confidence)
-    eer = resampled(estimate[1], draws[1], len(names), confidence)
-    if separable(fake, real):
-        ap = Interval(1.0, auc(fake, real, confidence).low, 1.0)
-    if min(m, n) < FEW or isnan(eer.low):
-        eer = wilson(estimate[1] * min(m, n), min(m, n), confidence)
-    found = {"ap": ap, "eer": eer}
+    ap, eer = (float(value) for value in curve.figures(np.ones((m, 1)), np.ones((n, 1)))[:, 0])
+    draws = _drawn_figures(curve, groups[:m], groups[m:], bootstrap_weights(len(names), resamples, seed))
+    found = {
+        "ap": _ap_interval(ap, draws[0], fake, real, confidence),
+        "eer": _eer_interval(eer, draws[1], min(m, n), len(names), confidence),
+    }
     ordered = np.sort(fake), np.sort(real)[::-1]
     at = {f"tpr_at_{share}": _at_fpr(*ordered, share / 100, resamples, seed, confidence) for share in (1, 5)}
     return found | at
+
+
+def _drawn_figures(curve: _Curve, of_fake: np.ndarray, of_real: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """ap and eer (2, R) under weights of the clusters (C, R), for fakes (M,) and reals (N,) of these clusters, without
+    the resamples that miss a class."""
+    chunks = (weights[:, start : start + 250].astype(np.float32) for start in range(0, weights.shape[1], 250))
+    # a chunk's arrays stay in the processor's cache
+    draws = np.concatenate([curve.figures(chunk[of_fake], chunk[of_real]) for chunk in chunks], axis=1)
+    return draws[:, ~np.isnan(draws[0])]
+
+
+def _ap_interval(ap: float, draws: np.ndarray, fake: np.ndarray, real: np.ndarray, confidence: float) -> Interval:
+    """Average precision with its interval: see `operating`."""
+    if separable(fake, real):
+        return Interval(1.0, auc(fake, real, confidence).low, 1.0)
+    error = float(draws.std()) if draws.size else 0.0
+    return _in_logit(ap, error * _student(min(len(fake), len(real)), confidence), confidence)
+
+
+def _eer_interval(eer: float, draws: np.ndarray, smaller: int, clusters: int, confidence: float) -> Interval:
+    """Equal error rate with its interval, of so many images in the smaller class: see `operating`."""
+    found = resampled(eer, draws, clusters, confidence)
+    return wilson(eer * smaller, smaller, confidence) if smaller < FEW or isnan(found.low) else found
 
 
 def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
