@@ -85,6 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(_STOPPED, 130)
     except OSError as error:
         return _complain(_of_system(error), 1)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "helpers":
+            raise
+        return _complain(f"{error.name} is not installed; pip install 'quantdetect[models]' brings it", 1)
     except Exception as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
             return _complain("the memory is too small for this; ask for less at once, or use a larger machine", 1)
