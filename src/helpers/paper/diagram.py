@@ -38,7 +38,7 @@ _WIDTH, _ROW, _BOX, _PAD = 680, 64, 44, 10
 
 def _svg(height: int, title: str, parts: list[str]) -> str:
     head = f'<svg class="diagram" role="img" viewBox="0 0 {_WIDTH} {height}" xmlns="http://www.w3.org/2000/svg"'
-    style = 'style="max-width:100%;height:auto" fill="currentColor" font-family="inherit" font-size="14"'
+    style = 'style="width:100%;min-width:32rem;height:auto" fill="currentColor" font-family="inherit" font-size="14"'
     return "\n".join([f"{head} {style}>", f"<title>{escape(title)}</title>", *parts, "</svg>", ""])
 
 
