@@ -2,12 +2,24 @@
 # make test   a fresh checkout to a tested one
 # make check  linters, floors and types alone, in under a minute
 # All need Python 3.11 or newer and a package index; PYTHON names another interpreter: make book PYTHON=python3.12
+# Where there is no CUDA: make book EXTRA=cpu
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LIVE := _build/live.json
+
+# EXTRA=cpu installs PyTorch's builds for CPUs and none of CUDA's libraries. torch and torchvision must come from one
+# index, for either fails beside the other's usual build: uv knows which has both. Where a mirror has them, TORCH= turns
+# that off, and UV_INDEX or uv's own configuration names the mirror.
+EXTRA ?=
+ifeq ($(EXTRA),cpu)
+TORCH ?= --torch-backend cpu
+LEFT_OUT := ^(cuda|nvidia|triton)
+else ifneq ($(EXTRA),)
+$(error EXTRA=$(EXTRA): there is EXTRA=cpu alone)
+endif
 
 .PHONY: book check test train picture lock clean
 .DELETE_ON_ERROR:
@@ -57,6 +69,7 @@ $(STAMP): requirements.lock pyproject.toml
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --python $(BIN)/python --requirement requirements.lock
+	grep -vE '$(or $(LEFT_OUT),^$$)' requirements.lock > $(VENV)/requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --requirement $(VENV)/requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@

@@ -71,6 +71,11 @@ def verdict(
 
     `widened` are the same figures with intervals that hold all at once; by default the figures themselves. An estimate
     whose interval is not known (NaN) lies neither in nor outside a region.
+
+    >>> verdict([Interval(0.97, 0.95, 0.99)], low=0.9)
+    'supported'
+    >>> verdict([Interval(0.92, 0.88, 0.95)], low=0.9)
+    'inconclusive'
     """
     figures = list(figures)
     if not figures or any(isnan(figure.estimate) for figure in figures):

@@ -121,6 +121,9 @@ def parse(text: str) -> Perturbation:
 
     Raises:
         UsageError: no such kind, or an amount that is no number or out of range.
+
+    >>> parse("resize:0.50 + jpeg:75").name
+    'resize:0.5+jpeg:75'
     """
     return Perturbation(() if text.strip() == NONE else tuple(_step(part.strip()) for part in text.split("+")))
 

@@ -6,6 +6,7 @@ Sphinx's autodoc would import every room, and with it torch, which a book of som
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def page() -> str:
 
 def _room(room: str) -> Iterator[str]:
     yield from (f"(api-{room})=", f"## `helpers.{room}`", "", *_markdown(ast.get_docstring(_tree(room)) or ""))
-    names = _public(_tree(room))
+    names = _names(room)
     for name in names:
         module, found = _resolved(room, name)
         yield from (f"### `{room}.{name}`", "")
@@ -52,7 +53,7 @@ def _modules(room: str) -> Iterator[str]:
         if path.name.startswith("__") and path.parent == folder:
             continue
         said = _escaped(" ".join((ast.get_docstring(_tree(place)) or "").partition("\n\n")[0].split()))
-        names = ", ".join(f"`{name}`" for name in _public(_tree(place)))
+        names = ", ".join(f"`{name}`" for name in _names(place))
         yield f"- `helpers.{place.replace('/', '.')}`: {said}" + (f" Names: {names}." if names else "")
     yield ""
 
@@ -80,9 +81,15 @@ def _targets(node: ast.stmt) -> list[str]:
     return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
 
 
-def _public(tree: ast.Module) -> list[str]:
-    values = [node.value for node in tree.body if isinstance(node, ast.Assign) and "__all__" in _targets(node)]
-    return sorted(ast.literal_eval(values[0]), key=str.lower) if values else []
+def _names(place: str) -> list[str]:
+    """A module's `__all__`; of a room that collects names from its files when it is imported, as it then is."""
+    body = _tree(place).body
+    if any(isinstance(node, ast.AugAssign) and ast.unparse(node.target) == "__all__" for node in body):
+        names = importlib.import_module(f"helpers.{place.replace('/', '.')}").__all__
+    else:
+        values = [node.value for node in body if isinstance(node, ast.Assign) and "__all__" in _targets(node)]
+        names = ast.literal_eval(values[0]) if values else []
+    return sorted(names, key=str.lower)
 
 
 def _resolved(place: str, name: str) -> tuple[str, _Definition]:
@@ -96,6 +103,9 @@ def _resolved(place: str, name: str) -> tuple[str, _Definition]:
             for alias in node.names:
                 if name == (alias.asname or alias.name):
                     return _resolved(node.module.removeprefix("helpers.").replace(".", "/"), alias.name)
+    for path in sorted((_SOURCE / place).glob("[a-z]*.py")):
+        if name in _names(f"{place}/{path.stem}"):
+            return _resolved(f"{place}/{path.stem}", name)
     raise LookupError(f"helpers.{place}: __all__ has {name}, which it does not define")
 
 

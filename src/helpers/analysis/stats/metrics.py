@@ -84,6 +84,10 @@ def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     """A proportion with Wilson's score interval (Wilson, JASA 1927); stays inside [0, 1] and has width at 0 and 1.
 
     `successes` may be a sum of shares in [0, 1], whose variance is at most that of a count.
+
+    >>> found = wilson(9, 10)
+    >>> f"{found.estimate} ({found.low:.3f} to {found.high:.3f})"
+    '0.9 (0.596 to 0.982)'
     """
     if trials == 0:
         return UNKNOWN
