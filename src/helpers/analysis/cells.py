@@ -13,7 +13,7 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, spread
 from helpers.core import scores as scores_
 from helpers.detectors.catalogue import DETECTORS
-from helpers.results.results import Results, titles
+from helpers.results.results import Results
 
 __all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "shifts", "standard_shift"]
 
@@ -73,7 +73,7 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
                 if not len(fake):
                     continue
                 tpr = _rate(fake, threshold, confidence)
-                row: dict[str, Any] = titles(generator, precision, detector)
+                row: dict[str, Any] = results.titled(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
                 row |= spread("tpr", tpr) | spread("tnr", tnr)
                 row |= spread("balanced", metrics.balanced_accuracy(tpr, tnr))
@@ -147,7 +147,7 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                 lost, gained, p = metrics.mcnemar(before, after)
                 by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
                 score = scores_.probability(other) - scores_.probability(base)
-                row: dict[str, Any] = titles(generator, precision, detector)
+                row: dict[str, Any] = results.titled(generator, precision, detector)
                 row |= {"kind": _kind(detector), "n": len(base), "lost": lost, "gained": gained, "p": p}
                 row |= spread("shift", metrics.bootstrap_mean(other - base, reach=np.ptp(base), **by_prompt))
                 row |= spread("standard", standard_shift(base, other, index, confidence, resamples))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.core import scores as scores_
-from helpers.results.results import Results, titles
+from helpers.results.results import Results
 
 __all__ = ["densities"]
 
@@ -41,7 +41,7 @@ def densities(results: Results, points: int = 61) -> pd.DataFrame:
                     curve, bottom, top = _density(values, grid, scale)
                     curves |= {precision: curve, f"{precision}_low": bottom, f"{precision}_high": top}
                 frame = pd.DataFrame(curves).round(3).assign(threshold=limits[scale])
-                frames.append(frame.assign(scale=scale, **titles(generator, "", detector)))
+                frames.append(frame.assign(scale=scale, **results.titled(generator, "", detector)))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

@@ -16,7 +16,7 @@ from helpers.analysis.stats.metrics import Interval
 from helpers.images import spectra
 from helpers.precision.catalogue import BASELINE
 from helpers.results.memo import once
-from helpers.results.results import Results, of_training, titles
+from helpers.results.results import Results, of_training
 
 __all__ = [
     "FIGURES",
@@ -108,7 +108,7 @@ def changes(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 if not len(values):
                     continue
                 found = metrics.bootstrap_mean(values, index, confidence=confidence)
-                row = titles(generator) | {"precision_title": name}
+                row = results.titled(generator) | {"precision_title": name}
                 row |= {"precision": precision if arm == results.arm else arm}
                 row |= {"figure": figure, "figure_title": title, "n": len(values)}
                 rows.append(row | ends("change", found) | ends("relative", relative(found)))
@@ -130,7 +130,7 @@ def levels(results: Results) -> pd.DataFrame:
         for precision, name, cell in _shown(results, generator, "spectra.parquet"):
             if not len(cell):
                 continue
-            row = titles(generator) | {"precision": precision, "precision_title": name, "n": len(cell)}
+            row = results.titled(generator) | {"precision": precision, "precision_title": name, "n": len(cell)}
             for figure in FIGURES:
                 row |= ends(figure, metrics.bootstrap_mean(cell[figure], cell.index))
             rows.append(row)
@@ -168,7 +168,7 @@ def curves(results: Results) -> pd.DataFrame:
             for column, values in (("level", own), ("change", own - other)):
                 low, high = metrics.bands(values)
                 frame = frame.assign(**{column: values.mean(axis=0), f"{column}_low": low, f"{column}_high": high})
-            rows.append(frame.assign(**titles(generator), precision=precision, precision_title=name))
+            rows.append(frame.assign(**results.titled(generator), precision=precision, precision_title=name))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
@@ -199,9 +199,8 @@ def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:
             whole = np.concatenate([half[:0:-1, ::-1], half])
             cut = len(whole) // 2 - min(lags, len(whole) // 2)
             whole = whole[cut : len(whole) - cut, cut : len(whole) - cut]
-            rows.append(
-                titles(generator) | {"precision": precision, "precision_title": name, "values": whole.ravel().round(3)}
-            )
+            row = results.titled(generator) | {"precision": precision, "precision_title": name}
+            rows.append(row | {"values": whole.ravel().round(3)})
     return pd.DataFrame(rows)
 
 
@@ -231,7 +230,8 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 else spectra.correlation(control[1], base[0], control[0], weights)
                 for weights in (one, drawn)
             ]
-            row = titles(generator) | {"precision": precision if arm == results.arm else arm, "precision_title": name}
+            row = results.titled(generator) | {"precision_title": name}
+            row |= {"precision": precision if arm == results.arm else arm}
             row |= ends("correlation", _of_draws(*found, len(base[0]), confidence))
             further = (f - a for f, a in zip(found, against, strict=True))
             row |= ends("further", _of_draws(*further, len(base[0]), confidence))
@@ -297,7 +297,7 @@ def treatments(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 continue
             spread = float(wide["sham", BASELINE].std())
             moved = {name: ((wide[a] - wide[b]) / spread).to_numpy(np.float64) for name, (a, b) in EFFECTS.items()}
-            row = titles(generator, "", detector) | {"n": len(wide)}
+            row = results.titled(generator, "", detector) | {"n": len(wide)}
             for name, values in moved.items():
                 row |= ends(name, metrics.bootstrap_mean(values, wide.index, confidence=confidence))
             row |= ends("of_matched", _ratio(moved["matched"], moved["fp4"], confidence))

@@ -21,7 +21,7 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
 from helpers.results.memo import once
-from helpers.results.results import Results, all_arms, titles, with_fakes
+from helpers.results.results import Results, all_arms, with_fakes
 
 __all__ = [
     "TESTS",
@@ -275,7 +275,7 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
                     resamples=resamples, confidence=confidence,
                 ) if moved else []  # fmt: skip
                 for place, precision in enumerate(precisions):
-                    row = named | titles(generator, precision, detector)
+                    row = named | results.titled(generator, precision, detector)
                     row |= metrics.spread("excess", both[place])
                     row |= metrics.spread("apart", both[place + len(moved)])
                     rows.append(row | {"p": _t(excess[place], "greater")})

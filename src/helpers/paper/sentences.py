@@ -121,7 +121,8 @@ def _dropped(results: Results) -> str:
     parts = []
     for cell, lost in results.dropped.items():
         generator, precision, detector = cell.split(" ")
-        of = "real images" if generator == "real" else f"{named(generator)} at {named(precision)}"
+        title = results.titled(generator)["generator_title"]
+        of = "real images" if generator == "real" else f"{title} at {named(precision)}"
         parts.append(f"{lost} of {named(detector)} on {of}")
     are = "is no number and is" if count == 1 else "are no numbers and are"
     return f" {counted(count, 'score')} {are} left out: {listed(parts)}."
