@@ -10,7 +10,7 @@ from helpers.charts import layers, theme
 __all__ = ["FAMILIES", "ladder"]
 
 MEASURES = {
-    "shift": "logit shift, in SDs of FP32",
+    "shift": "logit shift, in SDs of {}",
     "tpr": "accuracy (fakes called fake)",
     "high": "energy above half Nyquist, dB",
 }
@@ -26,14 +26,15 @@ COLUMNS = ["generator", "detector", "precision_title", "bits", "family", "error"
 
 
 def ladder(
-    table: pd.DataFrame, generator: str = "sd3", detector: str = "npr", measure: str = "shift"
+    table: pd.DataFrame, generator: str = "sd3", detector: str = "npr", measure: str = "shift", against: str = "FP32"
 ) -> alt.LayerChart:
     """A measure of each format against its relative weight error (log scale), coloured by family; menus choose.
 
-    `table` is that of `helpers.analysis.dose_response.ladder`. Points are labelled with their bits.
+    `table` is that of `helpers.analysis.dose_response.ladder`, `against` names the baseline. Points are labelled with
+    their bits.
     """
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
-    there = {name: title for name, title in MEASURES.items() if table[name].notna().any()}
+    there = {name: title.format(against) for name, title in MEASURES.items() if table[name].notna().any()}
     base = (
         alt.Chart(table[COLUMNS].round(4))
         .transform_filter("datum.generator == model && datum.detector == detector")

@@ -160,6 +160,14 @@ class Results:
         return str(self.manifest.get("study", {}).get("baseline") or BASELINE)
 
     @property
+    def lowest(self) -> str:
+        """The precision that is set against the baseline where one stands for all: the coarsest of the study's main
+        arm, as in `runs.plan`; "" where the study has the baseline alone."""
+        others = [key for key in self.manifest.get("study", {}).get("precisions") or self.precisions
+                  if key != self.baseline and key in PRECISIONS]  # fmt: skip
+        return min(others, key=lambda key: PRECISIONS[key].bits_with_scales, default="")
+
+    @property
     def margins(self) -> dict[str, float]:
         """The margins that the study file stated for its claims, by name."""
         return dict(self.manifest.get("study", {}).get("margins") or {})
