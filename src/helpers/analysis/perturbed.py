@@ -15,7 +15,7 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed
 from helpers.core import scores
-from helpers.images.perturbations import NONE
+from helpers.images.perturbations import KINDS, NONE
 from helpers.results.memo import once
 from helpers.results.results import Results, of_training, titles
 
@@ -48,9 +48,8 @@ class Damage:
 
 def title(name: str) -> str:
     """A perturbation as a reader knows it: "jpeg:75" is "JPEG 75", a chain's parts are joined by a comma."""
-    words = {"jpeg": "JPEG {}", "resize": "resize to {}", "blur": "blur {} px", "noise": "noise {}"}
     parts = [part.partition(":") for part in name.split("+")]
-    return ", ".join(words[kind].format(amount) if kind in words else "untouched" for kind, _, amount in parts)
+    return ", ".join(KINDS[kind].title.format(amount) if kind in KINDS else "untouched" for kind, _, amount in parts)
 
 
 def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:

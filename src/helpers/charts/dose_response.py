@@ -22,6 +22,7 @@ FAMILIES = {
     "floating point": ("#D55E00", "triangle-up"),
     "normal float": ("#0072B2", "diamond"),
 }
+UNKNOWN = (theme.OTHER, "cross")
 COLUMNS = ["generator", "detector", "precision_title", "bits", "family", "error", "n", *layers.ends(MEASURES)]
 
 
@@ -52,13 +53,13 @@ def ladder(
         "and labelled with bits; menus choose generator, detector and measure."
     )
     zero = layers.rule(y=0, color="#777", strokeDash=[4, 3]).transform_filter("measure != 'tpr'")
-    families = [family for family in FAMILIES if family in set(table.family)]
+    families = sorted(table.family.unique(), key=lambda family: (*FAMILIES, family).index(family))
     return layers.compose([zero, *_formats(base, families)], menus, description, 300)
 
 
 def _formats(base: alt.Chart, families: list[str]) -> list[alt.Chart]:
     """Spans, points and bits of the formats over the error of their weights."""
-    colours, shapes = ([FAMILIES[family][place] for family in families] for place in (0, 1))
+    colours, shapes = ([FAMILIES.get(family, UNKNOWN)[place] for family in families] for place in (0, 1))
     base = base.encode(
         x=alt.X("error:Q", title="relative error of the weights (log scale)")
         .scale(type="log", nice=False, padding=18)

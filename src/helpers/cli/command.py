@@ -16,6 +16,7 @@ import typer
 
 from helpers.analysis import public_study
 from helpers.core.errors import Failure, UsageError, nearest, readable, shortened, shown
+from helpers.detectors.catalogue import DETECTORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +125,7 @@ def run(
 @app.command()
 def detect(
     path: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders (all files), patterns.")],
-    detectors: Annotated[str, typer.Option(metavar="A,B", help="Which detectors.")] = "npr,r50_nodown,r50_tf,clip_d",
+    detectors: Annotated[str, typer.Option(metavar="A,B", help="Which detectors.")] = ",".join(DETECTORS.own),
     weights: Annotated[str, typer.Option(help="mini, or a folder or file of released weights.")] = "mini",
     perturb: Annotated[
         list[str] | None,
