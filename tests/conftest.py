@@ -18,11 +18,12 @@ import pytest  # noqa: E402
 MARKS = {
     "models": {
         "detectors", "generators", "mini", "precision", "runs", "cli/test_malformed.py", "cli/test_offline.py",
-        "test_catalogues.py", "test_examples.py", "test_wheel.py",
+        "core/test_catalogues.py", "analysis/test_baseline.py", "test_examples.py", "test_wheel.py",
     },
     "slow": {
         "claims", "cli/test_malformed.py", "cli/test_offline.py", "detectors/test_detect.py", "mini", "paper", "runs",
-        "test_examples.py", "test_wheel.py", "analysis/test_statistics.py", "precision/test_precision.py", "results/test_importing.py",
+        "analysis/test_statistics.py", "precision/test_precision.py", "results/test_importing.py",
+        "test_examples.py", "test_wheel.py",
     },
 }  # fmt: skip
 

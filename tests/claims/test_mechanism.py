@@ -62,7 +62,7 @@ def test_its_figures_are_those_of_the_filter(smooth):
     np.testing.assert_allclose(rows.of_attenuated, 1, atol=0.1)
     np.testing.assert_allclose(rows.of_restored, 1, atol=0.1)
     others = table[~table.detector.isin(synthetic_traces.END_TO_END)]
-    np.testing.assert_allclose(others[["fp4", "matched", "restored", "halved"]], 0, atol=1e-9)
+    np.testing.assert_allclose(others[["quantized", "matched", "restored", "halved"]], 0, atol=1e-9)
     assert image_traces.pooled_shift(smooth, "npr", "halved").high < 0
 
 

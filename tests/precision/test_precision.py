@@ -12,10 +12,8 @@ import torch
 from torch import nn
 
 from helpers import generators, precision
-from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.precision import audit, formats
-from helpers.precision.catalogue import PRECISIONS
 from helpers.precision.formats import FORMATS, FourBit
 from helpers.precision.ideal import ideal
 from helpers.precision.quantize import LAYERS, targets
@@ -550,17 +548,6 @@ def test_a_cell_without_coverage_is_refused_before_anything_changes():
 def test_unknown_words_name_the_nearest(wrong):
     with pytest.raises(UsageError, match="nearest"):
         precision.apply(pipeline(network()), **{"precision": "fp8"} | wrong)
-
-
-def test_the_methods_page_prints_the_table_of_formats():
-    lines = (files.BOOK / "methods.md").read_text(encoding="utf-8").splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
-    printed = {row[1].strip("`"): row for row in cells if row[1].startswith("`")}
-    assert list(printed) == list(FORMATS)
-    for key, row in FORMATS.items():
-        group = {"channel": "an output channel", None: "\N{EN DASH}"}.get(row.group, f"a block of {row.group}")
-        expected = [PRECISIONS[key].title, f"`{key}`", str(row.bits), row.code, group, str(row.scales), row.backend]
-        assert printed[key] == expected
 
 
 @pytest.mark.parametrize("key", ["sd15", "sd3", "flux1"])

@@ -111,7 +111,7 @@ MISTAKES = {
     "a generator of an arm": (
         '["sd15", "sd21", "sdxl"]',
         '["sd15", "sd36"]',
-        r"arms\.all\.generators\[1\]: no such value 'sd36'",
+        r"arms\.all\.generators: 'sd36' is none of the study's generators",
     ),
     "no generator of an arm": (
         '["sd15", "sd21", "sdxl"]',

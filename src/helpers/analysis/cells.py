@@ -15,7 +15,7 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, spread
 from helpers.core import scores as scores_
 from helpers.detectors.catalogue import DETECTORS
-from helpers.results.results import Results, titles
+from helpers.results.results import Results
 
 __all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "share_called", "shifts", "standard_shift"]
 
@@ -67,7 +67,7 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
         for precision in results.precisions:
             fake = results.logits(detector, generator, precision)
             if len(fake):
-                row = titles(generator, precision, detector) | {"kind": _kind(detector)}
+                row = results.titled(generator, precision, detector) | {"kind": _kind(detector)}
                 row |= _rates(fake, against, confidence)
                 row |= spread("mean_logit", metrics.bootstrap_mean(fake, fake.index, confidence=confidence))
                 rows.append(row | _operating(fake, against.real, confidence, resamples))
@@ -171,7 +171,7 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
     for generator, detector, precision in product(results.generators, results.detectors, results.precisions):
         pairs = paired_logits(results, detector, generator, precision)
         if len(pairs[0]):
-            row = titles(generator, precision, detector) | {"kind": _kind(detector)}
+            row = results.titled(generator, precision, detector) | {"kind": _kind(detector)}
             rows.append(row | _changes(results, detector, *pairs, confidence, resamples))
     return pd.DataFrame(rows)
 

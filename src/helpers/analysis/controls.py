@@ -10,7 +10,7 @@ import pandas as pd
 from helpers.analysis import paired
 from helpers.analysis.stats import metrics
 from helpers.precision.catalogue import PRECISIONS
-from helpers.results.results import Results, all_arms, titles
+from helpers.results.results import Results, all_arms
 
 __all__ = ["differences", "null_control", "positive", "proofs", "scored_arms", "spreads"]
 
@@ -33,7 +33,7 @@ def differences(results: Results) -> pd.DataFrame:
     names = _arm_titles(results)
     rows["arm_title"] = rows.arm.map(names).fillna(rows.arm)
     for kind in ("generator", "precision", "detector"):
-        named = {key: titles(**{kind: key})[f"{kind}_title"] for key in rows[kind].unique()}
+        named = {key: results.titled(**{kind: key})[f"{kind}_title"] for key in rows[kind].unique()}
         rows[f"{kind}_title"] = rows[kind].map(named)
     order = {arm: place for place, arm in enumerate(names)}
     return rows.sort_values("arm", key=lambda arm: arm.map(order).fillna(99), kind="stable").reset_index(drop=True)
@@ -142,7 +142,7 @@ def proofs(results: Results) -> pd.DataFrame:
             errors = part.get("weight_errors", {})
             rows.append(
                 {"arm": cell["arm"], "arm_title": names.get(cell["arm"], cell["arm"])}
-                | titles(cell["generator"], cell["precision"])
+                | results.titled(cell["generator"], cell["precision"])
                 | {"component": name, **{key: value for key, value in part.items() if key != "weight_errors"}}
                 | {"weight_error": errors.get("all")}
                 | {kind: error for kind, error in errors.items() if kind != "all"}

@@ -17,7 +17,6 @@ from helpers.analysis import controls
 from helpers.analysis.image_traces import ends, read, redrawn
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
-from helpers.precision.catalogue import BASELINE
 from helpers.results.memo import once
 from helpers.results.results import Results, titles
 
@@ -72,8 +71,8 @@ def _above_chance(results: Results, detector: str, generator: str, precision: st
 
 
 def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _Drawn, _Drawn] | None:
-    """Detection above chance of FP32 fakes against renders, of renders passed through the generator's VAE
-    against renders, and of FP32 fakes against those: the same prompts and the same detector throughout.
+    """Detection above chance of the baseline's fakes against renders, of renders passed through the generator's VAE
+    against renders, and of the baseline's fakes against those: the same prompts and the same detector throughout.
     """
     table = read(results, "counterfactuals.parquet")
     rows = table[(table.treatment == "decoded") & (table.arm == generator)]
@@ -81,7 +80,7 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _
     if not len(rows) or results.protocol != "plain":
         return None
     passed = rows.set_index("index")["logit"]
-    fake, real = results.logits(detector, generator, BASELINE), results.reals(detector, generator)
+    fake, real = results.logits(detector, generator, results.baseline), results.reals(detector, generator)
     both = passed.index.intersection(fake.index).intersection(real.index)
     if len(both) < 2:
         return None
@@ -89,7 +88,7 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _
 
 
 def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """What the detection of FP32 images is owed to, as shares of the AUC above 1/2 against renders; with ends.
+    """What detection at the baseline is owed to, as shares of the AUC above 1/2 against renders; with ends.
 
     One row per detector (with title), the mean over generators where the detector finds anything: `decoder`, what
     renders keep that were only passed through the generator's VAE; `denoiser`, what is left of fakes against those,
@@ -106,7 +105,7 @@ def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 found["decoder"].append(parts[1] / parts[0])
                 found["denoiser"].append(parts[2] / parts[0])
             if aligned is not None:
-                pair = [_above_chance(of, detector, generator, BASELINE) for of in (results, aligned)]
+                pair = [_above_chance(of, detector, generator, results.baseline) for of in (results, aligned)]
                 if all(part is not None for part in pair) and float(pair[0]) > LEAST:
                     found["retrained"].append(pair[1] / pair[0])
         row = titles(detector=detector)
@@ -136,8 +135,8 @@ def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     """Detection above chance by precision: a row per detector and precision, and per precision for all (detector "").
 
     Means over generators (and detectors): `plain` and `aligned` are AUC less 1/2, `plain_change` and `aligned_change`
-    the paired change against FP32, `further` what aligned loses more than plain; all with ends, NaN where the study was
-    not scored so.
+    the paired change against the baseline, `further` what aligned loses more than plain; all with ends, NaN where the
+    study was not scored so.
     """
     aligned, rows = _aligned(results), []
     for detectors in [results.detectors, *((key,) for key in results.detectors)]:
@@ -157,7 +156,7 @@ def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
 def _changes(results: Results | None, detectors: Sequence[str], precision: str) -> tuple[list[_Drawn], list[_Drawn]]:
     """Detection above chance of each generator's and detector's cell at a precision, and its change."""
     pairs = [] if results is None else [
-        tuple(_above_chance(results, d, g, p) for p in (precision, BASELINE)) for g in results.generators
+        tuple(_above_chance(results, d, g, p) for p in (precision, results.baseline)) for g in results.generators
         for d in detectors
     ]  # fmt: skip
     pairs = [pair for pair in pairs if all(area is not None for area in pair)]
@@ -168,7 +167,7 @@ def moved(results: Results) -> pd.DataFrame:
     """What quantizing the denoiser moves, and what quantizing the VAE alone: one row per detector, precision and part.
 
     part ("denoiser", "VAE", "null control"), n; `shift`, the mean paired change of logit in standard deviations of the
-    generator's FP32 logits, and `size`, the root of its mean square, both over all generators, with ends.
+    generator's logits at the baseline, and `size`, the root of its mean square, both over all generators, with ends.
     """
     rows, differences = [], controls.differences(results)
     parts = {results.arm: "denoiser", results.arm_of("decoder"): "VAE", results.arm_of("null"): "null control"}

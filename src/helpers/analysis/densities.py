@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.core import scores as scores_
-from helpers.results.results import Results, titles
+from helpers.results.results import Results
 
 __all__ = ["densities"]
 
@@ -24,7 +24,7 @@ def densities(results: Results, points: int = 61) -> pd.DataFrame:
     detectors whose scale is unsaid there are the scores as they are, under "logit".
     """
     frames = [
-        frame.assign(**titles(generator, "", detector))
+        frame.assign(**results.titled(generator, "", detector))
         for generator, detector in product(results.generators, results.detectors)
         for frame in _curves(results, generator, detector, points)
     ]

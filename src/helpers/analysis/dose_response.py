@@ -98,7 +98,7 @@ def ladder(results: Results) -> pd.DataFrame:
         if (generator, precision) not in errors:
             continue
         bits, family = FORMATS[precision]
-        row = titles(generator, precision, detector) | {"bits": bits, "family": family, "n": len(group)}
+        row = results.titled(generator, precision, detector) | {"bits": bits, "family": family, "n": len(group)}
         row |= {"error": errors[generator, precision]}
         for name, found in {
             "shift": metrics.bootstrap_mean(group.moved, group["index"]),

@@ -21,7 +21,7 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
 from helpers.results.memo import once
-from helpers.results.results import Results, all_arms, titles, with_fakes
+from helpers.results.results import Results, all_arms, with_fakes
 
 __all__ = [
     "TESTS",
@@ -292,7 +292,7 @@ def _excesses(
         index = shared.to_numpy()
         found = metrics.bootstrap_ratio([*excess, *apart], first, index, resamples=resamples, confidence=confidence)
         for precision, values, *both in zip(precisions, excess, found[: len(moved)], found[len(moved) :], strict=True):
-            row = {"control": name, "n": len(shared)} | titles(generator, precision, detector)
+            row = {"control": name, "n": len(shared)} | results.titled(generator, precision, detector)
             row |= metrics.spread("excess", both[0]) | metrics.spread("apart", both[1])
             rows.append(row | {"p": _t(values, "greater")})
     return rows

@@ -15,8 +15,7 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed
 from helpers.core import scores
-from helpers.images.perturbations import NONE
-from helpers.precision.catalogue import BASELINE
+from helpers.images.perturbations import KINDS, NONE
 from helpers.results.memo import once
 from helpers.results.results import Results, of_training, titles
 
@@ -49,14 +48,13 @@ class Damage:
 
 def title(name: str) -> str:
     """A perturbation as a reader knows it: "jpeg:75" is "JPEG 75", a chain's parts are joined by a comma."""
-    words = {"jpeg": "JPEG {}", "resize": "resize to {}", "blur": "blur {} px", "noise": "noise {}"}
     parts = [part.partition(":") for part in name.split("+")]
-    return ", ".join(words[kind].format(amount) if kind in words else "untouched" for kind, _, amount in parts)
+    return ", ".join(KINDS[kind].title.format(amount) if kind in KINDS else "untouched" for kind, _, amount in parts)
 
 
 def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
     """One row per detector, precision and perturbation ("none" first): n prompts, then each of `MEASURES`, its `_low`
-    and `_high`, and its change against untouched FP32 images, NAME_change with `_low` and `_high`.
+    and `_high`, and its change against untouched images at the baseline, NAME_change with `_low` and `_high`.
 
     Reals get the same perturbation as the fakes beside them. Empty where the results have no perturbed scores.
     """
@@ -67,7 +65,7 @@ def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -
             row = titles("", precision, detector) | {"perturbation": perturbation, "n": n}
             row["perturbation_title"] = title(perturbation)
             for name in MEASURES:
-                base = drawn[BASELINE, NONE][1][name]
+                base = drawn[results.baseline, NONE][1][name]
                 for column, values, least in ((name, measured[name], 0), (f"{name}_change", measured[name] - base, -1)):
                     interval = _interval(values, n, confidence, least)
                     row |= {column: interval.estimate, f"{column}_low": interval.low, f"{column}_high": interval.high}
@@ -76,18 +74,22 @@ def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -
 
 
 def damages(
-    results: Results, precision: str = "fp4", perturbation: str = "jpeg:75", measure: str = "auc", resamples: int = 2000
+    results: Results, precision: str = "", perturbation: str = "jpeg:75", measure: str = "auc", resamples: int = 2000
 ) -> list[Damage]:
-    """Per detector what `precision` costs untouched images beside what `perturbation` costs FP32 images."""
-    found = []
+    """Per detector what `precision` costs untouched images beside what `perturbation` costs images at the baseline.
+
+    By default the precision is the results' lowest one.
+    """
+    precision = precision or results.lowest
+    found, baseline = [], results.baseline
     for detector in results.detectors:
         drawn = _resampled(results, detector, resamples)
-        if (precision, NONE) not in drawn or (BASELINE, perturbation) not in drawn:
+        if (precision, NONE) not in drawn or (baseline, perturbation) not in drawn:
             continue
         base, quantized, perturbed = (
-            drawn[key][1][measure] for key in ((BASELINE, NONE), (precision, NONE), (BASELINE, perturbation))
+            drawn[key][1][measure] for key in ((baseline, NONE), (precision, NONE), (baseline, perturbation))
         )
-        n = drawn[BASELINE, NONE][0]
+        n = drawn[baseline, NONE][0]
         losses = (base - quantized, base - perturbed, perturbed - quantized)
         found.append(Damage(detector, *(_interval(values, n) for values in losses), n))
     return found
@@ -145,7 +147,7 @@ def _of(
     real = {NONE: results.reals(detector, generator)} | _by_perturbation(reals)
     fake = {key: of for key, of in _fakes(results, fakes, detector, generator).items() if len(of) and key[1] in real}
     prompts = sorted(set.intersection(*(set(of.index) for of in (*fake.values(), *real.values()))))
-    if not prompts or (BASELINE, NONE) not in fake:
+    if not prompts or (results.baseline, NONE) not in fake:
         return {}
     weights = np.vstack([np.ones(len(prompts)), metrics.bootstrap_weights(len(prompts), resamples).T]) / len(prompts)
     limit = results.threshold_of(detector)
@@ -163,7 +165,7 @@ def _by_perturbation(rows: pd.DataFrame) -> dict[str, pd.Series]:
 
 def _fakes(results: Results, fakes: pd.DataFrame, detector: str, generator: str) -> dict[tuple[str, str], pd.Series]:
     """(precision, perturbation) -> logits by index of a generator's fakes, the untouched ones from the scores."""
-    found = {(BASELINE, NONE): results.logits(detector, generator, BASELINE)}
+    found = {(results.baseline, NONE): results.logits(detector, generator, results.baseline)}
     for precision in fakes.precision.unique():
         found[precision, NONE] = results.logits(detector, generator, precision)
         perturbed = _by_perturbation(fakes[fakes.precision == precision])

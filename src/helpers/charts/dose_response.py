@@ -10,7 +10,7 @@ from helpers.charts import layers, theme
 __all__ = ["FAMILIES", "ladder"]
 
 MEASURES = {
-    "shift": "logit shift, in SDs of FP32",
+    "shift": "logit shift, in SDs of {}",
     "tpr": "accuracy (fakes called fake)",
     "high": "energy above half Nyquist, dB",
 }
@@ -22,18 +22,20 @@ FAMILIES = {
     "floating point": ("#D55E00", "triangle-up"),
     "normal float": ("#0072B2", "diamond"),
 }
+UNKNOWN = (theme.OTHER, "cross")
 COLUMNS = ["generator", "detector", "precision_title", "bits", "family", "error", "n", *layers.ends(MEASURES)]
 
 
 def ladder(
-    table: pd.DataFrame, generator: str = "sd3", detector: str = "npr", measure: str = "shift"
+    table: pd.DataFrame, generator: str = "sd3", detector: str = "npr", measure: str = "shift", against: str = "FP32"
 ) -> alt.LayerChart:
     """A measure of each format against its relative weight error (log scale), coloured by family; menus choose.
 
-    `table` is that of `helpers.analysis.dose_response.ladder`. Points are labelled with their bits.
+    `table` is that of `helpers.analysis.dose_response.ladder`, `against` names the baseline. Points are labelled with
+    their bits.
     """
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
-    there = {name: title for name, title in MEASURES.items() if table[name].notna().any()}
+    there = {name: title.format(against) for name, title in MEASURES.items() if table[name].notna().any()}
     base = (
         alt.Chart(table[COLUMNS].round(4))
         .transform_filter("datum.generator == model && datum.detector == detector")
@@ -51,13 +53,13 @@ def ladder(
         "and labelled with bits; menus choose generator, detector and measure."
     )
     zero = layers.rule(y=0, color="#777", strokeDash=[4, 3]).transform_filter("measure != 'tpr'")
-    families = [family for family in FAMILIES if family in set(table.family)]
+    families = sorted(table.family.unique(), key=lambda family: (*FAMILIES, family).index(family))
     return layers.compose([zero, *_formats(base, families)], menus, description, 300)
 
 
 def _formats(base: alt.Chart, families: list[str]) -> list[alt.Chart]:
     """Spans, points and bits of the formats over the error of their weights."""
-    colours, shapes = ([FAMILIES[family][place] for family in families] for place in (0, 1))
+    colours, shapes = ([FAMILIES.get(family, UNKNOWN)[place] for family in families] for place in (0, 1))
     base = base.encode(
         x=alt.X("error:Q", title="relative error of the weights (log scale)")
         .scale(type="log", nice=False, padding=18)

@@ -17,7 +17,7 @@ def training_loss(table: pd.DataFrame, network: str = "denoiser-sd3") -> alt.Cha
     line = (
         alt.Chart(table)
         .transform_filter("datum.network == network")
-        .mark_line(color=theme.PRECISION_COLOURS["fp32"], point={"size": 14})
+        .mark_line(color=theme.colour("fp32"), point={"size": 14})
         .encode(
             x=alt.X("step:Q", title="optimisation steps").axis(tickCount=6),
             y=alt.Y("loss:Q", title="loss").scale(type="log"),

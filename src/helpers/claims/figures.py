@@ -86,7 +86,7 @@ def accuracies(
     for generator, precision, detector in cells:
         called = metrics.verdicts(results.logits(detector, generator, precision), results.threshold_of(detector))
         if len(called):
-            name = f"{named(detector)} on {named(generator)} at {named(precision)}"
+            name = f"{named(detector)} on {results.titled(generator)['generator_title']} at {named(precision)}"
             rate = functools.partial(metrics.rate, called)
             found[name] = Figure(rate, len(called), low, high, unjudged(results, detector))
     return found
@@ -106,7 +106,7 @@ def losses(
             if len(base):
                 before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
                 change = functools.partial(metrics.paired_difference, before, after)
-                name = f"{named(detector)} on {named(generator)}"
+                name = f"{named(detector)} on {results.titled(generator)['generator_title']}"
                 found[name] = Figure(change, len(base), low, high, unjudged(results, detector))
     return found
 

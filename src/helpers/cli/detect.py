@@ -10,13 +10,14 @@ import typer
 
 from helpers.cli.show import place, table_text, words, writer
 from helpers.core.errors import Failure, readable
+from helpers.detectors.catalogue import DETECTORS
 
 __all__ = ["detect"]
 
 
 def detect(
     path: Annotated[list[str], typer.Argument(metavar="PATH...", help="Images, folders (all files), patterns.")],
-    detectors: Annotated[str, typer.Option(metavar="A,B", help="Which detectors.")] = "npr,r50_nodown,r50_tf,clip_d",
+    detectors: Annotated[str, typer.Option(metavar="A,B", help="Which detectors.")] = ",".join(DETECTORS.own),
     weights: Annotated[str, typer.Option(help="mini, or a folder or file of released weights.")] = "mini",
     perturb: Annotated[
         list[str] | None,

@@ -47,6 +47,11 @@ class Registry(Mapping[str, Row], Generic[Row]):
         self.what, self.group, self.kind = what, group, kind
         self._own = dict(rows)
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The keys of the project's own rows, which other packages add nothing to."""
+        return tuple(self._own)
+
     def __getitem__(self, key: str) -> Row:
         """The row of `key`. Raises UsageError for an unknown one, Failure where its package's cannot be loaded."""
         if key not in self:

@@ -67,6 +67,7 @@ class Entry:
         module: name of the module with `build(width)`, imported when the network is first asked for.
         preprocess: how it reads an image, by width.
         backbone: of the published size, where it lies in a file of its own.
+        colour: of its marks in charts.
     """
 
     title: str
@@ -76,12 +77,14 @@ class Entry:
     module: str
     preprocess: Mapping[str, Preprocess]
     backbone: Backbone | None = None
+    colour: str = "#666666"
 
 
 _TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
 _NATIVE = dict.fromkeys(WIDTHS, Preprocess("native", *IMAGENET))
 
-#: The deck's four, in its order.
+#: The deck's four, in its order. Their colours are of Tol's muted set, which keeps apart under the common colour
+#: deficiencies.
 DETECTORS = Registry(
     "detector",
     {
@@ -92,6 +95,7 @@ DETECTORS = Registry(
             terms="none stated; CC0",
             module="helpers.detectors.npr",
             preprocess=_NATIVE,  # one retraining uses "resize-256"
+            colour="#CC6677",
         ),
         "r50_nodown": Entry(
             title="R50_nodown",
@@ -100,6 +104,7 @@ DETECTORS = Registry(
             terms="GRIP non-profit; CC0",
             module="helpers.detectors.r50_nodown",
             preprocess=_NATIVE,
+            colour="#882255",
         ),
         "r50_tf": Entry(
             title="R50_TF",
@@ -108,6 +113,7 @@ DETECTORS = Registry(
             terms="CC0",
             module="helpers.detectors.r50_tf",
             preprocess=_NATIVE,
+            colour="#117733",
         ),
         "clip_d": Entry(
             title="CLIP-D",
@@ -130,6 +136,7 @@ DETECTORS = Registry(
                 prefix="visual.",
                 without="visual.proj",
             ),
+            colour="#332288",
         ),
     },
     group="quantdetect.detectors",
@@ -138,5 +145,5 @@ DETECTORS = Registry(
 
 
 def of_kind(kind: str) -> tuple[str, ...]:
-    """The keys of the detectors of a kind ("end-to-end" or "frozen backbone"), in the catalogue's order."""
-    return tuple(key for key, row in DETECTORS.items() if row.kind == kind)
+    """The keys of the project's own detectors of a kind ("end-to-end", "frozen backbone"), in the catalogue's order."""
+    return tuple(key for key in DETECTORS.own if DETECTORS[key].kind == kind)

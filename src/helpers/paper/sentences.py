@@ -13,7 +13,6 @@ from helpers.analysis.costs import costs, images_per_cell
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
-from helpers.generators.catalogue import GENERATORS
 from helpers.results.results import Results
 
 __all__ = [
@@ -121,14 +120,16 @@ def _dropped(results: Results) -> str:
     parts = []
     for cell, lost in results.dropped.items():
         generator, precision, detector = cell.split(" ")
-        of = "real images" if generator == "real" else f"{named(generator)} at {named(precision)}"
+        title = results.titled(generator)["generator_title"]
+        of = "real images" if generator == "real" else f"{title} at {named(precision)}"
         parts.append(f"{lost} of {named(detector)} on {of}")
     are = "is no number and is" if count == 1 else "are no numbers and are"
     return f" {counted(count, 'score')} {are} left out: {listed(parts)}."
 
 
-#: The deck's grid.
-DECK = [(generator, precision) for generator in GENERATORS for precision in ("fp32", "fp16", "fp8", "fp4")]
+#: The deck's grid, whatever the catalogues have besides.
+SIX = ("sd15", "sd21", "sdxl", "sd3", "sd35", "flux1")
+DECK = [(generator, precision) for generator in SIX for precision in ("fp32", "fp16", "fp8", "fp4")]
 
 
 def crossed(results: Results) -> str:

@@ -42,8 +42,9 @@ class Entry:
         scope: "layers" for formats of Linear (and Conv2d) weights, "component" for casts, which take every
             parameter.
         scale_bytes: of one scale; None where it is kept in the computing type.
-        module: where its functions lie, by its key in tables: ROUNDED, and NATIVE where a library stores it (see
-            `formats`); of another package's precision IDEAL too (see `ideal`).
+        colour: of its marks in charts.
+        module: where its functions lie, by its key in tables: ROUNDED, NATIVE where a library stores it (see
+            `formats`), and IDEAL where its definition is written down a second time (see `ideal`).
     """
 
     title: str
@@ -55,6 +56,7 @@ class Entry:
     backend: str = "none"
     scope: Literal["layers", "component"] = "layers"
     scale_bytes: int | None = None
+    colour: str = "#666666"
     module: str = "helpers.precision.formats"
 
     def stored_bytes(self, shape: Sequence[int], itemsize: int) -> int:
@@ -74,34 +76,44 @@ class Entry:
         return self.bits + 8 * self.scales * (self.scale_bytes or 2) / self.group
 
 
-def _cast(title: str, bits: int, code: str) -> Entry:
-    return Entry(title, bits, code, FLOATING, backend="torch", scope="component")
+def _cast(title: str, bits: int, code: str, colour: str) -> Entry:
+    return Entry(title, bits, code, FLOATING, backend="torch", scope="component", colour=colour)
 
 
-def _per_channel(title: str, code: str, family: str) -> Entry:
-    return Entry(title, 8, code, family, "channel", 1, "optimum-quanto")
+def _per_channel(title: str, code: str, family: str, colour: str) -> Entry:
+    return Entry(title, 8, code, family, "channel", 1, "optimum-quanto", colour=colour)
 
 
-def _bitsandbytes(title: str, code: str, family: str) -> Entry:
-    return Entry(title, 4, code, family, BLOCK, 1, "bitsandbytes", scale_bytes=4)
+def _bitsandbytes(title: str, code: str, family: str, colour: str) -> Entry:
+    return Entry(title, 4, code, family, BLOCK, 1, "bitsandbytes", scale_bytes=4, colour=colour)
 
 
-#: The deck's four first, in order of their bits; then what goes beyond the deck.
+def _rounded_only(title: str, bits: int, code: str, family: str, colour: str, scales: int = 1) -> Entry:
+    return Entry(title, bits, code, family, BLOCK, scales, colour=colour)
+
+
+_PM = "\N{PLUS-MINUS SIGN}"
+
+
+#: The deck's four first, in order of their bits; then what goes beyond the deck. The colours are those of Okabe and
+#: Ito, which keep apart under the common colour deficiencies, and a few more.
 PRECISIONS = Registry(
     "precision",
     {
-        "fp32": _cast("FP32", 32, "binary32"),
-        "fp16": _cast("FP16", 16, "binary16"),
-        "fp8": _per_channel("FP8", "float8_e4m3fn, to \N{PLUS-MINUS SIGN}448", FLOATING),
-        "fp4": _bitsandbytes("FP4", "\N{PLUS-MINUS SIGN}{0, .0052, .1667, .25, .3333, .5, .6667, 1}", FLOATING),
-        "bf16": _cast("BF16", 16, "bfloat16"),
-        "int8": _per_channel("INT8", "integers -127 to 127", SYMMETRIC),
-        "fp8_e5m2": _per_channel("FP8 (E5M2)", "float8_e5m2, to \N{PLUS-MINUS SIGN}57344", FLOATING),
-        "nf4": _bitsandbytes("NF4", "16 quantiles of a normal distribution, -1 to 1", "normal float"),
-        "int4": Entry("INT4", 4, "integers -7 to 7", SYMMETRIC, BLOCK, 1),
-        "int4_affine": Entry("INT4 (affine)", 4, "integers 0 to 15 less a zero point", "integer, affine", BLOCK, 2),
-        "int3": Entry("INT3", 3, "integers -3 to 3", SYMMETRIC, BLOCK, 1),
-        "int2": Entry("INT2", 2, "-1, 0, 1", SYMMETRIC, BLOCK, 1),
+        "fp32": _cast("FP32", 32, "binary32", "#0072B2"),
+        "fp16": _cast("FP16", 16, "binary16", "#56B4E9"),
+        "fp8": _per_channel("FP8", f"float8_e4m3fn, to {_PM}448", FLOATING, "#E69F00"),
+        "fp4": _bitsandbytes("FP4", f"{_PM}{{0, .0052, .1667, .25, .3333, .5, .6667, 1}}", FLOATING, "#D55E00"),
+        "bf16": _cast("BF16", 16, "bfloat16", "#009E73"),
+        "int8": _per_channel("INT8", "integers -127 to 127", SYMMETRIC, "#CC79A7"),
+        "fp8_e5m2": _per_channel("FP8 (E5M2)", f"float8_e5m2, to {_PM}57344", FLOATING, "#F0C808"),
+        "nf4": _bitsandbytes("NF4", "16 quantiles of a normal distribution, -1 to 1", "normal float", "#882255"),
+        "int4": _rounded_only("INT4", 4, "integers -7 to 7", SYMMETRIC, "#AA4499"),
+        "int4_affine": _rounded_only(
+            "INT4 (affine)", 4, "integers 0 to 15 less a zero point", "integer, affine", "#117733", scales=2
+        ),
+        "int3": _rounded_only("INT3", 3, "integers -3 to 3", SYMMETRIC, "#555555"),
+        "int2": _rounded_only("INT2", 2, "-1, 0, 1", SYMMETRIC, "#000000"),
     },
     group="quantdetect.precisions",
     kind=Entry,

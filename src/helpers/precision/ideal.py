@@ -22,8 +22,8 @@ __all__ = ["ideal"]
 def ideal(precision: str, weight: Tensor) -> Tensor:
     """The numbers that the format holds for a weight of any shape, each the nearest that its group allows; float64.
 
-    `precision` is a key of the catalogue; a precision of another package says it in the table IDEAL of its module.
-    Scales are not rounded to any type.
+    `precision` is a key of the catalogue. One whose functions lie in a module of its own says it in that module's table
+    IDEAL; without one its rounding is taken for its definition. Scales are not rounded to any type.
     """
     exact = weight.detach().double()
     of = _IDEAL[precision] if precision in _IDEAL else _elsewhere(precision)
@@ -31,7 +31,8 @@ def ideal(precision: str, weight: Tensor) -> Tensor:
 
 
 def _elsewhere(precision: str) -> Callable[[Tensor], Tensor]:
-    return importlib.import_module(PRECISIONS[precision].module).IDEAL[precision]
+    tables = importlib.import_module(PRECISIONS[precision].module)
+    return getattr(tables, "IDEAL", {}).get(precision) or tables.ROUNDED[precision]
 
 
 def _whole(codes: Tensor) -> Tensor:

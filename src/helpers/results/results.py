@@ -161,13 +161,33 @@ class Results:
         return str(self.manifest.get("study", {}).get("baseline") or BASELINE)
 
     @property
+    def lowest(self) -> str:
+        """The precision that is set against the baseline where one stands for all: the coarsest of the study's main
+        arm, as in `runs.plan`; "" where the study has the baseline alone."""
+        others = [key for key in self.manifest.get("study", {}).get("precisions") or self.precisions
+                  if key != self.baseline and key in PRECISIONS]  # fmt: skip
+        return min(others, key=lambda key: PRECISIONS[key].bits_with_scales, default="")
+
+    @property
     def margins(self) -> dict[str, float]:
         """The margins that the study file stated for its claims, by name."""
         return dict(self.manifest.get("study", {}).get("margins") or {})
 
     def titles(self, kind: str) -> dict[str, str]:
         """Keys with their titles of this study's "generator"s, "precision"s or "detector"s."""
-        return {key: titles(**{kind: key})[f"{kind}_title"] for key in getattr(self, f"{kind}s")}
+        return {key: self.titled(**{kind: key})[f"{kind}_title"] for key in getattr(self, f"{kind}s")}
+
+    def titled(self, generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
+        """The row of `titles`, where a generator that only the study knows has the study's title."""
+        row = titles(generator, precision, detector)
+        own = self.own_generators.get(generator, {}).get("title")
+        return row | {"generator_title": str(own)} if own else row
+
+    @property
+    def own_generators(self) -> dict[str, dict[str, Any]]:
+        """What the study file says of its generators that the catalogue lacks, by key."""
+        said = self.manifest.get("study", {}).get("generators") or {}
+        return {key: dict(of) for key, of in said.items() if isinstance(of, dict) and key not in GENERATORS}
 
     def logits(self, detector: str, generator: str, precision: str) -> pd.Series:
         """Raw logits of one cell by image index (N,); empty where the cell was not run."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.core.errors import UsageError, nearest, shown
-from helpers.generators.catalogue import GENERATORS
+from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images.protocols import weights_for
 from helpers.precision.catalogue import PRECISIONS
 from helpers.study.schema import Perturbations, Study, training_label
@@ -76,7 +76,8 @@ class Recipe:
         digest: SHA-256 (hex) of what makes the images, apart from the model's files and the type it computes in.
             Nothing else counts, so another generator, another arm or more images leave these as they are.
         former_digest: what earlier versions kept in its place, a digest of the whole study.
-        generator: key of the generator, of a passed render that of the VAE's.
+        generator: key of the generator, of a passed render that of the VAE's; `entry`: its row, of the catalogue or the
+            study's own.
         checkpoint: the folder or hub id of its pipeline, with `revision` and `variant` of the hub's files.
         steps, guidance: of the sampling; `dtype`: the type in which a GPU computes all but FP32.
         way, coverage, components: what the precision is applied to, and how (`precision.apply`).
@@ -90,6 +91,7 @@ class Recipe:
     digest: str
     former_digest: str
     generator: str | None = None
+    entry: Entry | None = None
     checkpoint: str | None = None
     revision: str | None = None
     variant: str | None = None
@@ -285,7 +287,11 @@ def resolve(study: Study, images: int | None = None) -> Plan:
 def _render(study: Study, source: Source) -> dict[str, Any]:
     """Of a render's recipe what is its own."""
     own = {"digest": _sha256({"size": source.size})}
-    return own if source.arm == "none" else own | {"generator": source.arm, "checkpoint": study.source(source.arm)}
+    if source.arm == "none":
+        return own
+    return own | {
+        "generator": source.arm, "entry": study.entry(source.arm), "checkpoint": study.source(source.arm),
+    }  # fmt: skip
 
 
 def _cell(study: Study, source: Source, probe: str) -> dict[str, Any]:
@@ -305,6 +311,7 @@ def _cell(study: Study, source: Source, probe: str) -> dict[str, Any]:
     return asked | {
         # What is not set does not count: a setting that a later version adds leaves the images of this one valid.
         "digest": _sha256({name: value for name, value in counted.items() if value is not None}),
+        "entry": study.entry(source.generator),
         "checkpoint": study.source(source.generator),
         "revision": settings.revision,
         "dtype": settings.dtype,

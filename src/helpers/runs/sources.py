@@ -56,16 +56,16 @@ class AlignedRenders(Renders):
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         super().__init__(recipe)
         self.device = device
-        self.key, self.where = recipe.generator, recipe.checkpoint
+        self.key, self.where, self.entry = recipe.generator, recipe.checkpoint, recipe.entry
         self._pipeline: Any = None
 
     def model(self) -> str:
         """Digest of what makes the images: the renderer's method and the VAE's files."""
-        return tree_sha256(world.METHOD, Path(generators.source(self.key, self.where)) / "vae")
+        return tree_sha256(world.METHOD, Path(generators.source(self.key, self.where, self.entry)) / "vae")
 
     def load(self) -> None:
         """Load the pipeline that has the VAE."""
-        self._pipeline = generators.load(self.key, self.where, device=self.device)
+        self._pipeline = generators.load(self.key, self.where, entry=self.entry, device=self.device)
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices; after `load`."""
@@ -86,7 +86,7 @@ class QuantizedPipeline:
 
     def model(self) -> str:
         """Digest of what makes the images: the checkpoint's files, or its hub id and revision."""
-        where = generators.source(self.recipe.generator, self.recipe.checkpoint)
+        where = generators.source(self.recipe.generator, self.recipe.checkpoint, self.recipe.entry)
         return tree_sha256(where) if Path(where).is_dir() else tree_sha256(f"{where}@{self.recipe.revision}")
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
@@ -111,12 +111,13 @@ class QuantizedPipeline:
     def load(self) -> None:
         """Load and quantize the pipeline."""
         recipe = self.recipe
-        _import_libraries(generators.GENERATORS[recipe.generator].pipeline)
+        _import_libraries(recipe.entry.pipeline)
         machine.forget_peak(self.device)
         began = time.perf_counter()
         pipeline = generators.load(
             recipe.generator,
             recipe.checkpoint,
+            entry=recipe.entry,
             dtype=recipe.computing_type(self.device),
             revision=recipe.revision,
             variant=recipe.variant,
@@ -139,4 +140,4 @@ def _import_libraries(pipeline: str) -> None:
     # Their import takes seconds, once per process: it is not the time of the cell that happens to be first.
     for name in ("bitsandbytes", "optimum.quanto"):
         importlib.import_module(name)
-    getattr(importlib.import_module("diffusers"), pipeline)
+    getattr(importlib.import_module("diffusers"), pipeline, None)  # one that there is not is told of when it is loaded

@@ -19,16 +19,19 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from helpers.core import files as paths
 from helpers.core.errors import UsageError, nearest, shown
+from helpers.core.registry import KEY
 from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES
-from helpers.generators.catalogue import GENERATORS
+from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images import perturbations
 from helpers.images import protocols as showing
 from helpers.precision.catalogue import ARMS, BASELINE, COMPONENTS, COVERAGES, PRECISIONS
@@ -83,6 +86,8 @@ def one_of(options: Collection[str]) -> BeforeValidator:
 
 
 GeneratorKey = Annotated[str, one_of(GENERATORS)]
+#: A generator's key, of the catalogue or the study's own.
+OwnKey = Annotated[str, Field(pattern=rf"^{KEY.pattern}$")]
 PrecisionKey = Annotated[str, one_of(PRECISIONS)]
 DetectorKey = Annotated[str, one_of(DETECTORS)]
 Component = Annotated[str, one_of(COMPONENTS)]
@@ -148,12 +153,19 @@ class PromptSource(Strict):
         return self
 
 
+#: What a study says of a generator that the catalogue lacks: the first three must be given. None of it makes an image.
+OWN = ("title", "family", "pipeline", "licence")
+
+
 class GeneratorSettings(Strict):
     """How one generator makes its images.
 
     `checkpoint` is a folder under models/mini in a mini study; in a full one a hub id or a folder. `size` is the edge
     in pixels (a multiple of 8, the latent grid), `dtype` the type in which a GPU computes all but FP32 (float32 where
     none is named), `variant` the file variant of a hub checkpoint.
+
+    The rest is for a generator that the catalogue lacks, of any key: its `title` in print, its `family` (what kind of
+    network and diffusion, in a few words), `pipeline`, the name of its class in diffusers, and its `licence`.
     """
 
     checkpoint: Words
@@ -163,6 +175,15 @@ class GeneratorSettings(Strict):
     guidance: float = Field(ge=0, le=50)
     dtype: Annotated[str, one_of(("float32", "float16", "bfloat16"))] | None = None
     variant: Words | None = None
+    title: Words | None = None
+    family: Words | None = None
+    pipeline: Words | None = None
+    licence: Words | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What a catalogued generator has no use for is not written down of it either.
+        return {name: value for name, value in handler(self).items() if value is not None or name not in OWN}
 
 
 #: What an arm is for: a change that should do nothing; another seed as a yardstick; the VAE alone quantized; the text
@@ -183,7 +204,7 @@ class Arm(Strict):
     role: Annotated[str, one_of(ROLES)] | None = None
     precisions: Precisions
     images: Count
-    generators: Annotated[list[GeneratorKey], Field(min_length=1), AfterValidator(_once)] | None = None
+    generators: Annotated[list[OwnKey], Field(min_length=1), AfterValidator(_once)] | None = None
     way: Way | None = None
     coverage: Layers | None = None
     components: Components | None = None
@@ -272,22 +293,15 @@ class Study(Strict):
     perturbations: Perturbations | None = None
     shard_size: Count = 25
     batch_size: Count = 1
-    generators: dict[GeneratorKey, GeneratorSettings] = Field(min_length=1)
+    generators: dict[OwnKey, GeneratorSettings] = Field(min_length=1)
     margins: Margins = Margins()
 
     _folder: Path = PrivateAttr(default=paths.STUDIES)
 
-    @field_validator("arms")
-    @classmethod
-    def _own_names(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
-        # These stand beside the names of arms in a column of the results.
-        taken = [name for name in arms if name in (*GENERATORS, *ARMS, "none")]
-        if taken:
-            raise ValueError(f"an arm cannot be called '{taken[0]}'; give it another name")
-        return arms
-
     @model_validator(mode="after")
     def _consistent(self) -> Study:
+        self._own_generators()
+        self._own_names()
         # An arm may have precisions of its own, as a ladder has.
         asked: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
             "baseline": ("precision", [self.baseline], self.precisions),
@@ -304,6 +318,29 @@ class Study(Strict):
         if self.scale == "mini":
             self._own_miniatures()
         return self
+
+    def _own_generators(self) -> None:
+        """A generator outside the catalogue must be described; one of it must not be described otherwise."""
+        for key, settings in self.generators.items():
+            given = [name for name in OWN if getattr(settings, name) is not None]
+            if key in GENERATORS and given:
+                raise ValueError(f"generators.{key}.{given[0]}: the catalogue says it of {key}; take it out")
+            if key in GENERATORS:
+                continue
+            if not given:
+                mend = f"to run another one, give its {', '.join(OWN[:-2])} and {OWN[-2]}"
+                raise ValueError(f"generators.{key}: no such key '{key}'{_nearest_of(key, list(GENERATORS))}; {mend}")
+            missing = next((name for name in OWN[:-1] if name not in given), None)
+            if missing:
+                raise ValueError(f"generators.{key}.{missing}: missing; it must be given of what the catalogue lacks")
+            if key in (*ARMS, "none", "real"):
+                raise ValueError(f"generators.{key}: a generator cannot be called '{key}'; give it another name")
+
+    def _own_names(self) -> None:
+        # These stand beside the names of arms in a column of the results.
+        taken = [name for name in self.arms if name in (*GENERATORS, *self.generators, *ARMS, "none")]
+        if taken:
+            raise ValueError(f"arms: an arm cannot be called '{taken[0]}'; give it another name")
 
     def _distinct_trainings(self) -> None:
         # In tables a training is known by the last part of its path.
@@ -327,8 +364,16 @@ class Study(Strict):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The generators of the study, in the order of `GENERATORS`."""
-        return tuple(key for key in GENERATORS if key in self.generators)
+        """The generators of the study, in the order of `GENERATORS`, then its own in the file's."""
+        own = [key for key in self.generators if key not in GENERATORS]
+        return (*(key for key in GENERATORS if key in self.generators), *own)
+
+    def entry(self, generator: str) -> Entry:
+        """A generator's row: the catalogue's, or of one that the catalogue lacks what the study says of it."""
+        if generator in GENERATORS:
+            return GENERATORS[generator]
+        said = self.generators[generator].model_dump(include=set(OWN))
+        return Entry(**said)
 
     def cells(self) -> list[Cell]:
         """Every cell of the main arm, generator by generator, precisions in the order of the file."""
@@ -376,7 +421,7 @@ class Study(Strict):
         nothing that is there.
         """
         what = {
-            "generators": {key: self.generators[key].model_dump() for key in self.keys},
+            "generators": {key: self.generators[key].model_dump(exclude=set(OWN)) for key in self.keys},
             **self.model_dump(include={"scale"}),
             "seed": self.setting("seed", arm),
             "arm": self.setting("way", arm),
@@ -419,18 +464,19 @@ def expected(study: Study) -> list[dict[str, Any]]:
 
     Keys: generator, title, precision, arm, images, size (px), steps, guidance, source (folder or hub id), terms (gate
     and licence), bytes (int): a full cell's denoiser weights at its precision, Linear layers quantized and the rest
-    at 16 bits; a mini cell's weights on disk (None where the folder is missing).
+    at 16 bits (None where nobody has counted the generator's); a mini cell's weights on disk (None where the folder is
+    missing).
     """
     return [
         {
             "generator": cell.generator,
-            "title": GENERATORS[cell.generator].title,
+            "title": study.entry(cell.generator).title,
             "precision": cell.precision,
             "arm": cell.arm,
             "images": study.images_per_cell,
             **study.generators[cell.generator].model_dump(include={"size", "steps", "guidance"}),
             "source": study.source(cell.generator),
-            "terms": GENERATORS[cell.generator].terms if study.scale == "full" else "in this repository",
+            "terms": study.entry(cell.generator).terms if study.scale == "full" else "in this repository",
             "bytes": _bytes(study, cell),
         }
         for cell in study.cells()
@@ -490,7 +536,7 @@ def _bytes(study: Study, cell: Cell) -> int | None:
     if study.scale == "mini":
         files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
         return sum(file.stat().st_size for file in files) if files else None
-    generator, bits = GENERATORS[cell.generator], PRECISIONS[cell.precision].bits_with_scales
+    generator, bits = study.entry(cell.generator), PRECISIONS[cell.precision].bits_with_scales
     if generator.parameters is None or generator.linear_share is None:
         return None
     reached = 1.0 if study.coverage == "all" else generator.linear_share

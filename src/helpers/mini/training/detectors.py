@@ -85,6 +85,17 @@ class Recipe:
     probe: int = 60
 
 
+#: The detectors of which miniatures are trained, and how each learns.
+RECIPES = {
+    "npr": Recipe(steps=600, rate=5e-4, every=60),
+    "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
+    "r50_tf": Recipe(steps=1000, rate=1e-3, every=100),
+    "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
+}
+#: How a detector learns that has no miniature of its own.
+ORDINARY = Recipe(steps=900, rate=1e-3, every=100)
+
+
 @dataclass(frozen=True)
 class Training:
     """One training of detectors: which ones, on whose images, with which seed, and against which reals.
@@ -92,7 +103,7 @@ class Training:
     `aligned` reals were passed through the generator's own VAE.
     """
 
-    detectors: tuple[str, ...] = ("npr", "r50_nodown", "r50_tf", "clip_d")
+    detectors: tuple[str, ...] = tuple(RECIPES)
     generators: tuple[str, ...] = tuple(FAMILIES)
     seed: int = 0
     aligned: bool = False
@@ -106,13 +117,6 @@ TRAININGS = {
     "mini-aligned": Training(aligned=True),
     "mini-s1": Training(detectors=("npr", "r50_tf"), seed=1),
     "mini-s2": Training(detectors=("npr", "r50_tf"), seed=2),
-}
-
-RECIPES = {
-    "npr": Recipe(steps=600, rate=5e-4, every=60),
-    "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
-    "r50_tf": Recipe(steps=1000, rate=1e-3, every=100),
-    "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
 }
 
 
@@ -222,15 +226,9 @@ class Task:
 
 
 def recipe_of(name: str) -> Recipe:
-    """Return a detector's own recipe.
-
-    Raises:
-        UsageError: there is no such detector, or it has no recipe.
-    """
-    if name not in RECIPES:
-        module(name)  # tells a wrong name
-        raise UsageError(f"{name} has no recipe to train by; those that have one are {', '.join(RECIPES)}")
-    return RECIPES[name]
+    """Return how a detector learns. Raises UsageError where there is no such detector."""
+    module(name)  # tells a wrong name
+    return RECIPES.get(name, ORDINARY)
 
 
 def on_generators(

@@ -167,7 +167,7 @@ def calibrate(count: int = 60) -> pd.DataFrame:
     Levels are tried from the mildest until the best detector's AUC falls under `protocols.WINDOW`. The table is
     written to models/mini/shared.csv: level, detector, auc (mean over generators), chosen.
     """
-    scorers = {name: detectors.load(name, "mini") for name in detectors.DETECTORS}
+    scorers = {name: detectors.load(name, "mini") for name in train_detectors.RECIPES}
     pairs = [tuple(_pictures(images, key, count) for images in (samples.fakes, samples.reals)) for key in FAMILIES]
     areas: dict[int, dict[str, float]] = {}
     for level in tqdm(range(1, len(protocols.LEVELS) + 1), desc="shared", unit=" levels"):

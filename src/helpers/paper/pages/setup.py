@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import analysis, charts
@@ -14,9 +15,10 @@ from helpers.analysis import miniatures as miniatures_
 from helpers.core import files
 from helpers.core.errors import Damaged
 from helpers.paper import tables
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
-__all__ = ["controls", "images", "live_check", "miniatures", "proofs", "settings"]
+__all__ = ["controls", "formats", "images", "live_check", "miniatures", "proofs", "settings"]
 
 
 ALONE = "the figures rest on the stored results alone."
@@ -25,6 +27,20 @@ ALONE = "the figures rest on the stored results alone."
 def images(results: Results) -> HTML:
     """How many images each cell has scores of."""
     return tables.matrix(inventory.fakes(results), "images", "{:.0f}", "Images per cell")
+
+
+def formats() -> HTML:
+    """The catalogue of precisions, for the page on methods."""
+    groups = {"channel": "an output channel", None: tables.DASH}
+    rows = [
+        {
+            "precision": row.title, "format": key, "bits": row.bits, "a stored number": row.code,
+            "one scale for": groups.get(row.group, f"a block of {row.group}"), "scales to it": row.scales,
+            "library": row.backend,
+        }
+        for key, row in PRECISIONS.items()
+    ]  # fmt: skip
+    return tables.table(pd.DataFrame(rows))
 
 
 def settings(results: Results) -> HTML:

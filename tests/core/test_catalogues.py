@@ -1,5 +1,6 @@
 """Catalogues: keys and their nearest, rows of other packages, and that no catalogue needs torch."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -15,6 +16,7 @@ from helpers.core.errors import Failure, UsageError
 from helpers.core.registry import Registry
 from helpers.detectors.catalogue import DETECTORS, WIDTHS, of_kind
 from helpers.generators.catalogue import GENERATORS
+from helpers.paper.pages import setup
 from helpers.precision.catalogue import PRECISIONS
 
 LIGHT = (
@@ -153,3 +155,12 @@ def test_a_detector_of_another_package_is_seen_by_grid_and_detect(tmp_path):
     assert {place.rpartition("/")[2]: logit for place, logit in table.mine_logit.items()} == pytest.approx(
         expected, abs=1e-3
     )
+
+
+def test_the_methods_page_prints_the_table_of_formats():
+    cells = re.findall("<td>(.*?)</td>", setup.formats().data)
+    printed = {cells[place + 1]: cells[place : place + 7] for place in range(0, len(cells), 7)}
+    assert list(printed) == list(PRECISIONS)
+    quantiles = "16 quantiles of a normal distribution, -1 to 1"
+    assert printed["nf4"] == ["NF4", "nf4", "4", quantiles, "a block of 64", "1", "bitsandbytes"]
+    assert "```{glue} formats" in (files.BOOK / "methods.md").read_text(encoding="utf-8")
