@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from math import exp, isfinite, isnan, nan, sqrt
+from math import isfinite, isnan, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
+from statsmodels.stats.proportion import proportion_confint
 
 from helpers.analysis.stats import metrics
 from helpers.core.scores import finite, is_fake
@@ -86,10 +87,9 @@ def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     """
     if trials == 0:
         return UNKNOWN
-    z, p = _z(confidence), successes / trials
-    centre = (p + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    return Interval(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
+    share = successes / trials
+    low, high = proportion_confint(successes, trials, alpha=1 - confidence, method="wilson")
+    return Interval(share, min(share, float(low)), max(share, float(high)))
 
 
 def rate(called: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -389,9 +389,9 @@ def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
     NaN without one."""
     if not error > 0 or not 0 < estimate < 1:
         return Interval(estimate, nan, nan)
-    half = min(_z(confidence) * error / (estimate * (1 - estimate)), 500.0)
-    odds = (1 - estimate) / estimate
-    return Interval(estimate, 1 / (1 + odds * exp(half)), 1 / (1 + odds * exp(-half)))
+    half = _z(confidence) * error / (estimate * (1 - estimate))
+    low, high = special.expit(special.logit(estimate) + np.array([-half, half]))
+    return Interval(estimate, float(low), float(high))
 
 
 def _at_fpr(fake: np.ndarray, real: np.ndarray, share: float, draws: int, seed: int, confidence: float) -> Interval:
