@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from helpers import detectors, world
-from helpers.core import files as paths
+from helpers.core.files import RESULTS
 from helpers.images import spectra as methods
 from helpers.images.protocols import shared
 from helpers.runs import Source, Store, resolve, store
@@ -153,7 +153,7 @@ def test_gains_turn_one_spectrum_into_the_other():
     assert half[0] == half[13] == 1 and half[33 - 1] ** 2 == pytest.approx(0.5) and half.shape == (33,)
 
 
-ARCHIVE = paths.RESULTS / "mini"
+ARCHIVE = RESULTS / "mini"
 
 
 @pytest.mark.parametrize("name", ["spectra", "counterfactuals"])

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analysis import public_study
-from helpers.analysis.stats.metrics import Interval, spread
+from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.results import Results, titles
 
 __all__ = [
@@ -131,7 +131,7 @@ def rank_correlations(beside: pd.DataFrame, resamples: int = 2000) -> pd.DataFra
         pairs = table.dropna(subset="tpr")[["published", "tpr"]].to_numpy()
         known = len(pairs) > 3 and len(np.unique(pairs[:, 1])) > 1
         rho = _rank_correlation(pairs, resamples) if known else Interval(np.nan, np.nan, np.nan)
-        rows.append({"training": training, "cells": len(pairs)} | spread("rho", rho))
+        rows.append({"training": training, "cells": len(pairs)} | interval_columns(rho=rho))
     return pd.DataFrame(rows, columns=["training", "cells", "rho", "rho_low", "rho_high"])
 
 

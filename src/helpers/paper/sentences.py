@@ -6,8 +6,7 @@ from math import isnan
 
 import pandas as pd
 
-from helpers.analysis import controls, inventory
-from helpers.analysis import paired as effects
+from helpers.analysis import controls, inventory, paired
 from helpers.analysis.cells import cells, mean_change
 from helpers.analysis.costs import costs, images_per_cell
 from helpers.analysis.stats.metrics import Interval
@@ -17,12 +16,12 @@ from helpers.results.results import Results
 from helpers.study.schema import GENERATORS
 
 __all__ = [
+    "beyond_note",
     "DECK",
     "controls_note",
     "cost_note",
     "crossed",
     "grid",
-    "moved",
     "null",
     "overview",
     "scale_note",
@@ -159,7 +158,7 @@ def twins(results: Results) -> str:
 
 def controls_note(results: Results) -> str:
     """The sentence that names the changes against which this study can set its precisions."""
-    there = [title for title, _ in effects.controls(results).values()]
+    there = [title for title, _ in paired.controls(results).values()]
     idle = {
         "null control": f"the same {named(results.baseline)} images computed in groups (null control)",
         "FP16": "weights cast to FP16" + (", which a CPU computes with in 32 bits" if _on_cpu(results) else ""),
@@ -196,7 +195,7 @@ def sixteen(results: Results) -> str:
 
 def null(results: Results) -> str:
     """The sentence that sets the null control's spread beside the coarsest precision's, detector by detector."""
-    same = effects.identical(results)
+    same = paired.identical(results)
     idle = [f"{_actor(title)} changes no score of any image: it is identical, so no control." for title in same]
     found = controls.null_control(results)
     if found.empty:
@@ -211,12 +210,12 @@ def null(results: Results) -> str:
     ])  # fmt: skip
 
 
-def moved(beyond: pd.DataFrame, precision: str = "fp4") -> str:
+def beyond_note(beyond: pd.DataFrame, precision: str = "fp4") -> str:
     """The sentence that counts where a precision moves images further than each control does.
 
     `beyond` is the table of `helpers.analysis.paired.beyond`.
     """
-    told = effects.beyond_by_control(beyond)
+    told = paired.beyond_by_control(beyond)
     rows = told[told.precision == precision] if len(told) else told
     if rows.empty:
         further = "moves images further than a change that should not matter does"

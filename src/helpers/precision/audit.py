@@ -1,4 +1,4 @@
-"""Proof that a precision is what it says: errors of weights and outputs, native layers against rounded weights."""
+"""Whether a precision is what it says: errors of weights and outputs, native layers against rounded weights."""
 
 from __future__ import annotations
 

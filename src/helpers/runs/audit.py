@@ -33,7 +33,7 @@ STEPS = (0.0, 0.5, 1.0)
 
 
 class QuantizationAudit:
-    """Measures cells of a plan and keeps what it found in proof/ of the run's folder.
+    """Measures cells of a plan and keeps what it found in audit/ of the run's folder.
 
     One generator's unquantized networks and recorded inputs are in memory at a time, on the CPU; outputs are computed
     on `device`.

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
-from helpers.analysis.stats import metrics
 from helpers.core.scores import finite, is_fake
 
 __all__ = [
@@ -34,6 +33,7 @@ __all__ = [
     "calibrate",
     "bootstrap_weights",
     "independent_difference",
+    "interval_columns",
     "mcnemar",
     "mean_turn",
     "operating",
@@ -41,7 +41,6 @@ __all__ = [
     "rate",
     "resampled",
     "separable",
-    "spread",
     "unseen",
     "verdicts",
     "wilson",
@@ -138,14 +137,14 @@ def _variance(values: np.ndarray) -> float:
     return float(values.var(ddof=1)) if len(values) > 1 else 0.0
 
 
-def area_interval(area: float, m: int, n: int, confidence: float = 0.95) -> Interval:
-    """The score-type interval (Newcombe 2006, method 5) of an observed AUC of M fakes against N reals: all areas whose
-    own Hanley-McNeil standard error puts them near enough to it."""
+def area_interval(area: float, fakes: int, reals: int, confidence: float = 0.95) -> Interval:
+    """The score-type interval (Newcombe 2006, method 5) of an observed AUC of so many fakes against so many reals: all
+    areas whose own Hanley-McNeil standard error puts them near enough to it."""
     z = _z(confidence)
     grid = np.linspace(0, 1, 20_001)
-    mean = (m + n) / 2
+    mean = (fakes + reals) / 2
     extra = (mean - 1) * ((1 - grid) / (2 - grid) + grid / (1 + grid))
-    error = np.sqrt(grid * (1 - grid) * (1 + extra) / (m * n))
+    error = np.sqrt(grid * (1 - grid) * (1 + extra) / (fakes * reals))
     inside = grid[np.abs(grid - area) <= z * error + 1e-12]
     return Interval(area, float(min(inside.min(initial=area), area)), float(max(inside.max(initial=area), area)))
 
@@ -513,6 +512,9 @@ def _difference(first: Interval, second: Interval, correlation: float) -> Interv
     return Interval(delta, max(-1.0, delta - below), min(1.0, delta + above))
 
 
-def spread(name: str, interval: metrics.Interval) -> dict[str, float]:
-    """An interval as three entries of a table's row: the name, and with _low and _high."""
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+def interval_columns(**intervals: Interval) -> dict[str, float]:
+    """Intervals by name as entries of a table's row, three for each: NAME, NAME_low and NAME_high."""
+    found = {}
+    for name, interval in intervals.items():
+        found |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return found
