@@ -76,7 +76,7 @@ def filters(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
     `table` is that of `helpers.analysis.image_traces.treatments`.
     """
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
-    names, colours = (list(of) for of in zip(*FILTERS.values(), strict=True))
+    names = [title for title, _ in FILTERS.values()]
     base = (
         alt.Chart(_long(table))
         .transform_filter("datum.generator == model")
@@ -87,7 +87,7 @@ def filters(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
             )
         )
     )  # fmt: skip
-    colour = alt.Color("treatment:N", sort=names).scale(domain=names, range=colours).legend(columns=2)
+    colour = layers.coloured("treatment", dict(FILTERS.values())).legend(columns=2)
     base = layers.grouped_rows(base, ("detector_title", detectors.values()), ("treatment", names), colour)
     axis = "more real \N{LEFTWARDS ARROW}  shift in SDs  \N{RIGHTWARDS ARROW} more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
