@@ -130,7 +130,7 @@ def audits(results: Results) -> pd.DataFrame:
 
     parameters; share stored in the format; bytes_before, bytes_after; weight_error of the whole component and one
     column per kind of layer; expected_error, what weight_error is by the format's definition (not of older runs);
-    output_error; native_deviation and native_layer, the layer that strays most.
+    output_error; native_deviation and native_layer, the layer that differs most.
     """
     cells = results.table("cells.parquet")
     cells = pd.DataFrame(columns=["generator"]) if cells is None else cells

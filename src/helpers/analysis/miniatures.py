@@ -64,10 +64,10 @@ def _printed(name: str, row: pd.Series) -> str:
 def cards(folder: Path = MINI) -> list[dict[str, Any]]:
     """The cards of all shipped models: generators in their order, then the judge, backbones and detectors."""
     folder = Path(folder)
-    cards = [folder / key / files.CARD for key in GENERATORS]
-    cards += [folder / "judge.json", *sorted((folder / "backbones").glob("*.json"))]
-    cards += sorted((folder / "detectors").glob("*.json"))
-    return [json.loads(file.read_text(encoding="utf-8")) for file in cards if file.is_file()]
+    found = [folder / key / files.CARD for key in GENERATORS]
+    found += [folder / "judge.json", *sorted((folder / "backbones").glob("*.json"))]
+    found += sorted((folder / "detectors").glob("*.json"))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in found if file.is_file()]
 
 
 def overview(folder: Path = MINI) -> pd.DataFrame:
