@@ -1,4 +1,4 @@
-"""Arms beside the main one: paired changes against known ones, the null control, the record of the proofs."""
+"""Arms beside the main one: paired changes against known ones, the null control, the record of the audits."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def test_the_null_control_is_told_beside_the_coarsest_precision(study, tmp_path)
     assert "no null control" in sentences.null(bare) and "no arms" in setup.controls(bare).data
 
 
-def test_the_proofs_are_shown_with_what_was_measured(study):
-    rows = controls.proofs(study)
+def test_the_audits_are_shown_with_what_was_measured(study):
+    rows = controls.audits(study)
     assert len(rows) == 6 * (4 + 1) and set(rows.component) == {"denoiser"}
     assert set(rows[rows.arm == "batch"].arm_title) == {"null control"}
-    shown = setup.proofs(study).data
+    shown = setup.audits(study).data
     assert "20.00%" in shown and "97.0%" in shown and "1.0e-07" in shown
     assert np.isnan(rows[rows.precision == "fp32"].native_deviation.astype(float)).all()
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score, roc_curve
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
 from helpers import analysis, charts
 from helpers.analysis import controls, paired
@@ -29,10 +28,17 @@ from helpers.paper import tables
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (10, 10), (3, 7), (475, 500), (1, 1)])
-def test_wilson_is_statsmodels(hits: int, trials: int) -> None:
+def test_wilson_is_scipys(hits: int, trials: int) -> None:
     found = metrics.wilson(hits, trials)
-    assert (found.low, found.high) == pytest.approx(proportion_confint(hits, trials, method="wilson"), abs=1e-12)
+    known = stats.binomtest(hits, trials).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((known.low, known.high), abs=1e-12)
     assert found.low <= found.estimate <= found.high
+
+
+def test_wilson_of_a_sum_of_shares_solves_its_equation() -> None:
+    found, z = metrics.wilson(7.25, 20, 0.9), stats.norm.ppf(0.95)
+    for end in (found.low, found.high):
+        assert abs(found.estimate - end) == pytest.approx(z * sqrt(end * (1 - end) / 20))
 
 
 def test_nothing_is_not_zero() -> None:
@@ -98,7 +104,7 @@ def test_a_bootstrap_of_the_curve_is_that_of_the_resampled_images() -> None:
 def test_perfect_figures_have_width() -> None:
     found = metrics.operating(np.arange(50) + 100.0, np.arange(50.0))
     assert {name: found[name].estimate for name in found} == {"ap": 1, "eer": 0, "tpr_at_1": 1, "tpr_at_5": 1}
-    wilson = proportion_confint(0, 50, method="wilson")[1]
+    wilson = stats.binomtest(0, 50).proportion_ci(method="wilson").high
     assert found["eer"].high == pytest.approx(wilson)
     assert found["tpr_at_1"].low < 0.5  # the highest of 50 reals says little of the highest hundredth
     sure = metrics.operating(np.arange(5000) + 6000.0, np.arange(5000.0))["tpr_at_1"]
@@ -240,10 +246,10 @@ def test_no_figure_of_a_sample_is_without_width() -> None:
     (two,) = metrics.bootstrap_ratio([-1.4, -1.3], [1.0, 1.7], [0, 1])
     assert two.estimate == pytest.approx(-1.35 / (0.7 / sqrt(2))) and isnan(two.low) and isnan(two.high)
     (still,) = metrics.bootstrap_ratio(np.zeros(50), np.arange(50.0), np.arange(50))
-    most = proportion_confint(0, 50, method="wilson")[1]
+    most = stats.binomtest(0, 50).proportion_ci(method="wilson").high
     assert still.high == -still.low == pytest.approx(most * 49 / np.arange(50.0).std(ddof=1))
     none = metrics.mean_turn(np.zeros(20), np.full(20, 1 / 20), np.arange(20))
-    rate = proportion_confint(0, 20, method="wilson")[1]
+    rate = stats.binomtest(0, 20).proportion_ci(method="wilson").high
     assert (none.low, none.high) == pytest.approx((-rate, rate))
     triples = paired.cliff([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
     assert triples.estimate == triples.high == 1 and triples.low < 0.3

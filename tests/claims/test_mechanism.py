@@ -162,7 +162,7 @@ def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):
 
 
 def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):
-    table = decoder.moved(smooth).set_index(["part", "precision", "detector"])
+    table = decoder.component_shifts(smooth).set_index(["part", "precision", "detector"])
     scores = pd.read_parquet(smooth.folder / "scores.parquet")
     own = scores[(scores.detector == "npr") & scores.generator.isin(TWO)]
     wide = own.pivot(index=["generator", "index"], columns=["arm", "precision"], values="logit")

@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 
 from helpers import detectors, world
 from helpers.cli import app as command
-from helpers.core import files as paths
+from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.detectors import stream
 from helpers.detectors import weights as checkpoints
@@ -202,9 +202,9 @@ def same(found: Any, written: Any) -> bool:
     return found == written and isinstance(found, bool) == isinstance(written, bool)
 
 
-MINI = (paths.STUDIES / "mini.toml").read_text(encoding="utf-8")
-FULL = (paths.STUDIES / "full.toml").read_text(encoding="utf-8")
-MAP = (paths.STUDIES / "maps" / "public-scores.toml").read_text(encoding="utf-8")
+MINI = (files.STUDIES / "mini.toml").read_text(encoding="utf-8")
+FULL = (files.STUDIES / "full.toml").read_text(encoding="utf-8")
+MAP = (files.STUDIES / "maps" / "public-scores.toml").read_text(encoding="utf-8")
 
 
 def toml_cases(read: Callable[..., Any], valid: str, count: int, seed: int, folder: Path) -> int:

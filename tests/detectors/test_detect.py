@@ -291,7 +291,7 @@ def test_deep_numbers_become_the_nearest_of_eight_bits(kind, tmp_path):
     EXACT[kind](path)
     right = nearest(DEEP[..., :3], 16) if kind.startswith("colours") else nearest(DEEP[..., [0] * 3], 16)
     right = nearest(np.dstack([TWELVE] * 3), 12) if "12 bits" in kind else right
-    with stream.opened(path) as image:
+    with stream.open_image(path) as image:
         np.testing.assert_array_equal(np.asarray(preprocessing.decode(image)), right)
         np.testing.assert_array_equal(np.asarray(preprocessing.decode(image)), right)  # again, now that it is decoded
     lazy = Image.open(path)  # by its name: Pillow closes the file itself
@@ -371,7 +371,7 @@ def test_further_pictures_of_a_file_do_not_count(tmp_path):
         (seen,) = stream.judge([tmp_path / name], {})
         kind = {"a.png": "PNG", "a.webp": "WEBP", "a.tif": "TIFF", "a.mpo": "JPEG"}[name]
         assert (seen.error, seen.format) == ("", kind)
-        with stream.opened(tmp_path / name) as image:
+        with stream.open_image(tmp_path / name) as image:
             shown = np.asarray(preprocessing.decode(image)).astype(int)
         apart = [abs(shown - np.asarray(of)).mean() for of in (first, second)]
         assert apart[0] < (0.01 if kind != "JPEG" else 5) and apart[1] > 20

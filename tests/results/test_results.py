@@ -17,7 +17,7 @@ from helpers.core.errors import Damaged, UsageError
 from helpers.results import from_frame, schema
 from helpers.results.memo import once
 from helpers.results.migration import migrate
-from helpers.results.results import vouched, with_fakes
+from helpers.results.results import read_verified, with_fakes
 from helpers.study import schema as studies
 
 ONE = ("sd3",)
@@ -55,18 +55,18 @@ def test_a_table_that_the_manifest_does_not_vouch_for_is_not_there(folder, name)
     manifest["files"].pop(name, None)
     frame.to_parquet(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert vouched(folder, name) is None
+    assert read_verified(folder, name) is None
     study = analysis.load(folder)
     assert study.cells.empty == (name == "cells.parquet")
     assert perturbed._stored(study).empty and image_traces.read(study, name).empty
-    assert len(vouched(synthetic.vouch(folder), name)) == 1
+    assert len(read_verified(synthetic.vouch(folder), name)) == 1
     frame.assign(arm="other").to_parquet(folder / name)
-    assert vouched(folder, name) is None
+    assert read_verified(folder, name) is None
     frame.drop(columns="arm").to_parquet(folder / name)
     with pytest.raises(Damaged, match=f"{name}: it lacks the column 'arm'"):
-        vouched(synthetic.vouch(folder), name)
+        read_verified(synthetic.vouch(folder), name)
     (folder / name).unlink()
-    assert vouched(folder, name) is None
+    assert read_verified(folder, name) is None
 
 
 def test_scores_of_another_run_than_the_manifests_are_refused(folder):
@@ -162,7 +162,7 @@ def test_a_detector_of_another_training_does_not_vanish(folder):
 def test_the_archive_is_vouched_for():
     study = analysis.load(files.RESULTS / "mini", generators=["sd3"])
     assert study.dropped == {} and study.trainings == dict.fromkeys(study.detectors, "mini")
-    assert all(vouched(study.folder, name) is not None for name in BESIDE)
+    assert all(read_verified(study.folder, name) is not None for name in BESIDE)
     assert analysis.load(study.folder, weights="mini-s1").detectors == ("npr", "r50_tf")
 
 
@@ -185,7 +185,7 @@ def test_a_table_in_memory_is_judged_as_the_folder_is(folder):
     study = analysis.load(folder)
     frame = pd.read_parquet(folder / "scores.parquet")
     same = from_frame(frame, manifest=study.manifest)
-    assert same.folder is None and same.beside("spectra.parquet") is None
+    assert same.folder is None and same.table("spectra.parquet") is None
     pd.testing.assert_frame_equal(analysis.cells(same), analysis.cells(study))
     pd.testing.assert_frame_equal(claims.by_condition(same), claims.by_condition(study))
     with pytest.raises(Damaged, match="the table: it lacks the column 'logit'"):

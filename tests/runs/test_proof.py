@@ -75,6 +75,18 @@ def test_a_former_versions_record_still_counts_and_is_brought_up_to_date(tmp_pat
     assert files.read_json(store.audit(FP4)) == new
 
 
+def test_records_in_the_folder_of_a_former_version_still_count(tmp_path):
+    store, plan = Store(tmp_path), resolve(quick(), 1)
+    store.rename_former()
+    assert store.notes == [] and not list(tmp_path.iterdir())
+    files.write_json(_record(denoiser=WHOLE), tmp_path / "proof" / f"{FP4.folder}.json")
+    assert columns(store)["weight_error"] is None
+    store.rename_former()
+    assert columns(store)["weight_error"] == 0.1 and not (tmp_path / "proof").exists()
+    assert store.notes == [f"{tmp_path / 'proof'}: called audit/ now"]
+    assert not QuantizationAudit(plan, store).audit(plan.recipes[FP4], open_source(plan.recipes[FP4]))
+
+
 @pytest.mark.parametrize(
     "part",
     ["nothing", [], None, {}, WHOLE | {"weight_errors": 3}, WHOLE | {"weight_errors": {"all": "x"}},

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from helpers import detectors
-from helpers.core import files as paths
+from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.detectors import detector
 from helpers.runs import Source, Store, audit, digests, lock, make, plan, sources
@@ -120,7 +120,7 @@ def folder(whole, tmp_path):
 def sound(folder, whole):
     """Whether the folder holds what a run holds that nothing happened to, and its manifest vouches for it."""
     listed = json.loads((folder / "manifest.json").read_text())["files"]
-    assert listed == {name: paths.file_sha256(folder / name) for name in listed}
+    assert listed == {name: files.file_sha256(folder / name) for name in listed}
     assert set(listed) == {"cells.parquet", *(f"{name}.parquet" for name in TABLES)}
     assert not list(folder.rglob(".tmp-*"))
     assert contents(folder) == contents(whole)
@@ -155,7 +155,7 @@ def killing(monkeypatch, at, renamed):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         calls.append(path)
-        temporary = path.with_name(f".tmp-{paths._host()}-{dead.pid}-{len(calls):08x}{path.suffix}")
+        temporary = path.with_name(f".tmp-{files._host()}-{dead.pid}-{len(calls):08x}{path.suffix}")
         yield temporary
         if len(calls) == at and not renamed:
             raise Killed
@@ -214,8 +214,8 @@ def test_a_killed_process_leaves_its_lock_and_its_temporaries_to_nobody(folder, 
 def test_a_living_writers_temporary_is_left_alone_and_a_dead_ones_is_swept(folder):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    own = folder / f"parts/.tmp-{paths._host()}-{os.getpid()}-00000000.json"
-    left = folder / f"parts/sd15/fp4/.tmp-{paths._host()}-{dead.pid}-00000000.json"
+    own = folder / f"parts/.tmp-{files._host()}-{os.getpid()}-00000000.json"
+    left = folder / f"parts/sd15/fp4/.tmp-{files._host()}-{dead.pid}-00000000.json"
     other = folder / f"parts/.tmp-00000000-{dead.pid}-00000000.json"  # another machine's
     for path in (own, left, other):
         path.write_text("{")
@@ -466,7 +466,7 @@ def test_strangers_files_are_no_parts(folder, whole):
 
 def sound_but_strangers(folder):
     listed = json.loads((folder / "manifest.json").read_text())["files"]
-    return all(paths.file_sha256(folder / name) == digest for name, digest in listed.items())
+    return all(files.file_sha256(folder / name) == digest for name, digest in listed.items())
 
 
 # Other studies
@@ -550,7 +550,7 @@ def test_a_generator_added_makes_no_image_again(folder):
 
 
 def test_the_archives_digests_stay():
-    manifest = json.loads((paths.RESULTS / "mini/manifest.json").read_text())
+    manifest = json.loads((files.RESULTS / "mini/manifest.json").read_text())
     loaded = schema.load("mini")
     assert loaded.digest() == manifest["study_digest"]
     for scoring in plan.scorings(loaded)[3:5]:  # CLIP-D under `plain`, NPR under `shared`

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from helpers import detectors, world
-from helpers.core import files as paths
+from helpers.core.files import RESULTS
 from helpers.generators.catalogue import GENERATORS
 from helpers.images import spectra as methods
 from helpers.images.protocols import shared
@@ -154,7 +154,7 @@ def test_gains_turn_one_spectrum_into_the_other():
     assert half[0] == half[13] == 1 and half[33 - 1] ** 2 == pytest.approx(0.5) and half.shape == (33,)
 
 
-ARCHIVE = paths.RESULTS / "mini"
+ARCHIVE = RESULTS / "mini"
 
 
 @pytest.mark.parametrize("name", ["spectra", "counterfactuals"])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval, spread
+from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores as scores_
 from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results
@@ -69,7 +69,9 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
             if len(fake):
                 row = results.titled(generator, precision, detector) | {"kind": _kind(detector)}
                 row |= _rates(fake, against, confidence)
-                row |= spread("mean_logit", metrics.bootstrap_mean(fake, fake.index, confidence=confidence))
+                row |= metrics.interval_columns(
+                    mean_logit=metrics.bootstrap_mean(fake, fake.index, confidence=confidence)
+                )
                 rows.append(row | _operating(fake, against.real, confidence, resamples))
     return pd.DataFrame(rows)
 
@@ -108,9 +110,7 @@ def _rates(fake: pd.Series, against: _Reference, confidence: float) -> dict[str,
         "auc": metrics.auc(fake, against.real, confidence),
         "calibrated": metrics.balanced_accuracy(calibrated_tpr, against.calibrated_tnr),
     }
-    row: dict[str, Any] = {"n": len(fake), "reals": len(against.real)}
-    for name, interval in figures.items():
-        row |= spread(name, interval)
+    row = {"n": len(fake), "reals": len(against.real)} | metrics.interval_columns(**figures)
     return row | {"calibrated_at": against.calibrated_at}
 
 
@@ -119,7 +119,7 @@ def _operating(fake: pd.Series, real: pd.Series, confidence: float, resamples: i
     if not resamples:
         return {}
     found = metrics.operating(fake, real, fake.index, real.index, resamples=resamples, confidence=confidence)
-    return {column: value for name, interval in found.items() for column, value in spread(name, interval).items()}
+    return metrics.interval_columns(**found)
 
 
 def half(logits: pd.Series, odd: int) -> pd.Series:
@@ -198,7 +198,4 @@ def _changes(
         "change": metrics.paired_difference(before, after, confidence),
         "changed": metrics.rate(np.abs(after - before), confidence),
     }
-    row: dict[str, Any] = {"n": len(base), "lost": lost, "gained": gained, "p": p}
-    for name, interval in figures.items():
-        row |= spread(name, interval)
-    return row
+    return {"n": len(base), "lost": lost, "gained": gained, "p": p} | metrics.interval_columns(**figures)

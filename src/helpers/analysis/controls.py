@@ -12,7 +12,7 @@ from helpers.analysis.stats import metrics
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, all_arms
 
-__all__ = ["differences", "null_control", "positive", "proofs", "scored_arms", "spreads"]
+__all__ = ["audits", "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads"]
 
 
 def differences(results: Results) -> pd.DataFrame:
@@ -125,14 +125,14 @@ def positive(results: Results) -> str:
     )
 
 
-def proofs(results: Results) -> pd.DataFrame:
+def audits(results: Results) -> pd.DataFrame:
     """What was measured of every component of every cell, all arms: one row per arm, generator, precision, component.
 
     parameters; share stored in the format; bytes_before, bytes_after; weight_error of the whole component and one
     column per kind of layer; expected_error, what weight_error is by the format's definition (not of older runs);
-    output_error; native_deviation and native_layer, the layer that strays most.
+    output_error; native_deviation and native_layer, the layer that differs most.
     """
-    cells = results.beside("cells.parquet")
+    cells = results.table("cells.parquet")
     cells = pd.DataFrame(columns=["generator"]) if cells is None else cells
     names = _arm_titles(results)
     rows: list[dict[str, Any]] = []
@@ -148,3 +148,8 @@ def proofs(results: Results) -> pd.DataFrame:
                 | {kind: error for kind, error in errors.items() if kind != "all"}
             )
     return pd.DataFrame(rows)
+
+
+def exact_casts(audited: pd.DataFrame, precision: str = "fp16") -> bool:
+    """Whether a cast changed nothing of some component's weights, by the table of `audits`."""
+    return "weight_error" in audited and bool((audited.weight_error[audited.precision == precision] == 0).any())

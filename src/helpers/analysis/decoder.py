@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import controls
-from helpers.analysis.image_traces import ends, read, redrawn
+from helpers.analysis.image_traces import read
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.memo import once
 from helpers.results.results import Results, titles
 
-__all__ = ["areas", "detection", "moved", "shares"]
+__all__ = ["areas", "component_shifts", "detection", "shares"]
 
 #: Detection above chance (AUC less 1/2) below which it has no shares.
 LEAST = 0.05
@@ -36,7 +36,7 @@ def areas(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
     of_real = len(fake) - (np.searchsorted(np.sort(fake), real) + np.searchsorted(np.sort(fake), real, "right")) / 2
     placed = (of_fake + of_real) / len(fake)
     area = placed.mean() / 2
-    return np.concatenate([[area], area + redrawn(len(fake)) @ (placed - 2 * area) / len(fake)])
+    return np.concatenate([[area], area + metrics.bootstrap_weights(len(fake)).T @ (placed - 2 * area) / len(fake)])
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                     found["retrained"].append(pair[1] / pair[0])
         row = titles(detector=detector)
         for name, values in found.items():
-            row |= ends(name, _mean_of(values, confidence)) | {f"{name}_generators": len(values)}
+            row |= interval_columns(**{name: _mean_of(values, confidence)}) | {f"{name}_generators": len(values)}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -146,10 +146,8 @@ def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             found = {"plain": plain[0], "aligned": again[0], "plain_change": plain[1], "aligned_change": again[1]}
             there = len(plain[1]) == len(again[1])
             found["further"] = [two - one for one, two in zip(plain[1], again[1], strict=True)] if there else []
-            figures = {name: ends(name, _mean_of(values, confidence)) for name, values in found.items()}
-            rows.append(
-                row | titles(precision=precision) | {k: v for part in figures.values() for k, v in part.items()}
-            )
+            figures = {name: _mean_of(values, confidence) for name, values in found.items()}
+            rows.append(row | titles(precision=precision) | interval_columns(**figures))
     return pd.DataFrame(rows)
 
 
@@ -163,7 +161,7 @@ def _changes(results: Results | None, detectors: Sequence[str], precision: str) 
     return [own for own, _ in pairs], [own - base for own, base in pairs]
 
 
-def moved(results: Results) -> pd.DataFrame:
+def component_shifts(results: Results) -> pd.DataFrame:
     """What quantizing the denoiser moves, and what quantizing the VAE alone: one row per detector, precision and part.
 
     part ("denoiser", "VAE", "null control"), n; `shift`, the mean paired change of logit in standard deviations of the
@@ -183,5 +181,5 @@ def moved(results: Results) -> pd.DataFrame:
         square = metrics.bootstrap_mean(group.moved**2, group["index"])
         size = Interval(*(sqrt(max(0.0, end)) for end in (square.estimate, square.low, square.high)))
         row = titles(precision=precision, detector=detector) | {"part": parts[arm], "n": len(group)}
-        rows.append(row | ends("shift", shift) | ends("size", size))
+        rows.append(row | interval_columns(shift=shift, size=size))
     return pd.DataFrame(rows)

@@ -15,9 +15,9 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analysis import controls
-from helpers.analysis.image_traces import ends, paired, redrawn
+from helpers.analysis.image_traces import paired
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.precision.catalogue import PRECISIONS, SYMMETRIC
 from helpers.results.memo import once
 from helpers.results.results import Results, titles
@@ -61,7 +61,7 @@ def ladder_arm(results: Results) -> str:
 
 def weight_errors(results: Results) -> dict[tuple[str, str], float]:
     """Relative weight error of the denoiser by generator and format."""
-    cells = results.beside("cells.parquet")
+    cells = results.table("cells.parquet")
     if cells is None:
         return {}
     cells = cells[cells.arm == ladder_arm(results)]
@@ -100,12 +100,11 @@ def ladder(results: Results) -> pd.DataFrame:
         bits, family = FORMATS[precision]
         row = results.titled(generator, precision, detector) | {"bits": bits, "family": family, "n": len(group)}
         row |= {"error": errors[generator, precision]}
-        for name, found in {
-            "shift": metrics.bootstrap_mean(group.moved, group["index"]),
-            "tpr": metrics.rate(group.fake),
-            "high": _high(results, generator, precision),
-        }.items():
-            row |= ends(name, found)
+        row |= interval_columns(
+            shift=metrics.bootstrap_mean(group.moved, group["index"]),
+            tpr=metrics.rate(group.fake),
+            high=_high(results, generator, precision),
+        )
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -127,7 +126,7 @@ def _responses(results: Results) -> Responses | None:
     wide = wide.reindex(columns=pd.MultiIndex.from_product(keys)).dropna(axis=0)
     if len(wide) < 2 or len(formats) < _RUNGS:
         return None
-    drawn = np.concatenate([np.ones((1, len(wide))), redrawn(len(wide))])
+    drawn = np.concatenate([np.ones((1, len(wide))), metrics.bootstrap_weights(len(wide)).T])
     shifts = (drawn @ wide.to_numpy() / len(wide)).reshape(-1, *map(len, keys))
     return Responses(shifts, np.array([[errors[g, p] for p in formats] for g in keys[0]]), len(wide), keys)
 
@@ -187,9 +186,8 @@ def relations(results: Results) -> pd.DataFrame:
         found = {name: values[:, :, over].mean(axis=(1, 2)) for name, values in ranks.items()}
         found |= {f"miss_{name}": np.sqrt(square[:, :, over].mean(axis=(1, 2, 3))) for name, square in missed.items()}
         found["gain_error"] = found["miss_bits"] - found["miss_error"]
-        for name, values in found.items():
-            row = row | ends(name, metrics.resampled(values[0], values[1:], of.prompts))
-        rows.append(row)
+        intervals = {name: metrics.resampled(values[0], values[1:], of.prompts) for name, values in found.items()}
+        rows.append(row | interval_columns(**intervals))
     return pd.DataFrame(rows)
 
 
@@ -232,10 +230,11 @@ def contrasts(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 f"{end}_title": titles(precision=key)["precision_title"] for end, key in zip(_ENDS, pair, strict=True)
             }
             row |= {"error_first": of.errors[:, first].mean(), "error_second": of.errors[:, second].mean()}
-            for name, values in parts.items():
-                mean = values[:, :, over].mean(axis=(1, 2))
-                row |= ends(name, metrics.resampled(mean[0], mean[1:], of.prompts, confidence))
-            rows.append(row)
+            means = {name: values[:, :, over].mean(axis=(1, 2)) for name, values in parts.items()}
+            intervals = {
+                name: metrics.resampled(mean[0], mean[1:], of.prompts, confidence) for name, mean in means.items()
+            }
+            rows.append(row | interval_columns(**intervals))
     return pd.DataFrame(rows)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.images import spectra
 from helpers.results.memo import once
 from helpers.results.results import Results, of_training
@@ -22,14 +22,12 @@ __all__ = [
     "autocorrelations",
     "changes",
     "curves",
-    "ends",
     "fingerprints",
     "levels",
     "paired",
     "pooled",
     "pooled_shift",
     "read",
-    "redrawn",
     "relative",
     "treatments",
 ]
@@ -44,13 +42,11 @@ FIGURES = {
     "period_8": "peak at period 8",
 }
 
-RESAMPLES = 2000
-
 
 @once
 def read(results: Results, name: str) -> pd.DataFrame:
     """A table beside the scores, for the page's generators and the reals; empty where the study has none."""
-    table = results.beside(name)
+    table = results.table(name)
     if table is None:
         return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
     return table[table.generator.isin([*results.generators, "real"])]
@@ -108,12 +104,8 @@ def changes(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 row = results.titled(generator) | {"precision_title": name}
                 row |= {"precision": precision if arm == results.arm else arm}
                 row |= {"figure": figure, "figure_title": title, "n": len(values)}
-                rows.append(row | ends("change", found) | ends("relative", relative(found)))
+                rows.append(row | interval_columns(change=found, relative=relative(found)))
     return pd.DataFrame(rows)
-
-
-def ends(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def levels(results: Results) -> pd.DataFrame:
@@ -128,9 +120,8 @@ def levels(results: Results) -> pd.DataFrame:
             if not len(cell):
                 continue
             row = results.titled(generator) | {"precision": precision, "precision_title": name, "n": len(cell)}
-            for figure in FIGURES:
-                row |= ends(figure, metrics.bootstrap_mean(cell[figure], cell.index))
-            rows.append(row)
+            means = {figure: metrics.bootstrap_mean(cell[figure], cell.index) for figure in FIGURES}
+            rows.append(row | interval_columns(**means))
     return pd.DataFrame(rows)
 
 
@@ -176,11 +167,6 @@ def _thinned(spectra_: np.ndarray) -> np.ndarray:
     return spectra_[:, 1 : kept + 1].reshape(len(spectra_), -1, step).mean(axis=2)
 
 
-def redrawn(count: int) -> np.ndarray:
-    """How often each of `count` prompts is drawn in each resample (RESAMPLES, count)."""
-    return metrics.bootstrap_weights(count, RESAMPLES).T
-
-
 def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:
     """Autocorrelation of the residuals: one row per generator and precision (or "real"), with titles.
 
@@ -219,7 +205,7 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             cell = _products(table, generator, precision, arm)
             if base is None or cell is None:
                 continue
-            one, drawn = np.ones((1, len(base[0]))), redrawn(len(base[0]))
+            one, drawn = np.ones((1, len(base[0]))), metrics.bootstrap_weights(len(base[0])).T
             found = [spectra.correlation(cell[1], base[0], cell[0], weights) for weights in (one, drawn)]
             against = [
                 np.full(len(weights), nan)
@@ -229,9 +215,9 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             ]
             row = results.titled(generator) | {"precision_title": name}
             row |= {"precision": precision if arm == results.arm else arm}
-            row |= ends("correlation", _of_draws(*found, len(base[0]), confidence))
+            row |= interval_columns(correlation=_of_draws(*found, len(base[0]), confidence))
             further = (f - a for f, a in zip(found, against, strict=True))
-            row |= ends("further", _of_draws(*further, len(base[0]), confidence))
+            row |= interval_columns(further=_of_draws(*further, len(base[0]), confidence))
             rows.append(row | {"reliability": spectra.reliability(base[0])})
     return pd.DataFrame(rows)
 
@@ -302,11 +288,13 @@ def treatments(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             spread = float(wide["sham", results.baseline].std())
             moved = {name: (_moved(results, wide, name) / spread).to_numpy(np.float64) for name in EFFECTS}
             row = results.titled(generator, "", detector) | {"n": len(wide)}
-            for name, values in moved.items():
-                row |= ends(name, metrics.bootstrap_mean(values, wide.index, confidence=confidence))
-            row |= ends("of_matched", _ratio(moved["matched"], moved["quantized"], confidence))
-            row |= ends("of_attenuated", _ratio(moved["attenuated"], moved["quantized"], confidence))
-            row |= ends("of_restored", _ratio(-moved["given_back"], moved["quantized"], confidence))
+            means = {n: metrics.bootstrap_mean(v, wide.index, confidence=confidence) for n, v in moved.items()}
+            row |= interval_columns(
+                **means,
+                of_matched=_ratio(moved["matched"], moved["quantized"], confidence),
+                of_attenuated=_ratio(moved["attenuated"], moved["quantized"], confidence),
+                of_restored=_ratio(-moved["given_back"], moved["quantized"], confidence),
+            )
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -327,7 +315,7 @@ def pooled_shift(results: Results, detector: str, effect: str) -> Interval:
 
 def _ratio(values: np.ndarray, by: np.ndarray, confidence: float) -> Interval:
     """Ratio of two paired means (N,), resampled together; a value that was not seen is at most the greatest of `by`."""
-    drawn = redrawn(len(values))
+    drawn = metrics.bootstrap_weights(len(values)).T
     below = drawn @ by
     return _of_draws(
         np.array([values.mean() / by.mean() if by.mean() else nan]),

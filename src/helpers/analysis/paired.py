@@ -54,7 +54,7 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
     main = shifts(results, confidence, resamples).assign(arm=results.arm)
     frames = [main] if len(main) else []
     for name, (title, series) in _arms(results).items():
-        rows = shifts(_beside(results, series, name), confidence, resamples)
+        rows = shifts(_control_cells(results, series, name), confidence, resamples)
         frames.append(rows.assign(arm=name, precision=name, precision_title=title))
     if not frames:
         return pd.DataFrame()
@@ -76,12 +76,14 @@ def _more(results: Results, row: dict[str, Any], confidence: float, resamples: i
     n, spread = len(base), float(base.std(ddof=1)) if len(base) > 1 else nan
     found = paired_permutation_test(base, other)
     return {
-        **metrics.spread("lost_share", metrics.wilson(row["lost"], n, confidence)),
-        **metrics.spread("gained_share", metrics.wilson(row["gained"], n, confidence)),
+        **metrics.interval_columns(
+            lost_share=metrics.wilson(row["lost"], n, confidence),
+            gained_share=metrics.wilson(row["gained"], n, confidence),
+        ),
         "shift_p": _t(other - base),
         **found,
         "wasserstein": found["wasserstein"] / spread if spread else nan,
-        **metrics.spread("cliff", cliff(base, other, index, resamples=resamples, confidence=confidence)),
+        **metrics.interval_columns(cliff=cliff(base, other, index, resamples=resamples, confidence=confidence)),
     }
 
 
@@ -238,7 +240,7 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
     return found
 
 
-def _beside(results: Results, series: Series, name: str) -> Results:
+def _control_cells(results: Results, series: Series, name: str) -> Results:
     """The study as if the control were its one precision beside FP32, for `tables.shifts`."""
     base, pairs = results.baseline, [(d, g) for d in results.detectors for g in results.generators]
     kept = {(d, g, base): results.logits(d, g, base) for d, g in pairs}
@@ -293,7 +295,7 @@ def _excesses(
         found = metrics.bootstrap_ratio([*excess, *apart], first, index, resamples=resamples, confidence=confidence)
         for precision, values, *both in zip(precisions, excess, found[: len(moved)], found[len(moved) :], strict=True):
             row = {"control": name, "n": len(shared)} | results.titled(generator, precision, detector)
-            row |= metrics.spread("excess", both[0]) | metrics.spread("apart", both[1])
+            row |= metrics.interval_columns(excess=both[0], apart=both[1])
             rows.append(row | {"p": _t(values, "greater")})
     return rows
 
@@ -316,7 +318,7 @@ def beyond_by_control(found: pd.DataFrame) -> pd.DataFrame:
         known = own.dropna(subset="excess").sort_values("excess", kind="stable")
         for name, place in (("least", 0), ("largest", -1)):
             ends = known[["excess", "excess_low", "excess_high"]].iloc[place] if len(known) else (np.nan,) * 3
-            row |= metrics.spread(name, metrics.Interval(*ends))
+            row |= metrics.interval_columns(**{name: metrics.Interval(*ends)})
         rows.append(row)
     return pd.DataFrame(rows)
 

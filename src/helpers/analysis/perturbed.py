@@ -68,7 +68,7 @@ def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -
                 base = drawn[results.baseline, NONE][1][name]
                 for column, values, least in ((name, measured[name], 0), (f"{name}_change", measured[name] - base, -1)):
                     interval = _interval(values, n, confidence, least)
-                    row |= {column: interval.estimate, f"{column}_low": interval.low, f"{column}_high": interval.high}
+                    row |= metrics.interval_columns(**{column: interval})
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -107,7 +107,7 @@ def _interval(values: np.ndarray, prompts: int, confidence: float = 0.95, least:
 @once
 def _stored(results: Results) -> pd.DataFrame:
     """The perturbed scores of the page's generators and detectors and of the reals, with the study's own training."""
-    rows = results.beside(TABLE) if results.protocol == "plain" else None
+    rows = results.table(TABLE) if results.protocol == "plain" else None
     if rows is None:
         return pd.DataFrame()
     rows = of_training(results, rows)

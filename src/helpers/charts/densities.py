@@ -77,8 +77,9 @@ def _curves(base: alt.Chart, precisions: Mapping[str, str]) -> list[alt.Chart]:
         color=layers.titled_colours("precision", precisions).legend(
             symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
         ),
-        tooltip=[alt.Tooltip("precision:N")]
-        + [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("x", "density", "low", "high")],
+        tooltip=layers.tooltips(
+            ("precision:N",), *((f"{name}:Q", name, ".2f") for name in ("x", "density", "low", "high"))
+        ),
     )
     dash = alt.StrokeDash("precision:N", sort=titles).scale(domain=titles, range=layers.DASHES)
     band = alt.Y("low:Q", title="density", stack=None).axis(tickCount=4)

@@ -59,24 +59,20 @@ def ladder(
 
 def _formats(base: alt.Chart, families: list[str]) -> list[alt.Chart]:
     """Spans, points and bits of the formats over the error of their weights."""
-    colours, shapes = ([FAMILIES.get(family, UNKNOWN)[place] for family in families] for place in (0, 1))
+    shapes = [FAMILIES.get(family, UNKNOWN)[1] for family in families]
+    colours = {family: FAMILIES.get(family, UNKNOWN)[0] for family in families}
     base = base.encode(
         x=alt.X("error:Q", title="relative error of the weights (log scale)")
         .scale(type="log", nice=False, padding=18)
         .axis(values=[0.003, 0.01, 0.03, 0.1, 0.3, 1], format="~g", grid=True),
-        color=alt.Color("family:N").scale(domain=families, range=colours).legend(columns=2, labelLimit=170),
+        color=layers.coloured("family", colours).legend(columns=2, labelLimit=170),
         tooltip=layers.tooltips(
             ("precision_title:N", "format"), ("bits:Q",), ("family:N",), ("error:Q", "weight error", ".1%"),
             ("value:Q", "estimate", "+.3f"), ("low:Q", "from", "+.3f"), ("high:Q", "to", "+.3f"), ("n:Q", "images"),
         ),
     )  # fmt: skip
     axis = alt.Y("low:Q", title="estimate with 95 % interval").scale(zero=False).axis(tickCount=6)
-    return [
-        base.mark_rule(strokeWidth=2).encode(y=axis, y2="high:Q"),
-        base.mark_point(filled=True, size=80, opacity=0.8).encode(
-            y="value:Q", shape=alt.Shape("family:N").scale(domain=families, range=shapes)
-        ),
-        base.mark_text(dy=-9, baseline="bottom", fontSize=11).encode(
-            y="high:Q", text="bits:Q", color=alt.value("#333")
-        ),
-    ]
+    spans, points = layers.points_with_intervals(base, axis, size=80, width=2, opacity=0.8)
+    points = points.encode(shape=alt.Shape("family:N").scale(domain=families, range=shapes))
+    bits = base.mark_text(dy=-9, baseline="bottom", fontSize=11)
+    return [spans, points, bits.encode(y="high:Q", text="bits:Q", color=alt.value("#333"))]

@@ -83,7 +83,8 @@ def filters(
     """
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
     titles = {name: title.format(quantized) for name, (title, _) in FILTERS.items()}
-    names, colours = list(titles.values()), [colour for _, colour in FILTERS.values()]
+    names = list(titles.values())
+    colours = {titles[name]: colour for name, (_, colour) in FILTERS.items()}
     base = (
         alt.Chart(_long(table, titles))
         .transform_filter("datum.generator == model")
@@ -94,7 +95,7 @@ def filters(
             )
         )
     )  # fmt: skip
-    colour = alt.Color("treatment:N", sort=names).scale(domain=names, range=colours).legend(columns=2)
+    colour = layers.coloured("treatment", colours).legend(columns=2)
     base = layers.grouped_rows(base, ("detector_title", detectors.values()), ("treatment", names), colour)
     axis = "more real \N{LEFTWARDS ARROW}  shift in SDs  \N{RIGHTWARDS ARROW} more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))

@@ -27,8 +27,8 @@ from torch.nn import functional as F
 
 from helpers import world
 from helpers.detectors import clip_d, r50_tf
-from helpers.detectors import weights as checkpoints
 from helpers.detectors.preprocessing import preprocess, tensor
+from helpers.detectors.weights import write
 from helpers.mini.training import data, fitting
 
 __all__ = [
@@ -356,7 +356,7 @@ class _Renders:
 def _store(out: Path, name: str, weights: dict[str, Tensor]) -> Path:
     """Write a backbone to out/backbones; returns the file's path."""
     path = Path(out) / "backbones" / f"{name}.safetensors"
-    checkpoints.write(path, weights, {"backbone": name, "width": "mini"})
+    write(path, weights, {"backbone": name, "width": "mini"})
     return path
 
 

@@ -54,23 +54,22 @@ def apply(
     for component in components:
         _one_of("component", component, COMPONENTS)
     asked = {name: getattr(pipeline, where[name]) for name in components if name in where}
-    must = [asked["denoiser"]] if "denoiser" in asked else list(asked.values())
-    if precision != "fp32" and not any(targets(part, row, layers) for part in must):
-        raise UsageError(
-            f"{_name(pipeline)} at {precision} with coverage '{coverage}': 0 % of the"
-            f" {'denoiser' if 'denoiser' in asked else 'components'} would be quantized;"
-            " use coverage 'all' or leave the cell out"
-        )
+    must = {"denoiser": asked["denoiser"]} if "denoiser" in asked else asked
+    if precision != "fp32" and not any(targets(part, row, layers) for part in must.values()):
+        _refuse_uncovered(f"{_name(pipeline)} at {precision}", coverage, "denoiser" in asked)
     for name, part in asked.items():
         what, names = f"{_name(pipeline)} at {precision}: {name}", targets(part, row, layers)
         _refuse_undefined(what, part, row, names)
         if arm == "native" and row.scope == "layers":
             _refuse_shared(what, part, names)
-    return Coverage(
-        precision,
-        arm,
-        coverage,
-        {name: _convert(part, precision, row, arm, layers) for name, part in asked.items()},
+    parts = {name: _convert(part, precision, row, arm, layers) for name, part in asked.items()}
+    return Coverage(precision, arm, coverage, parts)
+
+
+def _refuse_uncovered(what: str, coverage: str, denoiser: bool) -> None:
+    raise UsageError(
+        f"{what} with coverage '{coverage}': 0 % of the {'denoiser' if denoiser else 'components'} would be quantized;"
+        " use coverage 'all' or leave the cell out"
     )
 
 

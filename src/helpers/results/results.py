@@ -32,7 +32,7 @@ __all__ = [
     "of_training",
     "own_trainings",
     "titles",
-    "vouched",
+    "read_verified",
     "with_fakes",
 ]
 
@@ -63,7 +63,7 @@ class _Source:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the scores; None where there is none that the manifest vouches for."""
-        return vouched(self.folder, name) if self.folder else None
+        return read_verified(self.folder, name) if self.folder else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class Results:
         """The first arm of a role ("null", "seed", "decoder", "text", "coverage", "ladder"); "" where none has it."""
         return next((name for name, arm in self.arms.items() if arm.get("role") == role), "")
 
-    def beside(self, name: str) -> pd.DataFrame | None:
+    def table(self, name: str) -> pd.DataFrame | None:
         """A table that lies beside the scores ("spectra.parquet" ...), its logits as float64; None where there is none.
 
         Raises Damaged where it lacks a column.
@@ -389,7 +389,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def vouched(folder: Path, name: str) -> pd.DataFrame | None:
+def read_verified(folder: Path, name: str) -> pd.DataFrame | None:
     """A table that lies beside the scores, its logits as float64; None where the manifest does not vouch for it.
 
     What a former study left in the folder has other bytes than the manifest says, or stands there not at all.

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from helpers import generators, precision, world
-from helpers.core import device as machine
+from helpers.core.device import accelerator, forget_peak, peaks
 from helpers.core.files import tree_sha256
 from helpers.runs.plan import Recipe
 from helpers.runs.store import versions
@@ -101,7 +101,7 @@ class QuantizedPipeline:
             size=recipe.source.size,
             batch_size=len(indices),
         )
-        self.record["peak_memory_mb"] = machine.peaks(self.device)["peak_allocated"] / 1e6
+        self.record["peak_memory_mb"] = peaks(self.device)["peak_allocated"] / 1e6
         return images
 
     def check(self, image: Image.Image) -> str | None:
@@ -112,7 +112,7 @@ class QuantizedPipeline:
         """Load and quantize the pipeline."""
         recipe = self.recipe
         _import_libraries(recipe.entry.pipeline)
-        machine.forget_peak(self.device)
+        forget_peak(self.device)
         began = time.perf_counter()
         pipeline = generators.load(
             recipe.generator,
@@ -130,7 +130,7 @@ class QuantizedPipeline:
         self.record = {
             "seconds_load": loaded - began,
             "seconds_quantize": time.perf_counter() - loaded,
-            "device": machine.accelerator(self.device)["card"] if self.device != "cpu" else "cpu",
+            "device": accelerator(self.device)["card"] if self.device != "cpu" else "cpu",
             "versions": versions(),
         }
         self.pipeline = pipeline

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from math import exp, isfinite, isnan, nan, sqrt
+from math import isfinite, isnan, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
+from statsmodels.stats.proportion import proportion_confint
 
-from helpers.analysis.stats import metrics
 from helpers.core.scores import finite, is_fake
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "calibrate",
     "bootstrap_weights",
     "independent_difference",
+    "interval_columns",
     "mcnemar",
     "mean_turn",
     "operating",
@@ -41,7 +42,6 @@ __all__ = [
     "rate",
     "resampled",
     "separable",
-    "spread",
     "unseen",
     "verdicts",
     "wilson",
@@ -91,10 +91,9 @@ def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     """
     if trials == 0:
         return UNKNOWN
-    z, p = _z(confidence), successes / trials
-    centre = (p + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    return Interval(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
+    share = successes / trials
+    low, high = proportion_confint(successes, trials, alpha=1 - confidence, method="wilson")
+    return Interval(share, min(share, float(low)), max(share, float(high)))
 
 
 def rate(called: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -143,14 +142,14 @@ def _variance(values: np.ndarray) -> float:
     return float(values.var(ddof=1)) if len(values) > 1 else 0.0
 
 
-def area_interval(area: float, m: int, n: int, confidence: float = 0.95) -> Interval:
-    """The score-type interval (Newcombe 2006, method 5) of an observed AUC of M fakes against N reals: all areas whose
-    own Hanley-McNeil standard error puts them near enough to it."""
+def area_interval(area: float, fakes: int, reals: int, confidence: float = 0.95) -> Interval:
+    """The score-type interval (Newcombe 2006, method 5) of an observed AUC of so many fakes against so many reals: all
+    areas whose own Hanley-McNeil standard error puts them near enough to it."""
     z = _z(confidence)
     grid = np.linspace(0, 1, 20_001)
-    mean = (m + n) / 2
+    mean = (fakes + reals) / 2
     extra = (mean - 1) * ((1 - grid) / (2 - grid) + grid / (1 + grid))
-    error = np.sqrt(grid * (1 - grid) * (1 + extra) / (m * n))
+    error = np.sqrt(grid * (1 - grid) * (1 + extra) / (fakes * reals))
     inside = grid[np.abs(grid - area) <= z * error + 1e-12]
     return Interval(area, float(min(inside.min(initial=area), area)), float(max(inside.max(initial=area), area)))
 
@@ -394,9 +393,9 @@ def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
     NaN without one."""
     if not error > 0 or not 0 < estimate < 1:
         return Interval(estimate, nan, nan)
-    half = min(_z(confidence) * error / (estimate * (1 - estimate)), 500.0)
-    odds = (1 - estimate) / estimate
-    return Interval(estimate, 1 / (1 + odds * exp(half)), 1 / (1 + odds * exp(-half)))
+    half = _z(confidence) * error / (estimate * (1 - estimate))
+    low, high = special.expit(special.logit(estimate) + np.array([-half, half]))
+    return Interval(estimate, float(low), float(high))
 
 
 def _at_fpr(fake: np.ndarray, real: np.ndarray, share: float, draws: int, seed: int, confidence: float) -> Interval:
@@ -518,6 +517,9 @@ def _difference(first: Interval, second: Interval, correlation: float) -> Interv
     return Interval(delta, max(-1.0, delta - below), min(1.0, delta + above))
 
 
-def spread(name: str, interval: metrics.Interval) -> dict[str, float]:
-    """An interval as three entries of a table's row: the name, and with _low and _high."""
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+def interval_columns(**intervals: Interval) -> dict[str, float]:
+    """Intervals by name as entries of a table's row, three for each: NAME, NAME_low and NAME_high."""
+    found: dict[str, float] = {}
+    for name, interval in intervals.items():
+        found |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return found

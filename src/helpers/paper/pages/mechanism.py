@@ -18,8 +18,8 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
 __all__ = [
-    "autocorrelation", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder", "levels", "moved",
-    "predictions", "radial", "relations", "shares",
+    "autocorrelation", "component_shifts", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder",
+    "levels", "predictions", "radial", "relations", "shares",
 ]  # fmt: skip
 
 MISSING = {
@@ -124,9 +124,9 @@ def shares(results: Results) -> HTML:
     return _table(table[known], columns, {"detector_title": "detector"}, caption, "shares")
 
 
-def moved(results: Results) -> HTML:
+def component_shifts(results: Results) -> HTML:
     """What quantizing the denoiser moves, and what quantizing the VAE alone."""
-    table = decoder.moved(results)
+    table = decoder.component_shifts(results)
     columns = {"shift": ("mean shift", 2, True), "size": ("root mean square", 2, False)}
     keys = {"detector_title": "detector", "precision_title": "precision", "part": "quantized"}
     for column, order in (("precision", list(PRECISIONS)), ("detector", list(results.detectors))) if len(table) else ():

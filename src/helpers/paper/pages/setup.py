@@ -18,7 +18,7 @@ from helpers.paper import tables
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
-__all__ = ["controls", "formats", "images", "live_check", "miniatures", "proofs", "settings"]
+__all__ = ["audits", "controls", "formats", "images", "live_check", "miniatures", "settings"]
 
 
 ALONE = "the figures rest on the stored results alone."
@@ -66,8 +66,8 @@ def miniatures(results: Results) -> None:
         display(charts.training_loss(curves))
 
 
-#: Columns of `proofs` for print, those that an older run lacks left out.
-PROOFS = {
+#: Columns of `audits` for print, those that an older run lacks left out.
+AUDITS = {
     "generator_title": "generator", "precision_title": "precision", "component": "component",
     "parameters": "parameters", "share": "in the format", "bytes": "MB", "weight_error": "weight error",
     "expected_error": "by definition", "attention": "attention", "feed-forward": "feed-forward",
@@ -78,9 +78,9 @@ ERRORS = ("weight_error", "expected_error", "output_error", "attention", "feed-f
 FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation": "{:.1e}", "parameters": "{:,}"}
 
 
-def proofs(results: Results, arm: str = "") -> HTML:
+def audits(results: Results, arm: str = "") -> HTML:
     """What was measured of each component of each quantized cell of an arm (default the main one)."""
-    found = controls_.proofs(results)
+    found = controls_.audits(results)
     found = found[(found.arm == (arm or results.arm)) & (found.precision != "fp32")] if len(found) else found
     if found.empty or "output_error" not in found:
         return tables.missing("This study has no record of what its precisions did to the weights.")
@@ -89,7 +89,7 @@ def proofs(results: Results, arm: str = "") -> HTML:
         bytes=[f"{before:.2f}{tables.ARROW}{after:.2f}" for before, after in sizes],
         **{name: found[name].map(form.format, na_action="ignore") for name, form in FORMS.items() if name in found},
     )
-    columns = {name: title for name, title in PROOFS.items() if name in shown}
+    columns = {name: title for name, title in AUDITS.items() if name in shown}
     caption = "Each component at each precision; errors are relative (Frobenius), by kind of layer too"
     return tables.table(shown[list(columns)].rename(columns=columns), caption)
 
