@@ -12,7 +12,7 @@ from helpers.analysis.stats import metrics
 from helpers.results.results import Results, all_arms, titles
 from helpers.study.schema import PRECISIONS
 
-__all__ = ["differences", "null_control", "positive", "audits", "scored_arms", "spreads"]
+__all__ = ["audits", "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads"]
 
 
 def differences(results: Results) -> pd.DataFrame:
@@ -148,3 +148,8 @@ def audits(results: Results) -> pd.DataFrame:
                 | {kind: error for kind, error in errors.items() if kind != "all"}
             )
     return pd.DataFrame(rows)
+
+
+def exact_casts(audited: pd.DataFrame, precision: str = "fp16") -> bool:
+    """Whether a cast changed nothing of some component's weights, by the table of `audits`."""
+    return "weight_error" in audited and bool((audited.weight_error[audited.precision == precision] == 0).any())

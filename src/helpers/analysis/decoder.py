@@ -20,7 +20,7 @@ from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.memo import once
 from helpers.results.results import BASELINE, Results, titles
 
-__all__ = ["areas", "detection", "component_shifts", "shares"]
+__all__ = ["areas", "component_shifts", "detection", "shares"]
 
 #: Detection above chance (AUC less 1/2) below which it has no shares.
 LEAST = 0.05
