@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from helpers import analysis, charts
 from helpers.analysis import public_study
-from helpers.analysis import real_checkpoints as beside
+from helpers.analysis import real_checkpoints as real
 from helpers.core import files
 from helpers.paper.pages import real_checkpoints
 from helpers.results import importing
@@ -191,7 +191,7 @@ def test_sentences_follow_the_study(moved):
     said = real_checkpoints.answer(moved)
     assert "This study at NF4" in said and "against FP16" in said
     assert "This study has" in real_checkpoints.power_note(moved) and "200 pairs" in real_checkpoints.power_note(moved)
-    found = public_study.agreement(public_study.public_effects(), beside.own_effects(moved)).set_index(
+    found = public_study.agreement(public_study.public_effects(), real.own_effects(moved)).set_index(
         ["detector", "precision"]
     )
     assert found.verdict["clip_d", "nf4"] == "agree"  # both move to fake

@@ -43,7 +43,7 @@ TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
 
 
 def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
-    """`tables.shifts` and more: one row per generator, detector and precision other than FP32, then one per control.
+    """`cells.shifts` and more: one row per generator, detector and precision other than FP32, then one per control.
 
     Beside the columns of `shifts` there are the shares of images `lost_share` (fake to real) and `gained_share`
     (Wilson); `shift_p` (paired t-test); `ks` with `ks_p` and `wasserstein` (in standard deviations of FP32) with
@@ -241,7 +241,7 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
 
 
 def _control_cells(results: Results, series: Series, name: str) -> Results:
-    """The study as if the control were its one precision beside FP32, for `tables.shifts`."""
+    """The study as if the control were its one precision beside FP32, for `cells.shifts`."""
     base, pairs = results.baseline, [(d, g) for d in results.detectors for g in results.generators]
     kept = {(d, g, base): results.logits(d, g, base) for d, g in pairs}
     kept |= {(d, g, name): logits for (d, g), logits in series.items()}

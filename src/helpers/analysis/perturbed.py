@@ -123,7 +123,7 @@ def _resampled(
     stored = _stored(results)
     if stored.empty:
         return {}
-    each = [_of(results, stored, detector, generator, resamples) for generator in results.generators]
+    each = [_of_generator(results, stored, detector, generator, resamples) for generator in results.generators]
     each = [of for of in each if of]
     shared = [condition for condition in each[0] if all(condition in of for of in each)] if each else []
     return {
@@ -135,10 +135,10 @@ def _resampled(
     }
 
 
-def _of(
+def _of_generator(
     results: Results, stored: pd.DataFrame, detector: str, generator: str, resamples: int
 ) -> dict[tuple[str, str], tuple[int, dict[str, np.ndarray]]]:
-    """The same for one generator."""
+    """`_resampled` for one generator alone."""
     own = stored[stored.detector == detector]
     fakes = own[own.generator == generator]
     if fakes.empty:
