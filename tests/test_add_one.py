@@ -145,6 +145,7 @@ def checkout(tmp_path_factory):
     for name, text in FILES.items():
         (package / name).write_text(textwrap.dedent(text), encoding="utf-8")
     _page(root)
+    shutil.copy(files.ROOT / "pyproject.toml", root)  # by which a checkout is told from an installed package
     shutil.copytree(files.MODELS / "mini" / "sd15", root / "models" / "mini" / "sd15")
     (root / "models" / "mini" / "detectors").mkdir()
     weights = root / "models" / "mini" / "detectors" / "darkness.safetensors"
