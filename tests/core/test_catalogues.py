@@ -157,6 +157,40 @@ def test_a_detector_of_another_package_is_seen_by_grid_and_detect(tmp_path):
     )
 
 
+ROWS = """
+    from helpers.generators.catalogue import Entry as Generator
+    from helpers.images.perturbations import Kind
+    from helpers.precision.catalogue import SYMMETRIC, Entry as Precision
+
+    MINE = Generator("Mine", "DiT", "PixArtAlphaPipeline")
+    INT5 = Precision("INT5", 5, "integers -15 to 15", SYMMETRIC, 64, 1, module="more.int5")
+    DIM = Kind("dimmed to {}", "FACTOR", 0.1, 1, False, lambda image, amount, _: image.point(lambda x: int(x * amount)))
+"""
+
+
+def test_generators_precisions_and_perturbations_come_from_packages_too(tmp_path):
+    points = {
+        "quantdetect.generators": "mine = more.rows:MINE", "quantdetect.precisions": "int5 = more.rows:INT5",
+        "quantdetect.perturbations": "dim = more.rows:DIM",
+    }  # fmt: skip
+    said = python(
+        """
+        from helpers.analysis.perturbed import title
+        from helpers.analysis.words import named
+        from helpers.images import perturbations
+        from helpers.study import schema
+        study = schema.load("full").model_dump(mode="json")
+        study["generators"] = {"mine": study["generators"]["sd3"]}
+        study |= {"precisions": ["fp32", "int5"], "arms": {}, "perturbations": None}
+        row = schema.expected(schema.Study.model_validate(study))[1]
+        print(row["title"], row["bytes"], named("int5"), title("dim:0.5"), perturbations.parse("dim:0.5").name)
+        print("torch" in sys.modules)
+        """,
+        installed(tmp_path, "more", points, rows=ROWS),
+    )
+    assert said.splitlines() == ["Mine None INT5 dimmed to 0.5 dim:0.5", "False"]
+
+
 def test_the_methods_page_prints_the_table_of_formats():
     cells = re.findall("<td>(.*?)</td>", setup.formats().data)
     printed = {cells[place + 1]: cells[place : place + 7] for place in range(0, len(cells), 7)}

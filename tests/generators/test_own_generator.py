@@ -1,6 +1,7 @@
 """A study of a generator that the catalogue lacks: a tiny PixArt with random weights, from its study file to scores."""
 
 import json
+import re
 
 import diffusers
 import numpy as np
@@ -65,6 +66,8 @@ def test_the_grid_shows_it(study, capsys):
     assert cli.main(["grid", str(study)]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("pixart")]
     assert [row[:3] for row in rows] == [["pixart", "fp32", "2"], ["pixart", "int8", "2"]]
+    weights = sum(file.stat().st_size for file in study.parent.rglob("*.safetensors"))
+    assert f"{weights / 1e6:,.1f}" in rows[0]
 
 
 def test_it_runs_at_a_precision_and_its_results_know_its_title(study, tmp_path):
@@ -91,6 +94,14 @@ def test_its_images_do_not_hang_on_what_it_is_called(study):
     assert renamed.digest() == schema.load(study).digest()
 
 
+def test_the_table_that_the_book_prints_is_one(tmp_path):
+    text = (files.BOOK / "reproduce.md").read_text(encoding="utf-8")
+    printed = re.search(r"```toml\n(\[generators.*?)```", text, re.DOTALL)[1]
+    head = STUDY.partition("[generators.pixart]")[0]
+    (tmp_path / "study.toml").write_text(head + printed, encoding="utf-8")
+    assert schema.load(tmp_path / "study.toml").entry("pixart").pipeline == "PixArtAlphaPipeline"
+
+
 def test_a_catalogued_generator_is_written_down_as_ever():
     settings = schema.load("mini").model_dump()["generators"]["sd15"]
     assert set(settings) == {"checkpoint", "revision", "size", "steps", "guidance", "dtype", "variant"}
@@ -101,8 +112,8 @@ def test_a_catalogued_generator_is_written_down_as_ever():
     [
         ('family = "DiT, cross-attention"\n', "", r"generators\.pixart\.family: missing"),
         ("generators.pixart", "generators.sd3", r"generators\.sd3\.title: the catalogue says it of sd3"),
-        ("generators.pixart", "generators.real", "cannot be called 'real'"),
-        ("generators.pixart", "generators.Pix", r"generators\.Pix: "),
+        ("generators.pixart", "generators.real", "no generator can be called 'real'"),
+        ("generators.pixart", "generators.Pix", r"generators\.Pix: no generator can be called 'Pix'; small"),
         (
             'title = "PixArt, tiny"\nfamily = "DiT, cross-attention"\npipeline = "PixArtAlphaPipeline"\n', "",
             r"generators\.pixart: no such key 'pixart'.*; to run another one, give its title, family and pipeline",

@@ -127,7 +127,7 @@ def _archived(study: Study) -> dict[tuple[str, str, str], int]:
 def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
     main = "" if needs["arm"] == "native" else f"-{needs['arm']}"
     folder = out / "images" / needs["generator"] / f"{needs['precision']}{main}"
-    size = needs["bytes"]
+    size, local = needs["bytes"], Path(needs["source"]).is_absolute()
     return {
         "generator": needs["generator"],
         "precision": needs["precision"],
@@ -137,9 +137,9 @@ def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, s
         "px": needs["size"],
         "steps": needs["steps"],
         "guidance": needs["guidance"],
-        "weights": "missing" if size is None else f"{size / 1e6:,.1f} MB",
+        "weights": ("missing" if local else "not counted") if size is None else f"{size / 1e6:,.1f} MB",
         "terms": needs["terms"],
-        "source": place(Path(needs["source"])) if Path(needs["source"]).is_absolute() else needs["source"],
+        "source": place(Path(needs["source"])) if local else needs["source"],
     }
 
 

@@ -86,8 +86,6 @@ def one_of(options: Collection[str]) -> BeforeValidator:
 
 
 GeneratorKey = Annotated[str, one_of(GENERATORS)]
-#: A generator's key, of the catalogue or the study's own.
-OwnKey = Annotated[str, Field(pattern=rf"^{KEY.pattern}$")]
 PrecisionKey = Annotated[str, one_of(PRECISIONS)]
 DetectorKey = Annotated[str, one_of(DETECTORS)]
 Component = Annotated[str, one_of(COMPONENTS)]
@@ -204,7 +202,7 @@ class Arm(Strict):
     role: Annotated[str, one_of(ROLES)] | None = None
     precisions: Precisions
     images: Count
-    generators: Annotated[list[OwnKey], Field(min_length=1), AfterValidator(_once)] | None = None
+    generators: Annotated[list[str], Field(min_length=1), AfterValidator(_once)] | None = None
     way: Way | None = None
     coverage: Layers | None = None
     components: Components | None = None
@@ -293,7 +291,7 @@ class Study(Strict):
     perturbations: Perturbations | None = None
     shard_size: Count = 25
     batch_size: Count = 1
-    generators: dict[OwnKey, GeneratorSettings] = Field(min_length=1)
+    generators: dict[str, GeneratorSettings] = Field(min_length=1)
     margins: Margins = Margins()
 
     _folder: Path = PrivateAttr(default=paths.STUDIES)
@@ -320,21 +318,10 @@ class Study(Strict):
         return self
 
     def _own_generators(self) -> None:
-        """A generator outside the catalogue must be described; one of it must not be described otherwise."""
         for key, settings in self.generators.items():
             given = [name for name in OWN if getattr(settings, name) is not None]
-            if key in GENERATORS and given:
-                raise ValueError(f"generators.{key}.{given[0]}: the catalogue says it of {key}; take it out")
-            if key in GENERATORS:
-                continue
-            if not given:
-                mend = f"to run another one, give its {', '.join(OWN[:-2])} and {OWN[-2]}"
-                raise ValueError(f"generators.{key}: no such key '{key}'{_nearest_of(key, list(GENERATORS))}; {mend}")
-            missing = next((name for name in OWN[:-1] if name not in given), None)
-            if missing:
-                raise ValueError(f"generators.{key}.{missing}: missing; it must be given of what the catalogue lacks")
-            if key in (*ARMS, "none", "real"):
-                raise ValueError(f"generators.{key}: a generator cannot be called '{key}'; give it another name")
+            if complaint := _of_catalogued(key, given) if key in GENERATORS else _of_own(key, given):
+                raise ValueError(f"generators.{_key(key)}{complaint}")
 
     def _own_names(self) -> None:
         # These stand beside the names of arms in a column of the results.
@@ -442,6 +429,23 @@ class Study(Strict):
         return [line.strip() for line in text.splitlines() if line.strip()]
 
 
+def _of_catalogued(key: str, given: list[str]) -> str:
+    """What is wrong with what a study says of a generator of the catalogue, after its key; "" for nothing."""
+    return f".{given[0]}: the catalogue says it of {key}; take it out" if given else ""
+
+
+def _of_own(key: str, given: list[str]) -> str:
+    """The same of a generator that the catalogue lacks."""
+    *needed, last = OWN[:-1]
+    if not given:
+        near = _nearest_of(key, list(GENERATORS))
+        return f": no such key {shown(key)}{near}; to run another one, give its {', '.join(needed)} and {last}"
+    if key in (*ARMS, "none", "real") or not KEY.fullmatch(key):
+        return f": no generator can be called {shown(key)}; small letters, digits and _ make a name"
+    missing = next((name for name in (*needed, last) if name not in given), "")
+    return f".{missing}: missing; it must be given of what the catalogue lacks" if missing else ""
+
+
 def load(study: str | os.PathLike[str]) -> Study:
     """Read and check a study: a path, or the name of a shipped one ("mini", "full"). Raises UsageError."""
     path = _find(study)
@@ -464,8 +468,8 @@ def expected(study: Study) -> list[dict[str, Any]]:
 
     Keys: generator, title, precision, arm, images, size (px), steps, guidance, source (folder or hub id), terms (gate
     and licence), bytes (int): a full cell's denoiser weights at its precision, Linear layers quantized and the rest
-    at 16 bits (None where nobody has counted the generator's); a mini cell's weights on disk (None where the folder is
-    missing).
+    at 16 bits (of a generator that nobody has counted, its weights on disk; None of one on the hub); a mini cell's
+    weights on disk (None where the folder is missing).
     """
     return [
         {
@@ -533,12 +537,10 @@ def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[
 
 
 def _bytes(study: Study, cell: Cell) -> int | None:
-    if study.scale == "mini":
+    generator, bits = study.entry(cell.generator), PRECISIONS[cell.precision].bits_with_scales
+    if study.scale == "mini" or generator.parameters is None or generator.linear_share is None:
         files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
         return sum(file.stat().st_size for file in files) if files else None
-    generator, bits = study.entry(cell.generator), PRECISIONS[cell.precision].bits_with_scales
-    if generator.parameters is None or generator.linear_share is None:
-        return None
     reached = 1.0 if study.coverage == "all" else generator.linear_share
     return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
 
