@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from diffusers import DiffusionPipeline
 from PIL import Image
 
 from helpers import generators, world
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
+from helpers.study import schema
 
 PROMPTS = [
     "a photo of a red ball on sand",
@@ -35,6 +37,17 @@ def test_a_miniature_is_ready_to_sample(key):
     assert row.t5 is None or "T5" in type(getattr(pipe, row.t5)).__name__
     assert not any(module.training or any(p.requires_grad for p in module.parameters()) for module in modules)
     assert getattr(pipe, "safety_checker", None) is None
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_plain_diffusers_loads_a_miniature_and_draws(key):
+    pipeline = DiffusionPipeline.from_pretrained(files.MODELS / "mini" / key, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    size = {"height": 128, "width": 128} if key == "flux1" else {}  # its pipeline knows the original's size alone
+    drawn = pipeline("a photo of a red ball on sand", num_inference_steps=2, **size).images[0]
+    assert drawn.size == (schema.load("mini").generators[key].size,) * 2
+    parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    assert {parameter.dtype for part in parts for parameter in part.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e5])

@@ -105,11 +105,22 @@ def _store(pipeline: Any, card: dict[str, Any], folder: Path) -> Path:
     for part in _stored_in_half(pipeline):
         part.half()
     pipeline.save_pretrained(beside, safe_serialization=True)
+    _declare_single(beside)
     (beside / CARD).write_text(json.dumps(card, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
     _share_vae(folder)
     return folder
+
+
+def _declare_single(folder: Path) -> None:
+    """Let a text encoder's configuration ask for single precision, whatever its weights are stored in.
+
+    transformers loads a network in the type that its configuration names, diffusers in single precision: a pipeline
+    that is loaded with no further word had its text encoders in 16 bits, and the denoiser refused what they gave it.
+    """
+    for path in folder.glob("text_encoder*/config.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
 
 
 def _share_vae(folder: Path) -> None:
