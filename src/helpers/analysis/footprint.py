@@ -5,8 +5,20 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.core import files
+from helpers.generators.catalogue import GENERATORS
 
-__all__ = ["CHECKPOINTS", "GIB", "PARTS", "at_fp4", "by_precision", "measured", "published", "totals", "weights"]
+__all__ = [
+    "CHECKPOINTS",
+    "GIB",
+    "PARTS",
+    "at_fp4",
+    "by_family",
+    "by_precision",
+    "measured",
+    "published",
+    "totals",
+    "weights",
+]
 
 #: The checkpoints of `precision.architectures`, by key, with their names in print.
 CHECKPOINTS = {
@@ -32,6 +44,16 @@ def _read(name: str) -> pd.DataFrame:
     return found.assign(title=found.checkpoint.map(CHECKPOINTS).fillna(found.checkpoint))
 
 
+def by_family(shares: pd.Series) -> dict[str, pd.Series]:
+    """Shares by checkpoint (its name in print) in two parts, "UNets" and "DiTs"; a family without any is left out."""
+    kinds = {
+        CHECKPOINTS[key]: "UNets" if GENERATORS[key.partition("-")[0]].family.startswith("UNet") else "DiTs"
+        for key in CHECKPOINTS
+    }
+    found = {kind: shares[[title for title in shares.index if kinds[title] == kind]] for kind in ("UNets", "DiTs")}
+    return {kind: part for kind, part in found.items() if len(part)}
+
+
 def weights() -> pd.DataFrame:
     """What `quantdetect footprint` counted: checkpoint (and title), component, precision, coverage, parameters,
     quantized, bytes.
@@ -40,8 +62,15 @@ def weights() -> pd.DataFrame:
 
 
 def measured() -> pd.DataFrame:
-    """What `quantdetect footprint --device cuda` measured; empty where no run is archived."""
-    return _read("device.csv")
+    """What `quantdetect footprint --device cuda` measured; empty where no run is archived.
+
+    `ratio` is a step's seconds to those of the same checkpoint at FP16, NaN where that was not run.
+    """
+    found = _read("device.csv")
+    if found.empty:
+        return found
+    base = found[found.precision == "fp16"].set_index("title").seconds_per_step
+    return found.assign(ratio=found.seconds_per_step / found.title.map(base))
 
 
 def published() -> pd.DataFrame:
