@@ -28,7 +28,7 @@ PARTS = {"denoiser": ["denoiser"], "T5": ["t5"], "CLIP": ["text_encoder", "text_
 
 def _read(name: str) -> pd.DataFrame:
     path = FOLDER / name
-    found = pd.read_csv(path, keep_default_na=True) if path.is_file() else pd.DataFrame(columns=["checkpoint"])
+    found = files.read_csv(path, ["checkpoint"]) if path.is_file() else pd.DataFrame(columns=["checkpoint"])
     return found.assign(title=found.checkpoint.map(CHECKPOINTS).fillna(found.checkpoint))
 
 

@@ -25,6 +25,7 @@ from helpers.results.memo import once
 __all__ = [
     "Results",
     "all_arms",
+    "archived_images",
     "check_results",
     "from_frame",
     "load",
@@ -399,6 +400,21 @@ def read_verified(folder: Path, name: str) -> pd.DataFrame | None:
         return None
     table = files.read_parquet(folder / name, schema.TABLES[name].needed if name in schema.TABLES else ())
     return table.astype({"logit": np.float64}) if "logit" in table else table
+
+
+def archived_images(folder: Path) -> dict[tuple[str, str, str], int]:
+    """Images of each (generator, precision, arm) by the record of a folder's cells; empty where it has no record.
+
+    Raises Damaged where the record cannot be read, is another than the manifest vouches for or does not count images.
+    """
+    name = "cells.parquet"
+    if not (folder / name).is_file():
+        return {}
+    if _vouches(folder, name) is False:
+        raise Damaged(f"{folder / name}: not the record that its manifest.json vouches for; run the study again")
+    cells = files.read_parquet(folder / name, [*schema.TABLES[name].needed, "images"])
+    counts = cells.groupby(["generator", "precision", "arm"])["images"].sum()
+    return {(str(g), str(p), str(arm)): int(count) for (g, p, arm), count in counts.items()}
 
 
 def _vouches(folder: Path, name: str) -> bool | None:
