@@ -49,13 +49,14 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
     (Wilson); `shift_p` (paired t-test); `ks` with `ks_p` and `wasserstein` (in standard deviations of FP32) with
     `wasserstein_p`, both from `paired_permutation_test`; `cliff` (bootstrapped by prompt); and for each of `TESTS`
     the same corrected by Holm over the family of all rows of the main arm (`X_holm`; NaN for controls). `arm` names
-    the control; there the precision is its key and its title.
+    the control and `role` its role in the study file ("" in the main arm); there the precision is its key and its
+    title.
     """
-    main = shifts(results, confidence, resamples).assign(arm=results.arm)
+    main = shifts(results, confidence, resamples).assign(arm=results.arm, role="")
     frames = [main] if len(main) else []
     for name, (title, series) in _arms(results).items():
         rows = shifts(_control_cells(results, series, name), confidence, resamples)
-        frames.append(rows.assign(arm=name, precision=name, precision_title=title))
+        frames.append(rows.assign(arm=name, role=results.arms[name]["role"], precision=name, precision_title=title))
     if not frames:
         return pd.DataFrame()
     found = pd.concat(frames, ignore_index=True)

@@ -120,7 +120,7 @@ class Results:
 
     def arm_of(self, role: str) -> str:
         """The first arm of a role ("null", "seed", "decoder", "text", "coverage", "ladder"); "" where none has it."""
-        return next((name for name, arm in self.arms.items() if arm.get("role") == role), "")
+        return next((name for name, arm in self.arms.items() if role and arm.get("role") == role), "")
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table that lies beside the scores ("spectra.parquet" ...), its logits as float64; None where there is none.
