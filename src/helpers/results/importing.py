@@ -31,7 +31,7 @@ from helpers.core.errors import Damaged, UsageError, nearest, shortened
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
-from helpers.precision.catalogue import PRECISIONS
+from helpers.precision.catalogue import BASELINE, PRECISIONS
 from helpers.study.schema import (
     ROLES,
     ArmName,
@@ -173,7 +173,7 @@ class Map(Strict):
     licence: str = ""
     notes: list[str] = []
     scale: Annotated[str, one_of(("mini", "full", "unknown"))] = "unknown"
-    baseline: PrecisionKey = "fp32"
+    baseline: PrecisionKey = BASELINE
     pair_by: list[str] = Field(["index"], min_length=1)
     columns: dict[Column, str] = {}
     constants: dict[Column, str | int | float] = {}
