@@ -16,7 +16,7 @@ from helpers.claims import savings
 from helpers.cli import app as command
 from helpers.cli import footprint as footprint_command
 from helpers.core.errors import Failure, UsageError
-from helpers.generators.catalogue import GENERATORS
+from helpers.generators.catalogue import GENERATORS, checkpoint_titles
 from helpers.generators.networks import Architecture, Network, architecture, architectures, build
 from helpers.precision import coverage, footprint, timing
 from helpers.precision.formats import FORMATS
@@ -119,7 +119,7 @@ def test_the_grid_says_what_the_footprint_counts(key):
 
 
 def test_the_names_in_print_are_those_of_the_architectures():
-    assert footprint_.CHECKPOINTS == {key: entry.title for key, entry in architectures().items()}
+    assert checkpoint_titles() == {key: entry.title for key, entry in architectures().items()}
 
 
 def test_the_command_prints_components_and_sums(tmp_path, capsys):
@@ -277,7 +277,7 @@ def test_memory_falls_and_published_times_do_not(tmp_path, monkeypatch):
     shutil.copy(footprint_.FOLDER / "published.csv", tmp_path)
     monkeypatch.setattr(footprint_, "FOLDER", tmp_path)  # where no run on a GPU is archived
     memory, time = savings.memory(), savings.time()
-    assert memory.verdict == "supported" and set(memory.figures) == set(footprint_.CHECKPOINTS.values())
+    assert memory.verdict == "supported" and set(memory.figures) == set(checkpoint_titles().values())
     assert memory.figures["Flux.1 dev"].estimate == pytest.approx(9.98 / 67.48, abs=0.001)
     assert savings.memory(0.1).verdict == "contradicted"
     against = savings.memory(base="fp16")

@@ -12,12 +12,11 @@ import pytest
 from PIL import Image
 
 from helpers import analysis, generators, world
-from helpers.core import files
+from helpers.core import columns, files
 from helpers.core.errors import Failure, UsageError
 from helpers.detectors.catalogue import DETECTORS
 from helpers.precision import audit
 from helpers.runs import Source, Store, digests, make, merge, parse_share, plan, score, store, verify
-from helpers.runs import shard as state
 from helpers.runs.stages import contact
 from helpers.study import schema
 
@@ -78,7 +77,10 @@ def test_every_cell_has_its_images_and_scores(whole):
     assert set(table["protocol"]) == {"plain"} and set(table["weights"]) == {"mini"}
     assert ((table["label"] == 0) == (table["generator"] == "real")).all()
     assert table["logit"].dtype == np.float64 and np.isfinite(table["logit"]).all()
-    assert list(pd.read_parquet(folder / "scores.parquet").columns) == list(state.COLUMNS)
+    for name in ("scores.parquet", "cells.parquet"):
+        declared, found = columns.TABLES[name], pd.read_parquet(folder / name)
+        assert tuple(found) == tuple(key for key in declared.names if key != "note")  # which imports alone have
+        columns.check(declared, found, name)
 
 
 def test_cells_say_what_was_quantized(whole):

@@ -21,16 +21,22 @@ __all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "share_ca
 
 
 def mean_change(
-    results: Results, detectors: Sequence[str], against: Sequence[str] = (), confidence: float = 0.95
+    results: Results,
+    detectors: Sequence[str],
+    against: Sequence[str] = (),
+    confidence: float = 0.95,
+    precision: str = "",
 ) -> Interval:
-    """Mean change of verdict from FP32 to FP4, minus the same of `against`; prompts are resampled whole.
+    """Mean change of verdict from the baseline to a precision (default the study's lowest), minus the same of the
+    detectors `against`; prompts are resampled whole.
 
     Each generator and detector has the same weight, whatever its number of images. Unknown where a detector has no
     threshold.
     """
+    precision = precision or results.lowest
     values, index, weights = [], [], []
     for group, sign in ((detectors, 1.0), (against, -1.0)):
-        rows = [(results.threshold_of(d), *paired_logits(results, d, g, "fp4"))
+        rows = [(results.threshold_of(d), *paired_logits(results, d, g, precision))
                 for g in results.generators for d in group]  # fmt: skip
         rows = [row for row in rows if len(row[1])]
         if group and not rows or any(isnan(limit) for limit, *_ in rows):
@@ -55,8 +61,8 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
     those of the generator's own image size.
 
     `calibrated` is the balanced accuracy on images of odd index, fakes of this precision and reals, at the logit
-    `calibrated_at` that is best on the FP32 fakes and the reals of even index: a threshold that has seen no image it is
-    used on and no quantized one. Its interval is for this threshold as it is.
+    `calibrated_at` that is best on the baseline's fakes and the reals of even index: a threshold that has seen no image
+    it is used on and no quantized one. Its interval is for this threshold as it is.
 
     `mean_logit` is bootstrapped by prompt, and so are, where `resamples` are asked for, `metrics.OPERATING` (ap, eer,
     tpr_at_1, tpr_at_5): fake i and real i are of prompt i and are drawn together.
@@ -158,11 +164,11 @@ def standard_shift(
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
-    """One row per generator, detector and precision other than the baseline (FP32 where the study names no other):
+    """One row per generator, detector and precision other than the baseline:
     what changes in the same images, paired by index.
 
-    `shift` is the mean logit difference, `standard` the same in standard deviations of the FP32 logits and `score`
-    the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
+    `shift` is the mean logit difference, `standard` the same in standard deviations of the baseline's logits and
+    `score` the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
     (Newcombe), `lost` and `gained` the verdicts that turned to real and to fake, `changed` their share (Wilson), `p`
     McNemar's exact p-value, uncorrected. Of a detector without a threshold what rests on verdicts is NaN, of one whose
     scale is unsaid `score`.

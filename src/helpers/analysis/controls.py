@@ -16,9 +16,10 @@ __all__ = ["audits", "differences", "exact_casts", "null_control", "positive", "
 
 
 def differences(results: Results) -> pd.DataFrame:
-    """Logits of the main arm's and the other arms' fakes less those of the baseline (FP32), image by image.
+    """Logits of the main arm's and the other arms' fakes less those of the baseline, image by image.
 
-    One row per image: arm, arm_title, generator, precision, detector (with titles), index, before (the FP32 logit),
+    One row per image: arm, arm_title, generator, precision, detector (with titles), index, before (the logit at the
+    baseline),
     after, change. The protocol and the training are the page's. Rows are in the order of the study, main arm first.
     """
     rows = all_arms(results)
@@ -49,7 +50,7 @@ def spreads(results: Results) -> pd.DataFrame:
 
     n images; `mean` and `spread` (standard deviation) of the paired changes of logit, `largest` the largest in
     magnitude, `changed` the share of images whose verdict changes, `tpr` the share called fake, `tpr_before` that of
-    the same images at FP32; these three are NaN of a detector without a threshold.
+    the same images at the baseline; these three are NaN of a detector without a threshold.
     """
     rows = differences(results)
     if rows.empty:

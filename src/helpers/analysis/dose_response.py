@@ -1,7 +1,7 @@
 """Dose and response along the ladder of formats: does detection follow the bits, the weight error, or the format?
 
-The response is the mean paired shift of logit, in standard deviations of the generator's FP32 logits; the dose is the
-relative error that a format leaves in the denoiser's weights (Frobenius), as measured. Everything is resampled by
+The response is the mean paired shift of logit, in standard deviations of the generator's baseline logits; the dose is
+the relative error that a format leaves in the denoiser's weights (Frobenius), as measured. Everything is resampled by
 prompt, the same prompts in all cells at once.
 """
 
@@ -75,7 +75,7 @@ def weight_errors(results: Results) -> dict[tuple[str, str], float]:
 
 
 def _changes(results: Results) -> pd.DataFrame:
-    """Paired changes along the ladder, in standard deviations of the FP32 logits (`moved`), image by image."""
+    """Paired changes along the ladder, in standard deviations of the baseline's logits (`moved`), image by image."""
     rows = controls.differences(results)
     rows = rows[(rows.arm == ladder_arm(results)) & rows.precision.isin(FORMATS)]
     spread = rows.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before.std()

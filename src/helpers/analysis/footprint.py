@@ -5,26 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.core import files
-from helpers.generators.catalogue import GENERATORS
+from helpers.generators.catalogue import GENERATORS, checkpoint_titles
 
-__all__ = [
-    "CHECKPOINTS",
-    "GIB",
-    "PARTS",
-    "at_fp4",
-    "by_family",
-    "by_precision",
-    "measured",
-    "published",
-    "totals",
-    "weights",
-]
+__all__ = ["GIB", "PARTS", "at_fp4", "by_family", "by_precision", "measured", "published", "totals", "weights"]
 
-#: The checkpoints of `precision.architectures`, by key, with their names in print.
-CHECKPOINTS = {
-    "sd15": "SD1.5", "sd21": "SD2.1", "sdxl": "SDXL", "sd3": "SD3 medium", "sd35-large": "SD3.5 large",
-    "sd35-medium": "SD3.5 medium", "flux1-dev": "Flux.1 dev", "flux1-schnell": "Flux.1 schnell",
-}  # fmt: skip
 #: Bytes of a GiB, which many tools print as "GB".
 GIB = 2**30
 FOLDER = files.RESULTS / "footprint"
@@ -40,15 +24,15 @@ PARTS = {"denoiser": ["denoiser"], "T5": ["t5"], "CLIP": ["text_encoder", "text_
 
 def _read(name: str) -> pd.DataFrame:
     path = FOLDER / name
-    found = pd.read_csv(path, keep_default_na=True) if path.is_file() else pd.DataFrame(columns=["checkpoint"])
-    return found.assign(title=found.checkpoint.map(CHECKPOINTS).fillna(found.checkpoint))
+    found = files.read_csv(path, ["checkpoint"]) if path.is_file() else pd.DataFrame(columns=["checkpoint"])
+    return found.assign(title=found.checkpoint.map(checkpoint_titles()).fillna(found.checkpoint))
 
 
 def by_family(shares: pd.Series) -> dict[str, pd.Series]:
     """Shares by checkpoint (its name in print) in two parts, "UNets" and "DiTs"; a family without any is left out."""
     kinds = {
-        CHECKPOINTS[key]: "UNets" if GENERATORS[key.partition("-")[0]].family.startswith("UNet") else "DiTs"
-        for key in CHECKPOINTS
+        title: "UNets" if GENERATORS[key.partition("-")[0]].family.startswith("UNet") else "DiTs"
+        for key, title in checkpoint_titles().items()
     }
     found = {kind: shares[[title for title in shares.index if kinds[title] == kind]] for kind in ("UNets", "DiTs")}
     return {kind: part for kind, part in found.items() if len(part)}

@@ -54,12 +54,12 @@ KEYS = ["generator", "detector", "precision"]
 def published_rates() -> pd.DataFrame:
     """TPR and TNR that TrueFake's table prints: source, figure, images (a generator or a set of reals), detector,
     value, in_training (whether the detectors were trained on that generator)."""
-    return pd.read_csv(PUBLISHED / "rates.csv")
+    return files.read_csv(PUBLISHED / "rates.csv")
 
 
 def published_aucs() -> pd.DataFrame:
     """AUC as the public study states it: source, generator, detector, label (its word), precision (our key), auc."""
-    return pd.read_csv(PUBLISHED / "aucs.csv")
+    return files.read_csv(PUBLISHED / "aucs.csv")
 
 
 def ladders() -> pd.DataFrame:
@@ -68,12 +68,12 @@ def ladders() -> pd.DataFrame:
     source, ladder, format, bits, psnr_db (against the ladder's first image), high_db (mean log power above half
     Nyquist), residual (RMS of NPR's residual, of 0..1), finest first.
     """
-    return pd.read_csv(PUBLISHED / "ladders.csv")
+    return files.read_csv(PUBLISHED / "ladders.csv")
 
 
 def public_effects(file: Path = SUMMARY) -> pd.DataFrame:
     """The public study's effects as `summary` computed them from its scores."""
-    return pd.read_csv(file, keep_default_na=True)
+    return files.read_csv(file)
 
 
 def summary(results: Results) -> pd.DataFrame:

@@ -114,14 +114,10 @@ def _default_out(study: Study) -> Path:
 
 def _archived(study: Study) -> dict[tuple[str, str, str], int]:
     """Images of each (generator, precision, arm) in the study's stored results; empty where there are none."""
-    import pandas as pd
-
     from helpers.core import files
+    from helpers.results.results import archived_images
 
-    stored = files.RESULTS / study.name / "cells.parquet"
-    if not stored.is_file():
-        return {}
-    return pd.read_parquet(stored).groupby(["generator", "precision", "arm"])["images"].sum().to_dict()
+    return archived_images(files.RESULTS / study.name)
 
 
 def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:

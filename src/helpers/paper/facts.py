@@ -27,7 +27,7 @@ FACTS: dict[str, Callable[[Results], bool]] = {
     "other-seed": lambda results: results.arm_of("seed") in controls.scored_arms(results),
     "controls": lambda results: bool(paired.controls(results)),
     "ladder": lambda results: results.arm_of("ladder") in controls.scored_arms(results),
-    "contact": lambda results: bool(contact.sheets(results, "")),
+    "contact": lambda results: bool(contact.sheets(results)),
     "contact-ladder": lambda results: bool(contact.sheets(results, "ladder")),
     "spectra": lambda results: len(image_traces.read(results, "spectra.parquet")) > 0,
     "filtered": lambda results: len(image_traces.read(results, "counterfactuals.parquet")) > 0,

@@ -9,12 +9,19 @@ from typing import Literal
 
 from helpers.core.registry import Registry
 
-__all__ = ["ARMS", "BASELINE", "BLOCK", "COMPONENTS", "COVERAGES", "PRECISIONS", "SYMMETRIC", "Entry"]
+__all__ = [
+    "ARMS", "BASELINE", "BLOCK", "COMPONENTS", "COVERAGES", "DECK", "PRECISIONS", "SYMMETRIC", "UNQUANTIZED",
+    "Entry",
+]  # fmt: skip
 
 #: Weights that share one scale in the formats of 4 bits and fewer.
 BLOCK = 64
-#: What the others are compared with, where nothing else is said.
-BASELINE = "fp32"
+#: The precision of weights that are left as they were published: it quantizes nothing.
+UNQUANTIZED = "fp32"
+#: What the others are compared with, where a study says nothing else.
+BASELINE = UNQUANTIZED
+#: Those that the deck compares, the finest first.
+DECK = ("fp32", "fp16", "fp8", "fp4")
 #: How weights are quantized. "native": by the library's own storage and kernels. "rounding": each weight becomes the
 #: nearest one that the format can hold and stays in the computing type, so that nothing but its precision differs.
 ARMS = ("native", "rounding")

@@ -10,7 +10,7 @@ from torch import nn
 
 from helpers.core.errors import Failure, UsageError
 from helpers.core.registry import unknown
-from helpers.precision.catalogue import ARMS, COMPONENTS
+from helpers.precision.catalogue import ARMS, COMPONENTS, UNQUANTIZED
 from helpers.precision.coverage import Component, Coverage, holdings
 from helpers.precision.formats import FORMATS, Format
 
@@ -55,7 +55,7 @@ def apply(
         _one_of("component", component, COMPONENTS)
     asked = {name: getattr(pipeline, where[name]) for name in components if name in where}
     must = {"denoiser": asked["denoiser"]} if "denoiser" in asked else asked
-    if precision != "fp32" and not any(targets(part, row, layers) for part in must.values()):
+    if precision != UNQUANTIZED and not any(targets(part, row, layers) for part in must.values()):
         _refuse_uncovered(f"{_name(pipeline)} at {precision}", coverage, "denoiser" in asked)
     for name, part in asked.items():
         what, names = f"{_name(pipeline)} at {precision}: {name}", targets(part, row, layers)
@@ -87,14 +87,14 @@ def _convert(
     component: nn.Module, precision: str, row: Format, arm: str, layers: tuple[type[nn.Module], ...]
 ) -> Component:
     before = list(holdings(component))
-    if precision != "fp32":
+    if precision != UNQUANTIZED:
         _CONVERT[arm](component, row, targets(component, row, layers))
         component.requires_grad_(False).eval()
     after = list(holdings(component))
     total = sum(parameters for parameters, _, _ in before)
     if sum(parameters for parameters, _, _ in after) != total:
         raise Failure(f"{type(component).__name__} at {precision}: parameters were lost or counted twice")
-    few = 0 if precision == "fp32" else sum(parameters for parameters, bits, _ in after if bits <= row.bits)
+    few = 0 if precision == UNQUANTIZED else sum(parameters for parameters, bits, _ in after if bits <= row.bits)
     return Component(
         total, few, few / total, sum(size for *_, size in before), sum(size for *_, size in after), precision
     )

@@ -18,6 +18,7 @@ from helpers.core.device import release
 from helpers.core.errors import Failure
 from helpers.core.files import read_json, write_json
 from helpers.precision import audit as errors
+from helpers.precision.catalogue import UNQUANTIZED
 from helpers.precision.quantize import LAYERS, targets
 from helpers.runs import sources
 from helpers.runs.digests import made_by
@@ -132,7 +133,7 @@ class _Reference:
             "native_deviation": None,
             "native_layer": None,
         }
-        if recipe.way == "native" and level != "fp32":
+        if recipe.way == "native" and level != UNQUANTIZED:
             layer, deviation = self._kernel_deviation(recipe, name, part, names)
             _refuse_kernel(f"{recipe.folder}: {name}.{layer}", deviation, level)
             found |= {"native_deviation": deviation, "native_layer": layer}

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helpers.core.columns import SCORES, TABLES, ordered
 from helpers.core.files import file_sha256, tree_sha256, write_json, write_parquet
 from helpers.runs import audit, sources
 from helpers.runs.plan import Plan, Recipe, Scoring, Shard, Source
-from helpers.runs.shard import COLUMNS, State, of, state_of
+from helpers.runs.shard import State, of, state_of
 from helpers.runs.stages.contact import write_sheets
 from helpers.runs.store import MANIFEST, RESULTS, STALE, Store, git_revision, versions
 
@@ -64,7 +65,7 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
         "cells.parquet": _cells_table(plan, audit.QuantizationAudit(plan, store, device), states),
     }
     for name, frame in tables.items():
-        write_parquet(frame, store.folder / name)
+        write_parquet(ordered(TABLES[name], frame), store.folder / name)
     write_sheets(plan, store, _digests(states))
     # The manifest last: what is without one is written again.
     write_json(
@@ -111,7 +112,7 @@ def _scores_table(states: Sequence[State], weights: Mapping[Scoring, str]) -> pd
         for scoring, digest in weights.items():
             valid = [frame[of(frame, scoring)] for state, frame in parts if state.scorings.get(scoring.key) == digest]
             frames += [pd.concat(valid).sort_values("index")] if any(map(len, valid)) else []
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(SCORES.names))
 
 
 def _cells_table(plan: Plan, audited: audit.QuantizationAudit, states: Sequence[State]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from typing import Any
 from helpers.core.errors import UsageError, nearest, shown
 from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images.protocols import weights_for
-from helpers.precision.catalogue import PRECISIONS
+from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.study.schema import Perturbations, Study, training_label
 
 __all__ = [
@@ -114,7 +114,7 @@ class Recipe:
 
         On a CPU everything computes in single precision, since many have no arithmetic of 16 bits.
         """
-        return "float32" if self.source.precision == "fp32" or device == "cpu" else self.dtype or "float32"
+        return "float32" if self.source.precision == UNQUANTIZED or device == "cpu" else self.dtype or "float32"
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,9 @@ def resolve(study: Study, images: int | None = None) -> Plan:
         study=study.model_dump(mode="json"),
         study_digest=study.digest(),
         recipes={source: recipe(source) for source in every},
-        references={key: recipe(Source(key, "fp32", study.arm, study.generators[key].size, 1)) for key in study.keys},
+        references={
+            key: recipe(Source(key, UNQUANTIZED, study.arm, study.generators[key].size, 1)) for key in study.keys
+        },
         scorings=tuple(scorings(study)),
         weights=study.weights,
         arm=study.arm,

@@ -17,13 +17,13 @@ from tqdm import tqdm
 from helpers import detectors as detection
 from helpers.core.device import processor
 from helpers.core.errors import Damaged, Failure, UsageError
-from helpers.core.files import file_sha256, read_json, read_parquet, write_json
+from helpers.core.files import file_sha256, read_json, write_json
 from helpers.core.scores import is_fake
 from helpers.runs import plan as planning
 from helpers.runs.plan import Recipe, Source
-from helpers.runs.shard import COLUMNS, of
+from helpers.runs.shard import of
 from helpers.runs.sources import open_source
-from helpers.runs.store import pixel_sha256, versions
+from helpers.runs.store import Store, pixel_sha256, versions
 from helpers.study.schema import Study
 
 __all__ = ["TOLERANCE", "verify"]
@@ -86,7 +86,7 @@ def _machine() -> dict[str, Any]:
 
 def _archive(study: Study, results: Path) -> pd.DataFrame:
     try:
-        scores = read_parquet(results / "scores.parquet", COLUMNS)
+        scores = Store(results).scores()
         manifest = read_json(results / "manifest.json")
     except Damaged as error:
         raise UsageError(f"no readable archived run: {error}; name its folder") from None

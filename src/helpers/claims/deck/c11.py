@@ -18,7 +18,7 @@ def judge_claim(results: Results) -> Finding:
     """The end-to-end detectors are less robust to FP4 than the feature-based ones, over all generators."""
     base = named(results.baseline)
     groups = [present(group, results.detectors) for group in (END_TO_END, FROZEN)]
-    changes = [mean_change(results, group) for group in groups]
+    changes = [mean_change(results, group, precision="fp4") for group in groups]
     lacking = unjudged(results, *groups[0], *groups[1])
     if all(groups) and lacking:
         return Finding(NOT_TESTABLE, f"This study cannot say: {unscaled(lacking)}.", {})
@@ -29,7 +29,7 @@ def judge_claim(results: Results) -> Finding:
         for group in groups
     )
     figure = Figure(
-        lambda level: mean_change(results, groups[0], groups[1], confidence=level),
+        lambda level: mean_change(results, groups[0], groups[1], level, "fp4"),
         images,
         high=-margins(results)["drop"],
     )

@@ -15,7 +15,7 @@ from helpers.analysis import miniatures as miniatures_
 from helpers.core import files
 from helpers.core.errors import Damaged
 from helpers.paper import tables
-from helpers.precision.catalogue import PRECISIONS
+from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.results.results import Results
 
 __all__ = ["audits", "controls", "formats", "images", "live_check", "miniatures", "settings"]
@@ -81,7 +81,7 @@ FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation"
 def audits(results: Results, arm: str = "") -> HTML:
     """What was measured of each component of each quantized cell of an arm (default the main one)."""
     found = controls_.audits(results)
-    found = found[(found.arm == (arm or results.arm)) & (found.precision != "fp32")] if len(found) else found
+    found = found[(found.arm == (arm or results.arm)) & (found.precision != UNQUANTIZED)] if len(found) else found
     if found.empty or "output_error" not in found:
         return tables.missing("This study has no record of what its precisions did to the weights.")
     sizes = zip(found.bytes_before / 1e6, found.bytes_after / 1e6, strict=True)
