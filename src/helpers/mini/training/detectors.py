@@ -31,7 +31,8 @@ from helpers.detectors.detector import module
 from helpers.detectors.preprocessing import Preprocess, preprocess, tensor
 from helpers.mini import backbones
 from helpers.mini.families import FAMILIES
-from helpers.mini.training import fitting, samples
+from helpers.mini.learning import fitting
+from helpers.mini.training import samples
 
 __all__ = [
     "CROP",
