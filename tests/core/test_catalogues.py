@@ -191,6 +191,21 @@ def test_generators_precisions_and_perturbations_come_from_packages_too(tmp_path
     assert said.splitlines() == ["Mine None INT5 dimmed to 0.5 dim:0.5", "False"]
 
 
+@pytest.mark.parametrize("key", ["common", "sd16"])
+def test_a_generator_of_another_package_has_no_miniature(tmp_path, key):
+    place = installed(tmp_path, "more", {"quantdetect.generators": f"{key} = more.rows:MINE"}, rows=ROWS)
+    said = python(
+        """
+        from helpers.generators.catalogue import GENERATORS
+        from helpers.mini.families import FAMILIES
+        print(*GENERATORS)
+        print(*FAMILIES)
+        """,
+        place,
+    )
+    assert said.splitlines() == [f"sd15 sd21 sdxl sd3 sd35 flux1 {key}", "sd15 sd21 sdxl sd3 sd35 flux1"]
+
+
 def test_the_methods_page_prints_the_table_of_formats():
     cells = re.findall("<td>(.*?)</td>", setup.formats().data)
     printed = {cells[place + 1]: cells[place : place + 7] for place in range(0, len(cells), 7)}

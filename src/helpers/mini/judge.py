@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from helpers import world
 from helpers.core.errors import UsageError
 from helpers.core.files import MODELS, replacing
-from helpers.mini.training import data, fitting
-from helpers.mini.training.data import to_tensor
+from helpers.mini.learning import data, fitting
+from helpers.mini.learning.data import to_tensor
 
 __all__ = ["FEATURES", "Judge", "crops", "features", "fidelity", "load", "train_judge"]
 
