@@ -319,8 +319,18 @@ def test_a_recipe_says_all_that_makes_an_image():
         plan.resolve(loaded, 0)
 
 
-def test_a_full_study_has_no_renders():
-    assert all(source.label for source in plan.sources(schema.load("full")))
+def test_a_full_study_has_reals_where_it_names_photographs():
+    full = schema.load("full")
+    assert [source.folder for source in plan.sources(full) if not source.label] == ["real/512", "real/768", "real/1024"]
+    assert all(source.label for source in plan.sources(full.model_copy(update={"reals": None})))
+
+
+def test_a_run_without_its_photographs_says_so_before_any_work(tmp_path):
+    full = schema.load("full")
+    missing = full.reals.model_copy(update={"path": str(tmp_path / "none")})
+    with pytest.raises(UsageError, match="reals: no folder .*none; put photographs there"):
+        make.run(full.model_copy(update={"reals": missing}), tmp_path / "run", ["sd15"], ["fp32"], 1, progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "-1/2", ""])

@@ -71,8 +71,8 @@ def _above_chance(results: Results, detector: str, generator: str, precision: st
 
 
 def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _Drawn, _Drawn] | None:
-    """Detection above chance of the baseline's fakes against renders, of renders passed through the generator's VAE
-    against renders, and of the baseline's fakes against those: the same prompts and the same detector throughout.
+    """Detection above chance of the baseline's fakes against reals, of reals passed through the generator's VAE
+    against reals, and of the baseline's fakes against those: the same prompts and the same detector throughout.
     """
     table = read(results, "counterfactuals.parquet")
     rows = table[(table.treatment == "decoded") & (table.arm == generator)]
@@ -88,10 +88,10 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _
 
 
 def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """What detection at the baseline is owed to, as shares of the AUC above 1/2 against renders; with ends.
+    """What detection at the baseline is owed to, as shares of the AUC above 1/2 against reals; with ends.
 
     One row per detector (with title), the mean over generators where the detector finds anything: `decoder`, what
-    renders keep that were only passed through the generator's VAE; `denoiser`, what is left of fakes against those,
+    reals keep that were only passed through the generator's VAE; `denoiser`, what is left of fakes against those,
     by the same detector; `retrained`, what is left of it when detectors are trained and tested with such reals
     (`aligned`). Detectors can find the same image by both, so the shares need not add up to 1.
     """

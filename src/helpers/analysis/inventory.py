@@ -1,4 +1,4 @@
-"""What a study has: the fakes of each cell, their twins at the baseline, and the reals beside them."""
+"""What a study has: the fakes of each cell, their twins at the baseline, the reals beside them and what those are."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import functools
 import numpy as np
 import pandas as pd
 
+from helpers.core.errors import Damaged
+from helpers.images.confounds import differences
 from helpers.results.results import Results
 
-__all__ = ["FAKES", "fakes", "reals"]
+__all__ = ["FAKES", "PHOTOGRAPHS", "as_they_came", "fakes", "photographs", "reals", "reals_kind"]
 
 #: The columns of `fakes` beside keys and titles.
 FAKES = ["images", "twins", "same"]
+
+#: The columns of `photographs`: the file's name in its folder, its digest, its format, and its pixels.
+PHOTOGRAPHS = ["name", "sha256", "format", "width", "height"]
 
 
 def fakes(results: Results) -> pd.DataFrame:
@@ -63,3 +68,33 @@ def reals(results: Results) -> pd.DataFrame:
     kept = scores[(scores.label == 0) & scores["size"].isin(sizes)]
     counts = kept.groupby(["size", "detector"], observed=True)["index"].nunique()
     return counts.groupby("size").max().reset_index(name="images")
+
+
+def reals_kind(results: Results) -> str:
+    """What the reals are: "world" (renders), "folder" (photographs), "unknown" (nobody says), "" (there are none)."""
+    if not (results.scores.label == 0).any():
+        return ""
+    if len(photographs(results)):
+        return "folder"
+    imported = "imported" in results.manifest
+    return "world" if results.scale == "mini" and not imported else "unknown"
+
+
+def photographs(results: Results) -> pd.DataFrame:
+    """The files that the reals were made of, by index, with the columns `PHOTOGRAPHS`; empty where they are no files.
+
+    Raises Damaged where the manifest does not say it as a run does.
+    """
+    said = (results.manifest.get("reals") or {}).get("photographs") or []
+    if not (isinstance(said, list) and all(isinstance(row, dict) and {*PHOTOGRAPHS} <= {*row} for row in said)):
+        raise Damaged("manifest.json: its 'reals.photographs' are no list of files; run the study again")
+    scored = results.scores["index"][results.scores.label == 0].max()
+    return pd.DataFrame(said, columns=PHOTOGRAPHS)[: 0 if pd.isna(scored) else int(scored) + 1]
+
+
+def as_they_came(results: Results) -> list[str]:
+    """In what the photographs' files differ from the fakes' (see `images.confounds.differences`), which a run keeps as
+    PNG of the generator's size."""
+    fakes_ = results.scores[results.scores.label == 1].drop_duplicates(["generator", "precision", "index"])
+    fakes_ = pd.DataFrame({"label": "fake", "format": "PNG", "width": fakes_["size"], "height": fakes_["size"]})
+    return differences(pd.concat([photographs(results).assign(label="real"), fakes_], ignore_index=True))

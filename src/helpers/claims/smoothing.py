@@ -314,7 +314,7 @@ def moves(results: Results) -> str:
     )  # fmt: skip
     return in_study(
         results,
-        f"Detection moves {which}: from FP32 to FP4 the AUC changes by {number(plain, 3, sign=True)} against renders "
+        f"Detection moves {which}: from FP32 to FP4 the AUC changes by {number(plain, 3, sign=True)} against reals "
         f"and by {number(again, 3, sign=True)} under aligned, mean over generators and detectors, a difference of "
         f"{number(further, 3, sign=True)}.",
     )

@@ -34,6 +34,7 @@ def grid(study: StudyName = "mini") -> None:
     )
     if loaded.arms:
         typer.echo("\n" + table_text([_arm_row(loaded, name, out, archived) for name in loaded.arms]))
+    typer.echo("\n" + _reals_line(studies.reals_expected(loaded)))
     rows = [
         row | {"file": place(row["file"]), "there": "yes" if row["there"] else "no"}
         for row in studies.weights_expected(loaded)
@@ -153,6 +154,22 @@ def _arm_row(study: Study, name: str, out: Path, archived: dict[tuple[str, str, 
         "precisions": ",".join(arm.precisions),
         "what": arm.title,
     }
+
+
+def _reals_line(needs: dict[str, Any]) -> str:
+    """What the real images are, where they come from, and whether they are there."""
+    if needs["kind"] is None:
+        return "reals: none, so no AUC, TNR or calibrated threshold; [reals] in the study file names photographs"
+    what = f"reals: {needs['images']} images of {', '.join(map(str, needs['sizes']))} px"
+    if needs["kind"] == "world":
+        return f"{what}: renders of the miniature world"
+    where = place(needs["path"])
+    whose = f"{what}: photographs in {where} ({needs['licence']})"
+    wanted = f"{needs['images']} or more, {needs['least']} px or more on the shorter side"
+    if needs["files"] is None:
+        return f"{whose}: missing; put {wanted}, there, or take [reals] out of the study file"
+    short = "too few; " if needs["files"] < needs["images"] else ""
+    return f"{whose}: {needs['files']} files; {short}it takes {wanted}"
 
 
 def _verify_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ __all__ = [
     "grid",
     "null",
     "overview",
+    "reals",
     "scale_note",
     "sixteen",
     "twins",
@@ -109,6 +110,53 @@ def grid(results: Results) -> str:
         f"{counted(judges, 'detector')} {'judges' if judges == 1 else 'judge'} each. Of the grid, {whole}."
         f"{_dropped(results)}"
     )
+
+
+#: What is said of the reals, by `inventory.reals_kind`; photographs have a sentence of their own.
+REALS = {
+    "": "This study has no real images, so there is no AUC, TNR or calibrated threshold.",
+    "unknown": "Where the real images come from, and in which format and size, this study does not say.",
+    "world": "The real images are renders of the miniature world, of the scenes that the prompts describe; they were "
+    "made at the generators' sizes and never compressed with loss, as the generated images were not.",
+}
+
+
+def reals(results: Results) -> str:
+    """The sentences that say what the reals are, and what could tell them from fakes beside their content."""
+    kind = inventory.reals_kind(results)
+    return REALS.get(kind) or _photographs(results, inventory.photographs(results))
+
+
+def _photographs(results: Results, files: pd.DataFrame) -> str:
+    sizes = results.scores["size"][results.scores.label == 1]
+    edge = files[["width", "height"]].min(axis=1)
+    least, most = edge.min() / sizes.max(), edge.max() / sizes.min()
+    licence = (results.manifest.get("study", {}).get("reals") or {}).get("licence")
+    lost = (results.manifest.get("reals") or {}).get("left_out") or {}
+    without = f" Left out of the folder: {listed([f'{n} {why}' for why, n in lost.items()])}." if lost else ""
+    came = "".join(f" As they came, reals and fakes {found}." for found in inventory.as_they_came(results))
+    return (
+        f"The real images are {counted(len(files), 'photograph')} ({licence or 'nobody says under which licence'}), "
+        f"the same at each size: the central square, shrunk {least:.1f} to {most:.1f} times (bicubic, with "
+        "antialiasing) and kept without loss at the size of the generated images, as those are."
+        f"{without}{came} {_left(results, least)}"
+    )
+
+
+def _left(results: Results, least: float) -> str:
+    """What may still tell photographs from fakes, where they were shrunk so many times at least."""
+    enough = (
+        "A shrink of 2 and more takes the traces of common JPEG qualities out of a photograph"
+        if least >= 2
+        else "Some were shrunk less than twice, so traces of their own compression may be left, and a detector may "
+        "read those"
+    )
+    both = (
+        "; under shared both classes are resized and compressed alike"
+        if "shared" in set(results.counts.protocol)
+        else "; the protocol shared, under which both classes are resized and compressed alike, was not scored"
+    )
+    return f"{enough}. That photographs were resampled and generated images were not is left{both}."
 
 
 def _dropped(results: Results) -> str:

@@ -38,8 +38,8 @@ __all__ = [
 
 #: The tables of keys in a manifest, those that hold others first.
 MANIFEST = (
-    "study", "files", "imported", "study.arms", "study.margins", "study.generators", "study.further",
-    "imported.unscored",
+    "study", "files", "imported", "reals", "study.reals", "study.arms", "study.margins", "study.generators",
+    "study.further", "imported.unscored",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import Plan, Recipe, Shard
 from helpers.runs.progress import bar
 from helpers.runs.shard import State, state_of
-from helpers.runs.sources import QuantizedPipeline, Renders
+from helpers.runs.sources import QuantizedPipeline, Reals
 from helpers.runs.stages import filtered, perturbed, spectra
 from helpers.runs.store import STALE, Store, pixel_sha256
 from helpers.study.schema import Study
@@ -69,6 +69,8 @@ def run(
     store, done = Store(out), Done()
     chosen = planning.sources(study, generators, precisions, arms)
     plan = planning.resolve(study, images)
+    for note in plan.reals.notes if plan.reals else ():
+        store.note(note)
     weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
     with lock.working(store.folder, shard):
         sweep(store.folder)
@@ -151,7 +153,7 @@ def _batches(shard: Shard, missing: Sequence[int], size: int) -> list[range]:
 
 def _make_batch(
     store: Store,
-    source: QuantizedPipeline | Renders,
+    source: QuantizedPipeline | Reals,
     state: State,
     batch: range,
     missing: Sequence[int],

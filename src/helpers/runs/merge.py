@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -54,8 +55,28 @@ def _merged(plan: Plan, store: Store, parts: str) -> bool:
     return (
         there
         and (manifest.get("parts"), manifest.get("study")) == (parts, plan.study)
+        and manifest.get("reals") == _reals(plan, manifest)
         and all((file := store.folder / name).is_file() and file_sha256(file) == files[name] for name in files)
     )
+
+
+def _reals(plan: Plan, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the manifest says of photographs: which files the real images are, and what was left out; else None.
+
+    A call for fewer images takes the first of the same files: what is known of more of them stays.
+    """
+    if plan.reals is None:
+        return None
+    known, chosen = manifest.get("reals"), plan.reals
+    if isinstance(known, dict) and known.get("digest") == chosen.digest:
+        if len(known.get("photographs") or ()) > len(chosen.photographs):
+            return known
+    rows = [asdict(photograph) for photograph in chosen.photographs]
+    return {
+        "digest": chosen.digest,
+        "left_out": chosen.left_out,
+        "photographs": [{name: value for name, value in row.items() if name != "path"} for row in rows],
+    }
 
 
 def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], parts: str, device: str) -> None:
@@ -67,6 +88,7 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
     for name, frame in tables.items():
         write_parquet(ordered(TABLES[name], frame), store.folder / name)
     write_sheets(plan, store, _digests(states))
+    reals = _reals(plan, store.manifest())
     # The manifest last: what is without one is written again.
     write_json(
         {
@@ -79,6 +101,7 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
             "images_per_cell": _images_per_cell(states),
             "models": models | {f"scorings/{scoring.key}": digest for scoring, digest in weights.items()},
             "parts": parts,
+            **({"reals": reals} if reals else {}),
         },
         store.folder / MANIFEST,
     )

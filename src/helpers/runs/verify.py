@@ -42,7 +42,7 @@ def verify(
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Compare the first `images` archived images of the main arm's cells, and of the renders per size, with new ones.
+    """Compare the first `images` archived images of the main arm's cells, and of the reals per size, with new ones.
 
     `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report:
     study_digest and scores_sha256, which say what archive it is of (as in manifest.json, under `files`); machine,

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +50,7 @@ __all__ = [
     "PrecisionKey",
     "PromptSource",
     "ROLES",
+    "Reals",
     "Share",
     "MAX_KERNEL_DEVIATION",
     "Strict",
@@ -57,6 +59,7 @@ __all__ = [
     "explain",
     "load",
     "one_of",
+    "reals_expected",
     "training_label",
     "weights_expected",
     "weights_folder",
@@ -151,6 +154,38 @@ class PromptSource(Strict):
         return self
 
 
+class Reals(Strict):
+    """Where a study's real images come from.
+
+    kind "world": renders of the miniature world's test scenes, image i of the scene of prompt i; "folder": photographs
+    in the folder `path` (relative to the study file, or absolute) under the `licence`, in a few words. Of these the
+    first as many as a cell has images are taken, in an order drawn from their contents and the study's seed. One counts
+    where its shorter side has at least `shrink` times the pixels of the study's largest images: it is shrunk to them,
+    which takes its own compression out (see `helpers.runs.photographs`).
+    """
+
+    kind: Annotated[str, one_of(("world", "folder"))]
+    path: Words | None = None
+    licence: Words | None = None
+    shrink: float | None = Field(None, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _of_a_folder(self) -> Reals:
+        given = {name: getattr(self, name) for name in ("path", "licence", "shrink")}
+        if self.kind == "folder":
+            missing = next((name for name in ("path", "licence") if given[name] is None), "")
+            if missing:
+                raise ValueError(f"{missing} is missing; reals of kind 'folder' need a path and a licence")
+        elif foreign := next((name for name, value in given.items() if value is not None), ""):
+            raise ValueError(f"{foreign} is for reals of kind 'folder', not '{self.kind}'; take one of them out")
+        return self
+
+    @property
+    def least_shrink(self) -> float:
+        """How many times the pixels of the study's images a photograph's shorter side must have: 2 unless said."""
+        return 2.0 if self.shrink is None else self.shrink
+
+
 #: What a study says of a generator that the catalogue lacks: the first three must be given. None of it makes an image.
 OWN = ("title", "family", "pipeline", "licence")
 
@@ -213,7 +248,7 @@ class Arm(Strict):
 class Perturbations(Strict):
     """What is done to a sample of the images before they are scored once more: the `names` (see
     `helpers.images.perturbations`), at which `precisions` of the main arm, and to the first `images` of each cell and
-    of the renders.
+    of the reals.
     """
 
     names: list[str] = Field(min_length=1)
@@ -269,7 +304,8 @@ class Study(Strict):
     ladder of formats, by name.
 
     `weights` is the detectors' training that the study is about, `further` maps the labels of other trainings to the
-    detectors that have them; `shared_level` is the difficulty of the protocol `shared`.
+    detectors that have them; `shared_level` is the difficulty of the protocol `shared`. `reals` are renders in a mini
+    study unless it says otherwise, and none in a full one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_filed)]
@@ -289,6 +325,7 @@ class Study(Strict):
     components: Components = ["denoiser", "t5"]
     arms: dict[ArmName, Arm] = {}
     perturbations: Perturbations | None = None
+    reals: Reals | None = None
     shard_size: Count = 25
     batch_size: Count = 1
     generators: dict[str, GeneratorSettings] = Field(min_length=1)
@@ -315,7 +352,14 @@ class Study(Strict):
         self._distinct_trainings()
         if self.scale == "mini":
             self._own_miniatures()
+        elif self.reals is not None and self.reals.kind == "world":
+            raise ValueError("reals.kind: 'world' is what miniatures were trained on; a full study takes a 'folder'")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Manifests of studies that say nothing of reals are older than the key.
+        return {name: value for name, value in handler(self).items() if value is not None or name != "reals"}
 
     def _own_generators(self) -> None:
         for key, settings in self.generators.items():
@@ -389,6 +433,24 @@ class Study(Strict):
         """What a pipeline is loaded from: a mini study's folder under models/mini, else the checkpoint."""
         checkpoint = self.generators[generator].checkpoint
         return str(paths.MODELS / "mini" / checkpoint) if self.scale == "mini" else checkpoint
+
+    @property
+    def reals_kind(self) -> str | None:
+        """What the real images are: "world" (renders), "folder" (photographs), None where there are none."""
+        if self.reals is not None:
+            return self.reals.kind
+        return "world" if self.scale == "mini" else None
+
+    @property
+    def reals_folder(self) -> Path:
+        """The folder of photographs, of reals of kind "folder"."""
+        return (self._folder / (self.reals and self.reals.path or "")).resolve()
+
+    @property
+    def reals_least(self) -> int:
+        """The pixels that a photograph's shorter side must have, of reals of kind "folder"."""
+        shrink = self.reals.least_shrink if self.reals else 1.0
+        return ceil(shrink * max(settings.size for settings in self.generators.values()))
 
     def prompts_for(self, count: int) -> list[str]:
         """The first `count` prompts. Raises UsageError where a prompt file has fewer."""
@@ -485,6 +547,24 @@ def expected(study: Study) -> list[dict[str, Any]]:
         }
         for cell in study.cells()
     ]
+
+
+def reals_expected(study: Study) -> dict[str, Any]:
+    """What the study's real images are and whether they are there.
+
+    Keys: kind ("world", "folder" or None), images (of each size), sizes (px), and of a folder path, licence, least (px
+    of the shorter side), files (how many the folder holds, whatever they are; None where there is no folder).
+    """
+    sizes = sorted({settings.size for settings in study.generators.values()}) if study.reals_kind else []
+    found: dict[str, Any] = {"kind": study.reals_kind, "images": study.images_per_cell, "sizes": sizes}
+    if study.reals is None or study.reals.kind != "folder":
+        return found
+    folder = study.reals_folder
+    shown_files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = sum(1 for _ in shown_files) if folder.is_dir() else None
+    return found | {
+        "path": folder, "licence": study.reals.licence, "least": study.reals_least, "files": files,
+    }  # fmt: skip
 
 
 def weights_expected(study: Study) -> list[dict[str, Any]]:
@@ -621,6 +701,7 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
         ("margins",): Margins,
         ("arms",): Arm,
         ("perturbations",): Perturbations,
+        ("reals",): Reals,
         ("generators",): GeneratorSettings,
     }
 

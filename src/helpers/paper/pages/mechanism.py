@@ -140,7 +140,7 @@ def detection(results: Results) -> HTML:
     table = decoder.detection(results)
     table = table[table.precision != results.baseline]
     columns = {
-        "plain_change": ("against renders", 3, True),
+        "plain_change": ("against reals", 3, True),
         "aligned_change": ("aligned", 3, True),
     }
     keys = {"detector_title": "detector", "precision_title": "precision"}

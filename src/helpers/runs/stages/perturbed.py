@@ -1,7 +1,7 @@
 """The stage that scores a run's images once more after each perturbation of the study: perturbed.parquet.
 
 Of what scores.parquet holds under `plain`, the study's sample (main arm, chosen precisions, first images, and the
-renders) is opened from the run's folder, perturbed and scored by the same detectors. An image's draws depend on its
+reals) is opened from the run's folder, perturbed and scored by the same detectors. An image's draws depend on its
 index alone. Each row repeats the keys and the `image_sha256` of the untouched image's row, so the two are one join
 apart. What was scored by the same weights from the same pixels is kept, source by source, so an interrupted call goes
 on where it stopped.
