@@ -34,7 +34,6 @@ __all__ = [
     "beside_published",
     "effects",
     "flips_for_power",
-    "ladders",
     "mean_changes",
     "min_discordant_pairs",
     "minimal_detectable_effect",
@@ -60,15 +59,6 @@ def published_rates() -> pd.DataFrame:
 def published_aucs() -> pd.DataFrame:
     """AUC as the public study states it: source, generator, detector, label (its word), precision (our key), auc."""
     return files.read_csv(PUBLISHED / "aucs.csv")
-
-
-def ladders() -> pd.DataFrame:
-    """Public ladders of images at falling precision of the weights, one prompt and seed each.
-
-    source, ladder, format, bits, psnr_db (against the ladder's first image), high_db (mean log power above half
-    Nyquist), residual (RMS of NPR's residual, of 0..1), finest first.
-    """
-    return files.read_csv(PUBLISHED / "ladders.csv")
 
 
 def public_effects(file: Path = SUMMARY) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A study beside the public ones of real checkpoints: the same effects in both, published rates, public ladders.
+"""A study beside the public ones of real checkpoints: the same effects in both, published rates.
 
 The public study's own figures are read and computed in `helpers.analysis.public_study`.
 """
@@ -23,7 +23,6 @@ __all__ = [
     "agreement_counts",
     "correlations_of_runs",
     "doubtful",
-    "ladder_steps",
     "leading_detector",
     "mean_change",
     "own_effects",
@@ -199,15 +198,3 @@ def _rank_correlation(pairs: np.ndarray, resamples: int) -> Interval:
     with np.errstate(invalid="ignore"):
         ranks = [stats.spearmanr(*pairs[rows].T).statistic for rows in drawn if np.ptp(pairs[rows], 0).all()]
     return Interval(float(stats.spearmanr(*pairs.T).statistic), *np.quantile(ranks, [0.025, 0.975]))
-
-
-def ladder_steps() -> pd.DataFrame:
-    """How far the symmetric 4-bit rung of each public ladder lies from the mean of its neighbours: ladder, `high_db`
-    (energy above half Nyquist, in dB).
-    """
-    rows = []
-    for name, rungs in public_study.ladders().groupby("ladder", sort=False):
-        place = list(rungs.format).index("q4_0")
-        beside = rungs.iloc[[at for at in (place - 1, place + 1) if 0 <= at < len(rungs)]]
-        rows.append({"ladder": name, "high_db": float(rungs.high_db.iloc[place] - beside.high_db.mean())})
-    return pd.DataFrame(rows)

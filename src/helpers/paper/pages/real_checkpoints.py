@@ -17,12 +17,11 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
 
 __all__ = [
-    "NOTHING", "agreement", "agreement_note", "answer", "aucs_note", "both", "doubtful_note", "ladder_note",
+    "NOTHING", "agreement", "agreement_note", "answer", "aucs_note", "both", "doubtful_note",
     "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
 ]  # fmt: skip
 
 NOTHING = "This study has no scores in the public study's formats, so nothing can be set beside them."
-MINUS = "\N{MINUS SIGN}"
 
 
 def _whose(results: Results) -> str:
@@ -36,10 +35,6 @@ def _the(results: Results) -> str:
 
 def _interval(row: pd.Series, name: str) -> Interval:
     return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-
-
-def _signed(value: float, digits: int = 2) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def answer(results: Results) -> str:
@@ -253,18 +248,4 @@ def published_note(results: Results) -> str:
     return (
         f"Over the {found.cells.iloc[0]} cells that both have, the rank correlation of the published rates with the "
         f"accuracy is {listed(parts)}."
-    )
-
-
-def ladder_note() -> str:
-    """What the public ladders show: the symmetric 4-bit rung against its neighbours, and how far content moves."""
-    table, steps = public_study.ladders(), real.ladder_steps()
-    below = int((steps.high_db < 0).sum())
-    parts = [f"{row.high_db:+.1f} dB in {row.ladder}".replace("-", MINUS, 1) for row in steps.itertuples()]
-    worst = table.loc[table.psnr_db.idxmin()]
-    return (
-        f"In {below} of {len(steps)} public ladders the symmetric 4-bit format has less energy in high frequencies "
-        f"than its neighbours on the ladder ({listed(parts)}). PSNR falls to {worst.psnr_db:.1f} dB at "
-        f"{worst.format} in {worst.ladder}: the picture itself changes. "
-        "One prompt and one seed each: an observation, not a test."
     )
