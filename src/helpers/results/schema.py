@@ -118,6 +118,22 @@ TABLES = {
                    "grey levels squared"),
             Column("cross", "numbers", "the same with the folds of the generator's FP32", "grey levels squared"),
         )),
+        Table("distances.parquet", "one image, beside the baseline's image of the same generator and index", (
+            *_CELL, _SIZE, _INDEX, _SHA,
+            Column("psnr", "number", "peak signal-to-noise ratio to the baseline's image, over all channels", "dB",
+                   "from 0; inf where all pixels are equal", True),
+            Column("gmsd", "number", "gradient magnitude similarity deviation from it (Xue et al. 2014)", "",
+                   "from 0, which is equal", True),
+            Column("identical", "whole", "whether size and bytes are those of the baseline's image", "", "1 yes, 0 no",
+                   True),
+            Column("ground", "text", "the ground that the judge reads; this and what follows is blank where prompts "
+                   "are not captions of the miniature world"),
+            Column("colours", "text", "the colours of the solids that it reads, in reading order"),
+            Column("shapes", "text", "the shapes of the solids that it reads, in reading order"),
+            *(Column(f"{name}_right", "whole", f"whether {it} what the prompt says", "", "1 yes, 0 no")
+              for name, it in (("ground", "the ground is"), ("colours", "all colours are"),
+                               ("shapes", "all shapes are"))),
+        )),
         Table("counterfactuals.parquet", "one filtered image, seen by one detector", (
             *_SCORE, Column("treatment", "key", "what was done to it: sham, matched, attenuated, halved, restored, "
                             "decoded", needed=True),
