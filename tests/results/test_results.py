@@ -223,6 +223,8 @@ def test_the_books_data_dictionary_is_the_declarations():
 
 @pytest.mark.parametrize("name", columns.TABLES)
 def test_every_column_of_the_archive_is_declared(name):
+    if not (files.RESULTS / "mini" / name).is_file():
+        pytest.skip(f"the archive has no {name} yet")
     found = pd.read_parquet(files.RESULTS / "mini" / name)
     declared = columns.TABLES[name].names
     assert set(found) <= set(declared) and len(declared) == len(set(declared))

@@ -55,6 +55,7 @@ class Range:
 
 
 ANY, FROM_0, SHARE = Range(), Range(0), Range(0, 1)
+_YES = Range(values=((1, "yes"), (0, "no")))
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,21 @@ TABLES = {
                    "grey levels squared"),
             Column("cross", "numbers", "the same with the folds of the generator's images at the baseline",
                    "grey levels squared"),
+        )),
+        Table("distances.parquet", "one image, beside the baseline's image of the same generator and index", (
+            *_CELL, _SIZE, _INDEX, _SHA,
+            Column("psnr", "number", "peak signal-to-noise ratio to the baseline's image, over all channels", "dB",
+                   Range(0, note="infinite where all pixels are equal"), True),
+            Column("gmsd", "number", "gradient magnitude similarity deviation from it (Xue et al. 2014)", "",
+                   Range(0, note="0 is equal"), True),
+            Column("identical", "whole", "whether size and bytes are those of the baseline's image", "", _YES, True),
+            Column("ground", "text", "the ground that the judge reads; this and what follows is blank where prompts "
+                   "are not captions of the miniature world"),
+            Column("colours", "text", "the colours of the solids that it reads, in reading order"),
+            Column("shapes", "text", "the shapes of the solids that it reads, in reading order"),
+            *(Column(f"{name}_right", "whole", f"whether {it} what the prompt says", "", _YES)
+              for name, it in (("ground", "the ground is"), ("colours", "all colours are"),
+                               ("shapes", "all shapes are"))),
         )),
         Table("counterfactuals.parquet", "one filtered image, seen by one detector", (
             *_SCORE, Column("treatment", "key", "what was done to it: sham, matched, attenuated, halved, restored, "

@@ -259,7 +259,8 @@ def resolve(study: Study, images: int | None = None) -> Plan:
     if images < 1:
         raise UsageError(f"{images} images per cell: ask for at least 1")
     every = sources(study)
-    prompts = tuple(study.prompts_for(max(images, AUDITED)))
+    # Those of the study's own number too: a folder may hold more images than this call asks for, and they are measured.
+    prompts = tuple(study.prompts_for(max(images, AUDITED, study.images_per_cell)))
     probe = _sha256(study.prompt_probe())
     chosen = _photographs(study, images)
     former = {arm: study.digest(arm) for arm in {source.arm for source in every} | {study.arm}}

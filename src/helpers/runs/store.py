@@ -5,10 +5,10 @@ images/.../rejected/<index>.png                images that do not count, for the
 parts/<the same folders>/<start>.json          what made the shard: digests, times, rejections
 parts/<the same folders>/<start>.parquet       its scores
 audit/<generator>/<precision>.json             what was measured of the cell's weights (`runs.audit`)
-parts/spectra, parts/patterns, parts/counterfactuals   what was measured of the scored images (`runs.stages`)
+parts/{spectra,patterns,distances,counterfactuals}   what was measured of the scored images (`runs.stages`)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
 .lock                                          see `runs.lock`
-spectra.parquet  patterns.parquet  counterfactuals.parquet   likewise, where the images were at hand
+spectra.parquet  patterns.parquet  distances.parquet  counterfactuals.parquet   likewise, where the images were at hand
 """
 
 from __future__ import annotations

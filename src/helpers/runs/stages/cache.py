@@ -31,11 +31,11 @@ IMAGES = 100
 _BATCH = 10
 
 
-def scored(store: Store) -> dict[Source, pd.Series]:
-    """Digests of the first `IMAGES` scored images by index, for each source in the run's scores."""
+def scored(store: Store, images: int | None = IMAGES) -> dict[Source, pd.Series]:
+    """Digests of the first `images` scored images by index (None: of all), for each source in the run's scores."""
     rows = store.scores()[[*CELL, "index", "image_sha256"]].drop_duplicates()
     groups = rows.sort_values("index").groupby(list(CELL), sort=False)
-    return {Source(*key): group.set_index("index")["image_sha256"].head(IMAGES) for key, group in groups}
+    return {Source(*key): group.set_index("index")["image_sha256"].iloc[:images] for key, group in groups}
 
 
 def read_verified(store: Store, source: Source, digests: pd.Series) -> Iterator[tuple[np.ndarray, np.ndarray]] | None:
