@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from helpers.generators.catalogue import GENERATORS
+from helpers.precision import catalogue as precisions
 from helpers.results.results import Results
 
-__all__ = ["FAKES", "fakes", "reals"]
+__all__ = ["DECK", "FAKES", "Grid", "fakes", "grid", "of_deck", "reals", "same_scores", "twins"]
+
+#: The deck's grid, whatever other packages and studies add: (generator, precision).
+DECK = [(generator, precision) for generator in GENERATORS.own for precision in precisions.DECK]
 
 #: The columns of `fakes` beside keys and titles.
 FAKES = ["images", "twins", "same"]
@@ -63,3 +69,44 @@ def reals(results: Results) -> pd.DataFrame:
     kept = scores[(scores.label == 0) & scores["size"].isin(sizes)]
     counts = kept.groupby(["size", "detector"], observed=True)["index"].nunique()
     return counts.groupby("size").max().reset_index(name="images")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What was run: how many generators, precisions, `cells` of them with `images` in all, `missing` cells, `reals`
+    beside them, and detectors."""
+
+    generators: int
+    precisions: int
+    cells: int
+    missing: int
+    images: int
+    reals: int
+    detectors: int
+
+
+def grid(results: Results) -> Grid:
+    """The study's grid, counted."""
+    made, sides = fakes(results), (len(results.generators), len(results.precisions))
+    missing = sides[0] * sides[1] - len(made)
+    images, real = int(made.images.sum()), int(reals(results).images.sum())
+    return Grid(*sides, len(made), missing, images, real, len(results.detectors))
+
+
+def of_deck(fakes: pd.DataFrame) -> int:
+    """How many cells of a table of `fakes` are of the deck's grid."""
+    return len(set(zip(fakes.generator, fakes.precision, strict=True)) & set(DECK))
+
+
+def twins(fakes: pd.DataFrame, baseline: str) -> tuple[int, int]:
+    """Of a table of `fakes`: the images at other precisions than the baseline, and how many have a twin there."""
+    others = fakes[fakes.precision != baseline]
+    return int(others.images.sum()), int(others.twins.sum())
+
+
+def same_scores(fakes: pd.DataFrame, precision: str) -> tuple[list[str], int]:
+    """Of a table of `fakes`: the titles of the generators of which a precision changes no score, and how many have
+    twins at it.
+    """
+    there = fakes[(fakes.precision == precision) & fakes.same.notna()]
+    return list(there.generator_title[there.same.astype(bool)]), len(there)
