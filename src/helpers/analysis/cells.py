@@ -18,7 +18,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results
 
 __all__ = [
-    "EFFECTS", "Overview", "cells", "half", "mean_change", "overview", "paired_logits", "share_called", "shifts",
+    "EFFECTS", "Overview", "accuracy_overview", "cells", "half", "mean_change", "paired_logits", "share_called", "shifts",
     "standard_shift",
 ]  # fmt: skip
 
@@ -71,7 +71,7 @@ class Overview:
     change: Interval
 
 
-def overview(results: Results) -> Overview | None:
+def accuracy_overview(results: Results) -> Overview | None:
     """The range of accuracy and its mean change; None where no accuracy is known."""
     table = cells(results).dropna(subset="tpr")
     if table.empty:

@@ -6,7 +6,8 @@ from math import isnan
 
 import pandas as pd
 
-from helpers.analysis import cells, paired
+from helpers.analysis import paired
+from helpers.analysis.cells import Overview, accuracy_overview
 from helpers.analysis.costs import costs, on_cpu
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
@@ -20,7 +21,7 @@ def overview(results: Results) -> Finding:
     """All cells at once: the mean change of accuracy from the baseline to the lowest precision, and the range of
     accuracy.
     """
-    found = cells.overview(results)
+    found = accuracy_overview(results)
     if found is None:
         return Finding(NOT_TESTABLE, f"No accuracy of this study is known: {unscaled(results.unjudged)}.", {})
     span, base = _span(found), named(results.baseline)
@@ -39,7 +40,7 @@ def overview(results: Results) -> Finding:
     return Finding("", f"{mean}; {span}.{but}", {f"mean change at {low}": found.change})
 
 
-def _span(found: cells.Overview) -> str:
+def _span(found: Overview) -> str:
     """The range of accuracy; a cell counts once for each detector."""
     scored = counted(found.combinations, "combination") + " of generator, precision and detector"
     if found.worst.tpr < found.best.tpr:

@@ -4,18 +4,14 @@ weights, controls.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import analysis, charts
 from helpers.analysis import inventory, words
+from helpers.analysis import live_check as live
 from helpers.analysis.costs import on_cpu, record
 from helpers.analysis.words import counted, listed
-from helpers.core import files
-from helpers.core.errors import Damaged
 from helpers.paper import tables
 from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.results.results import Results
@@ -207,34 +203,16 @@ def live_check(path: str, results: Results) -> str:
 
     A check counts where the study and the scores that it compared are those of the page.
     """
-    file = Path(path) if Path(path).is_absolute() else files.ROOT / path
-    try:
-        outcome = files.read_json(file)
-        cells, agree = [dict(cell) for cell in outcome["cells"]], bool(outcome["agree"])
-        checked = outcome["study_digest"], outcome["scores_sha256"]
-        told = f"{_what(outcome, cells)} {'They agree' if agree else 'THEY DO NOT AGREE'} {_how(cells)}."
-    except (OSError, Damaged, KeyError, TypeError, ValueError):
+    found = live.read(path)
+    if found is None:
         return f"The live check was not run where this page was built: {ALONE}"
-    if checked != (results.manifest.get("study_digest"), results.manifest.get("files", {}).get("scores.parquet")):
+    if not found.is_of(results):
         return f"The live check where this page was built was of other results than these: {ALONE}"
-    if not cells:
+    if not found.cells:
         return f"The live check where this page was built compared no cell: {ALONE}"
-    return told
-
-
-def _what(outcome: dict[str, Any], cells: list[dict[str, Any]]) -> str:
     return (
-        f"Where this page was built, {outcome.get('images', '?')} images of each of {len(cells)} cells were made, "
-        "quantized and scored again with the shipped models and compared with the stored results."
+        f"Where this page was built, {found.images} images of each of {found.cells} cells were made, quantized and "
+        f"scored again with the shipped models and compared with the stored results. "
+        f"{'They agree' if found.agree else 'THEY DO NOT AGREE'} ({found.equal} of {found.made} images equal to the "
+        f"last bit, largest difference of a logit {found.largest:.2g})."
     )
-
-
-def _how(cells: list[dict[str, Any]]) -> str:
-    equal, made = (sum(int(cell.get(name) or 0) for cell in cells) for name in ("images_equal", "images"))
-    logit = max((_largest(cell.get("max_logit_diff")) for cell in cells), default=0.0)
-    return f"({equal} of {made} images equal to the last bit, largest difference of a logit {logit:.2g})"
-
-
-def _largest(difference: Any) -> float:
-    values = difference.values() if isinstance(difference, dict) else [difference or 0]
-    return max((float(number) for number in values), default=0.0)
