@@ -18,8 +18,8 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results
 
 __all__ = [
-    "EFFECTS", "Overview", "accuracy_overview", "cells", "half", "mean_change", "paired_logits", "share_called", "shifts",
-    "standard_shift",
+    "EFFECTS", "Overview", "accuracy_overview", "cells", "half", "mean_change", "paired_logits", "share_called",
+    "shifts", "standard_shift",
 ]  # fmt: skip
 
 
