@@ -17,7 +17,10 @@ from helpers.core import scores as scores_
 from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results
 
-__all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "share_called", "shifts", "standard_shift"]
+__all__ = [
+    "EFFECTS", "Overview", "accuracy_overview", "cells", "half", "mean_change", "paired_logits", "share_called",
+    "shifts", "standard_shift",
+]  # fmt: skip
 
 
 def mean_change(
@@ -48,6 +51,34 @@ def mean_change(
     if not values or not detectors:
         return metrics.UNKNOWN
     return metrics.mean_turn(*map(np.concatenate, (values, weights, index)), confidence=confidence)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All cells of a study at once.
+
+    Attributes:
+        combinations: of generator, precision and detector of which the accuracy is known.
+        worst, best: the rows of `cells` of the lowest and the highest accuracy.
+        precision: the key of the one at which `change` is, the study's lowest; "" where it has the baseline alone.
+        change: the mean change of accuracy there, over the detectors with a threshold; see `mean_change`.
+    """
+
+    combinations: int
+    worst: pd.Series
+    best: pd.Series
+    precision: str
+    change: Interval
+
+
+def accuracy_overview(results: Results) -> Overview | None:
+    """The range of accuracy and its mean change; None where no accuracy is known."""
+    table = cells(results).dropna(subset="tpr")
+    if table.empty:
+        return None
+    worst, best = (table.loc[place] for place in (table.tpr.idxmin(), table.tpr.idxmax()))
+    judging = [key for key in results.detectors if key not in results.unjudged]
+    return Overview(len(table), worst, best, results.lowest, mean_change(results, judging))
 
 
 #: Measures of an effect in the table of `shifts`.

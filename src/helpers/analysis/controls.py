@@ -12,7 +12,7 @@ from helpers.analysis.stats import metrics
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, all_arms
 
-__all__ = ["audits", "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads"]
+__all__ = ["audits", "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads", "turned"]
 
 
 def differences(results: Results) -> pd.DataFrame:
@@ -48,9 +48,10 @@ def _arm_titles(results: Results) -> dict[str, str]:
 def spreads(results: Results) -> pd.DataFrame:
     """How far each arm moves each detector at each precision, over all generators.
 
-    n images; `mean` and `spread` (standard deviation) of the paired changes of logit, `largest` the largest in
-    magnitude, `changed` the share of images whose verdict changes, `tpr` the share called fake, `tpr_before` that of
-    the same images at the baseline; these three are NaN of a detector without a threshold.
+    n images, and `images`, the most that any detector has of the arm at that precision; `mean` and `spread` (standard
+    deviation) of the paired changes of logit, `largest` the largest in magnitude, `changed` the share of images whose
+    verdict changes, `tpr` the share called fake, `tpr_before` that of the same images at the baseline; these three are
+    NaN of a detector without a threshold.
     """
     rows = differences(results)
     if rows.empty:
@@ -59,7 +60,7 @@ def spreads(results: Results) -> pd.DataFrame:
     rows["fake"], rows["was"] = (metrics.verdicts(rows[name], limits) for name in ("after", "before"))
     rows["turned"] = (rows.fake - rows.was).abs()
     keys = ["arm", "arm_title", "precision", "precision_title", "detector", "detector_title"]
-    return (
+    found = (
         rows.groupby(keys, sort=False)
         .agg(
             n=("change", "size"),
@@ -72,6 +73,7 @@ def spreads(results: Results) -> pd.DataFrame:
         )
         .reset_index()
     )
+    return found.assign(images=found.groupby(["arm", "precision"], sort=False).n.transform("max"))
 
 
 def scored_arms(results: Results) -> dict[str, Any]:
@@ -96,6 +98,12 @@ def null_control(results: Results) -> pd.DataFrame:
     coarse = found[(found.arm == results.arm) & (found.precision == last)]
     both = null.merge(coarse[["detector_title", "spread"]], on="detector_title", suffixes=("", "_last"))
     return both.assign(turned=(both.changed * both.n).round())[columns]
+
+
+def turned(null: pd.DataFrame) -> tuple[int, int]:
+    """How many verdicts the null control turns, by the table of `null_control`, and of how many that are known."""
+    known = null.dropna(subset="turned")
+    return int(known.turned.sum()), int(known.n.sum())
 
 
 def positive(results: Results) -> str:

@@ -20,7 +20,7 @@ from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.memo import once
 from helpers.results.results import Results, titles
 
-__all__ = ["areas", "component_shifts", "detection", "shares"]
+__all__ = ["areas", "component_shifts", "detection", "known_shares", "shares"]
 
 #: Detection above chance (AUC less 1/2) below which it has no shares.
 LEAST = 0.05
@@ -113,6 +113,11 @@ def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             row |= interval_columns(**{name: _mean_of(values, confidence)}) | {f"{name}_generators": len(values)}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def known_shares(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `shares` of detectors of which the share of the decoder, or what training keeps, is known."""
+    return table[(table.decoder_generators + table.retrained_generators) > 0]
 
 
 def _mean_of(values: list[_Drawn], confidence: float) -> Interval:

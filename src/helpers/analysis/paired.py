@@ -1,9 +1,8 @@
 """What a precision does to the scores of the same images, and whether it does more than what should do nothing.
 
-Everything is paired: image i at a precision has the prompt and the noise of image i at the
-baseline. A control is a change that
-should not matter (images computed in batches, weights cast to 16 bits) or one whose size is a yardstick (another
-seed): "FP4 moves the score" means that it moves the same images further than the control does.
+Everything is paired: image i at a precision has the prompt and the noise of image i at the baseline. A control is a
+change that should not matter (images computed in batches, weights cast to 16 bits) or one whose size is a yardstick
+(another seed): "FP4 moves the score" means that it moves the same images further than the control does.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from helpers import analysis
 from helpers.analysis import controls, image_traces, paired, perturbed
 from helpers.analysis.conditions import trainings_of
+from helpers.analysis.costs import on_cpu
 from helpers.paper import contact
 from helpers.results.results import Results
 
@@ -19,7 +20,7 @@ FACTS: dict[str, Callable[[Results], bool]] = {
     "reals": lambda results: bool((results.scores.label == 0).any()),
     "settings": lambda results: analysis.settings(results).steps.notna().any(),
     "costs": lambda results: any(analysis.costs(results).get("device", ())),
-    "cpu": lambda results: set(analysis.costs(results).get("device", ())) == {"cpu"},
+    "cpu": lambda results: on_cpu(analysis.costs(results)),
     "audits": lambda results: "output_error" in controls.audits(results),
     "exact-fp16": lambda results: controls.exact_casts(controls.audits(results)),
     "arms": lambda results: bool(controls.scored_arms(results)),

@@ -1,4 +1,7 @@
-"""What the cells of notebook 07 call: figures and tables of the images' traces, or the sentence that one is missing."""
+"""What the cells of notebook 07 call: figures and tables of the images' traces, or the sentence that one is missing.
+
+Each is given the table that it shows, by the name said in its docstring, and the results that the table is of.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis import decoder, dose_response, image_traces
+from helpers.analysis import decoder
 from helpers.analysis.words import named
 from helpers.claims import smoothing
-from helpers.claims.rule import margins
+from helpers.claims.rule import Finding, margins
 from helpers.paper import page, tables
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
@@ -39,40 +42,38 @@ def _figure(name: str, chart: Callable[..., Any], table: pd.DataFrame, missing: 
         page.glue_figure(name, chart(table, *rest, **words))
 
 
-def radial(results: Results, generator: str = "sd3") -> None:
-    """The radial spectra."""
-    base = named(results.baseline)
-    _figure("radial", charts.radial, image_traces.curves(results), "spectra", generator, against=base)
+def radial(table: pd.DataFrame, results: Results, generator: str = "sd3") -> None:
+    """The radial spectra (`image_traces.curves`)."""
+    _figure("radial", charts.radial, table, "spectra", generator, against=named(results.baseline))
 
 
-def autocorrelation(results: Results, generator: str = "sd3") -> None:
-    """The autocorrelation of the residuals."""
-    _figure("autocorrelation", charts.autocorrelation, image_traces.autocorrelations(results), "spectra", generator)
+def autocorrelation(table: pd.DataFrame, results: Results, generator: str = "sd3") -> None:
+    """The autocorrelation of the residuals (`image_traces.autocorrelations`)."""
+    _figure("autocorrelation", charts.autocorrelation, table, "spectra", generator)
 
 
-def detail(results: Results) -> None:
-    """The change of fine detail against the baseline, with the margin of smoothing."""
+def detail(table: pd.DataFrame, results: Results) -> None:
+    """The change of fine detail against the baseline (`image_traces.changes`), with the margin of smoothing."""
     rest = ("high", margins(results)["smoothing"], named(results.baseline))
-    _figure("detail", charts.detail, image_traces.changes(results), "spectra", *rest)
+    _figure("detail", charts.detail, table, "spectra", *rest)
 
 
-def fingerprints(results: Results) -> None:
-    """The correlation of fingerprints with the baseline's."""
-    table = image_traces.fingerprints(results)
+def fingerprints(table: pd.DataFrame, results: Results) -> None:
+    """The correlation of fingerprints with the baseline's (`image_traces.fingerprints`)."""
     table = table.dropna(subset=["correlation"]) if len(table) else table
     _figure("fingerprints", charts.fingerprints, table, "spectra", named(results.baseline))
 
 
-def filters(results: Results, generator: str = "sd3") -> None:
-    """What the lowest precision and filters do to each detector."""
+def filters(table: pd.DataFrame, results: Results, generator: str = "sd3") -> None:
+    """What the lowest precision and filters do to each detector (`image_traces.treatments`)."""
     rest = (generator, named(results.lowest), named(results.baseline))
-    _figure("filters", charts.filters, image_traces.treatments(results), "filters", *rest)
+    _figure("filters", charts.filters, table, "filters", *rest)
 
 
-def ladder(results: Results, generator: str = "sd3", detector: str = "npr") -> None:
-    """Response against weight error along the ladder of formats."""
+def ladder(table: pd.DataFrame, results: Results, generator: str = "sd3", detector: str = "npr") -> None:
+    """Response against weight error along the ladder of formats (`dose_response.ladder`)."""
     rest = (generator, detector, "shift", named(results.baseline))
-    _figure("ladder", charts.ladder, dose_response.ladder(results), "ladder", *rest)
+    _figure("ladder", charts.ladder, table, "ladder", *rest)
 
 
 def _table(
@@ -86,9 +87,10 @@ def _table(
     )
 
 
-def levels(results: Results) -> HTML:
-    """What NPR reads and the peaks of upsampling, of reals, of the first precision's images and of the last's."""
-    table = image_traces.levels(results)
+def levels(table: pd.DataFrame, results: Results) -> HTML:
+    """What NPR reads and the peaks of upsampling (`image_traces.levels`), of reals, of the first precision's images and
+    of the last's.
+    """
     table = (
         table[table.precision.isin(["real", results.precisions[0], results.precisions[-1]])] if len(table) else table
     )
@@ -100,9 +102,8 @@ def levels(results: Results) -> HTML:
     )
 
 
-def predictions(results: Results) -> HTML:
-    """The four predictions of the smoothing filter with their verdicts and sentences."""
-    found = smoothing.predictions(results)
+def predictions(found: dict[str, Finding], results: Results) -> HTML:
+    """The predictions of the smoothing filter (`smoothing.predictions`) with their verdicts and sentences."""
     said = {key: smoothing.in_study(results, words) for key, words in smoothing.PREDICTIONS.items()}
     rows = [
         f"<dt>({key}) {words}: {page.Verdict(found[key].verdict)._repr_html_()}</dt><dd>{found[key].sentence}</dd>"
@@ -111,22 +112,19 @@ def predictions(results: Results) -> HTML:
     return HTML(f"<dl>{''.join(rows)}</dl>")
 
 
-def shares(results: Results) -> HTML:
-    """What each detector's detection at the baseline is owed to."""
-    table = decoder.shares(results)
-    known = table[[f"{name}_generators" for name in ("decoder", "retrained")]].sum(axis=1) > 0
+def shares(table: pd.DataFrame, results: Results) -> HTML:
+    """What each detector's detection at the baseline is owed to (`decoder.shares`), where it is known."""
     columns = {
         "decoder": ("decoder alone", 2, False),
         "denoiser": ("denoiser alone", 2, False),
         "retrained": ("retrained", 2, False),
     }
     caption = f"Shares of the detection of {named(results.baseline)} images, mean over generators"
-    return _table(table[known], columns, {"detector_title": "detector"}, caption, "shares")
+    return _table(decoder.known_shares(table), columns, {"detector_title": "detector"}, caption, "shares")
 
 
-def component_shifts(results: Results) -> HTML:
-    """What quantizing the denoiser moves, and what quantizing the VAE alone."""
-    table = decoder.component_shifts(results)
+def component_shifts(table: pd.DataFrame, results: Results) -> HTML:
+    """What quantizing the denoiser moves, and what quantizing the VAE alone (`decoder.component_shifts`)."""
     columns = {"shift": ("mean shift", 2, True), "size": ("root mean square", 2, False)}
     keys = {"detector_title": "detector", "precision_title": "precision", "part": "quantized"}
     for column, order in (("precision", list(PRECISIONS)), ("detector", list(results.detectors))) if len(table) else ():
@@ -135,9 +133,10 @@ def component_shifts(results: Results) -> HTML:
     return _table(table, columns, keys, caption, "arms")
 
 
-def detection(results: Results) -> HTML:
-    """How the AUC changes against the baseline, with and without the decoder's traces in the reals."""
-    table = decoder.detection(results)
+def detection(table: pd.DataFrame, results: Results) -> HTML:
+    """How the AUC changes against the baseline (`decoder.detection`), with and without the decoder's traces in the
+    reals.
+    """
     table = table[table.precision != results.baseline]
     columns = {
         "plain_change": ("against reals", 3, True),
@@ -148,8 +147,8 @@ def detection(results: Results) -> HTML:
     return _table(table, columns, keys, caption, "arms")
 
 
-def relations(results: Results) -> HTML:
-    """What detection follows along the ladder, detector by detector."""
+def relations(table: pd.DataFrame, results: Results) -> HTML:
+    """What detection follows along the ladder, detector by detector (`dose_response.relations`)."""
     columns = {
         "rank_error": ("rank by error", 2, True),
         "rank_bits": ("rank by fewer bits", 2, True),
@@ -158,15 +157,15 @@ def relations(results: Results) -> HTML:
         "gain_error": ("bits less errors", 2, True),
     }
     caption = f"What the shift follows; misses in standard deviations of the {named(results.baseline)} logits"
-    return _table(dose_response.relations(results), columns, {"detector_title": "detector"}, caption, "ladder")
+    return _table(table, columns, {"detector_title": "detector"}, caption, "ladder")
 
 
-def contrasts(results: Results) -> HTML:
-    """Formats of equal bits side by side, all detectors and each."""
+def contrasts(table: pd.DataFrame, results: Results) -> HTML:
+    """Formats of equal bits side by side, all detectors and each (`dose_response.contrasts`)."""
     columns = {
         "difference": ("difference", 2, True),
         "beyond": ("beyond", 2, True),
     }
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}
     caption = f"Shifts at equal bits, in standard deviations of the {named(results.baseline)} logits"
-    return _table(dose_response.contrasts(results), columns, keys, caption, "ladder")
+    return _table(table, columns, keys, caption, "ladder")
