@@ -70,7 +70,7 @@ def test_a_density_has_its_whole_mass_and_an_interval_that_few_images_widen(stud
 
 def test_controls_stand_in_the_forest_with_colours_of_their_own(tmp_path) -> None:
     results = analysis.load(synthetic.write(tmp_path, images=30, placebo=0.05))
-    found = paired.effects(results, resamples=50)
+    found = paired.paired_effects(results, resamples=50)
     text = json.dumps(charts.shift_forest(found, analysis.trainings(results)).to_dict())
     assert "null control" in text and theme.CONTROL_COLOURS["batch"] in text and "Cliff's delta" in text
 

@@ -29,20 +29,20 @@ __all__ = [
     "beyond_by_control",
     "cliff",
     "controls",
-    "effects",
     "holm",
     "identical",
+    "paired_effects",
     "paired_permutation_test",
 ]
 
 #: Roles of the arms that are controls, with their names in print.
 CONTROLS = {"null": "null control", "seed": "other seed"}
 
-#: The p-values of a row of `effects`; each is one family with Holm's correction, in a column `X_holm`.
+#: The p-values of a row of `paired_effects`; each is one family with Holm's correction, in a column `X_holm`.
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
 
 
-def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
+def paired_effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
     """`cells.shifts` and more: one row per generator, detector and precision other than FP32, then one per control.
 
     Beside the columns of `shifts` there are the shares of images `lost_share` (fake to real) and `gained_share`

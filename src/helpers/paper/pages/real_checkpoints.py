@@ -17,8 +17,8 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
 
 __all__ = [
-    "NOTHING", "agreement", "agreement_note", "answer", "aucs_note", "both", "doubtful_note", "ladder_note",
-    "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
+    "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "ladder_note",
+    "nf4_answer", "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
 ]  # fmt: skip
 
 NOTHING = "This study has no scores in the public study's formats, so nothing can be set beside them."
@@ -42,7 +42,7 @@ def _signed(value: float, digits: int = 2) -> str:
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def answer(results: Results) -> str:
+def nf4_answer(results: Results) -> str:
     """The page's first sentences: what NF4 does to the accuracy on real checkpoints, and on this study's images."""
     table, there = public_study.public_effects(), real.public_cells()
     theirs, ours = real.mean_change(table, "nf4"), real.mean_change(real.own_effects(results), "nf4")

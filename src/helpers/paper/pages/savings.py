@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis import footprint as footprint_
+from helpers.analysis.footprint import PARTS, at_fp4, by_precision, measured, published
 from helpers.paper import page, tables
 
 __all__ = ["COSTS", "costs", "footprint", "timings"]
@@ -28,12 +28,12 @@ def costs(found: pd.DataFrame, column: str) -> HTML:
 
 def footprint() -> None:
     """Display the memory of the public checkpoints' weights: the chart by component, and what stays at FP4."""
-    bars = footprint_.by_precision()
+    bars = by_precision()
     if bars.empty:
         display(Markdown("The checkpoints' memory was not counted: `quantdetect footprint` does it."))
         return
     page.glue_figure("footprint", charts.footprint(bars))
-    display(_at_fp4(footprint_.at_fp4()))
+    display(_at_fp4(at_fp4()))
 
 
 def _at_fp4(found: pd.DataFrame) -> HTML:
@@ -46,7 +46,7 @@ def _at_fp4(found: pd.DataFrame) -> HTML:
     shown = pd.DataFrame(
         {
             "checkpoint": found.title,
-            **{part: sizes(part) for part in footprint_.PARTS},
+            **{part: sizes(part) for part in PARTS},
             "denoiser quantized": found.denoiser_share.map("{:.2%}".format),
             "all weights quantized": found.all_share.map("{:.1%}".format),
             "in all": sizes("all"),
@@ -68,14 +68,14 @@ PUBLISHED = {
 
 def timings() -> None:
     """Display what was measured on a GPU, where a run is archived, and what others published, with its source."""
-    runs = footprint_.measured()
+    runs = measured()
     if len(runs):
         sizes = ("bytes", "peak_allocated", "peak_reserved")
         gigabytes = {key: runs[key].div(1e9).map("{:.2f}".format) for key in sizes}
         runs = runs.assign(**gigabytes, seconds_per_step=runs.seconds_per_step.map("{:.3f}".format))
         shown = runs[list(MEASURED)].rename(columns=MEASURED)
         display(tables.table(shown, "Measured with random weights, native resolution"))
-    found = footprint_.published()
+    found = published()
     found = found.assign(ratio=found.ratio.map("{:.2f}".format, na_action="ignore"))
     shown = found[list(PUBLISHED)].rename(columns=PUBLISHED)
     display(tables.table(shown, "Published by others, 1024 px: memory in their GB, seconds for an image"))

@@ -9,9 +9,9 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import analysis, charts
-from helpers.analysis import controls as controls_
 from helpers.analysis import inventory, words
-from helpers.analysis import miniatures as miniatures_
+from helpers.analysis.controls import spreads, weight_audits
+from helpers.analysis.miniatures import curves, measures, overview
 from helpers.core import files
 from helpers.core.errors import Damaged
 from helpers.paper import tables
@@ -56,14 +56,14 @@ def miniatures(results: Results) -> None:
             else "Which models made these images, at which scale, this study does not say."
         ))  # fmt: skip
         return
-    measures, curves = miniatures_.measures(), miniatures_.curves()
-    if len(measures):
-        display(tables.table(measures, "Measures at FP32; a target was set before any quantized image was scored"))
+    measured, trained = measures(), curves()
+    if len(measured):
+        display(tables.table(measured, "Measures at FP32; a target was set before any quantized image was scored"))
     else:
         display(Markdown("The generators were not measured: `quantdetect train mini --evaluate` does it."))
-    display(tables.table(miniatures_.overview(), "Cards of the shipped models"))
-    if len(curves):
-        display(charts.training_loss(curves))
+    display(tables.table(overview(), "Cards of the shipped models"))
+    if len(trained):
+        display(charts.training_loss(trained))
 
 
 #: Columns of `audits` for print, those that an older run lacks left out.
@@ -80,7 +80,7 @@ FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation"
 
 def audits(results: Results, arm: str = "") -> HTML:
     """What was measured of each component of each quantized cell of an arm (default the main one)."""
-    found = controls_.audits(results)
+    found = weight_audits(results)
     found = found[(found.arm == (arm or results.arm)) & (found.precision != "fp32")] if len(found) else found
     if found.empty or "output_error" not in found:
         return tables.missing("This study has no record of what its precisions did to the weights.")
@@ -104,7 +104,7 @@ MOVES = {
 
 def controls(results: Results, figure: str = "spread") -> HTML:
     """How far each arm moves each detector: "spread" of the paired logits, their "mean", or verdicts "changed"."""
-    found = controls_.spreads(results)
+    found = spreads(results)
     if found.empty or found.arm.nunique() < 2:
         return tables.missing("This study has no arms beside its main one.")
     form, caption = MOVES[figure]
