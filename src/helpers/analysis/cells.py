@@ -188,7 +188,7 @@ def _changes(
     """The columns n to changed of a row of `shifts`, for paired logits (N,) (N,) of the images with this index (N,)."""
     before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
     lost, gained, p = metrics.mcnemar(before, after)
-    by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
+    by_prompt: dict[str, Any] = {"clusters": index, "resamples": resamples, "confidence": confidence}
     score = probability(other) - probability(base)
     known = detector not in results.unsaid  # else the scores may be probabilities already
     figures = {

@@ -57,17 +57,18 @@ class _Resampled:
         return float(self.values[0])
 
 
-def _detection(fake: pd.Series, real: pd.Series, both: pd.Index) -> _Resampled | None:
-    """AUC above 1/2 on the prompts that both have; None of fewer than two."""
+def _detection(fake: pd.Series, real: pd.Series, both: pd.Index) -> _Resampled:
+    """AUC above 1/2 on the prompts that both have, two or more."""
     sides = (series[both].to_numpy(np.float64) for series in (fake, real))
-    return _Resampled(areas(*sides) - 0.5, len(both)) if len(both) > 1 else None
+    return _Resampled(areas(*sides) - 0.5, len(both))
 
 
 @once
 def _above_chance(results: Results, detector: str, generator: str, precision: str) -> _Resampled | None:
     """AUC above 1/2 of a cell, prompts drawn for fakes and reals at once."""
     fake, real = results.logits(detector, generator, precision), results.reals(detector, generator)
-    return _detection(fake, real, fake.index.intersection(real.index))
+    both = fake.index.intersection(real.index)
+    return _detection(fake, real, both) if len(both) > 1 else None
 
 
 def _decoded(results: Results, detector: str, generator: str) -> tuple[_Resampled, _Resampled, _Resampled] | None:
@@ -84,7 +85,7 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[_Resample
     both = passed.index.intersection(fake.index).intersection(real.index)
     if len(both) < 2:
         return None
-    return tuple(_detection(*pair, both) for pair in ((fake, real), (passed, real), (fake, passed)))
+    return _detection(fake, real, both), _detection(passed, real, both), _detection(fake, passed, both)
 
 
 def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:

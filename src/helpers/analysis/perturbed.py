@@ -90,8 +90,10 @@ def damages(
             drawn[key][1][measure] for key in ((baseline, NONE), (precision, NONE), (baseline, perturbation))
         )
         n = drawn[baseline, NONE][0]
-        losses = (base - quantized, base - perturbed, perturbed - quantized)
-        found.append(Damage(detector, *(_interval(values, n) for values in losses), n))
+        lost, dropped, further = (
+            _interval(values, n) for values in (base - quantized, base - perturbed, perturbed - quantized)
+        )
+        found.append(Damage(detector, lost, dropped, further, n))
     return found
 
 
