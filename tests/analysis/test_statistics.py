@@ -169,7 +169,7 @@ def test_the_whole_table_raises_no_false_alarm_on_studies_without_effects(tmp_pa
     alarms = 0
     for seed in range(12):
         results = analysis.load(synthetic.write(tmp_path / str(seed), images=60, seed=seed))
-        found = paired.effects(results, resamples=20)
+        found = paired.paired_effects(results, resamples=20)
         alarms += bool((found[["p_holm", "shift_p_holm"]] < 0.05).any(axis=None))
     assert alarms <= stats.binom.ppf(0.999, 12, 0.10)  # two families a study
 

@@ -72,7 +72,7 @@ def test_controls_stand_in_the_forest_with_colours_of_their_own(tmp_path) -> Non
     results = analysis.load(synthetic.write(tmp_path / "batch", images=30, placebo=0.05))
     renamed = synthetic.renamed_arm(synthetic.write(tmp_path / "groups", images=30, placebo=0.05), "batch", "groups")
     for name, study in (("batch", results), ("groups", analysis.load(renamed))):
-        found = paired.effects(study, resamples=50)
+        found = paired.paired_effects(study, resamples=50)
         assert dict(zip(found.arm, found.role, strict=True)) == {"native": "", name: "null"}
         chart = charts.shift_forest(found, analysis.trainings(study)).to_dict()
         text = json.dumps(chart)

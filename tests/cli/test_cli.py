@@ -222,7 +222,7 @@ def test_a_failure_exits_1(capsys, monkeypatch):
         "max_logit_diff": {"npr": 9.0},
     }
     outcome = {"cells": [row | {"agree": False}], "real": [], "agree": False}
-    monkeypatch.setattr(verify, "verify", lambda *arguments, **options: outcome)
+    monkeypatch.setattr(verify, "verify_archive", lambda *arguments, **options: outcome)
     status, said, error = call(capsys, "verify")
     assert status == 1 and "sd3/fp4" in error and "DISAGREES" in said
 

@@ -402,7 +402,7 @@ def test_scores_of_which_nobody_says_the_scale_have_no_figure_at_a_threshold(tmp
         (controls.spreads(study), ["changed", "tpr", "tpr_before"]),
         (analysis.conditions(study), ["tpr_fp32", "tpr_fp4"]),
         (public_study.summary(study), ["tpr", "tpr_before", "tnr", "change", "lost", "p", "p_holm"]),
-        (public_study.effects(study, ["fp4"]), ["change", "lost", "gained", "p"]),
+        (public_study.study_effects(study, ["fp4"]), ["change", "lost", "gained", "p"]),
     ):
         assert len(frame) and frame[names].isna().all(axis=None)
     assert set(analysis.densities(study).scale) == {"logit"} and analysis.densities(study).threshold.isna().all()

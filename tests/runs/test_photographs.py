@@ -13,7 +13,7 @@ from helpers import analysis, cli, results, world
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.images.perturbations import compressed
-from helpers.paper import sentences
+from helpers.paper.pages import setup
 from helpers.runs import make, photographs, plan, verify
 from helpers.study import schema
 
@@ -287,7 +287,7 @@ def test_the_results_have_auc_tnr_and_a_calibrated_threshold(done):
 
 
 def test_the_page_says_what_the_reals_are_and_what_is_left(study, done, tmp_path):
-    said = sentences.reals(results.load(done[0]))
+    said = setup.reals(results.load(done[0]))
     formats = pd.Series([one.format for one in taken(study).photographs]).value_counts()
     for part in ("8 photographs (made by this test, CC0)", "1 smaller", f"{formats['JPEG']} JPEG", "16 fakes 16 PNG"):
         assert part in said, said
@@ -295,7 +295,7 @@ def test_the_page_says_what_the_reals_are_and_what_is_left(study, done, tmp_path
     other = schema.load(changed(study, 'path = "camera"', 'path = "camera"\nshrink = 1.0'))
     other = other.model_copy(update={"precisions": ["fp32"], "protocols": ["plain"]})
     make.run(other, tmp_path, images=2, progress=False)
-    less = sentences.reals(results.load(tmp_path))
+    less = setup.reals(results.load(tmp_path))
     assert "2 photographs" in less and "was not scored" in less
 
 

@@ -241,7 +241,7 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
     loaded = quick(generators={"sd3": quick().generators["sd3"]}, precisions=["fp32", "fp4"])
     results = tmp_path / "archive"
     make.run(loaded, results, images=IMAGES, progress=False)
-    report = verify.verify(loaded, 1, results, tmp_path / "check.json", progress=False)
+    report = verify.verify_archive(loaded, 1, results, tmp_path / "check.json", progress=False)
     assert report["agree"] and json.loads((tmp_path / "check.json").read_text()) == report
     archived = json.loads((results / "manifest.json").read_text())
     assert report["study_digest"] == archived["study_digest"]
@@ -252,14 +252,14 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
     table = pd.read_parquet(results / "scores.parquet")
     table.loc[table["precision"] == "fp4", "logit"] += 5
     table.to_parquet(results / "scores.parquet")
-    report = verify.verify(loaded, 1, results, progress=False)
+    report = verify.verify_archive(loaded, 1, results, progress=False)
     assert [row["agree"] for row in report["cells"]] == [True, False] and not report["agree"]
 
     table[table["precision"] != "fp4"].to_parquet(results / "scores.parquet")
     with pytest.raises(Failure, match="sd3/fp4"):
-        verify.verify(loaded, 1, results, progress=False)
+        verify.verify_archive(loaded, 1, results, progress=False)
     with pytest.raises(UsageError, match="another study"):
-        verify.verify(quick(seed=1), 1, results, progress=False)
+        verify.verify_archive(quick(seed=1), 1, results, progress=False)
 
 
 def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):

@@ -309,7 +309,7 @@ def test_an_arm_changes_what_it_names_and_the_main_arm_stays():
 def test_the_controls_of_the_mini_study_are_all_there():
     """A null control, other seeds, the VAE alone, the text encoders alone, convolutions, and a ladder for everyone."""
     mini = schema.load("mini")
-    cells = {(cell.arm, cell.generator, cell.precision) for cell in mini.beside()}
+    cells = {(cell.arm, cell.generator, cell.precision) for cell in mini.arm_cells()}
     for key in GENERATORS:
         assert {("batch", key, "fp32"), ("seed", key, "fp32"), ("vae", key, "fp4"), ("text", key, "fp4")} <= cells
         ladder = {precision for arm, generator, precision in cells if (arm, generator) == ("ladder", key)}

@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
-from helpers.core import scores as scores_
+from helpers.core.scores import probability
 from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results
 
@@ -225,8 +225,8 @@ def _changes(
     """The columns n to changed of a row of `shifts`, for paired logits (N,) (N,) of the images with this index (N,)."""
     before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
     lost, gained, p = metrics.mcnemar(before, after)
-    by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
-    score = scores_.probability(other) - scores_.probability(base)
+    by_prompt: dict[str, Any] = {"clusters": index, "resamples": resamples, "confidence": confidence}
+    score = probability(other) - probability(base)
     known = detector not in results.unsaid  # else the scores may be probabilities already
     figures = {
         "shift": metrics.bootstrap_mean(other - base, reach=np.ptp(base), **by_prompt),

@@ -12,7 +12,9 @@ from helpers.analysis.stats import metrics
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, all_arms
 
-__all__ = ["audits", "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads", "turned"]
+__all__ = [
+    "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads", "turned", "weight_audits",
+]  # fmt: skip
 
 
 def differences(results: Results) -> pd.DataFrame:
@@ -134,7 +136,7 @@ def positive(results: Results) -> str:
     )
 
 
-def audits(results: Results) -> pd.DataFrame:
+def weight_audits(results: Results) -> pd.DataFrame:
     """What was measured of every component of every cell, all arms: one row per arm, generator, precision, component.
 
     parameters; share stored in the format; bytes_before, bytes_after; weight_error of the whole component and one
@@ -160,5 +162,5 @@ def audits(results: Results) -> pd.DataFrame:
 
 
 def exact_casts(audited: pd.DataFrame, precision: str = "fp16") -> bool:
-    """Whether a cast changed nothing of some component's weights, by the table of `audits`."""
+    """Whether a cast changed nothing of some component's weights, by the table of `weight_audits`."""
     return "weight_error" in audited and bool((audited.weight_error[audited.precision == precision] == 0).any())

@@ -142,7 +142,8 @@ def _ranked(shifts: np.ndarray, dose: np.ndarray) -> np.ndarray:
     ranks, doses = stats.rankdata(shifts, axis=-1), stats.rankdata(dose, axis=-1)[:, None, :]
     ranks, doses = (values - values.mean(axis=-1, keepdims=True) for values in (ranks, doses))
     norm = np.sqrt((ranks**2).sum(axis=-1) * (doses**2).sum(axis=-1))
-    return np.divide((ranks * doses).sum(axis=-1), norm, out=np.zeros(norm.shape), where=norm > 0)
+    found: np.ndarray = np.divide((ranks * doses).sum(axis=-1), norm, out=np.zeros(norm.shape), where=norm > 0)
+    return found
 
 
 def _peers(formats: tuple[str, ...]) -> dict[int, list[int]]:

@@ -29,20 +29,20 @@ __all__ = [
     "beyond_by_control",
     "cliff",
     "controls",
-    "effects",
     "holm",
     "identical",
+    "paired_effects",
     "paired_permutation_test",
 ]
 
 #: Roles of the arms that are controls, with their names in print.
 CONTROLS = {"null": "null control", "seed": "other seed"}
 
-#: The p-values of a row of `effects`; each is one family with Holm's correction, in a column `X_holm`.
+#: The p-values of a row of `paired_effects`; each is one family with Holm's correction, in a column `X_holm`.
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
 
 
-def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
+def paired_effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
     """`cells.shifts` and more: one row per generator, detector and precision other than the baseline, then one per
     control.
 
@@ -143,7 +143,8 @@ def cliff(
     def delta(weights: np.ndarray) -> np.ndarray:  # (N, R) -> (R,)
         below = np.concatenate([np.zeros((1, weights.shape[1])), np.cumsum(weights[order], axis=0)])
         total = below[-1]
-        return np.einsum("nr,nr->r", weights, below[less] + below[up_to] - total) / total**2
+        deltas: np.ndarray = np.einsum("nr,nr->r", weights, below[less] + below[up_to] - total) / total**2
+        return deltas
 
     estimate = float(delta(np.ones((n, 1)))[0])
     drawn = metrics.bootstrap_weights(len(names), resamples, seed)
@@ -221,7 +222,7 @@ def _same(results: Results, key: tuple[str, str], logits: pd.Series) -> bool:
 
 
 def _candidates(results: Results) -> dict[str, tuple[str, Series]]:
-    found = _arms(results)
+    found: dict[str, tuple[str, Series]] = _arms(results)
     if "fp16" in results.precisions and results.baseline != "fp16":
         pairs = [(d, g) for d in results.detectors for g in results.generators]
         series = {(d, g): results.logits(d, g, "fp16") for d, g in pairs}
@@ -234,7 +235,7 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
     rows = all_arms(results)
     found: dict[str, tuple[str, Series]] = {}
     for name, arm in results.arms.items():
-        kind = CONTROLS.get(arm.get("role"), "")
+        kind = CONTROLS.get(str(arm.get("role")), "")
         own = rows[(rows.arm == name) & (rows.precision == results.baseline)]
         if kind and len(own):
             groups = own.groupby(["detector", "generator"])
@@ -251,7 +252,8 @@ def _control_cells(results: Results, series: Series, name: str) -> Results:
 
 
 def _paired(base: pd.Series, other: pd.Series | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    shared = base.index[:0] if other is None else base.index.intersection(other.index)
+    other = base[:0] if other is None else other
+    shared = base.index.intersection(other.index)
     return base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64), shared.to_numpy()
 
 

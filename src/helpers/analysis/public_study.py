@@ -32,7 +32,6 @@ __all__ = [
     "ALL",
     "agreement",
     "beside_published",
-    "effects",
     "flips_for_power",
     "mean_changes",
     "min_discordant_pairs",
@@ -41,6 +40,7 @@ __all__ = [
     "public_effects",
     "published_aucs",
     "published_rates",
+    "study_effects",
     "summary",
 ]
 
@@ -179,7 +179,7 @@ def mean_changes(pairs: pd.DataFrame, threshold: ArrayLike = 0.0) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def effects(results: Results, precisions: Sequence[str]) -> pd.DataFrame:
+def study_effects(results: Results, precisions: Sequence[str]) -> pd.DataFrame:
     """A study's own effects at the named precisions, from the first of its arms that has them (the main one first).
 
     One row per generator, detector and precision: the columns of `effect`, and `arm_title`; rows of generator "all"

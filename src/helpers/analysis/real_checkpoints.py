@@ -50,14 +50,14 @@ def public_cells() -> pd.DataFrame:
 
 
 def own_effects(results: Results) -> pd.DataFrame:
-    """A study's effects in the public study's formats, for its generators and detectors (`public_study.effects`)."""
+    """`public_study.study_effects` of a study in the public study's formats, for its generators and detectors."""
     there = public_cells()
     narrowed = replace(
         results,
         generators=tuple(key for key in results.generators if key in set(there.generator)),
         detectors=tuple(key for key in results.detectors if key in set(there.detector)),
     )
-    return public_study.effects(narrowed, FORMATS)
+    return public_study.study_effects(narrowed, FORMATS)
 
 
 def mean_change(effects: pd.DataFrame, precision: str) -> Interval | None:

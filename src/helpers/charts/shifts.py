@@ -27,7 +27,7 @@ def shift_forest(
     """The paired change against the baseline with its interval, per generator and precision; menus choose detector and
     measure.
 
-    `shifts` is the table of `helpers.analysis.shifts`, or that of `helpers.analysis.paired.effects`, which adds the
+    `shifts` is the table of `helpers.analysis.shifts`, or that of `analysis.paired.paired_effects`, which adds the
     controls; `trainings` is that of `helpers.analysis.trainings`: behind an interval a pale band spans what the
     detector's other trainings find. Left of zero the images look more real than at the baseline,
     whose title is `against`.

@@ -40,7 +40,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["PREDICTIONS", "answer", "decoder", "in_study", "lowered", "moves", "predictions", "smoothing"]
+__all__ = ["PREDICTIONS", "decoder", "in_study", "lowered", "moves", "predictions", "smoothing", "smoothing_answer"]
 
 #: Share of detection from which it is owed to the decoder: the greater part.
 HALF = 0.5
@@ -226,7 +226,7 @@ def smoothing(results: Results) -> Finding:
 WORDS = {"contradicted": "is not", "supported": "is", "inconclusive": "cannot be said to be"}
 
 
-def answer(results: Results) -> str:
+def smoothing_answer(results: Results) -> str:
     """The plain answer to: is quantization a smoothing filter, here? With what a smoothing filter would do instead."""
     found = smoothing(results)
     if found.verdict not in WORDS:

@@ -18,7 +18,7 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
 __all__ = [
-    "ARROW", "DASH", "beyond", "conditions", "crossed", "effects", "figure", "interval", "intervals", "matrix",
+    "ARROW", "DASH", "beyond", "conditions", "crossed", "effect_sizes", "figure", "interval", "intervals", "matrix",
     "missing", "p_value", "table", "trainings",
 ]  # fmt: skip
 
@@ -86,8 +86,8 @@ def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HT
     return table(printed.rename_axis(None, axis=1).reset_index(names="generator"), caption)
 
 
-def effects(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
-    """Effect sizes on a generator, from `analysis.paired.effects`, with intervals and Holm's corrected p-values.
+def effect_sizes(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
+    """Effect sizes on a generator, from `analysis.paired.paired_effects`, with intervals and Holm's corrected p-values.
 
     Without `detectors`, of all of them.
     """

@@ -26,11 +26,11 @@ def ideal(precision: str, weight: Tensor) -> Tensor:
     IDEAL; without one its rounding is taken for its definition. Scales are not rounded to any type.
     """
     exact = weight.detach().double()
-    of = _IDEAL[precision] if precision in _IDEAL else _elsewhere(precision)
+    of = _IDEAL[precision] if precision in _IDEAL else _from_module(precision)
     return of(exact) if exact.numel() else exact
 
 
-def _elsewhere(precision: str) -> Callable[[Tensor], Tensor]:
+def _from_module(precision: str) -> Callable[[Tensor], Tensor]:
     tables = importlib.import_module(PRECISIONS[precision].module)
     return getattr(tables, "IDEAL", {}).get(precision) or tables.ROUNDED[precision]
 

@@ -177,7 +177,7 @@ class Results:
         """Keys with their titles of this study's "generator"s, "precision"s or "detector"s."""
         return {key: self.titled(**{kind: key})[f"{kind}_title"] for key in getattr(self, f"{kind}s")}
 
-    def titled(self, generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
+    def titled(self, generator: str = "", precision: str = "", detector: str = "") -> dict[str, Any]:
         """The row of `titles`, where a generator that only the study knows has the study's title."""
         row = titles(generator, precision, detector)
         own = self.own_generators.get(generator, {}).get("title")
@@ -498,7 +498,7 @@ def _cells_file(source: _Source, chosen: dict[str, tuple[str, ...]], arm: str) -
     return table[kept & (table.arm == arm)].reset_index(drop=True)
 
 
-def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
+def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, Any]:
     """Keys with the names that readers know, for a row of a table; a key outside the catalogue is its own name."""
     named: dict[str, tuple[str, Registry[Any]]] = {
         "generator": (generator, GENERATORS), "detector": (detector, DETECTORS), "precision": (precision, PRECISIONS),

@@ -177,7 +177,7 @@ def sources(
 
     Raises UsageError for a generator, precision or arm that the study does not have.
     """
-    every = study.cells() + study.beside()
+    every = study.cells() + study.arm_cells()
     keys = _chosen("generator", generators, study.keys, GENERATORS)
     levels = _chosen("precision", precisions, list(dict.fromkeys(cell.precision for cell in every)), PRECISIONS)
     ways = _chosen("arm", arms, [study.arm, *study.arms], ())

@@ -26,7 +26,7 @@ from helpers.runs.sources import open_source
 from helpers.runs.store import Store, pixel_sha256, versions
 from helpers.study.schema import Study
 
-__all__ = ["TOLERANCE", "verify"]
+__all__ = ["TOLERANCE", "verify_archive"]
 
 #: Largest difference of a logit from the archived one, as absolute + relative x |archived logit|. `same`: where the
 #: pixels are equal, so that only the detector's rounding differs. `near`: where they are not, for CPUs round
@@ -34,7 +34,7 @@ __all__ = ["TOLERANCE", "verify"]
 TOLERANCE = {"same": {"absolute": 1e-3, "relative": 1e-3}, "near": {"absolute": 0.25, "relative": 0.05}}
 
 
-def verify(
+def verify_archive(
     study: Study,
     images: int,
     results: str | os.PathLike[str],

@@ -28,13 +28,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from helpers.core import files as paths
+from helpers.core import files
 from helpers.core.errors import UsageError, nearest, shown
 from helpers.core.registry import KEY
 from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES
 from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images import perturbations
-from helpers.images import protocols as showing
+from helpers.images.protocols import LEVELS, PROTOCOLS, weights_for
 from helpers.precision.catalogue import ARMS, BASELINE, COMPONENTS, COVERAGES, PRECISIONS
 from helpers.study import prompts
 
@@ -94,7 +94,7 @@ DetectorKey = Annotated[str, one_of(DETECTORS)]
 Component = Annotated[str, one_of(COMPONENTS)]
 Way = Annotated[str, one_of(ARMS)]
 Layers = Annotated[str, one_of(COVERAGES)]
-Protocol = Annotated[str, one_of(showing.PROTOCOLS)]
+Protocol = Annotated[str, one_of(PROTOCOLS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -319,7 +319,7 @@ class Study(Strict):
     weights: Words = "mini"
     further: dict[Words, Detectors] = {}
     protocols: Annotated[list[Protocol], Field(min_length=1), AfterValidator(_once)] = ["plain"]
-    shared_level: int = Field(1, ge=1, le=len(showing.LEVELS))
+    shared_level: int = Field(1, ge=1, le=len(LEVELS))
     arm: Way = "native"
     coverage: Layers = "linear"
     components: Components = ["denoiser", "t5"]
@@ -331,7 +331,7 @@ class Study(Strict):
     generators: dict[str, GeneratorSettings] = Field(min_length=1)
     margins: Margins = Margins()
 
-    _folder: Path = PrivateAttr(default=paths.STUDIES)
+    _folder: Path = PrivateAttr(default=files.STUDIES)
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -375,7 +375,7 @@ class Study(Strict):
 
     def _distinct_trainings(self) -> None:
         # In tables a training is known by the last part of its path.
-        every = [showing.weights_for(protocol, self.weights) for protocol in showing.PROTOCOLS]
+        every = [weights_for(protocol, self.weights) for protocol in PROTOCOLS]
         labels = {training_label(weights): "weights" for weights in every}
         for further in self.further:
             label = training_label(further)
@@ -384,7 +384,7 @@ class Study(Strict):
             labels[label] = shown(further)
 
     def _own_miniatures(self) -> None:
-        shipped = os.path.realpath(paths.MODELS / "mini")
+        shipped = os.path.realpath(files.MODELS / "mini")
         for key in self.keys:
             place = os.path.realpath(self.source(key))
             if Path(shipped) not in Path(place).parents:
@@ -410,7 +410,7 @@ class Study(Strict):
         """Every cell of the main arm, generator by generator, precisions in the order of the file."""
         return [Cell(key, precision, self.arm) for key in self.keys for precision in self.precisions]
 
-    def beside(self) -> list[Cell]:
+    def arm_cells(self) -> list[Cell]:
         """Every cell of the other arms, arm by arm, then as in `cells`."""
         return [
             Cell(key, precision, name)
@@ -432,7 +432,7 @@ class Study(Strict):
     def source(self, generator: str) -> str:
         """What a pipeline is loaded from: a mini study's folder under models/mini, else the checkpoint."""
         checkpoint = self.generators[generator].checkpoint
-        return str(paths.MODELS / "mini" / checkpoint) if self.scale == "mini" else checkpoint
+        return str(files.MODELS / "mini" / checkpoint) if self.scale == "mini" else checkpoint
 
     @property
     def reals_kind(self) -> str | None:
@@ -487,7 +487,7 @@ class Study(Strict):
         return self._lines() if self.prompts.kind == "file" else self.prompts_for(min(100, prompts.COUNT))
 
     def _lines(self) -> list[str]:
-        text = paths.read_text(self._folder / (self.prompts.path or ""), "a UTF-8 file of prompts, one a line")
+        text = files.read_text(self._folder / (self.prompts.path or ""), "a UTF-8 file of prompts, one a line")
         return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -511,7 +511,7 @@ def _of_own(key: str, given: list[str]) -> str:
 def load(study: str | os.PathLike[str]) -> Study:
     """Read and check a study: a path, or the name of a shipped one ("mini", "full"). Raises UsageError."""
     path = _find(study)
-    data = paths.read_toml(path, "a TOML study file")
+    data = files.read_toml(path, "a TOML study file")
     try:
         loaded = Study.model_validate(data)
     except ValidationError as error:
@@ -573,14 +573,14 @@ def weights_expected(study: Study) -> list[dict[str, Any]]:
     Keys: detector, file (the one that is there, else the first that would do), there (bool), source, terms.
     """
     if study.scale == "mini":
-        folder, here = paths.MODELS / "mini" / "detectors", "trained by this project"
+        folder, here = files.MODELS / "mini" / "detectors", "trained by this project"
         label = study.weights.removeprefix("mini")
         return [_weights(name, [folder / f"{name}{label}.safetensors"], here, "Apache-2.0") for name in study.detectors]
     folder = weights_folder(study.weights)
     rows = []
     for name in study.detectors:
-        files = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
-        rows.append(_weights(name, files, DETECTORS[name].source, DETECTORS[name].terms))
+        beside = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+        rows.append(_weights(name, beside, DETECTORS[name].source, DETECTORS[name].terms))
     for name in study.detectors:
         if own := DETECTORS[name].backbone:
             rows.append(_weights(f"{name} (backbone)", [folder / file for file in own.files], own.source, own.terms))
@@ -590,7 +590,7 @@ def weights_expected(study: Study) -> list[dict[str, Any]]:
 def weights_folder(weights: str | os.PathLike[str]) -> Path:
     """The folder of released weights: a path, or where there is none, the folder of that name under models."""
     path = Path(weights)
-    return path if path.exists() or path.is_absolute() else paths.MODELS / path
+    return path if path.exists() or path.is_absolute() else files.MODELS / path
 
 
 def training_label(weights: str | os.PathLike[str]) -> str:
@@ -605,11 +605,11 @@ def training_label(weights: str | os.PathLike[str]) -> str:
     return name
 
 
-def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[str, Any]:
-    there = next((file for file in files if file.is_file()), None)
+def _weights(detector: str, choices: list[Path], source: str, terms: str) -> dict[str, Any]:
+    there = next((file for file in choices if file.is_file()), None)
     return {
         "detector": detector,
-        "file": there or files[0],
+        "file": there or choices[0],
         "there": there is not None,
         "source": source,
         "terms": terms,
@@ -619,8 +619,8 @@ def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[
 def _bytes(study: Study, cell: Cell) -> int | None:
     generator, bits = study.entry(cell.generator), PRECISIONS[cell.precision].bits_with_scales
     if study.scale == "mini" or generator.parameters is None or generator.linear_share is None:
-        files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
-        return sum(file.stat().st_size for file in files) if files else None
+        stored = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
+        return sum(file.stat().st_size for file in stored) if stored else None
     reached = 1.0 if study.coverage == "all" else generator.linear_share
     return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
 
@@ -635,10 +635,10 @@ def _caption(index: int) -> str:
 def _find(study: str | os.PathLike[str]) -> Path:
     path = Path(study)
     if path.suffix != ".toml" and path.parent == Path("."):
-        path = paths.STUDIES / f"{path.name}.toml"
+        path = files.STUDIES / f"{path.name}.toml"
     if os.path.lexists(path):
         return path
-    shipped = sorted(file.stem for file in paths.STUDIES.glob("*.toml"))
+    shipped = sorted(file.stem for file in files.STUDIES.glob("*.toml"))
     mend = f"name one of {', '.join(shipped)} or a TOML file"
     raise UsageError(f"no study {shown(str(study))}{nearest(study, shipped)}; {mend}")
 

@@ -7,7 +7,7 @@ from math import isnan
 from helpers.analysis.cells import mean_change, paired_logits
 from helpers.analysis.words import named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import Figure, judge, missing, present, unjudged
+from helpers.claims.figures import Figure, finding_of, missing, present, unjudged
 from helpers.claims.rule import END_TO_END, FROZEN, NOT_TESTABLE, Finding, margins, unscaled
 from helpers.results import Results
 
@@ -33,7 +33,7 @@ def judge_claim(results: Results) -> Finding:
         images,
         high=-margins(results)["drop"],
     )
-    return judge(
+    return finding_of(
         {"end-to-end minus feature-based": figure},
         lambda shown, worst: (
             f"From {base} to FP4 accuracy, averaged over generators, changes by {number(changes[0], 3, sign=True)} for "

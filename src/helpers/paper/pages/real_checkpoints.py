@@ -17,7 +17,7 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
 
 __all__ = [
-    "NOTHING", "agreement", "agreement_note", "answer", "aucs_note", "both", "doubtful_note",
+    "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "nf4_answer",
     "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
 ]  # fmt: skip
 
@@ -37,7 +37,7 @@ def _interval(row: pd.Series, name: str) -> Interval:
     return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
-def answer(results: Results) -> str:
+def nf4_answer(results: Results) -> str:
     """The page's first sentences: what NF4 does to the accuracy on real checkpoints, and on this study's images."""
     table, there = public_study.public_effects(), real.public_cells()
     theirs, ours = real.mean_change(table, "nf4"), real.mean_change(real.own_effects(results), "nf4")

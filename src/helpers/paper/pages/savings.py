@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis import footprint as footprint_
+from helpers.analysis.footprint import PARTS, at_fp4, by_precision, measured, published
 from helpers.analysis.words import listed, named
 from helpers.paper import page, tables
 
@@ -29,12 +29,12 @@ def costs(found: pd.DataFrame, column: str) -> HTML:
 
 def footprint() -> None:
     """Display the memory of the public checkpoints' weights: the chart by component, and what stays at FP4."""
-    bars = footprint_.by_precision()
+    bars = by_precision()
     if bars.empty:
         display(Markdown("The checkpoints' memory was not counted: `quantdetect footprint` does it."))
         return
     page.glue_figure("footprint", charts.footprint(bars))
-    display(_at_fp4(footprint_.at_fp4()))
+    display(_at_fp4(at_fp4()))
 
 
 def _at_fp4(found: pd.DataFrame) -> HTML:
@@ -47,7 +47,7 @@ def _at_fp4(found: pd.DataFrame) -> HTML:
     shown = pd.DataFrame(
         {
             "checkpoint": found.title,
-            **{part: sizes(part) for part in footprint_.PARTS},
+            **{part: sizes(part) for part in PARTS},
             "denoiser quantized": found.denoiser_share.map("{:.2%}".format),
             "all weights quantized": found.all_share.map("{:.1%}".format),
             "in all": sizes("all"),
@@ -68,7 +68,7 @@ PUBLISHED = {
 
 def timings() -> None:
     """Display what was measured on a GPU, where a run is archived, and what others published, with its source."""
-    runs = footprint_.measured()
+    runs = measured()
     if len(runs):
         shown = runs.assign(
             precision=runs.precision.map(named),
@@ -76,12 +76,10 @@ def timings() -> None:
             ratio=runs.ratio.map("{:.2f}".format, na_action="ignore"),
             **{key: runs[key].div(1e9).map("{:.2f}".format) for key in ("bytes", "peak_allocated")},
         )
-        where = listed(
-            [f"{card}, {versions}" for card, versions in runs[["card", "versions"]].drop_duplicates().values]
-        )
+        where = listed(sorted(set(runs.card + ", " + runs.versions)))
         title = f"Measured with random weights at native resolution: {where}"
         display(tables.table(shown[list(MEASURED)].rename(columns=MEASURED), title))
-    found = footprint_.published()
+    found = published()
     found = found.assign(ratio=found.ratio.map("{:.2f}".format, na_action="ignore"))
     shown = found[list(PUBLISHED)].rename(columns=PUBLISHED)
     display(tables.table(shown, "Published by others, 1024 px: memory in their GB, seconds for an image"))

@@ -207,7 +207,7 @@ FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation"
 
 
 def audits(found: pd.DataFrame, arm: str = "native") -> HTML:
-    """What was measured of each component of each quantized cell of an arm, by the table of `controls.audits`."""
+    """What was measured of each component of each quantized cell of an arm (`controls.weight_audits`)."""
     found = found[(found.arm == arm) & (found.precision != UNQUANTIZED)] if len(found) else found
     if found.empty or "output_error" not in found:
         return tables.missing("This study has no record of what its precisions did to the weights.")

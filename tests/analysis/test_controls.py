@@ -56,10 +56,10 @@ def test_the_null_control_is_told_beside_the_coarsest_precision(study, tmp_path)
 
 
 def test_the_audits_are_shown_with_what_was_measured(study):
-    rows = controls.audits(study)
+    rows = controls.weight_audits(study)
     assert len(rows) == 6 * (4 + 1) and set(rows.component) == {"denoiser"}
     assert set(rows[rows.arm == "batch"].arm_title) == {"null control"}
-    shown = setup.audits(controls.audits(study)).data
+    shown = setup.audits(controls.weight_audits(study)).data
     assert "20.00%" in shown and "97.0%" in shown and "1.0e-07" in shown
     assert np.isnan(rows[rows.precision == "fp32"].native_deviation.astype(float)).all()
 

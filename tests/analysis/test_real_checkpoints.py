@@ -186,7 +186,7 @@ def test_the_stored_summary_is_recomputed_from_the_public_scores(tmp_path):
 
 
 def test_sentences_follow_the_study(moved):
-    said = real_checkpoints.answer(moved)
+    said = real_checkpoints.nf4_answer(moved)
     assert "This study at NF4" in said and "against FP16" in said
     assert "This study has" in real_checkpoints.power_note(moved) and "200 pairs" in real_checkpoints.power_note(moved)
     found = public_study.agreement(public_study.public_effects(), real.own_effects(moved)).set_index(
@@ -200,12 +200,12 @@ def test_sentences_follow_the_study(moved):
 def test_a_study_without_the_formats_says_so():
     narrowed = analysis.load(MINI, ["flux1"])
     assert real_checkpoints.agreement_note(narrowed) == real_checkpoints.NOTHING
-    assert "miniatures at NF4" not in real_checkpoints.answer(narrowed)
+    assert "miniatures at NF4" not in real_checkpoints.nf4_answer(narrowed)
     assert real_checkpoints.NOTHING in real_checkpoints.agreement(narrowed).data
 
 
 def test_the_miniatures_ladder_stands_beside_the_public_study():
-    own = public_study.effects(analysis.load(MINI, ["sd3"], detectors=["npr"]), ("nf4", "int8"))
+    own = public_study.study_effects(analysis.load(MINI, ["sd3"], detectors=["npr"]), ("nf4", "int8"))
     stored = pd.read_parquet(MINI / "scores.parquet")
     stored = stored[
         (stored.protocol == "plain") & (stored.weights == "mini") & (stored.detector == "npr")
