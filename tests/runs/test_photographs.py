@@ -321,3 +321,15 @@ def test_another_photograph_makes_the_reals_anew_and_leaves_the_fakes(study, don
         photograph(seed, 140, 140).save(copy / "camera" / f"{seed}.png")
     call = make.run(schema.load(copy / "study.toml"), out, progress=False)
     assert call.made == 2 * IMAGES and any("real/64" in note for note in call.notes)
+
+
+@pytest.mark.parametrize(
+    ("scale", "labels", "said"),
+    [("mini", (1, 1), "no real images"), ("full", (0, 1), "does not say"), ("mini", (0, 1), "renders of the mini")],
+)
+def test_reals_of_another_origin_are_called_what_they_are(scale, labels, said):
+    sources = [("sd3", "fp32", "native") if label else ("real", "none", "none") for label in labels]
+    frame = pd.DataFrame(sources, columns=["generator", "precision", "arm"]).assign(
+        label=labels, index=range(2), logit=0.5, protocol="plain", size=128, detector="npr", weights="mini"
+    )
+    assert said in sentences.reals(results.from_frame(frame, manifest={"study": {"scale": scale}}))
