@@ -197,6 +197,15 @@ def test_the_direction_follows_the_pictures(sign, said):
     assert "public repository (MIT)" in found["C6"].source and len(found["C7"].doubts) > 3
 
 
+def test_the_other_format_of_the_deck_is_told_beside_the_coarse_ones(stored):
+    """Two MM-DiT pictures at FP8, SD3.5's and FLUX's: the manifest's energies are .02092, .01779 and .02645, .02263."""
+    change = 100 * statistics.median([0.01779 / 0.02092 - 1, 0.02263 / 0.02645 - 1])
+    assert f"At 8 bits it falls in 2 of 2 pictures (median \N{MINUS SIGN}{-change:.1f} %)." in ladders.residual(stored)
+    of = pd.concat([spread(-1), table({"family": "mmdit", "bits": 8.0, "npr_change": 0.25, "ladder": "other"})])
+    assert "At 8 bits it falls in 0 of 1 picture (median +25.0 %)." in ladders.residual(of)
+    assert "At 8 bits" not in ladders.residual(spread(-1))
+
+
 def test_beyond_the_nulls_is_counted_against_all_and_against_their_own_kind():
     of = table(
         {"high_db": -5.0}, {"high_db": 3.0}, {"high_db": -3.0, "family": "dit"}, {"high_db": 1.0, "family": "dit"},

@@ -330,13 +330,22 @@ def _residual(table: pd.DataFrame) -> Evidence:
     sentence = (
         f"In generators of SD3's family (MM-DiT) at {COARSE:g} bits and below, the energy of the residual that NPR "
         f"reads falls in {of.lose} of {_of(of)} and rises in {of.gain}; the median change is {percent(of.median)}: "
-        f"{_direction(of.median)}.{known}"
+        f"{_direction(of.median)}.{known}{_finer(table)}"
     )
     what = f"change of the energy of NPR's residual, MM-DiT at {COARSE:g} bits and below, median"
     other = coarse(table).model
     own = ["none of these pictures is Stable Diffusion 3's"] * (not other.str.startswith("Stable Diffusion 3").any())
     said = ("the energy of the residual is not NPR's score", *own, *DOUBTS)
     return Evidence("C7", what, "share", of.median, of.pairs, of.ladders, sentence, source(table), said)
+
+
+def _finer(table: pd.DataFrame) -> str:
+    """The words on NPR's residual at 8 bits, the deck's other format; "" where there is no such rung."""
+    change = table[table.group == "8 bits"].npr_change
+    if change.empty:
+        return ""
+    median = f"{100 * change.median():+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f" At 8 bits it falls in {(change < 0).sum()} of {counted(len(change), 'picture')} (median {median} %)."
 
 
 def _of(of: Directions) -> str:
