@@ -37,6 +37,7 @@ __all__ = [
     "interval_columns",
     "mcnemar",
     "mean_turn",
+    "median",
     "operating",
     "paired_difference",
     "rate",
@@ -225,6 +226,20 @@ def bootstrap_mean(
     weights = bootstrap_weights(len(sums), resamples, seed)
     means = (sums @ weights) / (counts @ weights)
     return resampled(float(values.mean()), means, len(sums), confidence, reach)
+
+
+def median(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The median of values (N,), which may be infinite, with the interval between two of them by rank (sign test).
+
+    It holds the median at least as often as `confidence` says, whatever the distribution (David & Nagaraja, Order
+    Statistics, 2003, section 7.1); the ends are NaN where so few values allow none (fewer than six at 95 %).
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    if len(ordered) == 0:
+        return UNKNOWN
+    rank = int(stats.binom.ppf(0.5 - confidence / 2, len(ordered), 0.5))
+    ends = (ordered[rank - 1], ordered[-rank]) if rank else (nan, nan)
+    return Interval(float(np.median(ordered)), *map(float, ends))
 
 
 def bootstrap_ratio(
