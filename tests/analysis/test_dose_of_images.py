@@ -11,9 +11,11 @@ import synthetic_distances
 import synthetic_traces
 from scipy import stats
 
-from helpers import analysis
+from helpers import analysis, charts
 from helpers.analysis import dose
 from helpers.analysis.stats import metrics
+from helpers.charts import theme
+from helpers.claims import dose as said
 
 IMAGES, TWO = 60, ("sd15", "sd3")
 LADDER = {("ladder", "int8"): 40.0, ("ladder", "fp4"): 27.0, ("ladder", "int4"): 25.0, ("ladder", "int2"): 12.0}
@@ -134,3 +136,36 @@ def test_the_response_stands_beside_the_dose(folder):
     row = table[(table.generator == "sd3") & (table.detector == "npr") & (table.precision == "int2")].iloc[0]
     # A shift of 3 a unit of error, INT2's is 0.7, in standard deviations of scenes that spread by 1.2.
     assert row.psnr == 12 and row["shift"] == pytest.approx(-3 * 0.7 / 1.2, rel=0.25)
+
+
+def test_the_sentences_follow_from_the_distances(folder, tmp_path):
+    targets = {"the real dose": 25.5, "another": 70.0}
+    spared = synthetic.write(tmp_path / "none", images=IMAGES, generators=TWO)
+    assert said.doses(analysis.load(spared), targets) == said.NONE and said.shown(analysis.load(spared)) == ""
+    study = analysis.load(synthetic_distances.write(folder, MAIN | LADDER))
+    told = said.doses(study, targets)
+    assert "median PSNR of FP4 images to FP32's is 30.0 dB" in told and said.BRIDGE in told
+    assert "To the real dose, 25.5 dB, the nearest rung is INT4 (25.0) for SD1.5 and SD3." in told
+    assert "To another, 70.0 dB, no rung of the ladder matches." in told and "30.0 dB away" in told
+    assert "FP16 of SD1.5 and SD3 are those of FP32 byte for byte" in told
+    assert said.exact(analysis.load(synthetic_distances.write(folder, MAIN | {("native", "fp16"): 60.0}))) == ""
+
+
+def test_the_sentences_follow_from_what_is_read(tmp_path):
+    moved = {("npr", key, "fp4"): -3.0 for key in TWO}
+    folder = synthetic.write(tmp_path, moved, images=IMAGES, generators=TWO, placebo=0.1)
+    told = said.shown(analysis.load(synthetic_distances.write(folder, MAIN | {("batch", "fp32"): 50.0})))
+    assert "in 0.0\N{NO-BREAK SPACE}% of" in told and "null control, in 0.0" in told and "NPR" in told
+    lost = {("native", "fp4"): 15, ("batch", "fp32"): 3}
+    told = said.shown(analysis.load(synthetic_distances.write(folder, MAIN | {("batch", "fp32"): 50.0}, lost)))
+    assert "25.0\N{NO-BREAK SPACE}% of" in told and "null control, in 5.0" in told
+    told = said.shown(analysis.load(synthetic_distances.write(folder, MAIN, read=False)))
+    assert "was not read" in told
+
+
+def test_the_figure_marks_the_real_doses(folder):
+    charts.enable()
+    table = dose.responses(analysis.load(synthetic_distances.write(folder, MAIN | LADDER)))
+    spec = charts.dose_shifts(table, {"real": 25.5}, "sd3", "npr").to_dict()
+    assert "real is marked at 25.5 dB" in spec["description"] and "image/png" in theme.render(spec)
+    assert "marked" not in charts.dose_shifts(table, {}).to_dict()["description"]

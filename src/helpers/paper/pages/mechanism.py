@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis import decoder, dose_response, image_traces
+from helpers.analysis import decoder, dose, dose_response, image_traces, public_study
 from helpers.analysis.words import named
+from helpers.claims import dose as dose_sentences
 from helpers.claims import smoothing
 from helpers.claims.rule import margins
 from helpers.paper import page, tables
@@ -18,14 +19,17 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
 __all__ = [
-    "autocorrelation", "component_shifts", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder",
-    "levels", "predictions", "radial", "relations", "shares",
+    "autocorrelation", "component_shifts", "content", "contrasts", "detail", "detection", "dose_shifts", "doses",
+    "filters", "fingerprints", "ladder", "levels", "predictions", "radial", "real_doses", "relations", "shares",
+    "strata",
 ]  # fmt: skip
 
 MISSING = {
     "spectra": "The spectra of this study's images were not measured, so this figure is missing.",
     "filters": "This study has no filtered images, so what a filter does to its detectors is not known.",
     "ladder": "This study has no ladder of formats.",
+    "distances": dose_sentences.NONE,
+    "readings": "What this study's pictures show was not read.",
     "arms": "This study has nothing beside its baseline.",
     "shares": "This study has neither reals passed through the VAE nor the protocol aligned: no shares are known.",
 }
@@ -170,3 +174,60 @@ def contrasts(results: Results) -> HTML:
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}
     caption = f"Shifts at equal bits, in standard deviations of the {named(results.baseline)} logits"
     return _table(dose_response.contrasts(results), columns, keys, caption, "ladder")
+
+
+def dose_shifts(results: Results, targets: Mapping[str, float], generator: str = "sd3", detector: str = "npr") -> None:
+    """Response against the dose in the pictures, with the doses of real images marked."""
+    rest = (targets, generator, detector, named(results.baseline))
+    _figure("dose_shifts", charts.dose_shifts, dose.responses(results), "distances", *rest)
+
+
+def doses(results: Results) -> HTML:
+    """How far the images of each format lie from the baseline's: the main arm, then the ladder, per generator."""
+    table = dose.doses(results)
+    if len(table):
+        ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
+        table = table[table.arm.isin([results.arm, *ladders])]
+        equal = [tables.DASH if not count else "all" if count == n else f"{count}"
+                 for count, n in zip(table.identical, table.n, strict=True)]  # fmt: skip
+        table = table.assign(equal=equal)
+    columns = {"psnr": ("PSNR, dB", 1, False), "gmsd": ("GMSD", 3, False)}
+    keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
+    caption = f"Distance of images from {named(results.baseline)}'s of the same prompt and seed, medians"
+    return _table(table, columns, keys | {"equal": "byte for byte equal"}, caption, "distances")
+
+
+def content(results: Results) -> HTML:
+    """What the judge reads no longer, in the null control, the main arm and the ladder."""
+    table = dose.content(results, [results.arm, *(n for n, a in results.arms.items() if a.get("role") in _READ_ARMS)])
+    names = {results.arm: "main arm"} | {name: arm.get("title", name) for name, arm in results.arms.items()}
+    if len(table):
+        share = [f"{part}_lost{end}" for part in dose.PARTS for end in ("", "_low", "_high")]
+        table = table.assign(arm_title=table.arm.map(names), **{name: 100 * table[name] for name in share})
+    columns = {f"{part}_lost": (f"{part} lost, %", 1, False) for part in dose.PARTS}
+    keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
+    caption = (
+        f"Of the images that show it at {named(results.baseline)}, the share of which the judge reads it no longer"
+    )
+    return _table(table, columns, keys, caption, "readings")
+
+
+_READ_ARMS = ("null", "seed", "ladder")
+
+
+def strata(results: Results) -> HTML:
+    """The shift at the lowest precision among images of which the judge reads the same, and among the others."""
+    table = dose.strata(results)
+    table = table[table.precision == results.lowest] if len(table) else table
+    columns = {"same": ("read the same", 2, True), "changed": ("read otherwise", 2, True)}
+    keys = {"generator_title": "generator", "detector_title": "detector", "n_changed": "read otherwise, images"}
+    caption = f"Shift from {named(results.baseline)} to {named(results.lowest)}, in standard deviations"
+    return _table(table, columns, keys, caption, "readings")
+
+
+def real_doses() -> dict[str, float]:
+    """Median PSNRs, in dB and by name, of real generators' images at 8 and at 4 bits to those at their baseline."""
+    rungs = public_study.ladders()
+    rungs = rungs.dropna(subset="psnr_db")
+    medians = {bits: rungs.psnr_db[rungs.bits == bits].median() for bits in (8, 4)}
+    return {f"the median of real {bits}-bit images": float(m) for bits, m in medians.items() if m == m}
