@@ -332,4 +332,4 @@ def test_reals_of_another_origin_are_called_what_they_are(scale, labels, said):
     frame = pd.DataFrame(sources, columns=["generator", "precision", "arm"]).assign(
         label=labels, index=range(2), logit=0.5, protocol="plain", size=128, detector="npr", weights="mini"
     )
-    assert said in sentences.reals(results.from_frame(frame, manifest={"study": {"scale": scale}}))
+    assert said in setup.reals(results.from_frame(frame, manifest={"study": {"scale": scale}}))

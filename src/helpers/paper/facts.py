@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 
 from helpers import analysis
-from helpers.analysis import controls, image_traces, paired, perturbed
+from helpers.analysis import controls, dose, image_traces, paired, perturbed
 from helpers.analysis.conditions import trainings_of
 from helpers.analysis.costs import on_cpu
 from helpers.paper import contact
@@ -31,6 +31,8 @@ FACTS: dict[str, Callable[[Results], bool]] = {
     "contact": lambda results: bool(contact.sheets(results)),
     "contact-ladder": lambda results: bool(contact.sheets(results, "ladder")),
     "spectra": lambda results: len(image_traces.read(results, "spectra.parquet")) > 0,
+    "distances": lambda results: len(image_traces.read(results, dose.TABLE)) > 0,
+    "readings": lambda results: len(dose.content(results)) > 0,
     "filtered": lambda results: len(image_traces.read(results, "counterfactuals.parquet")) > 0,
     "perturbed": lambda results: results.protocol == "plain" and len(image_traces.read(results, perturbed.TABLE)) > 0,
 }  # fmt: skip

@@ -38,6 +38,7 @@ __all__ = [
     "interval_columns",
     "mcnemar",
     "mean_turn",
+    "median",
     "operating",
     "paired_difference",
     "rate",
@@ -246,6 +247,20 @@ def bootstrap_median(
     # The middle value, or the mean of the two in the middle, of each resample's values.
     middle = [values[order][(drawn > half).argmax(axis=0)] for half in (drawn[-1] / 2 - 0.5, drawn[-1] / 2)]
     return resampled(float(np.median(values)), np.mean(middle, axis=0), len(np.unique(groups)), confidence)
+
+
+def median(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The median of values (N,), which may be infinite, with the interval between two of them by rank (sign test).
+
+    It holds the median at least as often as `confidence` says, whatever the distribution (David & Nagaraja, Order
+    Statistics, 2003, section 7.1); the ends are NaN where so few values allow none (fewer than six at 95 %).
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    if len(ordered) == 0:
+        return UNKNOWN
+    rank = int(stats.binom.ppf(0.5 - confidence / 2, len(ordered), 0.5))
+    ends = (ordered[rank - 1], ordered[-rank]) if rank else (nan, nan)
+    return Interval(float(np.median(ordered)), *map(float, ends))
 
 
 def bootstrap_ratio(

@@ -5,15 +5,16 @@ Each is given the table that it shows, by the name said in its docstring, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis import decoder
+from helpers.analysis import decoder, dose, real_ladders
 from helpers.analysis.words import named
+from helpers.claims import dose as dose_sentences
 from helpers.claims import smoothing
 from helpers.claims.rule import Finding, margins
 from helpers.paper import page, tables
@@ -21,14 +22,17 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
 __all__ = [
-    "autocorrelation", "component_shifts", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder",
-    "levels", "predictions", "radial", "relations", "shares",
+    "autocorrelation", "component_shifts", "content", "contrasts", "detail", "detection", "dose_shifts", "doses",
+    "filters", "fingerprints", "ladder", "levels", "predictions", "radial", "real_doses", "relations", "shares",
+    "strata",
 ]  # fmt: skip
 
 MISSING = {
     "spectra": "The spectra of this study's images were not measured, so this figure is missing.",
     "filters": "This study has no filtered images, so what a filter does to its detectors is not known.",
     "ladder": "This study has no ladder of formats.",
+    "distances": dose_sentences.NONE,
+    "readings": "What this study's pictures show was not read.",
     "arms": "This study has nothing beside its baseline.",
     "shares": "This study has neither reals passed through the VAE nor the protocol aligned: no shares are known.",
 }
@@ -169,3 +173,65 @@ def contrasts(table: pd.DataFrame, results: Results) -> HTML:
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}
     caption = f"Shifts at equal bits, in standard deviations of the {named(results.baseline)} logits"
     return _table(table, columns, keys, caption, "ladder")
+
+
+def dose_shifts(
+    table: pd.DataFrame,
+    results: Results,
+    targets: Mapping[str, float],
+    generator: str = "sd3",
+    detector: str = "npr",
+) -> None:
+    """Response against the dose in the pictures (`dose.responses`), with the doses of real images marked."""
+    rest = (targets, generator, detector, named(results.baseline))
+    _figure("dose_shifts", charts.dose_shifts, table, "distances", *rest)
+
+
+def doses(table: pd.DataFrame, results: Results) -> HTML:
+    """How far the images of each format lie from the baseline's (`dose.doses`): the main arm, then the ladder."""
+    if len(table):
+        ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
+        table = table[table.arm.isin([results.arm, *ladders])]
+        equal = [tables.DASH if not count else "all" if count == n else f"{count}"
+                 for count, n in zip(table.identical, table.n, strict=True)]  # fmt: skip
+        table = table.assign(equal=equal)
+    columns = {"psnr": ("PSNR, dB", 1, False), "gmsd": ("GMSD", 3, False)}
+    keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
+    caption = f"Distance of images from {named(results.baseline)}'s of the same prompt and seed, medians"
+    return _table(table, columns, keys | {"equal": "byte for byte equal"}, caption, "distances")
+
+
+def content(table: pd.DataFrame, results: Results) -> HTML:
+    """What the judge reads no longer (`dose.content`), in the null control, the main arm and the ladder."""
+    read = [results.arm, *(name for name, arm in results.arms.items() if arm.get("role") in _READ_ARMS)]
+    table = table[table.arm.isin(read)] if len(table) else table
+    names = {results.arm: "main arm"} | {name: arm.get("title", name) for name, arm in results.arms.items()}
+    if len(table):
+        share = [f"{part}_lost{end}" for part in dose.PARTS for end in ("", "_low", "_high")]
+        table = table.assign(arm_title=table.arm.map(names), **{name: 100 * table[name] for name in share})
+    columns = {f"{part}_lost": (f"{part} lost, %", 1, False) for part in dose.PARTS}
+    keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
+    caption = (
+        f"Of the images that show it at {named(results.baseline)}, the share of which the judge reads it no longer"
+    )
+    return _table(table, columns, keys, caption, "readings")
+
+
+_READ_ARMS = ("null", "seed", "ladder")
+
+
+def strata(table: pd.DataFrame, results: Results) -> HTML:
+    """The shift at the lowest precision among images of which the judge reads the same, and among the others
+    (`dose.strata`).
+    """
+    table = table[table.precision == results.lowest] if len(table) else table
+    columns = {"same": ("read the same", 2, True), "changed": ("read otherwise", 2, True)}
+    keys = {"generator_title": "generator", "detector_title": "detector", "n_changed": "read otherwise, images"}
+    caption = f"Shift from {named(results.baseline)} to {named(results.lowest)}, in standard deviations"
+    return _table(table, columns, keys, caption, "readings")
+
+
+def real_doses() -> dict[str, float]:
+    """Median PSNRs, in dB and by name, of real generators' images at 8 and at 4 bits to those at their baseline."""
+    medians = {bits: real_ladders.real_dose(bits).psnr.estimate for bits in (8, 4)}
+    return {f"the median of real {bits}-bit images": float(m) for bits, m in medians.items() if m == m}
