@@ -24,15 +24,19 @@ from helpers.results.results import Results, titles
 
 __all__ = ["CONTRASTS", "FORMATS", "contrasts", "ladder", "ladder_arm", "off_zero", "relations", "weight_errors"]
 
-#: Bits of a stored weight and the family of its code, of every format whose layers are quantized, the finest first.
+#: Bits of a stored weight and the family of its code, of every format of layers' weights alone, the finest first. One
+#: of inputs too is no rung: the error of its weights is not its dose.
 FORMATS = {
     key: (row.bits, row.family)
     for key, row in sorted(PRECISIONS.items(), key=lambda item: -item[1].bits)
-    if row.scope == "layers"
+    if row.scope == "layers" and not row.inputs
 }
 
 #: Formats of equal bits that are set side by side: the first less the second.
-CONTRASTS = (("nf4", "fp4"), ("nf4", "int4"), ("int4_affine", "int4"), ("fp4", "int4"), ("fp8", "int8"))
+CONTRASTS = (
+    ("nf4", "fp4"), ("nf4", "int4"), ("int4_affine", "int4"), ("fp4", "int4"), ("fp8", "int8"),
+    ("nvfp4", "mxfp4"), ("nvfp4", "fp4"), ("q4_k", "q4_0"), ("q8_0", "int8"),
+)  # fmt: skip
 
 #: A ladder has at least so many formats.
 _RUNGS = 4

@@ -6,8 +6,11 @@ import pandas as pd
 
 from helpers.core import files
 from helpers.generators.catalogue import GENERATORS, checkpoint_titles
+from helpers.precision.catalogue import PRECISIONS
 
-__all__ = ["GIB", "PARTS", "at_fp4", "by_family", "by_precision", "measured", "published", "totals", "weights"]
+__all__ = [
+    "GIB", "PARTS", "at_formats", "at_fp4", "by_family", "by_precision", "measured", "published", "totals", "weights",
+]  # fmt: skip
 
 #: Bytes of a GiB, which many tools print as "GB".
 GIB = 2**30
@@ -100,4 +103,24 @@ def at_fp4() -> pd.DataFrame:
         row["denoiser_share"] = four.quantized["denoiser"] / four.parameters["denoiser"]
         row["all_share"] = four.quantized.sum() / four.parameters.sum()
         rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def at_formats() -> pd.DataFrame:
+    """Every format of weights on every checkpoint, linear layers, in the catalogue's order: precision (key) and
+    precision_title, bits (of a weight with its share of the scales, beside 16 bits), title (of the checkpoint), `gb`
+    (10^9 bytes of all its weights) and `share` of what they take at FP16. Formats that were not counted are left out.
+    """
+    counted = weights()
+    if counted.empty:
+        return pd.DataFrame(columns=["precision", "precision_title", "bits", "title", "gb", "share"])
+    sizes = counted[counted.coverage != "all"].groupby(["precision", "title"], sort=False).bytes.sum()
+    order = [key for key in PRECISIONS if key in sizes.index]
+    rows = [
+        {
+            "precision": key, "precision_title": PRECISIONS[key].title, "bits": PRECISIONS[key].bits_with_scales,
+            "title": title, "gb": size / 1e9, "share": size / sizes["fp16", title],
+        }
+        for key in order for title, size in sizes[key].items()
+    ]  # fmt: skip
     return pd.DataFrame(rows)

@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis.footprint import PARTS, at_fp4, by_precision, measured, published
+from helpers.analysis.footprint import PARTS, at_formats, at_fp4, by_precision, measured, published
 from helpers.analysis.words import listed, named
 from helpers.paper import page, tables
 
@@ -28,13 +28,14 @@ def costs(found: pd.DataFrame, column: str) -> HTML:
 
 
 def footprint() -> None:
-    """Display the memory of the public checkpoints' weights: the chart by component, and what stays at FP4."""
+    """Display the memory of the public checkpoints' weights: the chart by component, what stays at FP4, all formats."""
     bars = by_precision()
     if bars.empty:
         display(Markdown("The checkpoints' memory was not counted: `quantdetect footprint` does it."))
         return
     page.glue_figure("footprint", charts.footprint(bars))
     display(_at_fp4(at_fp4()))
+    display(_at_formats(at_formats()))
 
 
 def _at_fp4(found: pd.DataFrame) -> HTML:
@@ -54,6 +55,21 @@ def _at_fp4(found: pd.DataFrame) -> HTML:
         }
     )
     return tables.table(shown, f"Weights in GB (10\N{SUPERSCRIPT NINE} bytes), FP16{tables.ARROW}FP4")
+
+
+def _at_formats(found: pd.DataFrame) -> HTML:
+    """Every format on every checkpoint: GB in all, and the share of FP16's."""
+    printed = found.assign(
+        bits=found.bits.map("{:.4g}".format),
+        printed=[f"{gb:.2f} ({share:.0%})" for gb, share in zip(found.gb, found.share, strict=True)],
+    )
+    wide = tables.crossed(printed, ["precision_title", "bits"], "title", "printed")
+    wide = wide.rename(columns={"precision_title": "format", "bits": "bits a weight, with scales"})
+    caption = (
+        "All weights in GB (10\N{SUPERSCRIPT NINE} bytes) at every format, and the share of FP16's; linear layers of"
+        " denoiser and T5 in the format"
+    )
+    return tables.table(wide, caption)
 
 
 MEASURED = {

@@ -162,7 +162,8 @@ def formats() -> HTML:
         {
             "precision": row.title, "format": key, "bits": row.bits, "a stored number": row.code,
             "one scale for": groups.get(row.group, f"a block of {row.group}"), "scales to it": row.scales,
-            "library": row.backend,
+            "bits with scales": f"{row.bits_with_scales:.4g}", "inputs of layers": row.inputs or "as computed",
+            "library": row.backend, "defined by": row.source or tables.DASH,
         }
         for key, row in PRECISIONS.items()
     ]  # fmt: skip
