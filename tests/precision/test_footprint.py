@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -11,13 +12,13 @@ from torch import nn
 
 from helpers import analysis, generators, precision
 from helpers.analysis import footprint as footprint_
-from helpers.claims.deck import c01_memory, c01_time
+from helpers.claims import savings
 from helpers.cli import app as command
 from helpers.cli import footprint as footprint_command
 from helpers.core.errors import Failure, UsageError
 from helpers.generators.catalogue import GENERATORS, checkpoint_titles
 from helpers.generators.networks import Architecture, Network, architecture, architectures, build
-from helpers.precision import footprint, timing
+from helpers.precision import coverage, footprint, timing
 from helpers.precision.formats import FORMATS
 from helpers.study import schema
 
@@ -233,11 +234,55 @@ def test_a_format_without_kernels_has_no_time():
         timing.table("cpu", ["sd15"], ["int3"])
 
 
-def test_memory_falls_and_time_is_not_this_projects_to_say():
-    memory, time = c01_memory.memory(), c01_time.time()
+def test_the_archived_run_holds_the_bytes_that_are_counted():
+    """Counted without weights on any machine, held on a GPU by the libraries' own layers: the same to the byte."""
+    counted, runs = footprint_.weights(), footprint_.measured()
+    assert len(runs) > 30 and runs.fits.all()
+    for run in runs.itertuples():
+        parts = counted[counted.checkpoint == run.checkpoint]
+        plain = ("fp32" if run.precision == "fp32" else "bf16", "whole")  # CLIP encoders and VAE
+        ways = {
+            part: (run.precision, run.coverage) if part in ("denoiser", "t5") else plain for part in parts.component
+        }
+        asked = [(part, *way) for part, way in ways.items()]
+        assert parts.set_index(["component", "precision", "coverage"]).bytes[asked].sum() == run.bytes
+        assert run.bytes < run.peak_allocated or run.precision == "fp8"  # packed anew for the kernel
+
+
+def test_weights_that_a_kernel_packs_take_the_bytes_of_what_they_are_packed_in():
+    """Four codes of 8 bits in a whole number of 32: a tensor in a tensor, whose own shape and type say four times as
+    much.
+    """
+
+    class Packed(torch.Tensor):  # as optimum-quanto's MarlinF8PackedTensor, which only a GPU can make
+        @staticmethod
+        def __new__(cls, codes):
+            return torch.Tensor._make_wrapper_subclass(cls, (64, 32), dtype=torch.int32)
+
+        def __init__(self, codes):
+            self.codes = codes
+
+        def __tensor_flatten__(self):
+            return ["codes"], {}
+
+        def __torch_dispatch__(self, *_):
+            raise NotImplementedError
+
+    packed = Packed(torch.zeros(16, 32, dtype=torch.int32))
+    assert packed.nbytes == 4 * 64 * 32 and coverage._bytes(packed) == 64 * 32
+
+
+def test_memory_falls_and_published_times_do_not(tmp_path, monkeypatch):
+    shutil.copy(footprint_.FOLDER / "memory.csv", tmp_path)
+    shutil.copy(footprint_.FOLDER / "published.csv", tmp_path)
+    monkeypatch.setattr(footprint_, "FOLDER", tmp_path)  # where no run on a GPU is archived
+    memory, time = savings.memory(), savings.time()
     assert memory.verdict == "supported" and set(memory.figures) == set(checkpoint_titles().values())
     assert memory.figures["Flux.1 dev"].estimate == pytest.approx(9.98 / 67.48, abs=0.001)
-    assert c01_memory.memory(0.1).verdict == "contradicted"
+    assert savings.memory(0.1).verdict == "contradicted"
+    against = savings.memory(base="fp16")
+    # SD1.5's UNet is half convolutions, which stay: 1.74 of 2.13 GB.
+    assert against.verdict == "contradicted" and against.figures["SD1.5"].estimate == pytest.approx(0.82, abs=0.005)
     assert time.verdict == "not testable" and "published timings" in time.sentence and "none is faster" in time.sentence
 
 
@@ -249,7 +294,8 @@ def test_an_archived_gpu_run_is_judged(tmp_path, monkeypatch, fp4, expected):
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "device.csv", index=False)
     monkeypatch.setattr(analysis.footprint, "FOLDER", tmp_path)
-    found = c01_time.time()
+    found = savings.time()
     assert found.verdict == expected and found.figures["Flux.1 dev"].estimate == fp4
-    assert f"{fp4 / 0.5:.2f}" in found.sentence and "On X" in found.sentence
-    assert c01_memory.memory().verdict == "not testable"
+    assert f"{fp4:.0%} (1 DiT)" in found.sentence and "On X" in found.sentence
+    assert savings.time(base="fp16").figures["Flux.1 dev"].estimate == fp4 / 0.5
+    assert savings.memory().verdict == "not testable"

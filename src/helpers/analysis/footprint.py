@@ -5,9 +5,19 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.core import files
-from helpers.generators.catalogue import checkpoint_titles
+from helpers.generators.catalogue import GENERATORS, checkpoint_titles
 
-__all__ = ["GIB", "PARTS", "at_fp4", "by_precision", "measured", "published", "totals", "weights"]
+__all__ = [
+    "GIB",
+    "PARTS",
+    "at_fp4",
+    "by_family",
+    "by_precision",
+    "measured",
+    "published",
+    "totals",
+    "weights",
+]
 
 #: Bytes of a GiB, which many tools print as "GB".
 GIB = 2**30
@@ -28,6 +38,16 @@ def _read(name: str) -> pd.DataFrame:
     return found.assign(title=found.checkpoint.map(checkpoint_titles()).fillna(found.checkpoint))
 
 
+def by_family(shares: pd.Series) -> dict[str, pd.Series]:
+    """Shares by checkpoint (its name in print) in two parts, "UNets" and "DiTs"; a family without any is left out."""
+    kinds = {
+        title: "UNets" if GENERATORS[key.partition("-")[0]].family.startswith("UNet") else "DiTs"
+        for key, title in checkpoint_titles().items()
+    }
+    found = {kind: shares[[title for title in shares.index if kinds[title] == kind]] for kind in ("UNets", "DiTs")}
+    return {kind: part for kind, part in found.items() if len(part)}
+
+
 def weights() -> pd.DataFrame:
     """What `quantdetect footprint` counted: checkpoint (and title), component, precision, coverage, parameters,
     quantized, bytes.
@@ -36,8 +56,15 @@ def weights() -> pd.DataFrame:
 
 
 def measured() -> pd.DataFrame:
-    """What `quantdetect footprint --device cuda` measured; empty where no run is archived."""
-    return _read("device.csv")
+    """What `quantdetect footprint --device cuda` measured; empty where no run is archived.
+
+    `ratio` is a step's seconds to those of the same checkpoint at FP16, NaN where that was not run.
+    """
+    found = _read("device.csv")
+    if found.empty:
+        return found
+    base = found[found.precision == "fp16"].set_index("title").seconds_per_step
+    return found.assign(ratio=found.seconds_per_step / found.title.map(base))
 
 
 def published() -> pd.DataFrame:

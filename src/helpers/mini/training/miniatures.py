@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers import detectors
+from helpers.core import device as machine
 from helpers.core.device import processor
 from helpers.core.errors import UsageError, nearest
 from helpers.core.files import CARD, MODELS, replacing
@@ -152,6 +153,7 @@ def train(names: Sequence[str] | None = None, device: str | None = None) -> list
         UsageError: a name is unknown; the message gives the nearest.
     """
     device, out = _device(device), MODELS / "mini"
+    machine.require(device)
     trainers = {"judge": train_judge, **train_detectors.TRAINERS}
     done = []
     for name in _checked(names, NAMES):

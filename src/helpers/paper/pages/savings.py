@@ -7,6 +7,7 @@ from IPython.display import HTML, Markdown, display
 
 from helpers import charts
 from helpers.analysis import footprint as footprint_
+from helpers.analysis.words import listed, named
 from helpers.paper import page, tables
 
 __all__ = ["COSTS", "costs", "footprint", "timings"]
@@ -56,9 +57,8 @@ def _at_fp4(found: pd.DataFrame) -> HTML:
 
 
 MEASURED = {
-    "title": "checkpoint", "precision": "precision", "coverage": "coverage", "bytes": "weights GB",
-    "peak_allocated": "peak GB", "peak_reserved": "reserved GB", "seconds_per_step": "s per step",
-    "card": "card", "driver": "driver", "versions": "versions", "kernels": "kernels",
+    "title": "checkpoint", "precision": "precision", "coverage": "layers", "bytes": "weights GB",
+    "peak_allocated": "peak GB", "seconds_per_step": "s per step", "ratio": "time against FP16",
 }  # fmt: skip
 PUBLISHED = {
     "title": "checkpoint", "format": "format", "loaded_gb": "loaded", "peak_gb": "peak", "seconds": "seconds",
@@ -70,11 +70,17 @@ def timings() -> None:
     """Display what was measured on a GPU, where a run is archived, and what others published, with its source."""
     runs = footprint_.measured()
     if len(runs):
-        sizes = ("bytes", "peak_allocated", "peak_reserved")
-        gigabytes = {key: runs[key].div(1e9).map("{:.2f}".format) for key in sizes}
-        runs = runs.assign(**gigabytes, seconds_per_step=runs.seconds_per_step.map("{:.3f}".format))
-        shown = runs[list(MEASURED)].rename(columns=MEASURED)
-        display(tables.table(shown, "Measured with random weights, native resolution"))
+        shown = runs.assign(
+            precision=runs.precision.map(named),
+            seconds_per_step=runs.seconds_per_step.map("{:.3f}".format),
+            ratio=runs.ratio.map("{:.2f}".format, na_action="ignore"),
+            **{key: runs[key].div(1e9).map("{:.2f}".format) for key in ("bytes", "peak_allocated")},
+        )
+        where = listed(
+            [f"{card}, {versions}" for card, versions in runs[["card", "versions"]].drop_duplicates().values]
+        )
+        title = f"Measured with random weights at native resolution: {where}"
+        display(tables.table(shown[list(MEASURED)].rename(columns=MEASURED), title))
     found = footprint_.published()
     found = found.assign(ratio=found.ratio.map("{:.2f}".format, na_action="ignore"))
     shown = found[list(PUBLISHED)].rename(columns=PUBLISHED)
