@@ -18,6 +18,7 @@ from helpers.cli import footprint as footprint_command
 from helpers.core.errors import Failure, UsageError
 from helpers.generators.catalogue import GENERATORS, checkpoint_titles
 from helpers.generators.networks import Architecture, Network, architecture, architectures, build
+from helpers.paper.pages import savings as page
 from helpers.precision import coverage, footprint, timing
 from helpers.precision.formats import FORMATS
 from helpers.study import schema
@@ -34,7 +35,7 @@ KEYS = {"sd15": "sd15", "sd21": "sd21", "sdxl": "sdxl", "sd3": "sd3", "sd35": "s
 
 @pytest.fixture(scope="module")
 def counted() -> pd.DataFrame:
-    return footprint.table(precisions=["fp32", "fp16", "fp8", "fp4", "bf16"])
+    return footprint.table(precisions=["fp32", "fp16", "fp8", "fp4", "bf16", "nvfp4", "q4_k"])
 
 
 def test_the_eight_networks_have_the_published_sizes():
@@ -87,6 +88,41 @@ def test_four_bits_and_a_scale_of_four_bytes_per_block(counted):
     assert row.bytes == linear * 4.5 / 8 + 2 * (row.parameters - linear)
 
 
+#: By hand: bytes of a block in memory over its weights, of formats that no library here stores.
+BYTES = {"mxfp4": 17 / 32, "nvfp4": 9 / 16, "q8_0": 34 / 32, "q4_0": 18 / 32, "q4_k": 144 / 256, "w4a4": 34 / 64}
+
+
+@pytest.mark.parametrize("key", BYTES)
+def test_formats_of_today_are_counted_block_by_block(key):
+    """T5 again: 24 layers of 7 weights, whose rows are whole numbers of every block."""
+    stored = (
+        footprint_.weights().set_index(["checkpoint", "component", "precision", "coverage"]).loc["flux1-dev", "t5", key]
+    )
+    linear = 24 * (4 * 4096 * 4096 + 3 * 4096 * 10240)
+    weights = 24 * 7 * 4 if key == "nvfp4" else 0  # one FP32 scale each
+    row = stored.loc["linear"]
+    assert row.quantized == linear
+    assert row.bytes == linear * BYTES[key] + weights + 2 * (row.parameters - linear)
+
+
+def test_every_format_has_its_memory_beside_the_others():
+    found = footprint_.at_formats().set_index(["precision", "title"])
+    assert list(found.index.get_level_values(0).unique()) == list(FORMATS)
+    assert (found.loc["fp16"].share == 1).all() and (found.loc["fp32"].share == 2).all()
+    counted = footprint_.totals().loc["Flux.1 dev"]
+    assert found.loc[("nvfp4", "Flux.1 dev"), "gb"] == pytest.approx(counted["nvfp4", "linear"] / 1e9)
+    assert found.loc[("nvfp4", "Flux.1 dev"), "bits"] == 4.5
+    assert found.loc["mxfp4"].gb.lt(found.loc["nvfp4"].gb).all()
+
+
+def test_the_page_shows_every_format():
+    shown = page._at_formats(footprint_.at_formats()).data
+    sd15 = footprint_.totals().loc["SD1.5"]
+    for key in ("nvfp4", "q4_k", "w4a4"):
+        cell = f"{sd15[key, 'linear'] / 1e9:.2f} ({sd15[key, 'linear'] / sd15['fp16', 'whole']:.0%})"
+        assert FORMATS[key].title in shown and cell in shown
+
+
 @pytest.mark.parametrize("coverage", ["linear", "all"])
 @pytest.mark.parametrize("key", ["fp8", "int8", "fp8_e5m2", "nf4", "fp4"])
 def test_the_count_is_what_a_quantized_miniature_stores(key, coverage):
@@ -129,6 +165,8 @@ def test_the_command_prints_components_and_sums(tmp_path, capsys):
     assert lines[0].split() == ["checkpoint", "component", "fp16", "fp4", "linear", "fp4", "all"]
     assert lines[4].split()[:4] == ["sd15", "in", "all", "2.132"]
     assert len(pd.read_csv(out)) == 3 * 3
+    assert command.main(["footprint", "--checkpoints", "sd15", "--precisions", "nvfp4,q4_k", "--out", str(out)]) == 0
+    assert "nvfp4 linear" in capsys.readouterr().out
     assert command.main(["footprint", "--checkpoints", "sdxI"]) == 2
     assert "no checkpoint 'sdxI' (nearest: 'sdxl')" in capsys.readouterr().err
     assert command.main(["footprint", "--precisions", "fp5"]) == 2
