@@ -34,7 +34,6 @@ def dose_shifts(
         .transform_filter("datum.generator == model && datum.detector == detector")
         .encode(
             x=alt.X("psnr:Q", title=f"median PSNR to {against}, dB").scale(zero=False, padding=24).axis(grid=True),
-            shape=layers.shapes("arm_title", titles),
             tooltip=layers.tooltips(
                 ("precision_title:N", "format"), ("arm_title:N", "arm"), ("psnr:Q", "PSNR, dB", ".1f"),
                 ("shift:Q", "shift", "+.3f"), ("shift_low:Q", "from", "+.3f"), ("shift_high:Q", "to", "+.3f"),
@@ -43,9 +42,10 @@ def dose_shifts(
         )
     )  # fmt: skip
     axis = alt.Y("shift_low:Q", title=f"logit shift, in SDs of {against}, with 95 % interval").scale(zero=False)
-    points = layers.points_with_intervals(base, axis, "shift_high:Q", "shift:Q", size=80, width=2, opacity=0.8)
+    spans, points = layers.points_with_intervals(base, axis, "shift_high:Q", "shift:Q", size=80, width=2, opacity=0.8)
     names = base.mark_text(dy=-9, baseline="bottom", fontSize=11)
-    names = names.encode(y="shift_high:Q", text="precision_title:N", shape=alt.Shape(), color=alt.value("#333"))
+    names = names.encode(y="shift_high:Q", text="precision_title:N", color=alt.value("#333"))
+    points = points.encode(shape=layers.shapes("arm_title", titles))
     menus = [
         theme.choice("model", "Generator", generators, generator),
         theme.choice("detector", "Detector", detectors, detector),
@@ -57,7 +57,7 @@ def dose_shifts(
         "choose generator and detector."
     )
     zero = layers.rule(y=0, color="#777", strokeDash=[4, 3])
-    return layers.compose([zero, *_marks(targets), *points, names], menus, description, 300)
+    return layers.compose([zero, *_marks(targets), spans, points, names], menus, description, 300)
 
 
 def _marks(targets: Mapping[str, float]) -> list[alt.Chart]:

@@ -36,8 +36,8 @@ def exact(results: Results) -> str:
         for title, cell in table.groupby("precision_title", sort=False)
     ]
     return (
-        f"The images of {listed(each)} are those of {named(results.baseline)} byte for byte: their weights are stored "
-        "in no more bits than that, so nothing was done to them, and as a control they say nothing."
+        f"The images of {listed(each)} are those of {named(results.baseline)} byte for byte, as where a checkpoint is "
+        "stored in no more bits than the format has: nothing was done to them, and as a control they say nothing."
     )
 
 
@@ -85,9 +85,10 @@ def shown(results: Results) -> str:
         )  # fmt: skip
     low, base = named(results.lowest), named(results.baseline)
     most = table.loc[table.changed.idxmax()]
+    where = f", most in {most.generator_title}'s" if most.changed > table.changed.min() else ""
     told = (
         f"At {low} the judge reads another ground, colour or shape than at {base} in {_share(table, 'changed')} of a "
-        f"generator's images, most in {most.generator_title}'s{_unrest(results)}."
+        f"generator's images{where}{_unrest(results)}."
     )
     return f"{told} {_moved(results)}".strip()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
@@ -194,7 +195,8 @@ def doses(table: pd.DataFrame, results: Results) -> HTML:
         table = table[table.arm.isin([results.arm, *ladders])]
         equal = [tables.DASH if not count else "all" if count == n else f"{count}"
                  for count, n in zip(table.identical, table.n, strict=True)]  # fmt: skip
-        table = table.assign(equal=equal)
+        # A dose without end is none: the column beside it says that the images are equal.
+        table = table.assign(equal=equal, psnr=table.psnr.where(np.isfinite(table.psnr)))
     columns = {"psnr": ("PSNR, dB", 1, False), "gmsd": ("GMSD", 3, False)}
     keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
     caption = f"Distance of images from {named(results.baseline)}'s of the same prompt and seed, medians"
