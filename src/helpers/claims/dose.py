@@ -15,7 +15,7 @@ __all__ = ["BRIDGE", "NONE", "doses", "exact", "shown"]
 
 #: What a study without distances says.
 NONE = (
-    "How far this study's images lie from their baseline was not measured: `quantdetect run STUDY --out FOLDER`, over "
+    "How far this study's images lie from their baseline was not measured: quantdetect run STUDY --out FOLDER, over "
     "the folder that holds its images, adds distances.parquet to it."
 )
 
