@@ -167,7 +167,8 @@ def test_a_detector_of_another_training_does_not_vanish(folder):
 def test_the_archive_is_vouched_for():
     study = analysis.load(files.RESULTS / "mini", generators=["sd3"])
     assert study.dropped == {} and study.trainings == dict.fromkeys(study.detectors, "mini")
-    assert all(read_verified(study.folder, name) is not None for name in BESIDE)
+    # It was made before distances were measured.
+    assert {name for name in BESIDE if read_verified(study.folder, name) is None} <= {"distances.parquet"}
     assert analysis.load(study.folder, weights="mini-s1").detectors == ("npr", "r50_tf")
 
 

@@ -308,7 +308,7 @@ def test_nothing_is_made_twice_and_fewer_images_forget_none(study, done):
 
 
 def test_an_archive_of_photographs_is_verified(study, done):
-    outcome = verify.verify(schema.load(study), 2, done[0], progress=False)
+    outcome = verify.verify_archive(schema.load(study), 2, done[0], progress=False)
     assert outcome["agree"] and [row["size"] for row in outcome["real"]] == [64]
 
 
