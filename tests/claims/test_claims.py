@@ -174,7 +174,7 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     # The other training, of NPR alone, does not see the fall: 6 more at FP4.
     assert by["plain, training mini-s1 of NPR", "C4"] == "contradicted"
     assert by["plain, training mini-s1 of NPR", "C8"] == "not testable"
-    said = claims.disagreement(results, next(claim for claim in claims.CLAIMS if claim.key == "C4"))
+    said = claims.disagreement(results, claims.evaluate(results, "C4")[0])
     assert (
         "contradicted under shared (+0.00," in said and "training mini-s1 of NPR (" in said and "aligned (" not in said
     )

@@ -11,6 +11,7 @@ import pandas as pd
 from helpers.analysis.cells import EFFECTS, share_called, shifts
 from helpers.analysis.stats import metrics
 from helpers.images.protocols import PROTOCOLS, weights_for
+from helpers.results.memo import once
 from helpers.results.results import Results, own_trainings
 
 __all__ = ["conditions", "own_training", "trainings", "trainings_of", "under"]
@@ -93,5 +94,11 @@ def trainings_of(results: Results) -> list[tuple[str, str, list[str]]]:
 
 def under(results: Results, protocol: str, weights: str, detectors: Sequence[str]) -> Results:
     """The same page's results under another protocol and training."""
+    found: Results = _under(results, protocol, weights, tuple(detectors))
+    return found
+
+
+@once
+def _under(results: Results, protocol: str, weights: str, detectors: tuple[str, ...]) -> Results:
     own = weights == own_training(results, protocol)
     return results.under(protocol, None if own else weights, detectors=detectors)

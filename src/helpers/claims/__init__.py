@@ -1,10 +1,11 @@
 """The deck's claims, judged: the rule of verdicts, one file a claim, the scorecard, findings beyond the deck."""
 
 from helpers.claims.claim import Claim, Outcome, World, agreement
-from helpers.claims.conditions import by_condition, calibrated, disagreement
+from helpers.claims.conditions import by_condition, disagreement
 from helpers.claims.deck import CLAIMS
 from helpers.claims.rule import Finding, verdict
 from helpers.claims.scorecard import evaluate, summary, table
+from helpers.claims.thresholds import calibrated
 
 __all__ = [
     "CLAIMS",

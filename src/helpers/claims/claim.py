@@ -9,7 +9,10 @@ from helpers.analysis.stats.metrics import Interval
 from helpers.claims.rule import Finding
 from helpers.results import Results
 
-__all__ = ["Claim", "Outcome", "World", "agreement"]
+__all__ = ["FALL", "LEVEL", "Claim", "Outcome", "Reads", "World", "agreement"]
+
+#: What a claim says of scores: how high a figure is, or how far it falls (or that it does not).
+LEVEL, FALL = "level", "fall"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,21 @@ class World:
 
 
 @dataclass(frozen=True)
+class Reads:
+    """The scores that a claim is judged on, by which the gate for instruments (`helpers.claims.gate`) is held.
+
+    `kind` is LEVEL or FALL: a fall asks for room as well. `generators` are those that it reads (none named: all).
+    `groups` are the detectors that it reads (an empty group: all); where it sets groups against each other, a generator
+    counts only if each of them has a detector that does. `rate` says whether its figure is a rate at a threshold.
+    """
+
+    kind: str
+    generators: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ((),)
+    rate: bool = True
+
+
+@dataclass(frozen=True)
 class Claim:
     """One statement of the deck.
 
@@ -36,7 +54,8 @@ class Claim:
     `margins` are all margins that the judge reads. `page` and `anchor` are where its figure is. `judge` gives the
     finding; `of_scores` says whether it depends on the scores, so that it can be judged under every protocol and
     training, `of_images` whether on those of filtered images, which there are of every protocol. It is supported in
-    `true_world` and contradicted in `false_world`. `headline` says whether the book's first page names it.
+    `true_world` and contradicted in `false_world`. `reads` are the scores that must come from detectors which can
+    answer (None: no gate is held). `headline` says whether the book's first page names it.
     """
 
     id: str
@@ -51,6 +70,7 @@ class Claim:
     judge: Callable[[Results], Finding]
     true_world: World
     false_world: World
+    reads: Reads | None = None
     of_scores: bool = True
     of_images: bool = False
     headline: bool = False
@@ -103,7 +123,8 @@ AGREEMENT = {
 
 
 def agreement(finding: Finding) -> str:
-    """A finding's sentence with, after it, whether it agrees with the deck."""
-    if finding.verdict not in AGREEMENT:
-        return finding.sentence
-    return f"{finding.sentence.removesuffix('.')}; {AGREEMENT[finding.verdict]}."
+    """A finding's sentence with, after it, whether it agrees with the deck, and its note."""
+    said = finding.sentence
+    if finding.verdict in AGREEMENT:
+        said = f"{said.removesuffix('.')}; {AGREEMENT[finding.verdict]}."
+    return f"{said} {finding.note}".strip()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import inf, isnan
 
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.stats.metrics import LEAST_IMAGES, Interval
 from helpers.analysis.words import listed, named
 from helpers.detectors.catalogue import of_kind
 from helpers.results.results import Results
@@ -33,10 +33,6 @@ __all__ = [
 ]
 
 NOT_TESTABLE = "not testable"
-
-#: Images (or prompts) that each figure of a claim must have. In simulated studies of as many, 90 % or more of each kind
-#: of 95 % interval hold the truth, however lopsided what is measured is; with fewer, some do not.
-LEAST_IMAGES = 20
 END_TO_END, FROZEN = of_kind("end-to-end"), of_kind("frozen backbone")
 
 
@@ -44,7 +40,9 @@ END_TO_END, FROZEN = of_kind("end-to-end"), of_kind("frozen backbone")
 class Finding:
     """A verdict on the deck's words, a plain sentence with estimates and intervals, and the figures by name.
 
-    `deciding` names the figure on which the verdict hangs and `n` is the number of images behind it.
+    `deciding` names the figure on which the verdict hangs and `n` is the number of images behind it. `note` says which
+    detectors count and what another operating point says; `protocol` is the one that decides, where it is not the
+    page's.
     """
 
     verdict: str
@@ -52,6 +50,8 @@ class Finding:
     figures: dict[str, Interval]
     deciding: str = ""
     n: int = 0
+    note: str = ""
+    protocol: str = ""
 
     @property
     def interval(self) -> Interval:

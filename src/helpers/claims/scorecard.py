@@ -9,7 +9,8 @@ import pandas as pd
 
 from helpers.analysis.words import listed
 from helpers.claims import deck
-from helpers.claims.claim import Outcome
+from helpers.claims.claim import FALL, LEVEL, Claim, Outcome
+from helpers.claims.gate import gated
 from helpers.claims.rule import NOT_TESTABLE, margins
 from helpers.core.errors import UsageError, nearest
 from helpers.results import Results
@@ -17,8 +18,10 @@ from helpers.results import Results
 __all__ = ["evaluate", "summary", "table"]
 
 
-def evaluate(results: Results, *ids: str) -> list[Outcome]:
+def evaluate(results: Results, *ids: str, elsewhere: bool = True) -> list[Outcome]:
     """What the results say of each claim of the deck, in its order; with `ids` ("C4" ...) of these alone.
+
+    Detectors that cannot answer do not count (`helpers.claims.gate`); with `elsewhere` another protocol may decide.
 
     Raises UsageError for an id that the deck does not have.
     """
@@ -28,10 +31,24 @@ def evaluate(results: Results, *ids: str) -> list[Outcome]:
             raise UsageError(f"claims: no {asked!r}{nearest(asked, known)}; the deck has {known[0]} to {known[-1]}")
     limits = margins(results)
     return [
-        Outcome(claim, claim.judge(results), claim.rule.format(**limits))
+        Outcome(claim, gated(claim, results, elsewhere), f"{claim.rule} {_counts(claim)}".strip().format(**limits))
         for claim in deck.CLAIMS
         if not ids or claim.id in ids
     ]
+
+
+#: What a claim's rule says of the detectors that count, by kind.
+COUNTS = {
+    LEVEL: "Counted are detectors whose AUC at the baseline is somewhere at least {adequate:.2f}.",
+    FALL: (
+        "Counted are detectors whose AUC at the baseline is somewhere at least {adequate:.2f}, and under {ceiling:.2f} "
+        "where they are judged."
+    ),
+}
+
+
+def _counts(claim: Claim) -> str:
+    return COUNTS[claim.reads.kind] if claim.reads else ""
 
 
 def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:

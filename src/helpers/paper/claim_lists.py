@@ -20,7 +20,7 @@ def verdicts(results: Results, outcomes: Sequence[Outcome]) -> HTML:
 
 def _entry(results: Results, outcome: Outcome) -> str:
     claim = outcome.claim
-    said = f"{outcome.answer} {disagreement(results, claim)}" if claim.again else outcome.answer
+    said = f"{outcome.answer} {disagreement(results, outcome)}" if claim.again else outcome.answer
     return f"<dt>{claim.id}. {html.escape(claim.short)}: {_mark(outcome)}</dt><dd>{html.escape(said)}</dd>"
 
 

@@ -93,5 +93,5 @@ def glue_claims(results: Results, *ids: str) -> list[Outcome]:
         glue_text(f"{key}_answer", outcome.answer)
         glue_text(f"{key}_rule", outcome.rule)
         if outcome.claim.again:
-            glue_text(f"{key}_elsewhere", disagreement(results, outcome.claim))
+            glue_text(f"{key}_elsewhere", disagreement(results, outcome))
     return outcomes

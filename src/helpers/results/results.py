@@ -29,6 +29,7 @@ __all__ = [
     "from_frame",
     "load",
     "manifest_of",
+    "of_pairs",
     "of_training",
     "own_trainings",
     "titles",
@@ -220,6 +221,17 @@ def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Serie
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
     """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
     return replace(results, precisions=precisions, fakes=logits)
+
+
+def of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
+    """The same study with the fakes of these pairs of detector and generator alone."""
+    fakes = _fakes(results) if results.fakes is None else results.fakes
+    kept = {key: series for key, series in fakes.items() if key[:2] in pairs}
+    detectors, generators = ({key[place] for key in kept} for place in (0, 1))
+    return replace(
+        results, fakes=kept, detectors=tuple(key for key in results.detectors if key in detectors),
+        generators=tuple(key for key in results.generators if key in generators),
+    )  # fmt: skip
 
 
 def check_results(results: str | Path) -> Path:

@@ -269,7 +269,7 @@ class Perturbations(Strict):
 
 
 class Margins(Strict):
-    """Thresholds that turn the words of the deck's claims into numbers, fixed before any result is seen.
+    """Thresholds that turn the words of the deck's claims into numbers; book/methods.md says which were fixed when.
 
     "Accuracy" is the deck's: the share of fakes called fake at logit 0.
     """
@@ -286,6 +286,9 @@ class Margins(Strict):
     overlap: float = Field(0.2, gt=0, le=5, description="C8: shift, in SDs of FP32, that is still an overlap")
     memory: Share = Field(0.5, description="C1: most of FP32's memory that is a drastic saving")
     time: Share = Field(0.5, description="C1: most of FP32's time per image that is a drastic saving")
+    # The gate for instruments: fixed on 26 November 2026, after the first archive was seen.
+    adequate: Share = Field(0.90, description="C2 to C11: AUC at FP32, somewhere, from which a detector counts")
+    ceiling: Share = Field(0.99, description="C4 to C11: AUC at FP32 from which a detector has no room for a fall")
 
 
 @dataclass(frozen=True, order=True)

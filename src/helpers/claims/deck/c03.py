@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.analysis.words import named, number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import LEVEL, Claim, Reads, World
 from helpers.claims.figures import accuracies, finding_of, missing
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
@@ -27,10 +27,11 @@ CLAIM = Claim(
     short="SD1.5 is challenging for NPR",
     quantity="accuracy of NPR on SD1.5 at FP32",
     rule="Challenging means that the whole interval is at most {challenging:.2f}.",
-    margins=("challenging",),
+    margins=("challenging", "adequate"),
     page="06_legacy_sd15",
     anchor="figure-legacy",
     judge=judge_claim,
+    reads=Reads(LEVEL, generators=("sd15",), groups=(("npr",),)),
     true_world=World({("npr", "sd15", None): -4.5}),
     false_world=World(),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import FALL, Claim, Reads, World
 from helpers.claims.figures import finding_of, known_figures, losses, missing
 from helpers.claims.rule import END_TO_END, Finding, margins
 from helpers.results import Results
@@ -37,10 +37,11 @@ CLAIM = Claim(
     short="SD3 at FP4 shows a significant drop for end-to-end detectors",
     quantity="paired change of accuracy on SD3 from FP32 to FP4, NPR and R50_nodown",
     rule="A drop means that each whole interval is a loss of more than {drop:.2f}.",
-    margins=("drop",),
+    margins=("drop", "adequate", "ceiling"),
     page="03_sd3_anomaly",
     anchor="figure-anomaly",
     judge=judge_claim,
+    reads=Reads(FALL, generators=("sd3",), groups=(END_TO_END,)),
     true_world=World({("npr", "sd3", "fp4"): -6.0, ("r50_nodown", "sd3", "fp4"): -6.0}),
     false_world=World(),
     headline=True,

@@ -6,7 +6,7 @@ from math import isnan
 
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import FALL, Claim, Reads, World
 from helpers.claims.figures import accuracies, finding_of, missing, present
 from helpers.claims.rule import END_TO_END, Finding, margins
 from helpers.results import Results
@@ -42,13 +42,11 @@ CLAIM = Claim(
         "That means at least {anomaly_before:.2f} at FP32 and at most {anomaly_after:.2f} at FP4, with each "
         "whole interval."
     ),
-    margins=(
-        "anomaly_before",
-        "anomaly_after",
-    ),
+    margins=("anomaly_before", "anomaly_after", "adequate", "ceiling"),
     page="03_sd3_anomaly",
     anchor="figure-anomaly",
     judge=judge_claim,
+    reads=Reads(FALL, generators=("sd3",), groups=(END_TO_END,)),
     true_world=World({("npr", "sd3", "fp4"): -6.0, ("r50_nodown", "sd3", "fp4"): -6.0}),
     false_world=World(),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.analysis.words import number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import LEVEL, Claim, Reads, World
 from helpers.claims.figures import accuracies, finding_of, missing
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
@@ -26,10 +26,11 @@ CLAIM = Claim(
     short="R50_TF stays above 0.9 there",
     quantity="accuracy of R50_TF on SD3 at FP4",
     rule="It stays above if the whole interval is at least {robust:.2f}.",
-    margins=("robust",),
+    margins=("robust", "adequate"),
     page="03_sd3_anomaly",
     anchor="figure-anomaly",
     judge=judge_claim,
+    reads=Reads(LEVEL, generators=("sd3",), groups=(("r50_tf",),)),
     true_world=World(),
     false_world=World({("r50_tf", "sd3", "fp4"): -6.0}),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import FALL, Claim, Reads, World
 from helpers.claims.figures import finding_of, missing, shifts
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
@@ -33,10 +33,11 @@ CLAIM = Claim(
     short="NPR's scores on SD3 shift to the left",
     quantity="paired logit shift of NPR on SD3 at FP8 and FP4, in standard deviations of FP32",
     rule="A shift means that each whole interval is at least {shift:.2f} to the left.",
-    margins=("shift",),
+    margins=("shift", "adequate", "ceiling"),
     page="04_distribution_shift",
     anchor="figure-npr",
     judge=judge_claim,
+    reads=Reads(FALL, generators=("sd3",), groups=(("npr",),), rate=False),
     true_world=World({("npr", "sd3", "fp8"): -2.5, ("npr", "sd3", "fp4"): -6.0}),
     false_world=World(),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.analysis.words import named, number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import FALL, Claim, Reads, World
 from helpers.claims.figures import finding_of, missing, shifts
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
@@ -35,10 +35,11 @@ CLAIM = Claim(
     short="R50_TF's densities overlap",
     quantity="paired logit shift of R50_TF on SD3 at each precision, in standard deviations of FP32",
     rule="An overlap means that each whole interval lies within {overlap:.2f} of no shift, either way.",
-    margins=("overlap",),
+    margins=("overlap", "adequate", "ceiling"),
     page="04_distribution_shift",
     anchor="figure-tf",
     judge=judge_claim,
+    reads=Reads(FALL, generators=("sd3",), groups=(("r50_tf",),), rate=False),
     true_world=World(),
     false_world=World({("r50_tf", "sd3", "fp4"): -6.0}),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import LEVEL, Claim, Reads, World
 from helpers.claims.figures import present, stay_high
 from helpers.claims.rule import Finding
 from helpers.results import Results
@@ -22,10 +22,11 @@ CLAIM = Claim(
     short="Flux.1 and SDXL stay above 95 % at FP4",
     quantity="accuracy of every detector on SDXL and Flux.1 at FP4",
     rule="They stay above if each whole interval is at least {high:.2f}.",
-    margins=("high",),
+    margins=("high", "adequate"),
     page="05_flux_sdxl_robustness",
     anchor="figure-flux1",
     judge=judge_claim,
+    reads=Reads(LEVEL, generators=("sdxl", "flux1")),
     true_world=World(),
     false_world=World({("clip_d", "flux1", "fp4"): -6.0}),
     headline=True,

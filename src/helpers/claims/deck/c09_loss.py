@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import FALL, Claim, Reads, World
 from helpers.claims.figures import finding_of, known_figures, losses, missing, present
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
@@ -37,10 +37,11 @@ CLAIM = Claim(
     short="They are robust to FP4",
     quantity="paired change of accuracy on SDXL and Flux.1 from FP32 to FP4, every detector",
     rule="Robust means that each whole interval is a loss of less than {drop:.2f}, whatever the accuracy was.",
-    margins=("drop",),
+    margins=("drop", "adequate", "ceiling"),
     page="05_flux_sdxl_robustness",
     anchor="figure-flux1",
     judge=judge_claim,
+    reads=Reads(FALL, generators=("sdxl", "flux1")),
     true_world=World(),
     false_world=World({("clip_d", "flux1", "fp4"): -6.0}),
 )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.analysis.words import counted, named, number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import LEVEL, Claim, Reads, World
 from helpers.claims.figures import Figure, accuracies, finding_of, missing
 from helpers.claims.rule import Finding, margins
 from helpers.generators.catalogue import GENERATORS
@@ -50,13 +50,11 @@ CLAIM = Claim(
     short="NPR does poorly on older generators",
     quantity="accuracy of NPR at FP32 on SD1.5, and its difference to the four newer generators",
     rule=("Poorly means at most {challenging:.2f}, and a deficit of more than {drop:.2f}, with each whole interval."),
-    margins=(
-        "challenging",
-        "drop",
-    ),
+    margins=("challenging", "drop", "adequate"),
     page="06_legacy_sd15",
     anchor="figure-legacy",
     judge=judge_claim,
+    reads=Reads(LEVEL, groups=(("npr",),)),
     true_world=World({("npr", "sd15", None): -4.5}),
     false_world=World(),
     headline=True,

@@ -6,7 +6,7 @@ from math import isnan
 
 from helpers.analysis.cells import mean_change, paired_logits
 from helpers.analysis.words import named, number
-from helpers.claims.claim import Claim, World
+from helpers.claims.claim import FALL, Claim, Reads, World
 from helpers.claims.figures import Figure, finding_of, missing, present, unjudged
 from helpers.claims.rule import END_TO_END, FROZEN, NOT_TESTABLE, Finding, margins, unscaled
 from helpers.results import Results
@@ -36,11 +36,17 @@ def judge_claim(results: Results) -> Finding:
     return finding_of(
         {"end-to-end minus feature-based": figure},
         lambda shown, worst: (
-            f"From {base} to FP4 accuracy, averaged over generators, changes by {number(changes[0], 3, sign=True)} for "
+            f"From {base} to FP4 accuracy, {_over(results)}, changes by {number(changes[0], 3, sign=True)} for "
             f"end-to-end detectors and {number(changes[1], 3, sign=True)} for feature-based ones, a difference of "
             f"{number(shown[worst], 3, sign=True)}."
         ),
     )
+
+
+def _over(results: Results) -> str:
+    """Over what the changes are averaged."""
+    titles = list(results.titles("generator").values())
+    return f"averaged over {len(titles)} generators" if len(titles) > 1 else f"on {titles[0]}"
 
 
 CLAIM = Claim(
@@ -52,10 +58,11 @@ CLAIM = Claim(
     short="End-to-end detectors are less robust",
     quantity=("change of accuracy from FP32 to FP4 averaged over generators, end-to-end minus feature-based detectors"),
     rule="Less robust means that the whole interval is a deficit of more than {drop:.2f}.",
-    margins=("drop",),
+    margins=("drop", "adequate", "ceiling"),
     page="02_heatmap",
     anchor="figure-heatmap",
     judge=judge_claim,
+    reads=Reads(FALL, groups=(END_TO_END, FROZEN)),
     true_world=World({("npr", "sd3", "fp4"): -6.0, ("r50_nodown", "sd3", "fp4"): -6.0}),
     false_world=World({("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0}),
 )

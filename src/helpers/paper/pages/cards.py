@@ -15,7 +15,7 @@ from helpers.claims import CLAIMS, Outcome, by_condition, disagreement
 from helpers.paper import page, tables
 from helpers.results.results import Results
 
-__all__ = ["MARKS", "verdicts_by_condition", "power", "scorecard"]
+__all__ = ["MARKS", "instruments", "verdicts_by_condition", "power", "scorecard"]
 
 
 def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
@@ -33,7 +33,7 @@ def _card(results: Results, outcome: Outcome) -> str:
     shown |= {"images": outcome.finding.n} if outcome.finding.n else {}
     rows = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in shown.items())
     numbers = f"<dl>{rows}</dl>" if rows else ""
-    other = disagreement(results, claim) if claim.again else ""
+    other = disagreement(results, outcome) if claim.again else ""
     base = words.named(results.baseline) if claim.of_scores else "FP32"
     measured = claim.quantity.replace("FP32", base)
     return (
@@ -81,6 +81,28 @@ def _mark(row: pd.Series) -> str:
     )  # fmt: skip
     name = row.verdict.replace(" ", "-")
     return f'<td><span class="verdict verdict-{name}" title="{html.escape(told)}">{MARKS[row.verdict]}</span></td>'
+
+
+ADEQUATE = {True: "yes", False: "no", None: "not known"}
+
+
+def instruments(found: pd.DataFrame, against: str) -> HTML:
+    """The table of `analysis.instruments.by_training`; `against` names the baseline."""
+    if found["of"].eq(0).all():
+        return tables.missing(f"Which detectors can answer is not known: this study has no AUC at {against}.")
+    ends = {
+        name: [
+            tables.figure(area, "{:.3f}") + (f" ({title})" if title else "")
+            for area, title in zip(found[name], found[f"{name}_title"], strict=True)
+        ]
+        for name in ("lowest", "highest")
+    }  # fmt: skip
+    shown = pd.DataFrame({
+        "detector": found.detector_title, "training": found.weights, "protocol": found.protocol,
+        "generators it saw": found.covered, **ends, "adequate": [ADEQUATE[value] for value in found.adequate],
+        "room on": [f"{room} of {of}" if of else tables.DASH for room, of in zip(found.room, found["of"], strict=True)],
+    })  # fmt: skip
+    return tables.table(shown, f"AUC at {against} of each detector, lowest and highest over the generators")
 
 
 def power(found: pd.DataFrame) -> HTML:
