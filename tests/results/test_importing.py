@@ -443,12 +443,16 @@ def test_claims_on_such_scores_say_why_they_cannot_be_tested(tmp_path):
 
 def test_a_detector_whose_scale_is_not_said_leaves_the_figures_of_the_others(tmp_path):
     base = np.linspace(-1, 1, 40)  # half of them above 0, and at FP4 all
-    others = "".join(
-        f"{generator},{precision},{i},1,r50_nodown,{value}\n"
-        for generator in ("sd15", "sd3")
-        for precision, values in (("fp32", base), ("fp4", base + 2))
-        for i, value in enumerate(values)
-    ) + "".join(f"real,none,{i},0,r50_nodown,{-i - 0.5}\n" for i in range(40)) + "real,none,40,0,r50_nodown,9\n"
+    others = (
+        "".join(
+            f"{generator},{precision},{i},1,r50_nodown,{value}\n"
+            for generator in ("sd15", "sd3")
+            for precision, values in (("fp32", base), ("fp4", base + 2))
+            for i, value in enumerate(values)
+        )
+        + "".join(f"real,none,{i},0,r50_nodown,{-i - 0.5}\n" for i in range(40))
+        + "real,none,40,0,r50_nodown,9\n"
+    )
     _, mixed = lines(tmp_path, unsaid(40) + STRAY + others)
     _, alone = lines(tmp_path, HEAD + others, out="alone")
     assert mixed.unjudged == ("npr",)
