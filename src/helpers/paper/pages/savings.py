@@ -90,7 +90,7 @@ def timings() -> None:
             precision=runs.precision.map(named),
             seconds_per_step=runs.seconds_per_step.map("{:.3f}".format),
             ratio=runs.ratio.map("{:.2f}".format, na_action="ignore"),
-            **{key: runs[key].div(1e9).map("{:.2f}".format) for key in ("bytes", "peak_allocated")},
+            **{key: runs[key].div(1e9).map("{:.2f}".format, na_action="ignore") for key in ("bytes", "peak_allocated")},
         )
         where = listed(sorted(set(runs.card + ", " + runs.versions)))
         title = f"Measured with random weights at native resolution: {where}"
