@@ -86,6 +86,7 @@ class Recipe:
         way, coverage, components: what the precision is applied to, and how (`precision.apply`).
         seed: of image 0, image i has `seed` + i; `prompts`: of the images, by index.
         photographs: the files of real images by index; empty where they are renders.
+        first: the scene of the miniature world's test split that render 0 shows.
     """
 
     source: Source
@@ -108,6 +109,7 @@ class Recipe:
     seed: int | None = None
     prompts: tuple[str, ...] = ()
     photographs: tuple[Photograph, ...] = ()
+    first: int = 0
 
     @property
     def folder(self) -> str:
@@ -307,8 +309,11 @@ def _photographs(study: Study, images: int) -> Chosen | None:
 
 def _real(study: Study, source: Source, chosen: Chosen | None) -> dict[str, Any]:
     """Of the recipe of real images what is its own."""
-    of = {"size": source.size} | ({"photographs": chosen.digest} if chosen else {})
-    own: dict[str, Any] = {"digest": _sha256(of), "photographs": chosen.photographs if chosen else ()}
+    first = study.prompts.first if study.reals_kind == "world" else 0
+    of = {"size": source.size} | ({"photographs": chosen.digest} if chosen else {}) | ({"first": first} if first else {})
+    own: dict[str, Any] = {
+        "digest": _sha256(of), "photographs": chosen.photographs if chosen else (), "first": first,
+    }  # fmt: skip
     if source.arm == "none":
         return own
     return own | {

@@ -57,7 +57,11 @@ class Reals:
 
 
 class Renders(Reals):
-    """Renders of the miniature world's test scenes: index i shows the scene whose caption is prompt i."""
+    """Renders of the miniature world's test scenes: index i shows the scene whose caption is the prompt of image i."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        self.first = world.SPLITS["test"] + recipe.first
 
     @property
     def method(self) -> str:
@@ -66,8 +70,7 @@ class Renders(Reals):
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices."""
-        first = world.SPLITS["test"]
-        return [Image.fromarray(world.render(first + index, self.size)) for index in indices]
+        return [Image.fromarray(world.render(self.first + index, self.size)) for index in indices]
 
 
 class Photographs(Reals):

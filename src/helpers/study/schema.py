@@ -139,11 +139,13 @@ class PromptSource(Strict):
     """Where prompts come from.
 
     kind "world": captions of the miniature world's test scenes; "grammar": the photographs of `helpers.study.prompts`;
-    "file": the lines of the text file `path`, which is relative to the study file.
+    "file": the lines of the text file `path`, which is relative to the study file. Image 0 has prompt `first` of these:
+    a confirmation takes up where the exploration ended.
     """
 
     kind: Annotated[str, one_of(("world", "grammar", "file"))]
     path: Words | None = None
+    first: int = Field(0, ge=0, le=1_000_000)
 
     @model_validator(mode="after")
     def _of_a_file(self) -> PromptSource:
@@ -152,6 +154,11 @@ class PromptSource(Strict):
         if self.kind != "file" and self.path is not None:
             raise ValueError(f"path is for prompts of kind 'file', not of kind '{self.kind}'; take one of them out")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Manifests of studies that begin with the first prompt are older than the key.
+        return {name: value for name, value in handler(self).items() if value or name != "first"}
 
 
 class Reals(Strict):
@@ -456,15 +463,16 @@ class Study(Strict):
         return ceil(shrink * max(settings.size for settings in self.generators.values()))
 
     def prompts_for(self, count: int) -> list[str]:
-        """The first `count` prompts. Raises UsageError where a prompt file has fewer."""
+        """The prompts of images 0 to `count` - 1. Raises UsageError where a prompt file has fewer."""
+        first = self.prompts.first
         if self.prompts.kind == "file":
-            lines = self._lines()
+            lines = self._lines()[first:]
             if count > len(lines):
-                have = f"{len(lines)} prompts, {count} images"
-                raise UsageError(f"{self.prompts.path}: {have}: add prompts or ask for fewer")
+                have = f"{len(lines)} prompts" + (f" from the {first + 1}th on" if first else "")
+                raise UsageError(f"{self.prompts.path}: {have}, {count} images: add prompts or ask for fewer")
             return lines[:count]
         prompt = _caption if self.prompts.kind == "world" else prompts.prompt
-        return [prompt(index) for index in range(count)]
+        return [prompt(first + index) for index in range(count)]
 
     def digest(self, arm: str = "native") -> str:
         """SHA-256 (hex) of what determines an arm's images: settings, seed, prompts, way, coverage, components.
@@ -487,7 +495,9 @@ class Study(Strict):
 
     def prompt_probe(self) -> list[str]:
         """What tells the study's prompts from others: a file's all, of a grammar the first hundred."""
-        return self._lines() if self.prompts.kind == "file" else self.prompts_for(min(100, prompts.COUNT))
+        if self.prompts.kind == "file":
+            return self._lines()[self.prompts.first :]
+        return self.prompts_for(100 if self.prompts.kind == "world" else min(100, prompts.COUNT - self.prompts.first))
 
     def _lines(self) -> list[str]:
         text = files.read_text(self._folder / (self.prompts.path or ""), "a UTF-8 file of prompts, one a line")
