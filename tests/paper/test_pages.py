@@ -6,10 +6,11 @@ import json
 
 import pandas as pd
 import pytest
+import synthetic
 
-from helpers import results
+from helpers import analysis, results
 from helpers.analysis import controls
-from helpers.paper.pages import heatmap, setup
+from helpers.paper.pages import heatmap, limits, setup
 
 
 def study(change: dict[str, float], precisions=("fp16", "nf4"), images=40):
@@ -57,3 +58,32 @@ def test_a_live_check_counts_where_it_is_of_these_results(tmp_path):
     assert "of other results than these" in setup.live_check(str(path), study({}))
     path.write_text("{", encoding="utf-8")
     assert "was not run" in setup.live_check(str(path), study({}))
+
+
+def test_what_a_study_cannot_show_follows_from_it(tmp_path):
+    shipped = limits.sentences(analysis.load(synthetic.write(tmp_path / "mini", images=40)))
+    full = study({"nf4": 0.25})
+    told = limits.sentences(full)
+    assert shipped[0].startswith("Images have 64 to 128 pixels a side") and told[0] == "Images have 512 pixels a side."
+    assert any("one renderer" in said for said in shipped) and not any("renderer" in said for said in told)
+    assert any("targets of their training" in said for said in shipped) and not any("target" in said for said in told)
+    assert "There is one training of sd3" in " ".join(told).replace("SD3", "sd3")
+    assert told[-2:] == shipped[-2:] == list(limits.ALWAYS)
+
+
+def test_a_detector_that_tells_nothing_apart_is_a_limit():
+    blind, sharp = study({}), study({})
+    alike = blind.scores.assign(logit=blind.scores["index"] % 7 - 3.0)
+    blind = results.from_frame(alike, manifest=blind.manifest)
+    assert "NPR reaches an AUC of 0.50 at FP16" in " ".join(limits.sentences(blind))
+    assert not any("reaches an AUC" in said for said in limits.sentences(sharp))
+
+
+def test_trainings_are_counted_without_their_seeds(tmp_path):
+    folder = synthetic.write(tmp_path / "seeds", images=30, seeds={"mini-s1": 0.0, "mini-s2": 0.0})
+    again = analysis.load(folder)
+    assert limits.trainings(again) == (
+        "Trainings in these results: of mini 3 of NPR and 1 of R50_nodown, R50_TF and CLIP-D."
+    )
+    said = " ".join(limits.sentences(again))
+    assert "There is one training of R50_nodown, R50_TF and of CLIP-D" in said and "There are 3 of NPR" in said

@@ -14,7 +14,7 @@ from helpers.images.protocols import PROTOCOLS, weights_for
 from helpers.results.memo import once
 from helpers.results.results import Results, own_trainings
 
-__all__ = ["conditions", "own_training", "trainings", "trainings_of", "under"]
+__all__ = ["conditions", "own_training", "seeds", "trainings", "trainings_of", "under"]
 
 
 def trainings(results: Results) -> pd.DataFrame:
@@ -37,6 +37,21 @@ def trainings(results: Results) -> pd.DataFrame:
     found.columns = [f"{name}_{what}" for name, what in found.columns]
     found.insert(0, "trainings", groups.size())
     return found[found.trainings > 1].reset_index()
+
+
+def seeds(results: Results) -> pd.DataFrame:
+    """How often each detector was trained in the same way with another seed.
+
+    One row per training and detector: weights (the label without its seed, `X` for `X`, `X-s1`, `X-s2` ...), detector
+    (key), trainings (how many of these labels the study scored, under any protocol). The page's own training is first.
+    """
+    found = results.counts[["weights", "detector"]].astype(str).drop_duplicates()
+    found = found.assign(weights=found.weights.str.replace(r"-s\d+$", "", regex=True))
+    counts = found[found.detector.isin(results.detectors)].groupby(["weights", "detector"]).size()
+    rows = counts.reset_index(name="trainings")
+    further = rows.weights != own_training(results, results.protocol)
+    place = rows.detector.map({key: place for place, key in enumerate(results.detectors)})
+    return rows.loc[rows.assign(further=further, place=place).sort_values(["further", "weights", "place"]).index]
 
 
 def _again(results: Results, label: str, detectors: Sequence[str]) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from helpers.core import files
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 
-__all__ = ["MEASURES", "cards", "curves", "measures", "overview", "trained_on"]
+__all__ = ["MEASURES", "Missed", "cards", "crops", "curves", "measures", "missed", "overview", "trained_on"]
 
 MINI = files.MODELS / "mini"
 
@@ -59,6 +59,35 @@ def measures(folder: Path = MINI) -> pd.DataFrame:
 def _printed(name: str, row: pd.Series) -> str:
     text = f"{row.value:.1f}" if name.endswith("_db") else f"{row.value:.3f}"
     return f"{text} (missed)" if str(row.met) == "False" else text
+
+
+class Missed(NamedTuple):
+    """How many `targets` generators had, and the keys of those that `missed` one, by the measure's title."""
+
+    targets: int
+    missed: dict[str, list[str]]
+
+
+def missed(generators: Collection[str], folder: Path = MINI) -> Missed:
+    """The targets that shipped generators had at FP32, and which they missed; none where they were not measured."""
+    table = Path(folder) / "measures.csv"
+    if not table.is_file():
+        return Missed(0, {})
+    long = files.read_csv(table, ["generator", "measure", "value", "target", "met"])
+    held = long[long.target.notna() & long.generator.isin(list(generators))]
+    lost = held[held.met.astype(str) == "False"]
+    by = {title: list(lost.generator[lost.measure == name]) for name, title in MEASURES.items()}
+    return Missed(len(held), {title: keys for title, keys in by.items() if keys})
+
+
+def crops(trainings: Mapping[str, str], folder: Path = MINI) -> dict[int, list[str]]:
+    """The detectors that learnt from crops, by the crop's pixels a side; `trainings` has the label of each detector."""
+    found: dict[int, list[str]] = {}
+    for card in cards(folder):
+        crop = card.get("augmentation", {}).get("crop") if isinstance(card.get("augmentation"), dict) else None
+        if isinstance(crop, int) and trainings.get(card["name"]) == card.get("weights"):
+            found.setdefault(crop, []).append(card["name"])
+    return found
 
 
 def cards(folder: Path = MINI) -> list[dict[str, Any]]:

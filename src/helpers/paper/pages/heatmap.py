@@ -57,7 +57,7 @@ def controls_note(results: Results) -> str:
     """The sentence that names the changes against which this study can set its precisions."""
     there = [title for title, _ in paired.controls(results).values()]
     idle = {
-        "null control": f"the same {named(results.baseline)} images computed in groups (null control)",
+        "null control": f"the same {named(results.baseline)} images computed in batches of another size (null control)",
         "FP16": "weights cast to FP16" + (", which a CPU computes with in 32 bits" if on_cpu(costs(results)) else ""),
     }
     parts = [words for title, words in idle.items() if title in there]

@@ -46,7 +46,7 @@ def nf4_answer(results: Results) -> str:
         f"{there.generator.nunique()} generators and {there.detector.nunique()} detectors, {there.n.max()} pairs each"
     )
     first = (
-        f"In the one public study of real checkpoints with scores of single images, NF4 {moved} the accuracy of "
+        f"In a public study of real checkpoints that gives the score of each image, NF4 {moved} the accuracy of "
         f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS.title(BASE)}, averaged over {cells}."
     )
     leading = real.leading_detector(table, "nf4")
