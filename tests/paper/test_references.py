@@ -37,10 +37,16 @@ def cited() -> dict[str, set[str]]:
     return found
 
 
+def named_in_tables() -> set[str]:
+    """Works that a table of the package names as a source, whose pages print it."""
+    code = "\n".join(file.read_text(encoding="utf-8") for file in (files.ROOT / "src" / "helpers").rglob("*.py"))
+    return {key for key in REFERENCES if f'"{key}"' in code}
+
+
 def test_what_is_cited_is_listed_and_what_is_listed_is_cited() -> None:
     found = cited()
     assert {key: pages for key, pages in found.items() if key not in REFERENCES} == {}
-    assert sorted(set(REFERENCES) - set(found)) == []
+    assert sorted(set(REFERENCES) - set(found) - named_in_tables()) == []
 
 
 @pytest.mark.parametrize("key", REFERENCES)

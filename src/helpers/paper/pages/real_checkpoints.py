@@ -17,9 +17,12 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
 
 __all__ = [
-    "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "nf4_answer",
+    "MOVED", "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "nf4_answer",
     "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
 ]  # fmt: skip
+
+#: What a format does to an accuracy, by the direction of the change.
+MOVED = {1: "raises", -1: "lowers", 0: "does not measurably change"}
 
 NOTHING = "This study has no scores in the public study's formats, so nothing can be set beside them."
 
@@ -41,7 +44,7 @@ def nf4_answer(results: Results) -> str:
     """The page's first sentences: what NF4 does to the accuracy on real checkpoints, and on this study's images."""
     table, there = public_study.public_effects(), real.public_cells()
     theirs, ours = real.mean_change(table, "nf4"), real.mean_change(real.own_effects(results), "nf4")
-    moved = {1: "raises", -1: "lowers", 0: "does not measurably change"}[real.direction(theirs)]
+    moved = MOVED[real.direction(theirs)]
     cells = (
         f"{there.generator.nunique()} generators and {there.detector.nunique()} detectors, {there.n.max()} pairs each"
     )
