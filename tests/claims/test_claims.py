@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from helpers.claims.rule import LEAST_IMAGES, Finding
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import claim_lists
+from helpers.paper.pages import cards
 from helpers.study import schema
 
 SCORED = [claim.key for claim in claims.CLAIMS if claim.of_scores]
@@ -229,6 +231,37 @@ def test_a_baseline_is_not_compared_with_itself(studies) -> None:
 def test_the_book_states_the_least_number_of_images() -> None:
     said = (files.ROOT / "book" / "methods.md").read_text(encoding="utf-8")
     assert f"at\n  least {LEAST_IMAGES} are needed" in said and f"fewer than {metrics.FEW} images" in said
+
+
+def test_a_card_has_a_column_of_the_study_and_one_of_real_evidence(studies) -> None:
+    style = (files.BOOK / "_static" / "style.css").read_text(encoding="utf-8")
+    for name, word in {"true": "holds", "false": "fails"}.items():
+        page = cards.scorecard(studies[name], claims.evaluate(studies[name])).data
+        columns = re.findall(r'<div class="claim-study">(.*?)<div class="claim-real">(.*?)</section>', page, re.S)
+        assert len(columns) == len(claims.CLAIMS)
+        for claim, (study, real) in zip(claims.CLAIMS, columns, strict=True):
+            assert not re.search("agrees|contradict|supported|the deck's favour", study) and "supported" not in real
+            assert study.startswith('<p class="claim-column">In the miniature <span class="verdict verdict-')
+            if claim.of_scores:
+                assert f"verdict-{word}" in study and "conditions)" in study
+            elif not claim.of_study:
+                assert "verdict-not-testable" in study and "Drastic is" in real
+            assert ("Doubts: " in real) == ("evidence-no-evidence" not in real)
+        marks = set(re.findall(r"(?:verdict|evidence)-[a-z-]+", page))
+        assert {"evidence-agrees-with", "evidence-contradicts"} <= marks and all(f".{mark}" in style for mark in marks)
+
+
+def test_the_summary_counts_both_columns(studies) -> None:
+    outcomes, scored = claims.evaluate(studies["true"]), len(SCORED)
+    said = claims.summary(studies["true"], outcomes)
+    lacking = len(claims.CLAIMS) - scored  # C1 and C6
+    assert f"In the miniature {scored} hold, 0 fail, 0 stay open and {lacking} are not testable. Real evidence " in said
+    full = replace(studies["true"], manifest={"study": {"scale": "full"}})
+    assert f"In this study {scored} hold" in claims.summary(full, outcomes)
+    only = [outcome for outcome in outcomes if outcome.claim.key in ("C8", "C3")]
+    assert claims.summary(full, only).endswith("Real evidence agrees with the deck on 1; for 1 there is none.")
+    none = claims.summary(full, only[1:])
+    assert "1 holds" in none and none.endswith(" For 1 there is no real evidence.")
 
 
 def test_the_lists_of_the_prose_pages_are_the_claims(studies) -> None:

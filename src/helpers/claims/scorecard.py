@@ -88,7 +88,7 @@ def summary(results: Results, outcomes: Sequence[Outcome]) -> str:
     ids = len({outcome.claim.id for outcome in outcomes})
     real = Counter(overall(outcome.claim.key, margins(results)) for outcome in outcomes)
     said = [words.format(real[way]) for way, words in EVIDENCE.items() if real[way]]
-    none = f"for {real['']} there is none" if real[""] else ""
+    none = f"for {real['']} there is {'none' if said else 'no real evidence'}" if real[""] else ""
     evidence = "; ".join(filter(None, [f"Real evidence {listed(said)}" if said else "", none]))
     return (
         f"The deck's {ids} claims make {len(outcomes)} statements. {where(results)} {listed(parts)}. "
