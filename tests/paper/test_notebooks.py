@@ -123,7 +123,7 @@ def test_another_study_changes_every_verdict_and_sentence(
     assert seen == keys
     # What the public checkpoints save, and the images that nobody measured, the study cannot say.
     lacking = len(claims.CLAIMS) - len(keys)
-    assert f"In this study {len(keys)} hold, 0 fail, 0 stay open and {lacking} are not testable." in right["summary"]
+    assert f"In the miniature {len(keys)} hold, 0 fail, 0 stay open and {lacking} are not testable." in right["summary"]
     assert f"In this study 0 hold, {len(keys)} fail, 0 stay open and {lacking} are not testable." in wrong["summary"]
     assert right["summary"].partition("Real evidence")[2] == wrong["summary"].partition("Real evidence")[2] != ""
 
