@@ -219,7 +219,7 @@ def test_a_run_has_them_and_a_page_tells_of_them(checkout):
                 text in listed.data
                 for text, listed in (
                     ("There is something to see.", claim_lists.contents()),
-                    ("Something to see", claim_lists.headlines(claims.evaluate(found))),
+                    ("Something to see", claim_lists.headlines(found, claims.evaluate(found))),
                 )
             ],
             "page": [word in Path("page.ipynb").read_text(encoding="utf-8") for word in ("C12_verdict", "SD1.6")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from helpers.claims.rule import LEAST_IMAGES, Finding
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import claim_lists
+from helpers.paper.pages import cards
 from helpers.study import schema
 
 SCORED = [claim.key for claim in claims.CLAIMS if claim.of_scores]
@@ -80,8 +82,11 @@ def test_a_claim_is_found_true_where_it_is_and_false_where_it_is_not(claim, tmp_
         assert outcome.verdict == name
         assert outcome.interval.low <= outcome.interval.estimate <= outcome.interval.high
         assert not claim.of_scores or outcome.finding.n == 300
-    assert "this agrees with the deck." in found["supported"].answer
-    assert "this contradicts the deck." in found["contradicted"].answer
+    if claim.of_study:
+        assert "in this study the claim holds." in found["supported"].answer
+        assert "in this study the claim fails." in found["contradicted"].answer
+    # What an archive of this project shows neither agrees with the deck nor contradicts it.
+    assert not any("the deck." in outcome.answer or "contradict" in outcome.answer for outcome in found.values())
     assert found["supported"].finding.sentence != found["contradicted"].finding.sentence
 
 
@@ -150,10 +155,11 @@ def test_the_deciding_figure_is_the_one_on_the_wrong_side(studies) -> None:
     assert (row.estimate, row.n, row["of"]) == (called.mean(), 300, "CLIP-D on Flux.1 at FP4")
 
 
-def test_agreement_is_said_in_the_same_sentence() -> None:
+def test_whether_it_holds_is_said_in_the_same_sentence() -> None:
     finding = Finding("contradicted", "It is 0.30.", {"it": Interval(0.3, 0.2, 0.4)})
-    assert claims.agreement(finding) == "It is 0.30; this contradicts the deck." and finding.interval.low == 0.2
-    assert claims.agreement(Finding("not testable", "Nobody looked.", {})) == "Nobody looked."
+    assert claims.concluded(finding) == "It is 0.30; in this study the claim fails." and finding.interval.low == 0.2
+    assert claims.concluded(replace(finding, verdict="inconclusive")).endswith("the claim stays open.")
+    assert claims.concluded(Finding("not testable", "Nobody looked.", {})) == "Nobody looked."
 
 
 def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
@@ -175,9 +181,13 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     assert by["plain, training mini-s1 of NPR", "C4"] == "contradicted"
     assert by["plain, training mini-s1 of NPR", "C8"] == "not testable"
     said = claims.disagreement(results, claims.evaluate(results, "C4")[0])
-    assert (
-        "contradicted under shared (+0.00," in said and "training mini-s1 of NPR (" in said and "aligned (" not in said
-    )
+    assert "fails under shared (+0.00," in said and "training mini-s1 of NPR (" in said and "aligned (" not in said
+    count = {claim.key: claims.tally(results, claim) for claim in claims.CLAIMS if claim.of_study}
+    # It is true under plain and aligned, at both thresholds, and false under shared and for the other training.
+    assert count["C4"] == claims.Tally(4, 7, 0) and str(count["C4"]) == "holds in 4 of 7 conditions"
+    assert count["C8"] == claims.Tally(4, 6, 1)
+    assert str(count["C8"]) == "holds in 4 of 6 conditions, not testable in 1"
+    assert str(count["C6"]) == "testable in none of 3 conditions"
     # Seen from another protocol the same conditions stand, its own first.
     assert claims.by_condition(analysis.load(folder, protocol="shared")).condition.iloc[0] == "shared"
 
@@ -223,9 +233,43 @@ def test_the_book_states_the_least_number_of_images() -> None:
     assert f"at\n  least {LEAST_IMAGES} are needed" in said and f"fewer than {metrics.FEW} images" in said
 
 
+def test_a_card_has_a_column_of_the_study_and_one_of_real_evidence(studies) -> None:
+    style = (files.BOOK / "_static" / "style.css").read_text(encoding="utf-8")
+    for name, word in {"true": "holds", "false": "fails"}.items():
+        page = cards.scorecard(studies[name], claims.evaluate(studies[name])).data
+        columns = re.findall(r'<div class="claim-study">(.*?)<div class="claim-real">(.*?)</section>', page, re.S)
+        assert len(columns) == len(claims.CLAIMS)
+        for claim, (study, real) in zip(claims.CLAIMS, columns, strict=True):
+            assert not re.search("agrees|contradict|supported|the deck's favour", study) and "supported" not in real
+            assert study.startswith('<p class="claim-column">In the miniature <span class="verdict verdict-')
+            if claim.of_scores:
+                assert f"verdict-{word}" in study and "conditions)" in study
+            elif not claim.of_study:
+                assert "verdict-not-testable" in study and "Drastic is" in real
+            assert ("Doubts: " in real) == ("evidence-no-evidence" not in real)
+        marks = set(re.findall(r"(?:verdict|evidence)-[a-z-]+", page))
+        assert {"evidence-agrees-with", "evidence-contradicts"} <= marks and all(f".{mark}" in style for mark in marks)
+
+
+def test_the_summary_counts_both_columns(studies) -> None:
+    outcomes, scored = claims.evaluate(studies["true"]), len(SCORED)
+    said = claims.summary(studies["true"], outcomes)
+    lacking = len(claims.CLAIMS) - scored  # C1 and C6
+    assert f"In the miniature {scored} hold, 0 fail, 0 stay open and {lacking} are not testable. Real evidence " in said
+    full = replace(studies["true"], manifest={"study": {"scale": "full"}})
+    assert f"In this study {scored} hold" in claims.summary(full, outcomes)
+    only = [outcome for outcome in outcomes if outcome.claim.key in ("C8", "C3")]
+    assert claims.summary(full, only).endswith("Real evidence agrees with the deck on 1; for 1 there is none.")
+    none = claims.summary(full, only[1:])
+    assert "1 holds" in none and none.endswith(" For 1 there is no real evidence.")
+
+
 def test_the_lists_of_the_prose_pages_are_the_claims(studies) -> None:
     outcomes = claims.evaluate(studies["true"])
-    whole, first = claim_lists.verdicts(studies["true"], outcomes).data, claim_lists.headlines(outcomes).data
+    whole, first = (
+        claim_lists.verdicts(studies["true"], outcomes).data,
+        claim_lists.headlines(studies["true"], outcomes).data,
+    )
     assert whole.count("<dt>") == len(claims.CLAIMS) == claim_lists.contents().data.count("<tr>") - 1
     assert first.count("<p>") == sum(claim.headline for claim in claims.CLAIMS) > 0
     for page, name in (("conclusion", "claim_verdicts"), ("intro", "claim_headlines"), ("context", "claim_contents")):

@@ -129,7 +129,7 @@ def test_a_fall_is_judged_where_its_detector_has_room() -> None:
     by = claims.by_condition(both).set_index(["key", "condition"]).verdict
     assert (by["C4", "plain"], by["C4", "aligned"]) == ("not testable", "supported")
     said = claims.disagreement(both, of(both, "C4"))
-    assert "contradicted under shared" in said and "not testable under plain" in said and "under aligned (" not in said
+    assert "fails under shared" in said and "not testable under plain" in said and "under aligned (" not in said
 
 
 def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
@@ -168,6 +168,32 @@ def test_a_training_is_held_to_what_it_covers() -> None:
     assert of(own, "C3").verdict == "contradicted"
 
 
+def test_a_claim_of_what_was_never_seen_is_judged_first_where_it_was_not() -> None:
+    """C3 and C10 under `mini-sdxl`, which finds SDXL and not SD1.5; the page's own training finds both."""
+    narrow = {"npr": dict.fromkeys(GENERATORS, BLIND) | {"sdxl": ROOM}}
+    own, other = scores(ALL_ROOM), scores(narrow, levels={"npr": 0.0}, weights="mini-sdxl")
+    both, alone = study(own, other), study(own)
+    found = of(both, "C3")
+    assert (found.verdict, found.finding.training, found.word) == ("supported", "mini-sdxl", "holds")
+    assert "The training mini-sdxl decides: the public NPR, of which the deck speaks, saw fakes of SDXL" in found.answer
+    called = both.under("plain", "mini-sdxl").logits("npr", "sd15", "fp32") > 0
+    assert found.interval.estimate == pytest.approx(called.mean()) and 0.4 < called.mean() < 0.6
+    assert of(both, "C10").finding.training == "mini-sdxl"
+    # The page's own training is another condition, and claims that name none are judged under it.
+    said = claims.disagreement(both, found)
+    assert "fails under plain (1.00" in said and "training mini-sdxl (" not in said
+    assert of(both, "C5").finding.training == "" and of(both, "C5").verdict == "supported"
+    assert str(claims.tally(both, found.claim)) == "holds in 1 of 3 conditions"
+    # One that finds nothing of what it saw cannot say.
+    blind = scores({"npr": BLIND}, levels={"npr": 0.0}, weights="mini-sdxl")
+    lost = of(study(own, blind), "C3")
+    assert lost.verdict == "not testable" and "training mini-sdxl decides" in lost.answer
+    # A study without it is judged by its own, and says what it lacks; one that is none of miniatures has no need of it.
+    missing = of(alone, "C3")
+    assert missing.verdict == "contradicted" and "the training mini-sdxl (the public NPR" in missing.answer
+    assert "mini-sdxl" not in of(study(own, scale="full"), "C3").answer
+
+
 def test_only_images_at_the_baseline_decide_who_counts() -> None:
     gaps = ALL_ROOM | {"clip_d": BLIND}
     fallen = {(d, g): 9.0 for d in DETECTORS for g in GENERATORS}
@@ -185,7 +211,7 @@ def test_where_the_operating_point_decides_it_is_said() -> None:
     assert found.verdict == "supported" and "The answer depends on the operating point" in found.answer
     at = float(found.finding.note.split("at FP4 is ")[1][:4])
     assert at == pytest.approx(stats.norm.cdf(1.9 - stats.norm.ppf(0.95)), abs=0.08)
-    assert "it is contradicted (R50_TF's accuracy on SD3" in found.answer
+    assert "it fails (R50_TF's accuracy on SD3" in found.answer
     area = float(found.finding.note.split(" at FP32 and ")[1][:5])
     assert area == pytest.approx(stats.norm.cdf(1.9 / np.sqrt(2)), abs=0.03)
     wide = of(study(scores(ALL_ROOM | {"r50_tf": SATURATED}, {("r50_tf", "sd3"): 1.0})), "C5")

@@ -200,7 +200,7 @@ def test_the_fingerprints_figure_has_the_null_control(smooth):
 
 
 @pytest.mark.parametrize(
-    ("mechanism_", "verdict", "words"), [("smooths", "supported", "Yes: FP4"), ("spares", "contradicted", "No: FP4")]
+    ("mechanism_", "verdict", "words"), [("smooths", "holds", "Yes: FP4"), ("spares", "fails", "No: FP4")]
 )
 def test_the_page_says_what_the_study_shows(tmp_path, mechanism_, verdict, words):
     folder = synthetic.write(tmp_path / "study", images=60, placebo=0.01, generators=TWO)

@@ -1,7 +1,7 @@
 """The deck's claims, judged: the rule of verdicts, one file a claim, the scorecard, findings beyond the deck."""
 
-from helpers.claims.claim import Claim, Outcome, World, agreement
-from helpers.claims.conditions import by_condition, disagreement
+from helpers.claims.claim import Claim, Outcome, World, concluded
+from helpers.claims.conditions import Tally, by_condition, disagreement, tally
 from helpers.claims.deck import CLAIMS
 from helpers.claims.rule import Finding, verdict
 from helpers.claims.scorecard import evaluate, summary, table
@@ -12,13 +12,15 @@ __all__ = [
     "Claim",
     "Finding",
     "Outcome",
+    "Tally",
     "World",
-    "agreement",
     "by_condition",
     "calibrated",
+    "concluded",
     "disagreement",
     "evaluate",
     "summary",
     "table",
+    "tally",
     "verdict",
 ]

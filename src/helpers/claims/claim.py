@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from helpers.analysis.stats.metrics import Interval
-from helpers.claims.rule import Finding
+from helpers.claims.rule import HOLDS, NOT_TESTABLE, SAID, Finding
 from helpers.results import Results
 
-__all__ = ["FALL", "LEVEL", "Claim", "Outcome", "Reads", "World", "agreement"]
+__all__ = ["FALL", "LEVEL", "Claim", "Outcome", "Reads", "World", "concluded"]
 
 #: What a claim says of scores: how high a figure is, or how far it falls (or that it does not).
 LEVEL, FALL = "level", "fall"
@@ -55,7 +55,8 @@ class Claim:
     finding; `of_scores` says whether it depends on the scores, so that it can be judged under every protocol and
     training, `of_images` whether on those of filtered images, which there are of every protocol. It is supported in
     `true_world` and contradicted in `false_world`. `reads` are the scores that must come from detectors which can
-    answer (None: no gate is held). `headline` says whether the book's first page names it.
+    answer (None: no gate is held). `training` is the detectors' training under which it is judged first, and `because`
+    says why, where that is not the page's own. `headline` says whether the book's first page names it.
     """
 
     id: str
@@ -71,13 +72,16 @@ class Claim:
     true_world: World
     false_world: World
     reads: Reads | None = None
+    training: str = ""
+    because: str = ""
     of_scores: bool = True
     of_images: bool = False
     headline: bool = False
 
     @property
-    def again(self) -> bool:
-        """Whether it can be judged under more than one condition."""
+    def of_study(self) -> bool:
+        """Whether a study's images decide it, under each of its conditions; else the public checkpoints' own networks
+        do, whatever the study."""
         return self.of_scores or self.of_images
 
     @property
@@ -105,26 +109,29 @@ class Outcome:
         return self.finding.verdict
 
     @property
+    def here(self) -> str:
+        """The same of the study's images, whose verdict it is: not testable where they do not decide the claim."""
+        return self.verdict if self.claim.of_study else NOT_TESTABLE
+
+    @property
+    def word(self) -> str:
+        """What readers are told of it: holds, fails, open or not testable."""
+        return HOLDS[self.here]
+
+    @property
     def interval(self) -> Interval:
         """The figure that decides the verdict."""
         return self.finding.interval
 
     @property
     def answer(self) -> str:
-        """The sentence that a page prints: the estimates, and whether they agree with the deck."""
-        return agreement(self.finding)
+        """The sentence that a page prints: the estimates, and whether the claim holds in the study."""
+        return concluded(self.finding) if self.claim.of_study else self.finding.sentence
 
 
-AGREEMENT = {
-    "supported": "this agrees with the deck",
-    "contradicted": "this contradicts the deck",
-    "inconclusive": "this leaves the deck's claim open",
-}
-
-
-def agreement(finding: Finding) -> str:
-    """A finding's sentence with, after it, whether it agrees with the deck, and its note."""
+def concluded(finding: Finding) -> str:
+    """A finding's sentence with, after it, whether the claim holds in the study, and its note."""
     said = finding.sentence
-    if finding.verdict in AGREEMENT:
-        said = f"{said.removesuffix('.')}; {AGREEMENT[finding.verdict]}."
+    if finding.verdict in SAID and finding.verdict != NOT_TESTABLE:
+        said = f"{said.removesuffix('.')}; in this study the claim {SAID[finding.verdict]}."
     return f"{said} {finding.note}".strip()

@@ -10,16 +10,16 @@ import pandas as pd
 
 from helpers.analysis.conditions import own_training, trainings_of, under
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, named, number
+from helpers.analysis.words import counted, listed, named, number
 from helpers.claims import deck
-from helpers.claims.claim import Outcome
-from helpers.claims.rule import NOT_TESTABLE
+from helpers.claims.claim import Claim, Outcome
+from helpers.claims.rule import HOLDS, NOT_TESTABLE, SAID
 from helpers.claims.scorecard import evaluate, table
 from helpers.claims.thresholds import calibrated
 from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["by_condition", "disagreement"]
+__all__ = ["Tally", "by_condition", "disagreement", "tally"]
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,51 @@ def _under(results: Results, condition: _Condition) -> pd.DataFrame:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Tally:
+    """In how many of a study's conditions a claim holds, of how many in which it is testable, and how many it is not
+    testable in; every condition counts for one, however many it shares with others."""
+
+    holds: int
+    testable: int
+    untestable: int
+
+    def __str__(self) -> str:
+        if not self.testable:
+            return f"testable in none of {counted(self.untestable, 'condition')}"
+        apart = f", not testable in {self.untestable}" if self.untestable else ""
+        return f"holds in {self.holds} of {counted(self.testable, 'condition')}{apart}"
+
+
+def tally(results: Results, claim: Claim) -> Tally:
+    """In how many of a study's protocols, trainings and thresholds a claim that its images decide holds."""
+    found = by_condition(results)
+    verdicts = found.verdict[found.key == claim.key]
+    untestable = int((verdicts == NOT_TESTABLE).sum())
+    return Tally(int((verdicts == "supported").sum()), len(verdicts) - untestable, untestable)
+
+
+def _deciding(rows: pd.DataFrame, outcome: Outcome) -> str:
+    """The condition, of a claim's rows by condition, under which its verdict was found; the page's own comes first."""
+    if outcome.finding.training:
+        own = (rows.protocol == rows.protocol.iloc[0]) & (rows.weights == outcome.finding.training)
+        return str(rows.condition[own].iloc[0])
+    return str(outcome.finding.protocol or rows.condition.iloc[0])
+
+
 def disagreement(results: Results, outcome: Outcome) -> str:
     """The sentence that says under which other protocols, trainings and thresholds the verdict on a claim differs."""
     found = by_condition(results)
     rows = found[found.key == outcome.claim.key]
-    others = rows[rows.condition != (outcome.finding.protocol or rows.condition.iloc[0])]
+    others = rows[rows.condition != _deciding(rows, outcome)]
     if others.empty:
         return "There is no other protocol or training to judge it under."
     differs = others[others.verdict != outcome.verdict]
     if differs.empty:
         whole = f"all {len(others)} other conditions" if len(others) > 1 else "the one other condition"
-        return f"The verdict is the same under {whole}."
+        return f"It {SAID[outcome.verdict]} under {whole} too."
     parts = [
-        f"{row.verdict} under {row.condition}" + ("" if isnan(row.estimate) else f" ({_short(row)})")
+        f"{HOLDS[row.verdict]} under {row.condition}" + ("" if isnan(row.estimate) else f" ({_short(row)})")
         for row in differs[differs.verdict != NOT_TESTABLE].itertuples()
     ]
     silent = differs.condition[differs.verdict == NOT_TESTABLE]

@@ -5,6 +5,9 @@ the margin `adequate`. For a claim of a fall it counts on the generators on whic
 baseline under the margin `ceiling`. Such a claim is judged under the page's protocol, or under `aligned` or `shared`
 where more of its detectors count there. Where none counts it is not testable. What has no AUC (a study without reals,
 or with too few images) is not gated, and that is said. Nothing but scores at the baseline decides this.
+
+A claim that names a training is judged under that one, where the study has it, and adequacy is then asked of what that
+training covers.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from helpers.analysis.instruments import instruments
 from helpers.analysis.stats import metrics
 from helpers.analysis.words import listed, named
 from helpers.claims.claim import FALL, Claim, Reads
-from helpers.claims.rule import NOT_TESTABLE, Finding, margins
+from helpers.claims.rule import NOT_TESTABLE, SAID, Finding, margins
 from helpers.claims.thresholds import FALSE_ALARMS, at_false_alarms
 from helpers.results.results import Results, of_pairs
 
@@ -51,26 +54,50 @@ class _Admitted:
 def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     """The finding on a claim by the detectors that can answer; on all of them where the claim has no gate.
 
-    With `elsewhere` a claim of a fall may be decided under another protocol than the page's, and the note says what
-    another operating point makes of a rate.
+    With `elsewhere` a claim that names a training is judged under it, a claim of a fall may be decided under another
+    protocol than the page's, and the note says what another operating point makes of a rate.
     """
     if claim.reads is None:
         return claim.judge(results)
-    own = _admitted(results, claim.reads)
+    first, training = _first(claim, claim.reads, results) if elsewhere else (results, "")
+    own = _admitted(first, claim.reads)
     if not own.asked:  # the study lacks the cells, and the judge says so
-        return claim.judge(results)
+        return claim.judge(first)
     tried = [own, *(_elsewhere(results, claim.reads, own) if elsewhere else ())]
     best = max(tried, key=lambda found: len(found.detectors))  # of equals the first
+    moved = "" if best is own else best.results.protocol
+    training = "" if moved else training
+    why = _training(claim, results, training) if elsewhere else ""
     if not best.pairs:
-        return Finding(NOT_TESTABLE, _none(tried, results), {})
+        return Finding(NOT_TESTABLE, _none(tried, results), {}, note=why, training=training)
     kept = best.results if best.pairs == best.asked else of_pairs(best.results, best.pairs)
     finding = claim.judge(kept)
     if finding.verdict == NOT_TESTABLE:
-        return finding
-    moved = "" if best is own else best.results.protocol
-    said = [_condition(own, best) if moved else "", _left_out(best), _unknown(best)]
+        return replace(finding, note=why, training=training)
+    said = [why, _condition(own, best) if moved else "", _left_out(best), _unknown(best)]
     said += [_operating(claim, kept, best, finding)] if elsewhere and claim.reads.rate else []
-    return replace(finding, note=" ".join(filter(None, said)), protocol=moved)
+    return replace(finding, note=" ".join(filter(None, said)), protocol=moved, training=training)
+
+
+def _first(claim: Claim, reads: Reads, results: Results) -> tuple[Results, str]:
+    """The results under the training that a claim is judged under first, and its label; the page's own, and "", where
+    the claim names none or the study did not score its detectors under it."""
+    named_ones = {detector for group in reads.groups for detector in group} or set(results.detectors)
+    for protocol, label, detectors in trainings_of(results) if claim.training else ():
+        there = named_ones & set(results.detectors) <= set(detectors)
+        if (protocol, label) == (results.protocol, claim.training) and there:
+            own = label == own_training(results, protocol)
+            return (results, "") if own else (under(results, protocol, label, detectors), label)
+    return results, ""
+
+
+def _training(claim: Claim, results: Results, training: str) -> str:
+    """The sentence on the training that decides; "" where it is the page's own and should be."""
+    if training:
+        return f"The training {training} decides: {claim.because}."
+    if not claim.training or results.scale != "mini" or claim.training in results.trainings.values():
+        return ""
+    return f"It should be judged under the training {claim.training} ({claim.because}), which this study lacks."
 
 
 def _admitted(results: Results, reads: Reads) -> _Admitted:
@@ -165,7 +192,7 @@ def _operating(claim: Claim, kept: Results, best: _Admitted, finding: Finding) -
     auc = " and ".join(f"{area:.3f} at {named(key)}" for key, area in areas.items() if not isnan(area))
     return (
         f"The answer depends on the operating point: at thresholds that {100 * FALSE_ALARMS:.0f}\N{NO-BREAK SPACE}% of "
-        f"the reals pass it is {other.verdict} ({other.sentence.removesuffix('.')}). The mean AUC of what counts is "
+        f"the reals pass it {SAID[other.verdict]} ({other.sentence.removesuffix('.')}). The mean AUC of what counts is "
         f"{auc}."
     )
 

@@ -24,8 +24,11 @@ __all__ = [
     "END_TO_END",
     "FROZEN",
     "Finding",
+    "HOLDS",
     "LEAST_IMAGES",
     "NOT_TESTABLE",
+    "PLURAL",
+    "SAID",
     "margins",
     "too_few",
     "unscaled",
@@ -33,6 +36,13 @@ __all__ = [
 ]
 
 NOT_TESTABLE = "not testable"
+
+#: What readers are told of a verdict on a study. That something agrees with the deck is said of real evidence alone.
+HOLDS = {"supported": "holds", "contradicted": "fails", "inconclusive": "open", NOT_TESTABLE: NOT_TESTABLE}
+
+#: The same as the end of a sentence.
+SAID = HOLDS | {"inconclusive": "stays open", NOT_TESTABLE: "is not testable"}
+PLURAL = {"supported": "hold", "contradicted": "fail", "inconclusive": "stay open", NOT_TESTABLE: "are not testable"}
 END_TO_END, FROZEN = of_kind("end-to-end"), of_kind("frozen backbone")
 
 
@@ -41,8 +51,8 @@ class Finding:
     """A verdict on the deck's words, a plain sentence with estimates and intervals, and the figures by name.
 
     `deciding` names the figure on which the verdict hangs and `n` is the number of images behind it. `note` says which
-    detectors count and what another operating point says; `protocol` is the one that decides, where it is not the
-    page's.
+    detectors count and what another operating point says; `protocol` and `training` are those that decide, where they
+    are not the page's.
     """
 
     verdict: str
@@ -52,6 +62,7 @@ class Finding:
     n: int = 0
     note: str = ""
     protocol: str = ""
+    training: str = ""
 
     @property
     def interval(self) -> Interval:

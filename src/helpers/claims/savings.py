@@ -10,7 +10,7 @@ from helpers.analysis.words import listed, named
 from helpers.claims.rule import NOT_TESTABLE, Finding, verdict
 from helpers.study.schema import Margins
 
-__all__ = ["memory", "time"]
+__all__ = ["memory", "memory_shares", "time", "time_shares"]
 
 #: The weights as published and as they are computed in: whole networks in one type.
 _WHOLE = "whole"
@@ -24,8 +24,7 @@ def memory(limit: float | None = None, base: str = "fp32") -> Finding:
     limit = Margins().memory if limit is None else limit
     if weights().empty:
         return Finding(NOT_TESTABLE, "The checkpoints' memory was not counted: `quantdetect footprint` does it.", {})
-    sizes = totals()
-    shares = sizes["fp4", "linear"] / sizes[base, _WHOLE]
+    sizes, shares = totals(), memory_shares(base)
     most = shares.idxmax()
     before, after = (sizes.loc[most, key] / 1e9 for key in ((base, _WHOLE), ("fp4", "linear")))
     sentence = (
@@ -34,6 +33,14 @@ def memory(limit: float | None = None, base: str = "fp32") -> Finding:
         f" ({before:.1f} to {after:.1f} GB): {_reach(most):.0%} of its weights lie in layers that the libraries take."
     )
     return Finding(verdict(_exact(shares), high=limit), sentence, _named(shares), most)
+
+
+def memory_shares(base: str) -> pd.Series:
+    """The bytes of each checkpoint (its title) at FP4 as a share of those at `base`; empty where none were counted."""
+    if weights().empty:
+        return pd.Series(dtype=float)
+    sizes = totals()
+    return sizes["fp4", "linear"] / sizes[base, _WHOLE]
 
 
 def _reach(title: str) -> float:
@@ -50,7 +57,18 @@ def time(limit: float | None = None, base: str = "fp32") -> Finding:
     """
     limit = Margins().time if limit is None else limit
     runs = measured()
-    return _published() if runs.empty else _timed(runs[runs.fits & (runs.coverage != "all")], limit, base)
+    return _published() if runs.empty else _timed(runs, limit, base)
+
+
+def time_shares(base: str) -> pd.Series:
+    """The seconds of a step of each checkpoint (its title) at FP4 as a share of those at `base`, linear layers alone;
+    empty where they were not measured."""
+    runs = measured()
+    if runs.empty:
+        return pd.Series(dtype=float)
+    runs = runs[runs.fits & (runs.coverage != "all")]
+    wide = runs.pivot(index="title", columns="precision", values="seconds_per_step")
+    return (wide["fp4"] / wide[base]).dropna() if {base, "fp4"} <= set(wide) else pd.Series(dtype=float)
 
 
 def _published() -> Finding:
@@ -69,8 +87,7 @@ def _published() -> Finding:
 
 
 def _timed(runs: pd.DataFrame, limit: float, base: str) -> Finding:
-    wide = runs.pivot(index="title", columns="precision", values="seconds_per_step")
-    shares = (wide["fp4"] / wide[base]).dropna() if {base, "fp4"} <= set(wide) else pd.Series(dtype=float)
+    shares = time_shares(base)
     if shares.empty:
         return Finding(NOT_TESTABLE, f"The archived run on a GPU lacks {named(base)} or FP4, so it cannot say.", {})
     sentence = (

@@ -10,12 +10,13 @@ import pandas as pd
 from helpers.analysis.words import listed
 from helpers.claims import deck
 from helpers.claims.claim import FALL, LEVEL, Claim, Outcome
+from helpers.claims.evidence import overall
 from helpers.claims.gate import gated
-from helpers.claims.rule import NOT_TESTABLE, margins
+from helpers.claims.rule import PLURAL, SAID, margins
 from helpers.core.errors import UsageError, nearest
 from helpers.results import Results
 
-__all__ = ["evaluate", "summary", "table"]
+__all__ = ["evaluate", "summary", "table", "where"]
 
 
 def evaluate(results: Results, *ids: str, elsewhere: bool = True) -> list[Outcome]:
@@ -68,10 +69,28 @@ def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """The sentence that counts the verdicts."""
-    counts = Counter(outcome.verdict for outcome in outcomes)
-    order = ["supported", "contradicted", "inconclusive", NOT_TESTABLE]
-    parts = [f"{counts[verdict]} {'is' if counts[verdict] == 1 else 'are'} {verdict}" for verdict in order]
+#: How many statements real evidence agrees with, contradicts ..., for one and for more.
+EVIDENCE = {
+    "supported": "agrees with the deck on {}", "contradicted": "contradicts it on {}", "mixed": "is mixed on {}",
+    "inconclusive": "leaves {} undecided",
+}  # fmt: skip
+
+
+def where(results: Results) -> str:
+    """In what a claim's verdict was found, as a column's head."""
+    return "In the miniature" if results.scale == "mini" else "In this study"
+
+
+def summary(results: Results, outcomes: Sequence[Outcome]) -> str:
+    """The sentences that count what holds in the study, and what public figures say of the same statements."""
+    here = Counter(outcome.here for outcome in outcomes)
+    parts = [f"{here[verdict]} {(SAID if here[verdict] == 1 else PLURAL)[verdict]}" for verdict in SAID]
     ids = len({outcome.claim.id for outcome in outcomes})
-    return f"The deck's {ids} claims make {len(outcomes)} statements, of which {listed(parts)} by this study."
+    real = Counter(overall(outcome.claim.key, margins(results)) for outcome in outcomes)
+    said = [words.format(real[way]) for way, words in EVIDENCE.items() if real[way]]
+    none = f"for {real['']} there is {'none' if said else 'no real evidence'}" if real[""] else ""
+    evidence = "; ".join(filter(None, [f"Real evidence {listed(said)}" if said else "", none]))
+    return (
+        f"The deck's {ids} claims make {len(outcomes)} statements. {where(results)} {listed(parts)}. "
+        f"{evidence[0].upper()}{evidence[1:]}."
+    )

@@ -35,7 +35,17 @@ from helpers.analysis.image_traces import (
 )
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number, percent
-from helpers.claims.rule import END_TO_END, LEAST_IMAGES, NOT_TESTABLE, Finding, margins, too_few, verdict
+from helpers.claims.rule import (
+    END_TO_END,
+    LEAST_IMAGES,
+    NOT_TESTABLE,
+    PLURAL,
+    SAID,
+    Finding,
+    margins,
+    too_few,
+    verdict,
+)
 from helpers.detectors.catalogue import DETECTORS
 from helpers.results.memo import once
 from helpers.results.results import Results
@@ -212,11 +222,10 @@ def smoothing(results: Results) -> Finding:
         return Finding(NOT_TESTABLE, in_study(results, f"This study cannot say: {why}."), {}, n=images)
     judged = _together(verdicts.values())
     groups = {kind: [f"({k})" for k, v in verdicts.items() if v == kind] for kind in dict.fromkeys(verdicts.values())}
-    tally = "; ".join(f"{kind} {listed(keys)}" for kind, keys in groups.items())
+    tally = listed([f"{listed(keys)} {(SAID if len(keys) == 1 else PLURAL)[kind]}" for kind, keys in groups.items()])
     sentence = (
         f"Quantization {WORDS[judged]} a smoothing filter here: from FP32 to FP4 the energy above half Nyquist changes "
-        f"by {percent(pooled(results, 'high'))}, mean over generators, and of the deck's four predictions come out "
-        f"{tally}."
+        f"by {percent(pooled(results, 'high'))}, mean over generators, and of the deck's four predictions {tally}."
     )
     # The figure of (a) that lies furthest from a fall.
     deciding = max((name for name in figures if name.startswith("(a)")), key=lambda name: figures[name].estimate)
@@ -247,7 +256,7 @@ def smoothing_answer(results: Results) -> str:
         )
     rival = decoder(results).verdict
     if rival != NOT_TESTABLE:
-        said.append(f"The rival explanation, that detectors read the decoder, comes out {rival}.")
+        said.append(f"The rival explanation, that detectors read the decoder, {SAID[rival]}.")
     return in_study(results, " ".join(said))
 
 

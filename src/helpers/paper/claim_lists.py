@@ -1,4 +1,7 @@
-"""The lists of the deck's claims on the prose pages, made from the claims: all, the headlines, the contents."""
+"""The lists of the deck's claims on the prose pages, made from the claims: all, the headlines, the contents.
+
+Each statement has two marks: whether it holds in the study, and what real evidence says of it.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,34 @@ from collections.abc import Sequence
 from IPython.display import HTML
 
 from helpers.claims import CLAIMS, Outcome, disagreement
+from helpers.claims.evidence import pieces
+from helpers.claims.rule import margins
+from helpers.claims.scorecard import where
+from helpers.paper import page
 from helpers.results import Results
 
 __all__ = ["contents", "headlines", "verdicts"]
 
 
 def verdicts(results: Results, outcomes: Sequence[Outcome]) -> HTML:
-    """Every statement with its verdict, its answer, and where other conditions come out otherwise."""
+    """Every statement with its marks, its answer, where other conditions come out otherwise, and the evidence."""
     return HTML(f'<dl class="verdict-list">{"".join(_entry(results, outcome) for outcome in outcomes)}</dl>')
 
 
 def _entry(results: Results, outcome: Outcome) -> str:
     claim = outcome.claim
-    said = f"{outcome.answer} {disagreement(results, outcome)}" if claim.again else outcome.answer
-    return f"<dt>{claim.id}. {html.escape(claim.short)}: {_mark(outcome)}</dt><dd>{html.escape(said)}</dd>"
+    said = f"{outcome.answer} {disagreement(results, outcome)}" if claim.of_study else outcome.answer
+    real = " ".join(piece.sentence for piece in pieces(claim.key, margins(results)))
+    return (
+        f"<dt>{claim.id}. {html.escape(claim.short)}. {_marks(results, outcome)}</dt><dd>{html.escape(said)}</dd>"
+        + (f"<dd>Real evidence: {html.escape(real)}</dd>" if real else "")
+    )
 
 
-def headlines(outcomes: Sequence[Outcome]) -> HTML:
-    """The statements that the book's first page names, each with its verdict."""
+def headlines(results: Results, outcomes: Sequence[Outcome]) -> HTML:
+    """The statements that the book's first page names, each with its marks."""
     named = [outcome for outcome in outcomes if outcome.claim.headline]
-    return HTML("".join(f"<p>{html.escape(outcome.claim.short)}: {_mark(outcome)}</p>" for outcome in named))
+    return HTML("".join(f"<p>{html.escape(outcome.claim.short)}. {_marks(results, outcome)}</p>" for outcome in named))
 
 
 def contents() -> HTML:
@@ -41,5 +52,7 @@ def contents() -> HTML:
     return HTML(f'<table class="table">{head}<tbody>{rows}</tbody></table>')
 
 
-def _mark(outcome: Outcome) -> str:
-    return f'<span class="verdict verdict-{outcome.verdict.replace(" ", "-")}">{outcome.verdict}</span>'
+def _marks(results: Results, outcome: Outcome) -> str:
+    """Whether a statement holds in the study, and what real evidence says of it."""
+    real = page.evidence(results, outcome.claim.key)
+    return f"{where(results)}: {page.verdict(results, outcome)._repr_html_()}; real evidence: {real._repr_html_()}"

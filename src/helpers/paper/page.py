@@ -15,12 +15,17 @@ from myst_nb import glue
 from helpers import analysis, charts
 from helpers.analysis import miniatures, words
 from helpers.analysis.words import listed
-from helpers.claims import Finding, Outcome, disagreement, evaluate
+from helpers.claims import Finding, Outcome, disagreement, evaluate, tally
+from helpers.claims.evidence import AGREEMENT, overall
+from helpers.claims.rule import HOLDS, margins
 from helpers.paper.facts import facts
 from helpers.paper.sentences import scale_note
 from helpers.results.results import Results
 
-__all__ = ["Text", "Verdict", "glue_claims", "glue_figure", "glue_finding", "glue_text", "setup"]
+__all__ = [
+    "Evidence", "Text", "Verdict", "evidence", "glue_claims", "glue_evidence", "glue_figure", "glue_finding",
+    "glue_text", "setup", "verdict",
+]  # fmt: skip
 
 
 class Text(str):
@@ -31,11 +36,33 @@ class Text(str):
 
 
 class Verdict(Text):
-    """A verdict on the deck's words, with a coloured mark in HTML."""
+    """Whether a claim holds in a study (holds, fails, open, not testable), as a coloured mark in HTML. What follows in
+    parentheses is not coloured: in how many conditions it holds."""
+
+    kind = "verdict"
 
     def _repr_html_(self) -> str:
-        name = html.escape(str(self))
-        return f'<span class="verdict verdict-{name.replace(" ", "-")}">{name}</span>'
+        word, _, more = html.escape(str(self)).partition(" (")
+        name = word.split(" the deck")[0].replace(" ", "-")
+        mark = f'<span class="verdict {self.kind}-{name}">{word}</span>'
+        return f'{mark} <span class="verdict-more">({more}</span>' if more else mark
+
+
+class Evidence(Verdict):
+    """What real evidence says of a claim (agrees with the deck, contradicts the deck, mixed ...), as a mark in HTML."""
+
+    kind = "evidence"
+
+
+def verdict(results: Results, outcome: Outcome) -> Verdict:
+    """Whether a claim holds in the study, and in how many of its conditions."""
+    more = f" ({tally(results, outcome.claim)})" if outcome.claim.of_study else ""
+    return Verdict(f"{outcome.word}{more}")
+
+
+def evidence(results: Results, key: str) -> Evidence:
+    """What real evidence says of the statement `key`, by the study's margins."""
+    return Evidence(AGREEMENT[overall(key, margins(results))])
 
 
 def setup(
@@ -69,10 +96,16 @@ def glue_text(name: str, text: object) -> None:
 
 
 def glue_finding(name: str, finding: Finding) -> None:
-    """Glue a finding as `name`_answer (the sentence) and `name`_verdict (supported, contradicted ...)."""
+    """Glue a finding as `name`_answer (the sentence) and `name`_verdict (holds, fails ...)."""
     glue_text(f"{name}_answer", finding.sentence)
     if finding.verdict:
-        glue(f"{name}_verdict", Verdict(finding.verdict), display=False)
+        glue(f"{name}_verdict", Verdict(HOLDS.get(finding.verdict, finding.verdict)), display=False)
+
+
+def glue_evidence(results: Results, *keys: str) -> None:
+    """Glue what real evidence says of each statement (C4, C4_size ...), as `C4_size_evidence`."""
+    for key in keys:
+        glue(f"{key}_evidence", evidence(results, key), display=False)
 
 
 def glue_figure(name: str, chart: Any) -> None:
@@ -83,15 +116,17 @@ def glue_figure(name: str, chart: Any) -> None:
 def glue_claims(results: Results, *ids: str) -> list[Outcome]:
     """Judge the deck's claims (`ids` such as "C4", or all) and glue what is said of each, by its key.
 
-    `C4_verdict`, `C4_answer` (the sentence), `C4_rule` (what counts) and, for a claim that depends on scores,
-    `C4_elsewhere` (where another protocol, training or threshold comes out otherwise); `C4_size_...` for a part.
+    `C4_verdict` (whether it holds in the study, and in how many conditions), `C4_evidence` (what public figures say),
+    `C4_answer` (the sentence), `C4_rule` (what counts) and, for a claim that the study's images decide, `C4_elsewhere`
+    (where another protocol, training or threshold comes out otherwise); `C4_size_...` for a part.
     """
     outcomes = evaluate(results, *ids)
     for outcome in outcomes:
         key = outcome.claim.key
-        glue(f"{key}_verdict", Verdict(outcome.verdict), display=False)
+        glue(f"{key}_verdict", verdict(results, outcome), display=False)
         glue_text(f"{key}_answer", outcome.answer)
         glue_text(f"{key}_rule", outcome.rule)
-        if outcome.claim.again:
+        if outcome.claim.of_study:
             glue_text(f"{key}_elsewhere", disagreement(results, outcome))
+    glue_evidence(results, *(outcome.claim.key for outcome in outcomes))
     return outcomes

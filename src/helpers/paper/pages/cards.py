@@ -1,4 +1,7 @@
-"""What notebook 09 shows: a card for each of the deck's claims, their verdicts elsewhere, the chance to show them."""
+"""What notebook 09 shows: a card for each of the deck's claims, their verdicts elsewhere, the chance to show them.
+
+A card has two columns: what holds in the study, and what real evidence says.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import number
 from helpers.claims import CLAIMS, Outcome, by_condition, disagreement
+from helpers.claims.evidence import AGREEMENT, Piece, pieces
+from helpers.claims.rule import HOLDS, margins
+from helpers.claims.scorecard import where
 from helpers.paper import page, tables
 from helpers.results.results import Results
 
@@ -19,31 +25,74 @@ __all__ = ["MARKS", "instruments", "verdicts_by_condition", "power", "scorecard"
 
 
 def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
-    """A card for each claim: what the deck says, what is found with its interval, the verdict, and the figure."""
+    """A card for each claim: the deck's words over two columns, what holds in the study and what real evidence says."""
     return HTML(f'<div class="claims">{"".join(_card(results, outcome) for outcome in outcomes)}</div>')
 
 
 def _card(results: Results, outcome: Outcome) -> str:
-    claim, found = outcome.claim, outcome.interval
-    counted = found.low == found.high  # bytes are counted and have no interval
-    digits = 3 if found.high - found.low < 0.05 else 2  # so that a narrow interval is seen to have two ends
-    shown = {} if pd.isna(found.estimate) else {
-        outcome.finding.deciding: f"{found.estimate:.2f}" if counted else number(found, digits, sign=found.low < 0)
-    }  # fmt: skip
-    shown |= {"images": outcome.finding.n} if outcome.finding.n else {}
-    rows = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in shown.items())
-    numbers = f"<dl>{rows}</dl>" if rows else ""
-    other = disagreement(results, outcome) if claim.again else ""
-    base = words.named(results.baseline) if claim.of_scores else "FP32"
-    measured = claim.quantity.replace("FP32", base)
+    claim = outcome.claim
     return (
         f'<section class="claim" aria-label="{html.escape(claim.title)}"><p class="claim-head">'
-        f"<strong>{html.escape(claim.title)}</strong> {page.Verdict(outcome.verdict)._repr_html_()}</p>"
-        f"<p><em>The deck:</em> {html.escape(claim.words)}</p><p><em>Here:</em> {html.escape(outcome.answer)}</p>"
-        f'{numbers}<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
+        f"<strong>{html.escape(claim.title)}</strong> {html.escape(claim.words)}</p>"
+        f'<div class="claim-columns">{_study(results, outcome)}{_real(results, outcome)}</div></section>'
+    )
+
+
+def _column(name: str, head: str, mark: page.Verdict, inner: str) -> str:
+    return f'<div class="{name}"><p class="claim-column">{head} {mark._repr_html_()}</p>{inner}</div>'
+
+
+def _study(results: Results, outcome: Outcome) -> str:
+    """What the study's images say: the verdict, its figures, what counts, and where it comes out otherwise."""
+    claim, mark = outcome.claim, page.verdict(results, outcome)
+    if not claim.of_study:
+        why = "What a study's own networks cost says nothing of the public checkpoints', which the claim is about."
+        return _column("claim-study", where(results), mark, f"<p>{why}</p>")
+    rows = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in _figures(outcome).items()
+    )
+    measured = claim.quantity.replace("FP32", words.named(results.baseline) if claim.of_scores else "FP32")
+    inner = (
+        f"<p>{html.escape(outcome.answer)}</p>{f'<dl>{rows}</dl>' if rows else ''}"
+        f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
         f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
-        + (f'<p class="claim-small">{html.escape(other)}</p>' if other else "")
-        + "</section>"
+        f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>'
+    )
+    return _column("claim-study", where(results), mark, inner)
+
+
+def _figures(outcome: Outcome) -> dict[str, object]:
+    """What a card tabulates of a finding: the figure that decides, with its interval, and the images behind it."""
+    found = outcome.interval
+    digits = 3 if found.high - found.low < 0.05 else 2  # so that a narrow interval is seen to have two ends
+    rows: dict[str, object] = {}
+    if not pd.isna(found.estimate):
+        rows[outcome.finding.deciding] = number(found, digits, sign=found.low < 0)
+    return rows | ({"images": outcome.finding.n} if outcome.finding.n else {})
+
+
+def _real(results: Results, outcome: Outcome) -> str:
+    """What public figures say of the same claim: the word for all of them, and each with its source and doubts."""
+    claim = outcome.claim
+    found = pieces(claim.key, margins(results))
+    inner = "".join(_piece(piece) for piece in found) or "<p>No public figure that is known here speaks of it.</p>"
+    if not claim.of_study:
+        measured = (
+            f'<p class="claim-small">Measured: {html.escape(claim.quantity)}. {html.escape(outcome.rule)} '
+            f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
+        )
+        inner = f"<p>{html.escape(outcome.answer)}</p>{inner}{measured}"
+    return _column("claim-real", "Real evidence", page.evidence(results, claim.key), inner)
+
+
+def _piece(piece: Piece) -> str:
+    """A piece of evidence: which way it speaks, its figure, whose it is, and its doubts."""
+    source, doubts = piece.source, "; ".join(piece.doubts)
+    whose = f'<a href="{source.page}.html#{source.anchor}">{html.escape(source.title)}</a>'
+    said = f"{html.escape(AGREEMENT[piece.verdict].removesuffix(' the deck').removesuffix(' with'))}"
+    return (
+        f'<div class="piece"><p><span class="piece-way">{said}</span> {html.escape(piece.sentence)}</p>'
+        f'<p class="claim-small">{whose}. Doubts: {html.escape(doubts)}.</p></div>'
     )
 
 
@@ -59,7 +108,7 @@ MARKS = {
 def verdicts_by_condition(results: Results) -> HTML:
     """The verdict on every claim under every protocol, training and threshold, the page's own first."""
     found = by_condition(results)
-    keys, names = [claim.key for claim in CLAIMS if claim.again], found.condition.unique()
+    keys, names = [claim.key for claim in CLAIMS if claim.of_study], found.condition.unique()
     by = found.set_index(["condition", "key"])
     blank = "<td></td>"  # filtered images are not scored by every training
     head = "".join(f"<th>{html.escape(key.replace('_', ' '))}</th>" for key in keys)
@@ -68,7 +117,7 @@ def verdicts_by_condition(results: Results) -> HTML:
         for name in names
     }
     rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th>{marks}</tr>' for name, marks in cells.items())
-    legend = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+    legend = ", ".join(f"{mark} {HOLDS[verdict]}" for verdict, mark in MARKS.items())
     return HTML(
         f'<p>{legend}</p><div class="table-scroll" tabindex="0"><table class="table verdicts">'
         f"<thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -76,10 +125,11 @@ def verdicts_by_condition(results: Results) -> HTML:
 
 
 def _mark(row: pd.Series) -> str:
-    told = row.verdict if pd.isna(row.estimate) else (
-        f"{row.verdict}: {number(Interval(row.estimate, row.low, row.high))}, {row['of']}"
+    word = HOLDS[row.verdict]
+    told = word if pd.isna(row.estimate) else (
+        f"{word}: {number(Interval(row.estimate, row.low, row.high))}, {row['of']}"
     )  # fmt: skip
-    name = row.verdict.replace(" ", "-")
+    name = word.replace(" ", "-")
     return f'<td><span class="verdict verdict-{name}" title="{html.escape(told)}">{MARKS[row.verdict]}</span></td>'
 
 
@@ -110,4 +160,4 @@ def power(found: pd.DataFrame) -> HTML:
     sizes = [name for name in found if name.startswith("n_")]
     shown = found.assign(**{name: [f"{100 * chance:.0f} %" for chance in found[name]] for name in sizes})
     shown = shown.rename(columns={name: f"{name[2:]} images" for name in sizes})
-    return tables.table(shown, "Chance to be found supported")
+    return tables.table(shown, "Chance to be found to hold")

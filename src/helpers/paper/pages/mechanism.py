@@ -17,7 +17,7 @@ from helpers.analysis import decoder, dose, real_ladders
 from helpers.analysis.words import named
 from helpers.claims import dose as dose_sentences
 from helpers.claims import smoothing
-from helpers.claims.rule import Finding, margins
+from helpers.claims.rule import HOLDS, Finding, margins
 from helpers.paper import page, tables
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
@@ -111,7 +111,8 @@ def predictions(found: dict[str, Finding], results: Results) -> HTML:
     """The predictions of the smoothing filter (`smoothing.predictions`) with their verdicts and sentences."""
     said = {key: smoothing.in_study(results, words) for key, words in smoothing.PREDICTIONS.items()}
     rows = [
-        f"<dt>({key}) {words}: {page.Verdict(found[key].verdict)._repr_html_()}</dt><dd>{found[key].sentence}</dd>"
+        f"<dt>({key}) {words}: {page.Verdict(HOLDS[found[key].verdict])._repr_html_()}</dt>"
+        f"<dd>{found[key].sentence}</dd>"
         for key, words in said.items()
     ]
     return HTML(f"<dl>{''.join(rows)}</dl>")
