@@ -41,8 +41,8 @@ __all__ = [
 
 #: The tables of keys in a manifest, those that hold others first.
 MANIFEST = (
-    "study", "files", "imported", "reals", "rules", "study.reals", "study.arms", "study.margins", "study.generators",
-    "study.further", "imported.unscored",
+    "study", "files", "imported", "reals", "rules", "scored", "study.reals", "study.arms", "study.margins",
+    "study.generators", "study.further", "imported.unscored",
 )  # fmt: skip
 
 
