@@ -69,6 +69,7 @@ def test_a_margin_of_an_old_study_file_has_no_day(folder):
     results = study(folder, study=held | {"margins": {"drop": 0.1}})
     row = rule_dates.dates(results).set_index("name").loc["drop"]
     assert row.value == 0.1 and row.fixed is None and row.before_first is None and row.before_scores is None
+    assert page.first(results).endswith("When they were fixed is not known of the margins drop.")
     study(folder, study=held)
 
 

@@ -106,7 +106,7 @@ def test_a_copy_of_a_study_without_a_copy_of_the_rules_has_the_shipped_ones(tmp_
 
 def test_the_rules_are_no_study():
     with pytest.raises(UsageError, match=r"name one of full, mini, mini-confirmation or"):
-        schema.load("rule")
+        schema.load("rules")
 
 
 def test_a_manifest_keeps_the_rules(tmp_path):

@@ -375,9 +375,10 @@ class Study(Strict):
     def judged_by(self) -> ruling.Rules:
         """The rules by which the study's claims are judged. Raises UsageError where their file is none."""
         own = self._folder / self.rules
-        if not own.is_file() and Path(self.rules).name == self.rules and (files.STUDIES / self.rules).is_file():
-            own = files.STUDIES / self.rules
-        return ruling.load(own)
+        shipped = files.STUDIES / self.rules
+        alone = Path(self.rules).name == self.rules
+        # os.path tells of no file where a name is too long for one; Path raises.
+        return ruling.load(shipped if alone and not os.path.isfile(own) and os.path.isfile(shipped) else own)
 
     @property
     def margins(self) -> dict[str, float]:
@@ -621,7 +622,7 @@ def _find(study: str | os.PathLike[str]) -> Path:
     path = Path(study)
     if path.suffix != ".toml" and path.parent == Path("."):
         path = files.STUDIES / f"{path.name}.toml"
-    if os.path.lexists(path):
+    if os.path.lexists(path) and path != files.STUDIES / ruling.FILE:
         return path
     shipped = sorted(file.stem for file in files.STUDIES.glob("*.toml") if file.name != ruling.FILE)
     mend = f"name one of {', '.join(shipped)} or a TOML file"

@@ -38,8 +38,8 @@ def table(found: pd.DataFrame) -> HTML:
         "what it is": [what or "what is measured, and where" for what in found["what"]],
         "value": [tables.DASH if value is None else _value(value) for value in found["value"]],
         "fixed on": [_day(fixed) for fixed in found["fixed"]],
-        "the first archive": [ANSWERS[value] for value in found.before_first],
-        "these scores": [ANSWERS[value] for value in found.before_scores],
+        "before or after the first archive": [ANSWERS[value] for value in found.before_first],
+        "before or after these scores": [ANSWERS[value] for value in found.before_scores],
     })  # fmt: skip
     shown[""] = shown[""].where(~shown[""].duplicated(), "")  # each is named once
     return tables.table(shown, "When each rule was fixed, and whether before or after results were known")
@@ -77,14 +77,11 @@ def note(results: Results) -> str:
 def first(results: Results) -> str:
     """The sentence that says which rules were fixed before any result had been seen, and which after."""
     found = rule_dates.dates(results)
-    later = found[[value is not True for value in found.before_first]]
-    day = _day(results.rules.first_archive)
-    if later.empty:
-        return f"All {len(found)} rules were fixed before the first archive, of {day}."
-    return (
-        f"{len(found) - len(later)} of {len(found)} rules were fixed before the first archive, of {day}, and "
-        f"{len(later)} after it had been seen: {_names(later)}."
-    )
+    later, undated = (found[[value is answer for value in found.before_first]] for answer in (False, None))
+    before = f"{len(found) - len(later) - len(undated)} of {len(found)} rules were fixed before the first archive, of "
+    said = f"{before}{_day(results.rules.first_archive)}"
+    said += f", and {len(later)} after it had been seen: {_names(later)}." if len(later) else "."
+    return f"{said} When they were fixed is not known of {_names(undated)}." if len(undated) else said
 
 
 def across(results: Results) -> str:
@@ -96,9 +93,8 @@ def across(results: Results) -> str:
     return (
         f"There are {len(found)} verdicts under {conditions} conditions, and none is corrected for the number of the "
         "others: each holds for its own condition as if it were the only one. Among so many some may differ by chance, "
-        "so one condition that comes out otherwise shows little by itself, and none may be picked for its verdict. "
-        "Which condition decides is settled beforehand: the page's, or the one that the gate names by images at "
-        "the baseline alone."
+        "so one condition that comes out otherwise shows little by itself, and none may be picked for its verdict: "
+        "the one that decides is the page's, or another that the gate names by images at the baseline alone."
     )
 
 
