@@ -182,7 +182,7 @@ def _manifest(folder: Path, scale: str, images: int, generators: tuple[str, ...]
             "name": "synthetic", "scale": scale, "images_per_cell": images, "seed": 0, "weights": "mini",
             "arm": "native", "coverage": "linear", "components": ["denoiser", "t5"],
             "prompts": {"kind": "world", "path": None},
-            "precisions": list(PRECISIONS), "detectors": list(DETECTORS), "margins": {},
+            "precisions": list(PRECISIONS), "detectors": list(DETECTORS),
             "generators": {key: {"checkpoint": key, "size": SIZES[key], **settings} for key in generators},
         },
         "study_digest": "0" * 64,

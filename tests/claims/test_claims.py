@@ -26,7 +26,7 @@ from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import claim_lists
 from helpers.paper.pages import cards
-from helpers.study import schema
+from helpers.study import rules
 
 SCORED = [claim.key for claim in claims.CLAIMS if claim.of_scores]
 
@@ -42,13 +42,13 @@ def verdicts(results: analysis.Results) -> dict[str, str]:
     return {outcome.claim.key: outcome.verdict for outcome in claims.evaluate(results)}
 
 
-def test_all_eleven_are_there_and_each_names_margins_of_the_study_file() -> None:
+def test_all_eleven_are_there_and_each_names_margins_of_the_rules() -> None:
     assert list(dict.fromkeys(claim.id for claim in claims.CLAIMS)) == [f"C{i}" for i in range(1, 12)]
     assert len({claim.key for claim in claims.CLAIMS}) == len(claims.CLAIMS)
     for claim in claims.CLAIMS:
         said = {name for _, name, _, _ in string.Formatter().parse(claim.rule) if name}
         assert said <= set(claim.margins), claim.key
-    assert {name for claim in claims.CLAIMS for name in claim.margins} == set(schema.Margins.model_fields)
+    assert {name for claim in claims.CLAIMS for name in claim.margins} == set(rules.shipped().limits())
 
 
 def simulated(folder: Path, world: claims.World, monkeypatch: pytest.MonkeyPatch) -> analysis.Results:

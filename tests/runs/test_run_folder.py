@@ -29,7 +29,7 @@ from helpers.detectors import detector
 from helpers.runs import Source, Store, audit, digests, lock, make, plan, sources
 from helpers.runs.shard import state_of
 from helpers.runs.stages import perturbed
-from helpers.study import schema
+from helpers.study import rules, schema
 
 SHARD, IMAGES = 2, 4
 FP4 = Source("sd15", "fp4", "native", 64, 1)
@@ -619,3 +619,72 @@ def test_a_full_disk_leaves_no_file_that_looks_whole(tmp_path, whole, monkeypatc
     assert len(list(tmp_path.rglob("*.png"))) == 5 and not list(tmp_path.rglob(".tmp-*"))
     run(tmp_path)
     assert sound(tmp_path, whole)
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def own_rules(folder):
+    """A file of rules with another margin."""
+    text = (files.STUDIES / rules.FILE).read_text(encoding="utf-8")
+    (folder / "own.toml").write_text(text.replace("drop = { value = 0.05", "drop = { value = 0.1"), encoding="utf-8")
+    return str(folder / "own.toml")
+
+
+def test_a_manifest_has_the_rules_and_their_digest(folder):
+    held = manifest(folder)
+    assert held["rules"]["digest"] == files.file_sha256(files.STUDIES / rules.FILE)
+    assert rules.of_manifest(held) == rules.shipped()
+    assert held["scored"]["rules"] == held["rules"]["digest"] and held["scored"]["at"] <= held["created"]
+    assert run(folder).nothing
+
+
+def test_rules_of_later_are_taken_and_cannot_pass_for_those_of_before(folder, tmp_path):
+    before = manifest(folder)
+    done = run(folder, rules=own_rules(tmp_path))
+    assert done.merged and (done.made, done.scored) == (0, 0)
+    after = manifest(folder)
+    assert rules.of_manifest(after).limits()["drop"] == 0.1
+    assert after["scored"] == before["scored"] and after["scored"]["rules"] != after["rules"]["digest"]
+    assert after["files"] == before["files"]
+
+
+def test_an_archive_alone_still_knows_when_it_was_scored(folder, tmp_path):
+    (folder / "scored.json").unlink()
+    assert Store(folder).begun("other") == manifest(folder)["scored"]
+
+
+def test_scores_of_an_earlier_version_are_as_old_as_their_manifest_and_knew_no_rules(folder):
+    (folder / "scored.json").unlink()
+    held = manifest(folder) | {"created": "2026-01-01T00:00:00+00:00"}
+    del held["rules"], held["scored"]
+    files.write_json(held, folder / "manifest.json")
+    run(folder)
+    assert manifest(folder)["scored"] == {"at": "2026-01-01T00:00:00+00:00", "rules": None}
+    assert manifest(folder)["rules"]["digest"] == rules.shipped().digest
+
+
+def test_images_that_nothing_scored_do_not_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(make.score, "score", lambda *arguments: 0)
+    for stage in ("spectra", "distances", "filtered"):
+        monkeypatch.setattr(getattr(make, stage), "write", lambda *arguments, **more: False)
+    monkeypatch.setattr(make.perturbed, "score", lambda *arguments: 0)
+    run(tmp_path)
+    (tmp_path / "scored.json").unlink()
+    held = manifest(tmp_path)
+    del held["scored"]
+    files.write_json(held, tmp_path / "manifest.json")
+    assert Store(tmp_path).begun("these")["rules"] == "these"
+
+
+@pytest.mark.parametrize(("first", "second"), [("mini", "mini-confirmation"), ("mini-confirmation", "mini")])
+def test_a_confirmation_has_a_folder_of_its_own(folder, first, second):
+    held = manifest(folder)
+    held["study"] |= {"name": first} | ({"confirms": "mini"} if first != "mini" else {})
+    files.write_json(held, folder / "manifest.json")
+    named = {"name": second} | ({"confirms": "mini"} if second != "mini" else {})
+    before = manifest(folder)
+    with pytest.raises(UsageError, match=rf"holds the run of '{first}', and {second} .*--out"):
+        make.run(settings(**named), folder, progress=False)
+    assert manifest(folder) == before

@@ -21,13 +21,9 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["PARTS", "REACH", "TABLE", "Match", "content", "doses", "matched_rung", "responses", "rungs", "strata"]
+__all__ = ["PARTS", "TABLE", "Match", "content", "doses", "matched_rung", "responses", "rungs", "strata"]
 
 TABLE = "distances.parquet"
-
-#: A rung further than this from a dose, in dB, does not stand for it: the medians of real 8-bit and 4-bit images lie
-#: about twice as far apart, so a rung beyond it is as near to another width as to the one that it is to match.
-REACH = 4.0
 
 #: What the judge reads.
 PARTS = ("ground", "colours", "shapes")
@@ -103,13 +99,16 @@ class Match:
     why: str = ""
 
 
-def matched_rung(results: Results, generator: str, target: float, coverage: str = "", reach: float = REACH) -> Match:
+def matched_rung(
+    results: Results, generator: str, target: float, coverage: str = "", reach: float | None = None
+) -> Match:
     """The rung of a generator's own ladder whose median PSNR lies nearest `target` (dB).
 
     `coverage` says which layers the ladder quantizes ("" for the study's own). Of two as near the one of more bits is
-    taken, then the first of the catalogue. Further than `reach` dB away, or without a ladder, no rung matches, which
-    `Match.why` tells.
+    taken, then the first of the catalogue. Further than `reach` dB away (None: what the study's rules say), or without
+    a ladder, no rung matches, which `Match.why` tells.
     """
+    reach = results.rules.judging.reach.value if reach is None else reach
     if _measured(results).empty:
         return Match(target, why="the distances of its images were not measured")
     table = rungs(results, coverage)

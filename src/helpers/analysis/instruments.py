@@ -18,7 +18,6 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.results.memo import once
 from helpers.results.results import Results
-from helpers.study.schema import Margins
 
 __all__ = ["Instrument", "by_training", "instruments", "overview"]
 
@@ -86,7 +85,7 @@ def overview(results: Results) -> pd.DataFrame:
 
     The limits are the study's margins `adequate` and `ceiling`.
     """
-    limits = Margins().model_dump() | results.margins
+    limits = results.rules.limits()
     rows = []
     for detector, own in instruments(results).items():
         known = {key: area.estimate for key, area in own.areas.items() if not isnan(area.estimate)}

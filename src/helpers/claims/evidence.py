@@ -17,7 +17,7 @@ from helpers.analysis.words import counted, number
 from helpers.claims import readings
 from helpers.claims.readings import Measured, Reader
 from helpers.claims.rule import END_TO_END, verdict
-from helpers.study.schema import Margins
+from helpers.study.rules import shipped
 
 __all__ = ["AGREEMENT", "ROWS", "SOURCES", "Piece", "Row", "Source", "overall", "pieces"]
 
@@ -195,11 +195,11 @@ def _together(verdicts: list[str]) -> str:
 
 
 def pieces(key: str, limits: Mapping[str, float] | None = None) -> list[Piece]:
-    """The pieces of real evidence on the statement `key` (C4, C4_size ...), judged by margins (default: the schema's).
+    """The pieces of real evidence on the statement `key` (C4, C4_size ...), judged by margins (default: the shipped rules).
 
     A piece whose file holds none of its figures is left out.
     """
-    limits = Margins().model_dump() | dict(limits or {})
+    limits = shipped().limits() | dict(limits or {})
     found = []
     for row in ROWS:
         if row.claim == key and (reading := row.read(limits)).figures:

@@ -22,13 +22,10 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.words import listed, named
 from helpers.claims.claim import FALL, Claim, Reads
 from helpers.claims.rule import NOT_TESTABLE, SAID, Finding, margins
-from helpers.claims.thresholds import FALSE_ALARMS, at_false_alarms
+from helpers.claims.thresholds import at_false_alarms
 from helpers.results.results import Results, of_pairs
 
 __all__ = ["gated"]
-
-#: Protocols that were made so that detectors have room, in the order in which they are asked.
-ROOMY = ("aligned", "shared")
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def _elsewhere(results: Results, reads: Reads, own: _Admitted) -> list[_Admitted
              if label == own_training(results, protocol)}  # fmt: skip
     return [
         _admitted(under(results, protocol, *there[protocol]), reads)
-        for protocol in ROOMY if protocol in there and protocol != results.protocol
+        for protocol in results.rules.judging.roomy.value if protocol in there and protocol != results.protocol
     ]  # fmt: skip
 
 
@@ -182,16 +179,17 @@ def _unknown(best: _Admitted) -> str:
 
 
 def _operating(claim: Claim, kept: Results, best: _Admitted, finding: Finding) -> str:
-    """The sentence that says that a verdict on a rate hangs on the threshold, where at `FALSE_ALARMS` it is another."""
+    """The sentence that says that a verdict on a rate hangs on the threshold, where at another it is another."""
     if best.unknown or kept.unjudged:
         return ""
     other = claim.judge(at_false_alarms(kept))
     if other.verdict in (finding.verdict, NOT_TESTABLE):
         return ""
+    most = 100 * kept.rules.judging.false_alarms.value
     areas = {precision: _mean_area(kept, best.pairs, precision) for precision in (kept.baseline, kept.lowest)}
     auc = " and ".join(f"{area:.3f} at {named(key)}" for key, area in areas.items() if not isnan(area))
     return (
-        f"The answer depends on the operating point: at thresholds that {100 * FALSE_ALARMS:.0f}\N{NO-BREAK SPACE}% of "
+        f"The answer depends on the operating point: at thresholds that {most:.0f}\N{NO-BREAK SPACE}% of "
         f"the reals pass it {SAID[other.verdict]} ({other.sentence.removesuffix('.')}). The mean AUC of what counts is "
         f"{auc}."
     )

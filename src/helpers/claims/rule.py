@@ -4,7 +4,8 @@ One rule for all claims: a claim names a region for each of its figures. If ever
 claim is supported; if any lies wholly outside it is contradicted; else it is inconclusive. Intervals are 95 % ones; to
 contradict, where one figure of several is enough, an interval widened for their number (Bonferroni) must lie outside.
 A claim whose cells were not run, or hold fewer than `LEAST_IMAGES`, is not testable. The regions come from the margins
-of the study file, stated before the run. The claims themselves are in `helpers.claims.deck`.
+of the study's rules (`helpers.study.rules`), which say when each was fixed. The claims themselves are in
+`helpers.claims.deck`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from helpers.analysis.stats.metrics import LEAST_IMAGES, Interval
 from helpers.analysis.words import listed, named
 from helpers.detectors.catalogue import of_kind
 from helpers.results.results import Results
-from helpers.study.schema import Margins
 
 __all__ = [
     "END_TO_END",
@@ -98,8 +98,8 @@ def verdict(
 
 
 def margins(results: Results) -> dict[str, float]:
-    """The study's margins, with the defaults of `helpers.study.schema.Margins` for those its manifest does not hold."""
-    return Margins().model_dump() | results.margins
+    """The margins of the study's rules, by name."""
+    return results.rules.limits()
 
 
 def unscaled(detectors: Iterable[str]) -> str:

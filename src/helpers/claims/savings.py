@@ -8,7 +8,7 @@ from helpers.analysis.footprint import by_family, measured, published, totals, w
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named
 from helpers.claims.rule import NOT_TESTABLE, Finding, verdict
-from helpers.study.schema import Margins
+from helpers.study.rules import shipped
 
 __all__ = ["memory", "memory_shares", "time", "time_shares"]
 
@@ -21,7 +21,7 @@ def memory(limit: float | None = None, base: str = "fp32") -> Finding:
 
     Counted, not sampled: the intervals have no width. `limit` is the share up to which a saving is drastic.
     """
-    limit = Margins().memory if limit is None else limit
+    limit = shipped().margins.memory.value if limit is None else limit
     if weights().empty:
         return Finding(NOT_TESTABLE, "The checkpoints' memory was not counted: `quantdetect footprint` does it.", {})
     sizes, shares = totals(), memory_shares(base)
@@ -55,7 +55,7 @@ def time(limit: float | None = None, base: str = "fp32") -> Finding:
 
     Judged on an archived run on a GPU alone; where there is none the sentence tells the published timings.
     """
-    limit = Margins().time if limit is None else limit
+    limit = shipped().margins.time.value if limit is None else limit
     runs = measured()
     return _published() if runs.empty else _timed(runs, limit, base)
 

@@ -52,9 +52,6 @@ from helpers.results.results import Results
 
 __all__ = ["PREDICTIONS", "decoder", "in_study", "lowered", "moves", "predictions", "smoothing", "smoothing_answer"]
 
-#: Share of detection from which it is owed to the decoder: the greater part.
-HALF = 0.5
-
 PREDICTIONS = {
     "a": "fine detail falls from FP32 to FP4",
     "b": "FP4's fingerprint is further from FP32's than the null control's",
@@ -263,15 +260,16 @@ def smoothing_answer(results: Results) -> str:
 def decoder(results: Results) -> Finding:
     """The rival explanation: detectors read the decoder, which quantizing the denoiser leaves alone.
 
-    Two regions: for every detector the decoder alone must make at least half of the detection of FP32 images, and FP4
-    of the denoiser must change detection (AUC) by no more than the margin `drop`, mean over generators.
+    Two regions: for every detector the decoder alone must make at least a share of the detection of FP32 images (the
+    rules' `decoder`), and FP4 of the denoiser must change detection (AUC) by no more than the margin `drop`, mean over
+    generators.
     """
     if results.protocol != "plain":
         return Finding(
             NOT_TESTABLE, "What detectors owe to the decoder is measured under the protocol plain alone.", {}
         )
     drop = margins(results)["drop"]
-    regions = {"share": (HALF, np.inf), "change": (-drop, drop)}
+    regions = {"share": (results.rules.judging.decoder.value, np.inf), "change": (-drop, drop)}
     figures = _owed(results, 0.95)
     if not all(figures.values()):
         return Finding(

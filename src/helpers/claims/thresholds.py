@@ -12,10 +12,7 @@ from helpers.analysis.cells import half
 from helpers.analysis.stats import metrics
 from helpers.results.results import Results, with_fakes
 
-__all__ = ["FALSE_ALARMS", "at_false_alarms", "calibrated"]
-
-#: Share of reals called fake at the operating point that stands beside a detector's own threshold.
-FALSE_ALARMS = 0.05
+__all__ = ["at_false_alarms", "calibrated"]
 
 
 def calibrated(results: Results) -> Results:
@@ -33,12 +30,13 @@ def calibrated(results: Results) -> Results:
 
 
 def at_false_alarms(results: Results) -> Results:
-    """The same results with each detector's threshold for each generator where at most `FALSE_ALARMS` of its reals are
-    called fake, and no fewer than can be. Intervals are for that threshold as it is."""
+    """The same results with each detector's threshold for each generator where at most a share of its reals (the rules'
+    `false_alarms`) is called fake, and no less than can be. Intervals are for that threshold as it is."""
+    most = results.rules.judging.false_alarms.value
 
     def limit(_: pd.Series, reals: pd.Series) -> float:
         falling = reals.sort_values(ascending=False)
-        return float(falling.iloc[floor(FALSE_ALARMS * len(falling))]) if len(falling) else nan
+        return float(falling.iloc[floor(most * len(falling))]) if len(falling) else nan
 
     return _moved(results, limit, lambda logits: logits)
 

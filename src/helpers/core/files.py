@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
@@ -32,6 +33,7 @@ __all__ = [
     "file_sha256",
     "probe",
     "read_csv",
+    "now",
     "read_json",
     "read_parquet",
     "read_text",
@@ -270,6 +272,11 @@ def _with_columns(frame: pd.DataFrame, path: str | os.PathLike[str], columns: It
     if missing:
         raise Damaged(f"{path}: it lacks the column {missing[0]!r}")
     return frame
+
+
+def now() -> str:
+    """The time, to the second, as files state it (ISO 8601, UTC)."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:

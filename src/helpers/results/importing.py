@@ -8,7 +8,6 @@ conditions speak the file's own words; what it sets and declares speaks this pro
 from __future__ import annotations
 
 import csv
-import datetime
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,17 +31,8 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
 from helpers.precision.catalogue import BASELINE, PRECISIONS
-from helpers.study.schema import (
-    ROLES,
-    ArmName,
-    DetectorKey,
-    GeneratorKey,
-    PrecisionKey,
-    Share,
-    Strict,
-    explain,
-    one_of,
-)
+from helpers.study.schema import ROLES, ArmName, DetectorKey, GeneratorKey, PrecisionKey
+from helpers.study.strict import Share, Strict, explain, one_of
 
 __all__ = ["DEFAULTS", "Imported", "Map", "import_scores", "read_map"]
 
@@ -663,7 +653,7 @@ def _write(
     said = {
         "study": study,
         "imported": origin | mapping.model_dump(include={"title", "source", "licence", "notes", "drop", "correct"}),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": files.now(),
         "versions": {"quantdetect": __version__},
         "files": {name: files.file_sha256(out / name) for name in ("scores.parquet", "cells.parquet")},
         "images_per_cell": int(cells.images.max()),
@@ -703,5 +693,4 @@ def _study(scores: pd.DataFrame, cells: pd.DataFrame, mapping: Map) -> dict[str,
             for arm in scores.arm[scores.label == 1].unique() if arm != MAIN
             for group in [cells[cells.arm == arm]]
         },
-        "margins": {},
     }  # fmt: skip

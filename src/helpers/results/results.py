@@ -20,6 +20,7 @@ from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import weights_for
 from helpers.precision.catalogue import BASELINE, PRECISIONS
 from helpers.results.memo import once
+from helpers.study.rules import Rules, of_manifest
 
 __all__ = [
     "Results",
@@ -27,6 +28,7 @@ __all__ = [
     "archived_images",
     "check_results",
     "from_frame",
+    "judged_by",
     "load",
     "manifest_of",
     "of_pairs",
@@ -39,8 +41,8 @@ __all__ = [
 
 #: The tables of keys in a manifest, those that hold others first.
 MANIFEST = (
-    "study", "files", "imported", "reals", "study.reals", "study.arms", "study.margins", "study.generators",
-    "study.further", "imported.unscored",
+    "study", "files", "imported", "reals", "rules", "scored", "study.reals", "study.arms", "study.margins",
+    "study.generators", "study.further", "imported.unscored",
 )  # fmt: skip
 
 
@@ -170,9 +172,13 @@ class Results:
         return min(others, key=lambda key: PRECISIONS[key].bits_with_scales, default="")
 
     @property
-    def margins(self) -> dict[str, float]:
-        """The margins that the study file stated for its claims, by name."""
-        return dict(self.manifest.get("study", {}).get("margins") or {})
+    def rules(self) -> Rules:
+        """The rules by which its claims are judged: those of its manifest, else the shipped ones.
+
+        Raises Damaged where the manifest's are none.
+        """
+        found: Rules = _rules(self)
+        return found
 
     def titles(self, kind: str) -> dict[str, str]:
         """Keys with their titles of this study's "generator"s, "precision"s or "detector"s."""
@@ -201,6 +207,17 @@ class Results:
         size = rows["size"].iloc[0] if len(rows) else None
         series = _reals(self).get((detector, generator if self.protocol == "aligned" else "none", size))
         return series if series is not None else pd.Series(dtype=np.float64)
+
+
+@once
+def _rules(results: Results) -> Rules:
+    return of_manifest(results.manifest, f"{results.name}: manifest.json")
+
+
+def judged_by(results: Results, rules: Rules) -> Results:
+    """The same study judged by other rules."""
+    manifest = results.manifest | {"rules": rules.record()}
+    return replace(results, manifest=manifest, source=replace(results.source, manifest=manifest))
 
 
 @once

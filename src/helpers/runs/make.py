@@ -10,6 +10,7 @@ from time import perf_counter
 
 from tqdm import tqdm
 
+from helpers.core.errors import UsageError, shown
 from helpers.core.files import sweep
 from helpers.runs import audit, lock, merge, score, sources
 from helpers.runs import plan as planning
@@ -74,8 +75,10 @@ def run(
     weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
     with lock.working(store.folder, shard):
         sweep(store.folder)
+        _refuse_other(store, study)
         store.rename_former()
         states = make(plan, store, plan.shards(chosen, shard), done, progress, device)
+        store.begun(str(plan.rules["digest"]))
         done.scored += score.score(store, states, weights, progress, device)
         # All of it by one share at a time: each writes what it finds, and the last one finds everything.
         with lock.merging(store.folder):
@@ -86,6 +89,17 @@ def run(
             done.scored += perturbed.score(plan, store, weights, progress, device)
     done.notes += store.notes
     return done
+
+
+def _refuse_other(store: Store, study: Study) -> None:
+    """Keep a study and its confirmation in folders of their own: neither may take the other's images for its own."""
+    held = store.manifest().get("study") or {}
+    name, confirms = held.get("name"), held.get("confirms")
+    if name != study.name and study.name == confirms or name is not None and name == study.confirms:
+        raise UsageError(
+            f"{store.folder}: holds the run of {shown(str(name))}, and {study.name} is to have images of its own: "
+            "give another folder by --out"
+        )
 
 
 @dataclass

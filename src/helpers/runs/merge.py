@@ -4,7 +4,6 @@ manifest that vouches for them.
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.core.columns import SCORES, TABLES, ordered
-from helpers.core.files import file_sha256, tree_sha256, write_json, write_parquet
+from helpers.core.files import file_sha256, now, tree_sha256, write_json, write_parquet
 from helpers.runs import audit, sources
 from helpers.runs.plan import Plan, Recipe, Scoring, Shard, Source
 from helpers.runs.shard import State, of, state_of
@@ -56,6 +55,7 @@ def _merged(plan: Plan, store: Store, parts: str) -> bool:
         there
         and (manifest.get("parts"), manifest.get("study")) == (parts, plan.study)
         and manifest.get("reals") == _reals(plan, manifest)
+        and manifest.get("rules") == plan.rules
         and all((file := store.folder / name).is_file() and file_sha256(file) == files[name] for name in files)
     )
 
@@ -94,7 +94,9 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
         {
             "study": plan.study,
             "study_digest": plan.study_digest,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "rules": plan.rules,
+            "scored": store.begun(str(plan.rules["digest"])),
+            "created": now(),
             "git_revision": git_revision(),
             "versions": versions(),
             "files": {name: file_sha256(store.folder / name) for name in tables},

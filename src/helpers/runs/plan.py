@@ -214,6 +214,7 @@ class Plan:
 
     Attributes:
         study: the study file's content, for the manifest; `study_digest` its digest, by which archives are told apart.
+        rules: the rules by which its claims are judged, as a manifest keeps them.
         recipes: every source, those of the main arm first, then the arms', then the reals.
         references: generator -> recipe of its images in the main arm without quantization, with which cells are
             compared, whether or not the study has that cell.
@@ -226,6 +227,7 @@ class Plan:
 
     study: Mapping[str, Any]
     study_digest: str
+    rules: Mapping[str, Any]
     recipes: Mapping[Source, Recipe]
     references: Mapping[str, Recipe]
     scorings: tuple[Scoring, ...]
@@ -283,6 +285,7 @@ def resolve(study: Study, images: int | None = None) -> Plan:
     return Plan(
         study=study.model_dump(mode="json"),
         study_digest=study.digest(),
+        rules=study.judged_by.record(),
         recipes={source: recipe(source) for source in every},
         references={
             key: recipe(Source(key, UNQUANTIZED, study.arm, study.generators[key].size, 1)) for key in study.keys

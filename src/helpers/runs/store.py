@@ -7,6 +7,7 @@ parts/<the same folders>/<start>.parquet       its scores
 audit/<generator>/<precision>.json             what was measured of the cell's weights (`runs.audit`)
 parts/{spectra,patterns,distances,counterfactuals}   what was measured of the scored images (`runs.stages`)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
+scored.json                                    when scoring began, and by which rules (`Store.begun`)
 .lock                                          see `runs.lock`
 spectra.parquet  patterns.parquet  distances.parquet  counterfactuals.parquet   likewise, where the images were at hand
 """
@@ -39,6 +40,7 @@ __all__ = ["MANIFEST", "RESULTS", "STALE", "Store", "git_revision", "pixel_sha25
 #: The files that make up a run's results.
 RESULTS = ("scores.parquet", "cells.parquet", "manifest.json")
 MANIFEST = "manifest.json"
+SCORED = "scored.json"
 _Found = TypeVar("_Found")
 _LIBRARIES = ("numpy", "torch", "onnxruntime", "diffusers", "transformers", "optimum-quanto", "bitsandbytes")
 
@@ -100,6 +102,27 @@ class Store:
     def manifest(self) -> dict[str, Any]:
         """What manifest.json holds; where it is missing or damaged, `files` (name -> SHA-256) that are none."""
         return self.read(_manifest, self.folder / MANIFEST) or {"files": {}}
+
+    def begun(self, rules: str) -> dict[str, Any]:
+        """When scoring began in this folder (`at`, ISO 8601), and the digest of the rules that held then (`rules`).
+
+        The first call, before any score, settles it for good: rules that are changed later cannot pass for those under
+        which the images were scored. Of a folder that was scored by an earlier version it is known that its scores are
+        no younger than its manifest, and no rules (None).
+        """
+        path = self.folder / SCORED
+        known = self.read(files.read_json, path)
+        if known is None:
+            manifest = self.manifest()
+            known = manifest.get("scored") or self._scored_before(manifest) or {"at": files.now(), "rules": rules}
+            files.write_json(known, path)
+        return known
+
+    def _scored_before(self, manifest: dict[str, Any]) -> dict[str, Any] | None:
+        if "created" not in manifest or not (self.folder / RESULTS[0]).is_file():
+            return None
+        scores = self.read(lambda _: self.scores(), self.folder / RESULTS[0])
+        return None if scores is None or scores.empty else {"at": manifest["created"], "rules": None}
 
     def starts(self, source: Source, size: int) -> list[int]:
         """Where the shards of `size` images begin of which the folder knows something; other files are noted."""

@@ -6,8 +6,7 @@ import functools
 import hashlib
 import json
 import os
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -16,8 +15,6 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -26,7 +23,6 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from helpers.core import files
 from helpers.core.errors import UsageError, nearest, shown
@@ -37,6 +33,8 @@ from helpers.images import perturbations
 from helpers.images.protocols import LEVELS, PROTOCOLS, weights_for
 from helpers.precision.catalogue import ARMS, BASELINE, COMPONENTS, COVERAGES, PRECISIONS
 from helpers.study import prompts
+from helpers.study import rules as ruling
+from helpers.study.strict import Strict, Words, explain, key_text, nearest_of, one_of
 
 __all__ = [
     "ArmName",
@@ -45,20 +43,15 @@ __all__ = [
     "GeneratorKey",
     "MAX_ERROR_DEVIATION",
     "GeneratorSettings",
-    "Margins",
     "Perturbations",
     "PrecisionKey",
     "PromptSource",
     "ROLES",
     "Reals",
-    "Share",
     "MAX_KERNEL_DEVIATION",
-    "Strict",
     "Study",
     "expected",
-    "explain",
     "load",
-    "one_of",
     "reals_expected",
     "training_label",
     "weights_expected",
@@ -77,17 +70,6 @@ MAX_KERNEL_DEVIATION = 0.05
 MAX_ERROR_DEVIATION = 0.5
 
 
-def one_of(options: Collection[str]) -> BeforeValidator:
-    """A word that is among `options`, which may be a catalogue; they are read when a file is checked."""
-
-    def check(word: object) -> object:
-        if not isinstance(word, str) or word not in options:
-            raise PydanticCustomError("none_of", "Input should be one of {options}", {"options": list(options)})
-        return word
-
-    return BeforeValidator(check)
-
-
 GeneratorKey = Annotated[str, one_of(GENERATORS)]
 PrecisionKey = Annotated[str, one_of(PRECISIONS)]
 DetectorKey = Annotated[str, one_of(DETECTORS)]
@@ -95,7 +77,6 @@ Component = Annotated[str, one_of(COMPONENTS)]
 Way = Annotated[str, one_of(ARMS)]
 Layers = Annotated[str, one_of(COVERAGES)]
 Protocol = Annotated[str, one_of(PROTOCOLS)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 #: Names that Windows keeps for devices, whatever their suffix.
@@ -109,12 +90,6 @@ def _once(values: list[str]) -> list[str]:
     return values
 
 
-def _worded(text: str) -> str:
-    if text != text.strip() or not text.isprintable():
-        raise ValueError(f"{shown(text)}: write it on one line, without blanks at its ends or control characters")
-    return text
-
-
 def _filed(name: str) -> str:
     if name.endswith(".") or name.partition(".")[0].lower() in _DEVICES:
         raise ValueError(f"{shown(name)}: not every system takes a folder of this name; give another one")
@@ -124,15 +99,7 @@ def _filed(name: str) -> str:
 Precisions = Annotated[list[PrecisionKey], Field(min_length=1), AfterValidator(_once)]
 Detectors = Annotated[list[DetectorKey], Field(min_length=1), AfterValidator(_once)]
 Components = Annotated[list[Component], Field(min_length=1), AfterValidator(_once)]
-#: What a person writes, on one line.
-Words = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_worded)]
 ArmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-
-
-class Strict(BaseModel):
-    """A table of a study file: no unknown keys, no silent conversions, no change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class PromptSource(Strict):
@@ -275,29 +242,6 @@ class Perturbations(Strict):
         return names
 
 
-class Margins(Strict):
-    """Thresholds that turn the words of the deck's claims into numbers; book/methods.md says which were fixed when.
-
-    "Accuracy" is the deck's: the share of fakes called fake at logit 0.
-    """
-
-    high: Share = Field(0.95, description="C2, C9: accuracy from which a generator is highly detectable")
-    challenging: Share = Field(0.75, description="C3, C10: accuracy under which a generator is challenging")
-    drop: Share = Field(0.05, description="C4, C9, C11: accuracy lost to FP4 that is a drop; C10: deficit that counts")
-    anomaly_before: Share = Field(0.90, description="C4: least accuracy on SD3 at FP32, before the anomaly")
-    anomaly_after: Share = Field(0.40, description="C4: most accuracy on SD3 at FP4, after the anomaly")
-    robust: Share = Field(0.90, description="C5: accuracy on SD3 at FP4 above which R50_TF is unharmed")
-    smoothing: Share = Field(0.05, description="C6: share of high-frequency energy lost that is smoothing")
-    explained: Share = Field(0.5, description="C6: share of FP4's shift its spectrum must account for to explain it")
-    shift: float = Field(0.5, gt=0, le=5, description="C7: shift to the left, in SDs of FP32, that counts")
-    overlap: float = Field(0.2, gt=0, le=5, description="C8: shift, in SDs of FP32, that is still an overlap")
-    memory: Share = Field(0.5, description="C1: most of FP32's memory that is a drastic saving")
-    time: Share = Field(0.5, description="C1: most of FP32's time per image that is a drastic saving")
-    # The gate for instruments: fixed on 26 November 2026, after the first archive was seen.
-    adequate: Share = Field(0.90, description="C2 to C11: AUC at FP32, somewhere, from which a detector counts")
-    ceiling: Share = Field(0.99, description="C4 to C11: AUC at FP32 from which a detector has no room for a fall")
-
-
 @dataclass(frozen=True, order=True)
 class Cell:
     """One configuration of the study: a generator at a precision, by one way (arm) of quantizing."""
@@ -339,9 +283,20 @@ class Study(Strict):
     shard_size: Count = 25
     batch_size: Count = 1
     generators: dict[str, GeneratorSettings] = Field(min_length=1)
-    margins: Margins = Margins()
+    rules: Words = ruling.FILE
+    confirms: Words | None = None
 
     _folder: Path = PrivateAttr(default=files.STUDIES)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_margins(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "margins" in data:
+            raise ValueError(
+                'margins: they stand in a file of rules; change a copy of studies/rules.toml, name it (rules = "FILE") '
+                "and take this table out"
+            )
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -368,14 +323,14 @@ class Study(Strict):
 
     @model_serializer(mode="wrap")
     def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Manifests of studies that say nothing of reals are older than the key.
-        return {name: value for name, value in handler(self).items() if value is not None or name != "reals"}
+        # Manifests of studies that say nothing of these are older than the keys.
+        return {n: value for n, value in handler(self).items() if value is not None or n not in ("reals", "confirms")}
 
     def _own_generators(self) -> None:
         for key, settings in self.generators.items():
             given = [name for name in OWN if getattr(settings, name) is not None]
             if complaint := _of_catalogued(key, given) if key in GENERATORS else _of_own(key, given):
-                raise ValueError(f"generators.{_key(key)}{complaint}")
+                raise ValueError(f"generators.{key_text(key)}{complaint}")
 
     def _own_names(self) -> None:
         # These stand beside the names of arms in a column of the results.
@@ -415,6 +370,20 @@ class Study(Strict):
             return GENERATORS[generator]
         said = self.generators[generator].model_dump(include=set(OWN))
         return Entry(**said)
+
+    @property
+    def judged_by(self) -> ruling.Rules:
+        """The rules by which the study's claims are judged. Raises UsageError where their file is none."""
+        own = self._folder / self.rules
+        shipped = files.STUDIES / self.rules
+        alone = Path(self.rules).name == self.rules
+        # os.path tells of no file where a name is too long for one; Path raises.
+        return ruling.load(shipped if alone and not os.path.isfile(own) and os.path.isfile(shipped) else own)
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """The margins of its rules, by name."""
+        return self.judged_by.limits()
 
     def cells(self) -> list[Cell]:
         """Every cell of the main arm, generator by generator, precisions in the order of the file."""
@@ -513,7 +482,7 @@ def _of_own(key: str, given: list[str]) -> str:
     """The same of a generator that the catalogue lacks."""
     *needed, last = OWN[:-1]
     if not given:
-        near = _nearest_of(key, list(GENERATORS))
+        near = nearest_of(key, list(GENERATORS))
         return f": no such key {shown(key)}{near}; to run another one, give its {', '.join(needed)} and {last}"
     if key in (*ARMS, "none", "real") or not KEY.fullmatch(key):
         return f": no generator can be called {shown(key)}; small letters, digits and _ make a name"
@@ -530,6 +499,10 @@ def load(study: str | os.PathLike[str]) -> Study:
     except ValidationError as error:
         raise UsageError(f"{path}: {explain(error, _models())}") from None
     loaded._folder = path.parent
+    try:
+        _ = loaded.judged_by
+    except UsageError as error:
+        raise UsageError(f"{path}: rules: {error}") from None
     if loaded.prompts.kind != "world":  # the world never runs out of scenes
         try:
             loaded.prompts_for(loaded.images_per_cell)
@@ -649,61 +622,11 @@ def _find(study: str | os.PathLike[str]) -> Path:
     path = Path(study)
     if path.suffix != ".toml" and path.parent == Path("."):
         path = files.STUDIES / f"{path.name}.toml"
-    if os.path.lexists(path):
+    if os.path.lexists(path) and path != files.STUDIES / ruling.FILE:
         return path
-    shipped = sorted(file.stem for file in files.STUDIES.glob("*.toml"))
+    shipped = sorted(file.stem for file in files.STUDIES.glob("*.toml") if file.name != ruling.FILE)
     mend = f"name one of {', '.join(shipped)} or a TOML file"
     raise UsageError(f"no study {shown(str(study))}{nearest(study, shipped)}; {mend}")
-
-
-Models = Mapping[tuple[str, ...], type[BaseModel]]
-
-
-def explain(error: ValidationError, models: Models) -> str:
-    """The first mistake as "place: what is wrong (nearest: ...)"; misspelt keys before missing ones.
-
-    `models` says which model checks which table of the file, by its path of keys; () is the file itself.
-    """
-    mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] == "missing")
-    mistake = mistakes[0]
-    place = [part for part in mistake["loc"] if part != "[key]"]
-    more = f"; {len(mistakes) - 1} more after this" if len(mistakes) > 1 else ""
-    where = f"{_dotted(place)}: " if place else ""  # what concerns several keys names them itself
-    return f"{where}{_complaint(dict(mistake), place, models)}{more}"
-
-
-def _dotted(place: list[str | int]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in place)
-    return "".join(parts).removeprefix(".")
-
-
-def _key(part: str) -> str:
-    """A key as TOML takes it: bare, or in quotes."""
-    return part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part) else shown(part)
-
-
-def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) -> str:
-    kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
-    if kind == "extra_forbidden":
-        return f"unknown key (value {shown(value)}){_nearest_of(place[-1], _siblings(place, models))}"
-    if kind == "none_of":
-        what = "key" if mistake["loc"][-1] == "[key]" else "value"
-        return f"no such {what} {shown(value)}{_nearest_of(value, context['options'])}"
-    if kind == "missing":
-        return "missing; this key must be given"
-    if kind == "value_error":
-        return str(context["error"])
-    bound = next((context[name] for name in ("ge", "le") if name in context), None)
-    if kind == "multiple_of":
-        bound = max(1, round(value / context["multiple_of"])) * context["multiple_of"]
-    closest = "" if bound is None else f" (nearest: {bound:g})"
-    said = mistake["msg"].removeprefix("Input should ").removeprefix("be ")
-    return f"{shown(value)} should be {said}{closest}"
-
-
-def _nearest_of(word: object, options: list[str]) -> str:
-    """The nearest option, or all of them where none is alike."""
-    return nearest(word, options) or f" (one of: {', '.join(options)})"
 
 
 @functools.cache
@@ -711,16 +634,8 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
     return {
         (): Study,
         ("prompts",): PromptSource,
-        ("margins",): Margins,
         ("arms",): Arm,
         ("perturbations",): Perturbations,
         ("reals",): Reals,
         ("generators",): GeneratorSettings,
     }
-
-
-def _siblings(place: list[str | int], models: Models) -> list[str]:
-    # A table may be one of several of its kind, whose names are the file's: [arms.seed].
-    path = tuple(part for part in place[:-1] if isinstance(part, str))
-    model = next((models[of] for of in (path, path[:-1]) if of in models), models[()])
-    return list(model.model_fields)

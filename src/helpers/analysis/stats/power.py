@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analysis.stats import metrics
-from helpers.study.schema import Margins
+from helpers.study.rules import shipped
 
 __all__ = ["drop", "overlap", "sentence", "shift", "stays_high", "table"]
 
@@ -60,7 +60,7 @@ def overlap(truth: float, images: int, margin: float, change: float = CHANGE) ->
 
 def table(margins: dict[str, float] | None = None, sizes: tuple[int, ...] = (30, 100, 500)) -> pd.DataFrame:
     """One row per claim and truth: claim, truth (words), and the power at each number of images, `n_30`, `n_100` ..."""
-    limits = Margins().model_dump() | (margins or {})
+    limits = shipped().limits() | (margins or {})
     high, fall, moved, same = (limits[name] for name in ("high", "drop", "shift", "overlap"))
     asked: list[tuple[str, str, Callable[[float, int, float], float], float, float]] = [
         *(("C2, C9: stays high", f"accuracy {p:.2f}", stays_high, p, high) for p in (0.97, 0.98, 0.99)),

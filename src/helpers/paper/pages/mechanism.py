@@ -21,6 +21,7 @@ from helpers.claims.rule import HOLDS, Finding, margins
 from helpers.paper import page, tables
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
+from helpers.study.rules import shipped
 
 __all__ = [
     "autocorrelation", "component_shifts", "content", "contrasts", "detail", "detection", "dose_shifts", "doses",
@@ -235,6 +236,6 @@ def strata(table: pd.DataFrame, results: Results) -> HTML:
 
 
 def real_doses() -> dict[str, float]:
-    """Median PSNRs, in dB and by name, of real generators' images at 8 and at 4 bits to those at their baseline."""
-    medians = {bits: real_ladders.real_dose(bits).psnr.estimate for bits in (8, 4)}
+    """Median PSNRs, in dB and by name, of real images at the rules' numbers of bits to those at their baseline."""
+    medians = {bits: real_ladders.real_dose(bits).psnr.estimate for bits in shipped().judging.doses.value}
     return {f"the median of real {bits}-bit images": float(m) for bits, m in medians.items() if m == m}

@@ -1,0 +1,126 @@
+"""The deck judged once more on other prompts and seeds, by the same rules: what of the exploration is confirmed.
+
+The confirmation of the results in a folder X lies beside it, in X-confirmation, and its study file says whose claims it
+judges again (`confirms`). Its images are of other prompts and other noise; where any image is in both, it is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from helpers.analysis.stats import metrics
+from helpers.analysis.words import counted, listed, number
+from helpers.claims.claim import Outcome
+from helpers.claims.scorecard import evaluate
+from helpers.core.errors import UsageError
+from helpers.results.memo import once
+from helpers.results.results import Results, check_results, judged_by, load, manifest_of
+
+__all__ = ["CONFIRMED", "OPEN", "OTHERWISE", "beside", "compared", "sentence"]
+
+CONFIRMED, OTHERWISE, OPEN = "confirmed", "not confirmed", "nothing to confirm"
+
+
+class Beside(NamedTuple):
+    """The confirmation that lies beside a study, judged by its rules; None, and the reason, where there is none."""
+
+    results: Results | None
+    why: str
+
+
+@once
+def beside(results: Results) -> Beside:
+    """The confirmation of these results, narrowed as they are."""
+    if results.folder is None:
+        return Beside(None, "these results lie in no folder, beside which it could be")
+    folder = results.folder.with_name(f"{results.folder.name}-confirmation")
+    if not (folder / "scores.parquet").is_file():
+        return Beside(None, f"there is no {folder.name} beside {results.folder.name}")
+    study = manifest_of(check_results(folder)).get("study") or {}
+    own = (results.manifest.get("study") or {}).get("name")
+    if own is None or study.get("confirms") != own:
+        return Beside(None, f"{folder.name} is of a study that does not confirm {own or 'this one'}")
+    try:
+        there = _load(results, folder)
+    except UsageError as error:
+        return Beside(None, f"{folder.name} cannot be narrowed as these results are ({error})")
+    if shared := _shared(results, there):
+        return Beside(None, f"{folder.name} and {results.folder.name} have {counted(shared, 'image')} in common")
+    return Beside(judged_by(there, results.rules), "")
+
+
+def _load(results: Results, folder: Path) -> Results:
+    kept = results.generators, results.precisions, results.detectors
+    return load(folder, *kept, results.threshold, results.protocol, results.arm)
+
+
+def _shared(results: Results, there: Results) -> int:
+    """How many images, fakes or reals, both have, by the digest of their pixels."""
+    both = (set(of.stored.image_sha256.unique()) - {""} for of in (results, there))
+    return len(set.intersection(*both))
+
+
+def compared(results: Results, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """One row per outcome that rests on scores or images of the study; empty without a confirmation.
+
+    key, title, short; `verdict`, `of` (the deciding figure), `estimate`, `low`, `high` and `n` in the exploration;
+    `there_verdict`, and the same figure there, `there_estimate`, `there_low`, `there_high` (NaN where it is not among
+    the figures there) with `there_n`, the images behind the figure that decides there; `result`: CONFIRMED where the
+    verdict is one of those that the rules call decided and the same in both, OTHERWISE where it is decided here alone
+    or otherwise there, OPEN where it is not decided here.
+    """
+    there = beside(results).results
+    if there is None:
+        return pd.DataFrame()
+    again = {outcome.claim.key: outcome for outcome in evaluate(there)}
+    decided = results.rules.judging.decided.value
+    rows = []
+    for outcome in outcomes:
+        if not outcome.claim.again:
+            continue
+        other, here = again[outcome.claim.key], outcome.interval
+        figure = other.finding.figures.get(outcome.finding.deciding, metrics.UNKNOWN)
+        same = CONFIRMED if other.verdict == outcome.verdict else OTHERWISE
+        rows.append({
+            "key": outcome.claim.key, "title": outcome.claim.title, "short": outcome.claim.short,
+            "verdict": outcome.verdict, "of": outcome.finding.deciding,
+            "estimate": here.estimate, "low": here.low, "high": here.high, "n": outcome.finding.n,
+            "there_verdict": other.verdict, "there_estimate": figure.estimate,
+            "there_low": figure.low, "there_high": figure.high, "there_n": other.finding.n,
+            "result": same if outcome.verdict in decided else OPEN,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def sentence(results: Results, table: pd.DataFrame) -> str:
+    """What the confirmation says, counted, by the table of `compared`; without one, that it has not been made."""
+    found = beside(results)
+    if found.results is None or table.empty:
+        return (
+            f"The confirmation has not been made yet: {found.why or 'no claim here rests on scores'}. Until then each "
+            "verdict rests on one set of prompts and seeds."
+        )
+    decided, open_ = table[table.result != OPEN], table[table.result == OPEN]
+    held, other = decided[decided.result == CONFIRMED], decided[decided.result == OTHERWISE]
+    said = (
+        f"Of {counted(len(table), 'statement')} that rest on this study's scores, {len(decided)} "
+        f"{'is' if len(decided) == 1 else 'are'} decided by it, and {len(held)} of these "
+        f"{'comes' if len(held) == 1 else 'come'} out the same on prompts and seeds that it never saw."
+    )
+    if len(other):
+        said += f" Not confirmed: {'; '.join(_changed(row) for _, row in other.iterrows())}."
+    if len(open_):
+        now = open_[open_.there_verdict.isin(results.rules.judging.decided.value)]
+        left = f"Nothing is to be confirmed of the {len(open_)} left open"
+        said += f" {left}{f', though {listed(list(now.title))} would be decided there' if len(now) else ''}."
+    return said
+
+
+def _changed(row: pd.Series) -> str:
+    ends = metrics.Interval(row.there_estimate, row.there_low, row.there_high)
+    figure = "" if pd.isna(row.there_estimate) else f" ({number(ends)}, {row['of']})"
+    return f"{row.title}, {row.verdict} here and {row.there_verdict} there{figure}"
