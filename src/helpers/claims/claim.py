@@ -55,7 +55,9 @@ class Claim:
     finding; `of_scores` says whether it depends on the scores, so that it can be judged under every protocol and
     training, `of_images` whether on those of filtered images, which there are of every protocol. It is supported in
     `true_world` and contradicted in `false_world`. `reads` are the scores that must come from detectors which can
-    answer (None: no gate is held). `headline` says whether the book's first page names it.
+    answer (None: no gate is held). `formats` are the precisions beside the baseline that it speaks of, which may be
+    another dose in other images (None: every one of the study; none: the baseline alone). `headline` says whether the
+    book's first page names it.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Claim:
     true_world: World
     false_world: World
     reads: Reads | None = None
+    formats: tuple[str, ...] | None = None
     of_scores: bool = True
     of_images: bool = False
     headline: bool = False
@@ -79,6 +82,11 @@ class Claim:
     def again(self) -> bool:
         """Whether it can be judged under more than one condition."""
         return self.of_scores or self.of_images
+
+    @property
+    def dosed(self) -> bool:
+        """Whether it can be judged at another dose: it speaks of formats, and of their images."""
+        return self.again and self.formats != ()
 
     @property
     def key(self) -> str:
@@ -93,11 +101,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim with what a study says of it; `rule` has the study's margins in it."""
+    """A claim with what a study says of it; `rule` has the study's margins in it.
+
+    `matched` is the finding where the study's images lie as far from their baseline as real ones at as many bits
+    (`helpers.claims.dose.judged`); None for a claim that reads the baseline alone, and where nobody asked.
+    """
 
     claim: Claim
     finding: Finding
     rule: str
+    matched: Finding | None = None
 
     @property
     def verdict(self) -> str:
@@ -113,6 +126,11 @@ class Outcome:
     def answer(self) -> str:
         """The sentence that a page prints: the estimates, and whether they agree with the deck."""
         return agreement(self.finding)
+
+    @property
+    def matched_answer(self) -> str:
+        """The sentence of `answer` at the dose of real images, with the rungs that stand for it; "" without any."""
+        return agreement(self.matched) if self.matched else ""
 
 
 AGREEMENT = {

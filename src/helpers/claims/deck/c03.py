@@ -32,6 +32,7 @@ CLAIM = Claim(
     anchor="figure-legacy",
     judge=judge_claim,
     reads=Reads(LEVEL, generators=("sd15",), groups=(("npr",),)),
+    formats=(),
     true_world=World({("npr", "sd15", None): -4.5}),
     false_world=World(),
 )

@@ -55,6 +55,7 @@ CLAIM = Claim(
     anchor="figure-legacy",
     judge=judge_claim,
     reads=Reads(LEVEL, groups=(("npr",),)),
+    formats=(),
     true_world=World({("npr", "sd15", None): -4.5}),
     false_world=World(),
     headline=True,

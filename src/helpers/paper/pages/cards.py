@@ -34,6 +34,10 @@ def _card(results: Results, outcome: Outcome) -> str:
     rows = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in shown.items())
     numbers = f"<dl>{rows}</dl>" if rows else ""
     other = disagreement(results, outcome) if claim.again else ""
+    dosed = "" if outcome.matched is None else (
+        f'<p class="claim-small"><em>At the dose of real images:</em> '
+        f"{page.Verdict(outcome.matched.verdict)._repr_html_()} {html.escape(outcome.matched_answer)}</p>"
+    )  # fmt: skip
     base = words.named(results.baseline) if claim.of_scores else "FP32"
     measured = claim.quantity.replace("FP32", base)
     return (
@@ -41,7 +45,7 @@ def _card(results: Results, outcome: Outcome) -> str:
         f"<strong>{html.escape(claim.title)}</strong> {page.Verdict(outcome.verdict)._repr_html_()}</p>"
         f"<p><em>The deck:</em> {html.escape(claim.words)}</p><p><em>Here:</em> {html.escape(outcome.answer)}</p>"
         f'{numbers}<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
-        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
+        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>{dosed}'
         + (f'<p class="claim-small">{html.escape(other)}</p>' if other else "")
         + "</section>"
     )
