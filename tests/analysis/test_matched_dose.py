@@ -146,8 +146,10 @@ def test_a_claim_is_judged_at_the_dose_too(tmp_path):
     assert "matched dose" in claims.disagreement(results, found["C4"])
 
 
-UNETS_TOO = ({"share": 0.5, "generators": ("sd15",)},
-             {"name": "ladder_all", "coverage": "all", "share": 0.96, "generators": ("sd15",), "size": 6.0})  # fmt: skip
+UNETS_TOO = (
+    {"share": 0.5, "generators": ("sd15",)},
+    {"name": "ladder_all", "coverage": "all", "share": 0.96, "generators": ("sd15",), "size": 6.0},
+)
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def _bands(bands: pd.DataFrame) -> list[alt.Chart]:
     """The median dose of real images at each number of bits, upright in a band of its interval, with its name."""
     if bands.empty:
         return []
-    rows = bands.assign(name=[f"real {bits} bits" for bits in bands.bits]).round(2)
+    rows = bands.assign(name=[f"{bits} bits" for bits in bands.bits]).round(2)
     base = alt.Chart(rows).encode(
         x="psnr:Q",
         tooltip=layers.tooltips(

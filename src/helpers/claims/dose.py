@@ -238,8 +238,8 @@ def kinds(results: Results) -> str:
     )
     return (
         f"UNets and DiTs are compared where the ladder quantizes {listed(held)} and images lie as far from the "
-        f"baseline's as real ones. {' '.join(said)} Here are {over}: of others these intervals know nothing. {lead}, so "
-        "nothing is concluded from that."
+        f"baseline's as real ones. {' '.join(said)} Here are {over}: of others these intervals know nothing. {lead}, "
+        "so nothing is concluded from that."
     )
 
 
