@@ -84,7 +84,8 @@ def glue_claims(results: Results, *ids: str) -> list[Outcome]:
     """Judge the deck's claims (`ids` such as "C4", or all) and glue what is said of each, by its key.
 
     `C4_verdict`, `C4_answer` (the sentence), `C4_rule` (what counts) and, for a claim that depends on scores,
-    `C4_elsewhere` (where another protocol, training or threshold comes out otherwise); `C4_size_...` for a part.
+    `C4_elsewhere` (where another protocol, training or threshold comes out otherwise), and for one that speaks of
+    formats `C4_matched_verdict` and `C4_matched` (at the dose of real images); `C4_size_...` for a part.
     """
     outcomes = evaluate(results, *ids)
     for outcome in outcomes:
@@ -94,4 +95,7 @@ def glue_claims(results: Results, *ids: str) -> list[Outcome]:
         glue_text(f"{key}_rule", outcome.rule)
         if outcome.claim.again:
             glue_text(f"{key}_elsewhere", disagreement(results, outcome))
+        if outcome.matched is not None:
+            glue(f"{key}_matched_verdict", Verdict(outcome.matched.verdict), display=False)
+            glue_text(f"{key}_matched", outcome.matched_answer)
     return outcomes
