@@ -214,6 +214,7 @@ def at_matched_dose(results: Results, coverage: str = "", reach: float = REACH) 
     return with_cells(results, cells)
 
 
+@once
 def responses(results: Results) -> pd.DataFrame:
     """Dose and response: the rows of `doses` of the main arm and the ladders, once for each detector (with titles).
 
@@ -226,16 +227,22 @@ def responses(results: Results) -> pd.DataFrame:
         return table
     ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
     table = table[table.arm.isin([results.arm, *ladders]) & np.isfinite(table.psnr)]
-    rows = []
+    rows: list[dict[str, object]] = []
+    against: dict[tuple[str, str, int], tuple[pd.Series, float]] = {}  # arms of as many images hold the same prompts
     changes = controls.differences(results)
+    changes = changes[changes.arm.isin(set(table.arm))]
     for key, group in changes.groupby([*_CELL, "detector"], sort=False):
         spread = float(group.before.std())
         if spread > 0:
             shift = metrics.bootstrap_mean(group.change / spread, group["index"])
             row = dict(zip([*_CELL, "detector"], key, strict=True)) | results.titled(detector=key[-1])
-            real = results.reals(key[-1], key[0])
+            cell = (key[-1], key[0], len(group))
+            if cell not in against:
+                real = results.reals(*cell[:2])
+                against[cell] = real, metrics.auc(group.before, real).estimate
+            real, before = against[cell]
             row |= interval_columns(shift=shift, auc=metrics.auc(group.after, real))
-            rows.append(row | {"auc_before": metrics.auc(group.before, real).estimate})
+            rows.append(row | {"auc_before": before})
     return table.merge(pd.DataFrame(rows), on=_CELL) if rows and len(table) else pd.DataFrame()
 
 

@@ -288,15 +288,19 @@ def _replaced(table: pd.DataFrame, cells: Mapping[_Cell, _Cell | None]) -> pd.Da
             found &= (table[name] == key).to_numpy(bool)
         return found
 
-    gone, added = np.zeros(len(table), dtype=bool), []
+    gone, added = np.zeros(len(table), dtype=bool), {}
     for cell, new in cells.items():
         gone |= rows(cell)
         if new:
-            # Columns of keys may be categories, which a plain word would undo.
-            there = table[rows(new)]
-            named = {name: pd.Series(key, there.index, table[name].dtype) for name, key in cell._asdict().items()}
-            added.append(there.assign(**named))
-    return pd.concat([table[~gone], *added], ignore_index=True)
+            added[cell] = np.flatnonzero(rows(new))
+    places = [np.flatnonzero(~gone), *added.values()]
+    found = table.take(np.concatenate(places)).reset_index(drop=True)  # at once: millions of scores are copied
+    start = len(places[0])
+    for cell, place in added.items():
+        for name, key in cell._asdict().items():
+            found.iloc[start : start + len(place), found.columns.get_loc(name)] = key
+        start += len(place)
+    return found
 
 
 def check_results(results: str | Path) -> Path:
