@@ -122,7 +122,8 @@ def _fakes(
 def _placebo(rng: np.random.Generator, frame: pd.DataFrame, spread: float) -> pd.DataFrame:
     fp32 = frame[frame.precision == "fp32"]
     noise = rng.normal(0, spread, len(fp32)).astype(np.float32)
-    return fp32.assign(arm="batch", logit=fp32.logit + noise)
+    own = [hashlib.sha256(f"batch {name}".encode()).hexdigest() if spread else name for name in fp32.image_sha256]
+    return fp32.assign(arm="batch", logit=fp32.logit + noise, image_sha256=own)
 
 
 def _reals(rng: np.random.Generator, detector: str, size: int, images: int, level: float, stray: bool) -> pd.DataFrame:

@@ -15,22 +15,27 @@ RIGHT = {"ground": "sand", "colours": "red", "shapes": "ball"}
 
 def write(
     folder: Path,
-    psnr: Mapping[tuple[str, str], float | np.ndarray],
+    psnr: Mapping[tuple[str, ...], float | np.ndarray],
     lost: Mapping[tuple[str, str], int] | None = None,
     *,
     read: bool = True,
 ) -> Path:
     """Write distances.parquet beside a study's scores.
 
-    `psnr` maps (arm, precision) to the dB of its images, one for all or one for each; `lost` to the number of its first
+    `psnr` maps (arm, precision), or (arm, precision, generator) for one alone, which comes after, to the dB of its
+    images, one for all or one for each; `lost` to the number of its first
     images whose ground is read otherwise than at the baseline, where all is right. Without `read` nothing is read.
     """
     scores = pd.read_parquet(folder / "scores.parquet")
     keys = ["generator", "precision", "arm", "size", "index", "image_sha256"]
     rows = scores[(scores.label == 1)].drop_duplicates(keys[:5])[keys]
     frames = []
-    for (arm, precision), decibels in {("native", "fp32"): np.inf, **psnr}.items():
-        for _, cell in rows[(rows.arm == arm) & (rows.precision == precision)].groupby("generator", sort=False):
+    for (arm, precision, *of), decibels in {("native", "fp32"): np.inf, **psnr}.items():
+        there = rows[(rows.arm == arm) & (rows.precision == precision)]
+        if not of:
+            others = {key[2] for key in psnr if key[:2] == (arm, precision) and len(key) > 2}
+            there = there[~there.generator.isin(others)]
+        for _, cell in there[there.generator.isin(of) | (not of)].groupby("generator", sort=False):
             cell = cell.sort_values("index").assign(psnr=decibels)
             cell = cell.assign(gmsd=np.where(np.isinf(cell.psnr), 0, 10 ** (-cell.psnr / 20)))
             cell = cell.assign(

@@ -107,8 +107,21 @@ def _decoded(scores: pd.DataFrame, share: float) -> list[pd.DataFrame]:
     return [both[list(scores.columns)].assign(arm=both.generator_fake, treatment="decoded")]
 
 
-def ladder(folder: Path, by: str = "error", size: float = 3.0, images: int = 60) -> Path:
-    """Add a ladder of formats whose shift follows the weight "error", the "bits", or has its own "format" beside it."""
+def ladder(
+    folder: Path,
+    by: str = "error",
+    size: float = 3.0,
+    images: int = 60,
+    *,
+    name: str = "ladder",
+    share: float = 0.97,
+    coverage: str | None = None,
+    generators: tuple[str, ...] = (),
+) -> Path:
+    """Add a ladder of formats whose shift follows the weight "error", the "bits", or has its own "format" beside it.
+
+    `share` of the denoiser is quantized, the layers of `coverage` (None: the study's), of all `generators` or of these.
+    """
     scores, cells = (pd.read_parquet(folder / f"{name}.parquet") for name in ("scores", "cells"))
     rng = np.random.default_rng(8)
     errors = {
@@ -116,24 +129,26 @@ def ladder(folder: Path, by: str = "error", size: float = 3.0, images: int = 60)
         "int3": 0.26, "int2": 0.7,
     }  # fmt: skip
     base = scores[(scores.precision == "fp32") & (scores.arm == "native") & (scores["index"] < images)]
-    base = base[base.weights == "mini"]
+    base = base[(base.weights == "mini") & (base.generator.isin(generators) if generators else True)]
     rows, made = [], []
     for precision in errors:
         bits, _ = dose_response.FORMATS[precision]
         shift = {"error": errors[precision], "bits": {8: 0.01, 4: 0.1, 3: 0.3, 2: 0.7}[bits]}.get(by, errors[precision])
         shift += 0.3 * (by == "format" and precision == "fp4")
         noise = rng.normal(0, 0.1, len(base)).astype(np.float32)
-        rows.append(base.assign(precision=precision, arm="ladder", logit=base.logit - np.float32(size * shift) + noise))
-        for cell in cells[(cells.precision == "fp4") & (cells.arm == "native")].to_dict("records"):
+        rows.append(base.assign(precision=precision, arm=name, logit=base.logit - np.float32(size * shift) + noise))
+        own = cells[(cells.precision == "fp4") & (cells.arm == "native") & cells.generator.isin(set(base.generator))]
+        for cell in own.to_dict("records"):
             part = json.loads(cell["component_coverage"])["denoiser"] | {"weight_errors": {"all": errors[precision]}}
+            part["share"] = share
             stored = json.dumps({"denoiser": part})
-            made.append(cell | {"precision": precision, "arm": "ladder", "component_coverage": stored})
+            made.append(cell | {"precision": precision, "arm": name, "component_coverage": stored})
     pd.concat([scores, *rows]).to_parquet(folder / "scores.parquet")
     pd.concat([cells, pd.DataFrame(made)]).to_parquet(folder / "cells.parquet")
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    arm = {"title": "ladder", "role": "ladder", "precisions": list(errors), "images": images}
-    arm["way"] = "rounding"
-    manifest["study"]["arms"] = (manifest["study"].get("arms") or {}) | {"ladder": arm}
+    arm = {"title": name.replace("_", " "), "role": "ladder", "precisions": list(errors), "images": images}
+    arm |= {"way": "rounding", "coverage": coverage}
+    manifest["study"]["arms"] = (manifest["study"].get("arms") or {}) | {name: arm}
     path.write_text(json.dumps(manifest), encoding="utf-8")
     return synthetic.vouch(folder)

@@ -105,3 +105,12 @@ def test_what_is_identical_to_the_baseline_is_no_control(tmp_path) -> None:
     # FP16 is a control of one generator alone.
     beyond = paired.beyond(analysis.load(synthetic.vouch(folder)), resamples=20)
     assert set(beyond[beyond.control == "fp16"].generator) == {"sd15"}
+    # The same pixels, scored beside other images.
+    again = fp32.assign(precision="fp16", logit=fp32.logit + np.float32(1e-6))
+    moved = scores[scores.arm == "batch"].assign(logit=lambda rows: rows.logit + 0.1, image_sha256="")
+    pd.concat([kept[kept.arm != "batch"], again, moved]).to_parquet(folder / "scores.parquet")
+    beyond = paired.beyond(analysis.load(synthetic.vouch(folder)), resamples=20)
+    assert set(beyond[beyond.control == "fp16"].generator) == {"sd15"}
+    assert set(beyond[beyond.control == "batch"].generator) == {"sd15", "sd3"}  # of which no digest is known
+    assert "On SD3 FP16 changes nothing, so there it is no control" in sentences.beyond_note(beyond)
+    assert "changes nothing" not in sentences.beyond_note(beyond[beyond.generator == "sd15"])

@@ -48,6 +48,6 @@ def test_real_evidence_is_sorted_by_what_it_says(tmp_path, monkeypatch) -> None:
     answer = said(tmp_path / "sorted", synthetic.DECK)
     agree, contradict, silent = (claim.short for claim in MAIN)
     assert answer.endswith(
-        f"Public figures of the real checkpoints agree with the deck that {agree}; they contradict the deck's statement "
-        f"that {contradict}; they do not say whether {silent}."
+        f"Public figures of the real checkpoints agree with the deck that {agree}; they contradict the deck's "
+        f"statement that {contradict}; they do not say whether {silent}."
     )

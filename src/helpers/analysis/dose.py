@@ -6,24 +6,35 @@ imperfect bridge between studies: pictures of other size, content and contrast r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
 
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import controls
+from helpers.analysis import controls, real_ladders
 from helpers.analysis.image_traces import read
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.memo import once
-from helpers.results.results import Results
+from helpers.results.results import Results, with_cells
 
-__all__ = ["PARTS", "TABLE", "Match", "content", "doses", "matched_rung", "responses", "rungs", "strata"]
+__all__ = [
+    "ALL", "FULL", "PARTS", "TABLE", "WHOLE", "Match", "at_matched_dose", "content", "doses", "ladder_share",
+    "matched_rung", "matches", "responses", "rungs", "strata",
+]  # fmt: skip
 
 TABLE = "distances.parquet"
+
+#: The coverage of a ladder that quantizes convolutions too, and the share of a denoiser's parameters from which a
+#: ladder of linear layers does as much: a DiT has next to no others.
+ALL, FULL = "all", 0.9
+
+#: From so many bits on a format is no dose to be matched: what it does to real images was not measured.
+WHOLE = 16
 
 #: What the judge reads.
 PARTS = ("ground", "colours", "shapes")
@@ -75,12 +86,36 @@ def _bits(precision: str) -> float:
 
 def rungs(results: Results, coverage: str = "") -> pd.DataFrame:
     """The rows of `doses` that are rungs: of the arms of the role "ladder" that quantize the layers `coverage` ("" for
-    the study's own)."""
-    wanted = coverage or coverage_of(results, results.arm)
-    arms = [name for name, arm in results.arms.items()
-            if arm.get("role") == "ladder" and coverage_of(results, name) == wanted]  # fmt: skip
+    the study's own).
+
+    For `ALL` a ladder of other layers counts where the generator has none of all, and at least `FULL` of its denoiser's
+    parameters are quantized by it, as measured.
+    """
     table = doses(results)
-    return table[table.arm.isin(arms)] if len(table) else table
+    if table.empty:
+        return table
+    wanted = coverage or coverage_of(results, results.arm)
+    ladders = {name: coverage_of(results, name) for name, arm in results.arms.items() if arm.get("role") == "ladder"}
+    own = table.arm.map(ladders) == wanted
+    if wanted == ALL:
+        without = ~table.generator.isin(table.generator[own])
+        shares = [ladder_share(results, *key) if key[1] in ladders else nan
+                  for key in zip(table.generator, table.arm, strict=True)]  # fmt: skip
+        own |= without & (pd.Series(shares, table.index) >= FULL)
+    return table[own]
+
+
+@once
+def ladder_share(results: Results, generator: str, arm: str) -> float:
+    """The share of a generator's denoiser that an arm quantizes, of its parameters, the least of its cells; NaN where
+    it was not measured."""
+    cells = results.table("cells.parquet")
+    if cells is None or "component_coverage" not in cells:
+        return nan
+    cells = cells[(cells.generator == generator) & (cells.arm == arm)]
+    parts = [json.loads(stored) for stored in cells.component_coverage if isinstance(stored, str)]
+    shares = [part["denoiser"]["share"] for part in parts if "share" in part.get("denoiser", {})]
+    return float(min(shares, default=nan))
 
 
 @dataclass(frozen=True)
@@ -114,6 +149,8 @@ def matched_rung(
     table = rungs(results, coverage)
     if table.empty:
         return Match(target, why="the study has no ladder of formats at this coverage")
+    if table[table.generator == generator].empty:
+        return Match(target, why=_no_ladder(results, generator, coverage))
     own = table[(table.generator == generator) & np.isfinite(table.psnr)]
     if own.empty:
         return Match(target, why="no rung of its ladder changes its images")
@@ -125,25 +162,86 @@ def matched_rung(
     return Match(target, row.arm, row.precision, Interval(row.psnr, row.psnr_low, row.psnr_high), least)
 
 
+def _no_ladder(results: Results, generator: str, coverage: str) -> str:
+    """The words for a generator without a rung of a coverage that others have."""
+    ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
+    shares = [ladder_share(results, generator, name) for name in ladders]
+    share = max((value for value in shares if not isnan(value)), default=nan)
+    if coverage == ALL and not isnan(share):
+        return f"its ladder quantizes {100 * share:.0f}\N{NO-BREAK SPACE}% of its denoiser alone"
+    return "no rung of its ladder changes its images"
+
+
+@once
+def matches(results: Results, coverage: str = "", reach: float | None = None) -> dict[tuple[str, str], Match]:
+    """The rung that stands for each cell of the main arm of fewer than `WHOLE` bits, by (generator, precision).
+
+    The target is the median PSNR of real images of as many bits to their baselines' (`real_ladders.real_dose`).
+    `coverage` and `reach` as in `matched_rung`. Scores play no part, so the rungs are the same under every condition.
+    """
+    there = results.scores[results.scores.label == 1].drop_duplicates(["generator", "precision"])
+    cells = sorted(
+        ((g, p) for g, p in zip(there.generator, there.precision, strict=True)
+         if p != results.baseline and p in PRECISIONS and PRECISIONS[p].bits < WHOLE),
+        key=lambda cell: (results.generators.index(cell[0]), results.precisions.index(cell[1])),
+    )  # fmt: skip
+    targets = {bits: real_ladders.real_dose(bits).psnr.estimate for bits in {PRECISIONS[p].bits for _, p in cells}}
+    found = {}
+    for generator, precision in cells:
+        bits = PRECISIONS[precision].bits
+        unknown = Match(nan, why=f"how far real images of {bits} bits move is not known")
+        target = targets[bits]
+        matched = unknown if isnan(target) else matched_rung(results, generator, target, coverage, reach)
+        found[generator, precision] = matched
+    return found
+
+
+@once
+def at_matched_dose(results: Results, coverage: str = "", reach: float | None = None) -> Results | None:
+    """The same study with its cells of fewer than `WHOLE` bits at the dose of real images: each has the images of the
+    rung that `matches` has for it, under the name of the main arm's precision, and where none matches there is no such
+    cell. The baseline and 16 bits stay.
+
+    Everything that takes results takes these, `analysis.conditions.under` and `claims.calibrated` too: the rungs stand
+    in the scores of every protocol and training. None where no rung matches at all. Raises ValueError of results whose
+    fakes are not those that are stored (as `calibrated` makes them): take the matched dose first.
+    """
+    found = matches(results, coverage, reach)
+    if not any(match.precision for match in found.values()):
+        return None
+    cells = {key: (match.arm, match.precision) if match.precision else None for key, match in found.items()}
+    return with_cells(results, cells)
+
+
+@once
 def responses(results: Results) -> pd.DataFrame:
     """Dose and response: the rows of `doses` of the main arm and the ladders, once for each detector (with titles).
 
-    `shift`, the mean paired change of logit in standard deviations of the generator's baseline logits, with ends. Cells
-    whose images are all the baseline's own are left out: they have no dose.
+    `shift`, the mean paired change of logit in standard deviations of the generator's baseline logits, and `auc`
+    against its reals (NaN without any), with ends; `auc_before` that of the same images at the baseline. Cells whose
+    images are all the baseline's own are left out: they have no dose.
     """
     table = doses(results)
     if table.empty:
         return table
     ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
     table = table[table.arm.isin([results.arm, *ladders]) & np.isfinite(table.psnr)]
-    rows = []
+    rows: list[dict[str, object]] = []
+    against: dict[tuple[str, str, int], tuple[pd.Series, float]] = {}  # arms of as many images hold the same prompts
     changes = controls.differences(results)
+    changes = changes[changes.arm.isin(set(table.arm))]
     for key, group in changes.groupby([*_CELL, "detector"], sort=False):
         spread = float(group.before.std())
         if spread > 0:
             shift = metrics.bootstrap_mean(group.change / spread, group["index"])
             row = dict(zip([*_CELL, "detector"], key, strict=True)) | results.titled(detector=key[-1])
-            rows.append(row | interval_columns(shift=shift))
+            cell = (key[-1], key[0], len(group))
+            if cell not in against:
+                real = results.reals(*cell[:2])
+                against[cell] = real, metrics.auc(group.before, real).estimate
+            real, before = against[cell]
+            row |= interval_columns(shift=shift, auc=metrics.auc(group.after, real))
+            rows.append(row | {"auc_before": before})
     return table.merge(pd.DataFrame(rows), on=_CELL) if rows and len(table) else pd.DataFrame()
 
 

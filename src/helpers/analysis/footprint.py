@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from helpers.analysis.families import KINDS, network
 from helpers.core import files
 from helpers.generators.catalogue import GENERATORS, checkpoint_titles
 from helpers.precision.catalogue import PRECISIONS
@@ -33,11 +34,8 @@ def _read(name: str) -> pd.DataFrame:
 
 def by_family(shares: pd.Series) -> dict[str, pd.Series]:
     """Shares by checkpoint (its name in print) in two parts, "UNets" and "DiTs"; a family without any is left out."""
-    kinds = {
-        title: "UNets" if GENERATORS[key.partition("-")[0]].family.startswith("UNet") else "DiTs"
-        for key, title in checkpoint_titles().items()
-    }
-    found = {kind: shares[[title for title in shares.index if kinds[title] == kind]] for kind in ("UNets", "DiTs")}
+    kinds = {title: network(GENERATORS[key.partition("-")[0]].family) for key, title in checkpoint_titles().items()}
+    found = {kind: shares[[title for title in shares.index if kinds[title] == kind]] for kind in KINDS}
     return {kind: part for kind, part in found.items() if len(part)}
 
 

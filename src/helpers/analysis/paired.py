@@ -199,14 +199,15 @@ Series = dict[tuple[str, str], pd.Series]
 def controls(results: Results) -> dict[str, tuple[str, Series]]:
     """The study's controls by key, each with its name and its logits by (detector, generator).
 
-    What changes no logit of a detector on a generator is the baseline again and no control of it: `identical` names it.
+    What changes no logit of a detector on a generator, or no byte of its images, is the baseline again and no control
+    of it: `identical` names it. A test against it would be one against zero.
     Beside the arms at the baseline whose role in the study file is "null" or "seed", by their names, there is "fp16":
     the main arm's FP16, which on a CPU computes in 32 bits with weights cast to 16.
     """
     return {
         name: (title, moved)
         for name, (title, series) in _candidates(results).items()
-        if (moved := {key: logits for key, logits in series.items() if not _same(results, key, logits)})
+        if (moved := {key: logits for key, logits in series.items() if not _same(results, name, key, logits)})
     }
 
 
@@ -216,9 +217,32 @@ def identical(results: Results) -> list[str]:
     return [title for name, (title, series) in _candidates(results).items() if name not in there and len(series)]
 
 
-def _same(results: Results, key: tuple[str, str], logits: pd.Series) -> bool:
+def _same(results: Results, name: str, key: tuple[str, str], logits: pd.Series) -> bool:
     base, other, _ = _paired(results.logits(*key, results.baseline), logits)
-    return bool((base == other).all())
+    return bool((base == other).all()) or (name, key[1]) in _equal_images(results)
+
+
+@once
+def _equal_images(results: Results) -> set[tuple[str, str]]:
+    """Controls by name, with generators of which every image of theirs is the baseline's byte for byte: the same pixels
+    may still get another last digit of a logit beside other images."""
+    rows = all_arms(results)
+    if "image_sha256" not in rows:
+        return set()
+    names = rows.arm.where(rows.arm != results.arm, rows.precision)
+    baseline = (rows.precision == results.baseline) & (rows.arm != results.arm)
+    rows = rows.assign(name=names)[baseline | (names == "fp16") | (names == results.baseline)]
+    wide = rows.drop_duplicates(["generator", "index", "name"]).pivot(
+        index=["generator", "index"], columns="name", values="image_sha256"
+    )
+    if results.baseline not in wide:
+        return set()
+    found = set()
+    for name in wide.columns.drop(results.baseline):
+        both = wide[[name, results.baseline]].replace("", np.nan).dropna()
+        equal = (both[name] == both[results.baseline]).groupby(level="generator").all()
+        found |= {(str(name), str(generator)) for generator in equal.index[equal]}
+    return found
 
 
 def _candidates(results: Results) -> dict[str, tuple[str, Series]]:

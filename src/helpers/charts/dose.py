@@ -1,4 +1,4 @@
-"""The shift of a detector's logit against the dose that a format gives the pictures, in dB of PSNR."""
+"""What a format does to a detector against the dose that it gives the pictures, in dB of PSNR."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import pandas as pd
 
 from helpers.charts import layers, theme
 
-__all__ = ["dose_shifts"]
+__all__ = ["dose_auc", "dose_shifts", "families"]
 
 _COLUMNS = ["generator", "detector", "precision_title", "arm_title", "psnr", "psnr_low", "psnr_high", "n",
             *layers.ends(["shift"])]  # fmt: skip
+
+#: Okabe and Ito's colours for generators, which have none elsewhere: warm for those that come first, the UNets.
+_COLOURS = ["#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#0072B2", "#009E73", theme.OTHER]
+_FAMILIES = ["#D55E00", "#0072B2", "#000000"]  # of kinds, and of their difference
+_MEASURES = {"auc": "change of AUC", "shift": "logit shift, in SDs of {}"}
 
 
 def dose_shifts(
@@ -33,7 +38,7 @@ def dose_shifts(
         alt.Chart(table[_COLUMNS].round(4))
         .transform_filter("datum.generator == model && datum.detector == detector")
         .encode(
-            x=alt.X("psnr:Q", title=f"median PSNR to {against}, dB").scale(zero=False, padding=24).axis(grid=True),
+            x=_psnr(against),
             tooltip=layers.tooltips(
                 ("precision_title:N", "format"), ("arm_title:N", "arm"), ("psnr:Q", "PSNR, dB", ".1f"),
                 ("shift:Q", "shift", "+.3f"), ("shift_low:Q", "from", "+.3f"), ("shift_high:Q", "to", "+.3f"),
@@ -71,3 +76,103 @@ def _marks(targets: Mapping[str, float]) -> list[alt.Chart]:
         base.mark_rule(color="#555", strokeDash=[2, 2]),
         text.encode(y=alt.value(0), text="name:N"),
     ]
+
+
+def dose_auc(table: pd.DataFrame, bands: pd.DataFrame, detector: str = "npr", against: str = "FP32") -> alt.LayerChart:
+    """Dose and response of one detector: AUC against the median PSNR of the images, a line per generator.
+
+    `table` is that of `helpers.analysis.dose.responses`, narrowed to rungs; `bands` that of
+    `helpers.analysis.real_ladders.doses`, whose medians stand as upright lines in bands of their 95 % intervals. The
+    axis runs from large doses to small ones; `against` names the baseline.
+    """
+    own = table[(table.detector == detector) & table.auc.notna()]
+    generators = theme.options(table, "generator")
+    titles = list(generators.values())
+    columns = ["generator_title", "precision_title", "arm_title", "psnr", "n", "auc_before", *layers.ends(["auc"])]
+    colour = layers.coloured("generator_title", dict(zip(titles, _COLOURS * len(titles), strict=False)))
+    base = alt.Chart(own[columns].round(4)).encode(
+        x=_psnr(against), color=colour.legend(columns=3),
+        tooltip=layers.tooltips(
+            ("generator_title:N", "generator"), ("precision_title:N", "format"), ("arm_title:N", "arm"),
+            ("psnr:Q", "PSNR, dB", ".1f"), ("auc:Q", "AUC", ".3f"), ("auc_low:Q", "from", ".3f"),
+            ("auc_high:Q", "to", ".3f"), ("auc_before:Q", f"AUC at {against}", ".3f"), ("n:Q", "images"),
+        ),
+    )  # fmt: skip
+    axis = alt.Y("auc_low:Q", title="AUC").scale(zero=False, padding=8).axis(tickCount=5)
+    spans, points = layers.points_with_intervals(base, axis, "auc_high:Q", "auc:Q", size=45, width=1.5, opacity=0.9)
+    points = points.encode(shape=layers.shapes("generator_title", titles))
+    dash = alt.StrokeDash("arm_title:N", legend=None, sort=list(dict.fromkeys(table.arm_title)))
+    dash = dash.scale(range=layers.DASHES[: table.arm_title.nunique()])
+    lines = base.mark_line(strokeWidth=1.5).encode(y="auc:Q", strokeDash=dash, detail="arm_title:N")
+    marked = "".join(f"; real {row.bits}-bit images lie at {row.psnr:.1f} dB" for row in bands.itertuples())
+    name = own.detector_title.iloc[0] if len(own) else detector
+    description = (
+        f"AUC of {name} against the median PSNR to {against} of the images of {own.precision.nunique()} formats, for "
+        f"{', '.join(own.generator_title.unique())}, with 95 % intervals{marked}."
+    )
+    chart = layers.compose([*_bands(bands), lines, spans, points], [], description, 210)
+    return chart.properties(title=name)
+
+
+def _psnr(against: str) -> alt.X:
+    return alt.X("psnr:Q", title=f"median PSNR to {against}, dB").scale(zero=False, padding=24).axis(grid=True)
+
+
+def _bands(bands: pd.DataFrame) -> list[alt.Chart]:
+    """The median dose of real images at each number of bits, upright in a band of its interval, with its name."""
+    if bands.empty:
+        return []
+    rows = bands.assign(name=[f"{bits} bits" for bits in bands.bits]).round(2)
+    base = alt.Chart(rows).encode(
+        x="psnr:Q",
+        tooltip=layers.tooltips(
+            ("name:N",), ("psnr:Q", "median PSNR", ".1f"), ("psnr_low:Q", "from", ".1f"), ("psnr_high:Q", "to", ".1f")
+        ),
+    )
+    return [
+        base.mark_rect(opacity=0.12, color="#000").encode(x="psnr_low:Q", x2="psnr_high:Q"),
+        base.mark_rule(color="#555", strokeDash=[2, 2]),
+        base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color="#444").encode(
+            y=alt.value(0), text="name:N"
+        ),
+    ]
+
+
+def families(
+    table: pd.DataFrame, precision: str = "fp4", detector: str = "r50_nodown", against: str = "FP32"
+) -> alt.LayerChart:
+    """What quantization does to a detector on each generator at equal coverage and dose, and on each kind in the mean.
+
+    `table` has the rows of `helpers.analysis.families.by_generator` and of `by_family`, with `row` (the name down the
+    side), `of` (the kind) and `dose` (the name of the precision's dose). Menus choose dose, detector and measure.
+    """
+    there = {name: words.format(against) for name, words in _MEASURES.items() if table[name].notna().any()}
+    doses = dict(table[["precision", "dose"]].drop_duplicates().itertuples(index=False, name=None))
+    detectors, kinds = theme.options(table, "detector"), list(dict.fromkeys(table.of))
+    columns = ["row", "of", "precision", "detector", "stands", *layers.ends(_MEASURES)]
+    base = (
+        alt.Chart(table[columns].round(4))
+        .transform_filter("datum.detector == detector && datum.precision == dose")
+        .transform_calculate(**layers.MEASURED)
+        .transform_filter("isValid(datum.value)")
+        .encode(
+            y=layers.rows("row", list(dict.fromkeys(table.row))),
+            color=layers.coloured("of", dict(zip(kinds, _FAMILIES, strict=False))),
+            tooltip=layers.tooltips(
+                ("row:N", "of"), ("stands:N", "rung"), ("value:Q", "change", "+.3f"), ("interval:N", "95 % interval")
+            ),
+        )
+    )
+    marks = layers.points_with_intervals(base, alt.X("low:Q", title="change, with 95 % interval").axis(tickCount=6))
+    menus = [
+        theme.choice("dose", "Dose", doses, precision),
+        theme.choice("detector", "Detector", detectors, detector),
+        theme.choice("measure", "Measure", there, "auc"),
+    ]
+    description = (
+        f"Change from {against} on {len(detectors)} detectors where as much of every denoiser is quantized and "
+        f"images lie as far off as real ones: {', '.join(dict.fromkeys(table.row))}, with 95 % intervals; menus choose "
+        "dose, detector and measure."
+    )
+    zero = layers.rule(x=0, color="#777", strokeDash=[4, 3])
+    return layers.compose([zero, *marks], menus, description, alt.Step(26))

@@ -56,7 +56,9 @@ class Claim:
     training, `of_images` whether on those of filtered images, which there are of every protocol. It is supported in
     `true_world` and contradicted in `false_world`. `reads` are the scores that must come from detectors which can
     answer (None: no gate is held). `training` is the detectors' training under which it is judged first, and `because`
-    says why, where that is not the page's own. `headline` says whether the book's first page names it.
+    says why, where that is not the page's own. `formats` are the precisions beside the baseline that it speaks of,
+    which may be another dose in other images (None: every one of the study; none: the baseline alone). `headline` says
+    whether the book's first page names it.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Claim:
     reads: Reads | None = None
     training: str = ""
     because: str = ""
+    formats: tuple[str, ...] | None = None
     of_scores: bool = True
     of_images: bool = False
     headline: bool = False
@@ -83,6 +86,11 @@ class Claim:
         """Whether a study's images decide it, under each of its conditions; else the public checkpoints' own networks
         do, whatever the study."""
         return self.of_scores or self.of_images
+
+    @property
+    def dosed(self) -> bool:
+        """Whether it can be judged at another dose: it speaks of formats, and of their images."""
+        return self.of_study and self.formats != ()
 
     @property
     def key(self) -> str:
@@ -97,11 +105,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim with what a study says of it; `rule` has the study's margins in it."""
+    """A claim with what a study says of it; `rule` has the study's margins in it.
+
+    `matched` is the finding where the study's images lie as far from their baseline as real ones at as many bits
+    (`helpers.claims.dose.judged`); None for a claim that reads the baseline alone, and where nobody asked.
+    """
 
     claim: Claim
     finding: Finding
     rule: str
+    matched: Finding | None = None
 
     @property
     def verdict(self) -> str:
@@ -127,6 +140,11 @@ class Outcome:
     def answer(self) -> str:
         """The sentence that a page prints: the estimates, and whether the claim holds in the study."""
         return concluded(self.finding) if self.claim.of_study else self.finding.sentence
+
+    @property
+    def matched_answer(self) -> str:
+        """The sentence of `answer` at the dose of real images, with the rungs that stand for it; "" without any."""
+        return concluded(self.matched) if self.matched else ""
 
 
 def concluded(finding: Finding) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.analysis import dose
 from helpers.analysis.conditions import own_training, trainings_of, under
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims import deck
 from helpers.claims.claim import Claim, Outcome
+from helpers.claims.dose import judged
 from helpers.claims.rule import HOLDS, NOT_TESTABLE, SAID
 from helpers.claims.scorecard import evaluate, table
 from helpers.claims.thresholds import calibrated
@@ -24,23 +26,27 @@ __all__ = ["Tally", "by_condition", "disagreement", "tally"]
 
 @dataclass(frozen=True)
 class _Condition:
-    """A protocol and a training with the detectors that have it, at their own threshold or at a calibrated one."""
+    """A protocol and a training with the detectors that have it, at their own threshold or at a calibrated one, and at
+    the nominal formats or at the dose of real images."""
 
     title: str
     protocol: str
     weights: str
     detectors: tuple[str, ...]
     calibrate: bool = False
+    dosed: bool = False
 
     def of(self, results: Results) -> Results:
         """The page's results under this condition."""
+        if self.dosed:
+            results = dose.at_matched_dose(results)
         there = under(results, self.protocol, self.weights, self.detectors)
         return calibrated(there) if self.calibrate else there
 
 
 def _conditions(results: Results) -> list[_Condition]:
-    """Every protocol, training and threshold that the study can be judged under, the page's own first."""
-    found = []
+    """Every protocol, training, threshold and dose that the study can be judged under, the page's own first."""
+    found, doses = [], dose.at_matched_dose(results) is not None
     for protocol, label, detectors in trainings_of(results):
         own = label == own_training(results, protocol)
         fewer = f" of {listed([named(key) for key in detectors])}" if len(detectors) < len(results.detectors) else ""
@@ -49,15 +55,19 @@ def _conditions(results: Results) -> list[_Condition]:
         found.append(condition)
         if own and (results.scores.label == 0).any():  # without reals no threshold can be calibrated
             found.append(replace(condition, title=f"{protocol}, calibrated threshold", calibrate=True))
+        if own and doses:
+            found.append(replace(condition, title=f"{protocol}, matched dose", dosed=True))
     page = (results.protocol, own_training(results, results.protocol))
     return sorted(found, key=lambda condition: (condition.protocol, condition.weights) != page)
 
 
 @once
 def by_condition(results: Results) -> pd.DataFrame:
-    """Every claim that depends on scores under every protocol, training and threshold of the study.
+    """Every claim that depends on scores under every protocol, training, threshold and dose of the study.
 
-    Each row is of the detectors that count under its own condition; none is decided elsewhere.
+    At the matched dose ("plain, matched dose"), which there is where a rung of a ladder stands for real images, are the
+    claims that speak of formats. Each row is of the detectors that count under its own condition; none is decided
+    elsewhere.
     One row per claim and condition: key, condition (its name), protocol, weights, detectors (those scored there, of
     which a claim takes the ones it names), verdict, of, estimate, low, high, n. Kept with the results.
     """
@@ -67,10 +77,17 @@ def by_condition(results: Results) -> pd.DataFrame:
 def _under(results: Results, condition: _Condition) -> pd.DataFrame:
     """The outcomes of the claims that can be judged under a condition."""
     # Filtered images are scored by the study's own training alone.
-    of_images = condition.title == condition.protocol
-    ids = {claim.id for claim in deck.CLAIMS if claim.of_scores or claim.of_images and of_images}
-    found = table(evaluate(condition.of(results), *ids, elsewhere=False))
-    found = found[["key", "verdict", "of", "estimate", "low", "high", "n"]]
+    of_images = condition.title == condition.protocol or condition.dosed
+    claims = [claim for claim in deck.CLAIMS if claim.of_scores or claim.of_images and of_images]
+    there = condition.of(results)
+    if condition.dosed:
+        outcomes = [
+            Outcome(claim, judged(claim, results, there, elsewhere=False), claim.rule)
+            for claim in claims if claim.dosed
+        ]  # fmt: skip
+    else:
+        outcomes = evaluate(there, *{claim.id for claim in claims}, elsewhere=False, matched=False)
+    found = table(outcomes)[["key", "verdict", "of", "estimate", "low", "high", "n"]]
     return found.assign(
         condition=condition.title, protocol=condition.protocol, weights=condition.weights,
         detectors=listed([named(key) for key in condition.detectors]),

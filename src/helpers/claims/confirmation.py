@@ -80,7 +80,7 @@ def compared(results: Results, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     decided = results.rules.judging.decided.value
     rows = []
     for outcome in outcomes:
-        if not outcome.claim.again:
+        if not outcome.claim.of_study:
             continue
         other, here = again[outcome.claim.key], outcome.interval
         figure = other.finding.figures.get(outcome.finding.deciding, metrics.UNKNOWN)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-from helpers.analysis import dose
+from helpers.analysis import dose, families
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
+from helpers.claims.claim import Claim
+from helpers.claims.gate import gated
+from helpers.claims.rule import NOT_TESTABLE, Finding
+from helpers.precision.catalogue import PRECISIONS
+from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["BRIDGE", "NONE", "doses", "exact", "shown"]
+__all__ = ["BRIDGE", "NONE", "doses", "exact", "judged", "kinds", "shown"]
 
 #: What a study without distances says.
 NONE = (
@@ -125,3 +132,129 @@ def _moved(results: Results) -> str:
         f"{told}{also}; such shifts are not the work of another ground, colour or shape. What the judge does not read, "
         "place, size, light and texture, may be."
     )
+
+
+def judged(claim: Claim, results: Results, there: Results | None, elsewhere: bool = True) -> Finding:
+    """The finding on a claim where each generator's images lie as far from its baseline's as real ones at as many bits,
+    by the same gate and judge.
+
+    `there` are the results at that dose (`analysis.dose.at_matched_dose`), under the condition that is asked for. The
+    words name the dose where the nominal finding names the format, and the note the rung that stands for it, generator
+    by generator, with its median PSNR. A generator without a rung in reach is not judged, and the note says why;
+    where none has one the claim is not testable.
+    """
+    asked = _asked(claim, results)
+    if not asked:
+        return Finding(NOT_TESTABLE, "This study cannot say: it has no images of the formats that are meant.", {})
+    rungs = _stand(results, asked)
+    kept = tuple(dict.fromkeys(generator for (generator, _), match in asked.items() if match.precision))
+    if there is None or not kept:
+        return Finding(NOT_TESTABLE, f"This study cannot say at the dose of real images. {rungs}", {})
+    found = gated(claim, _of(there, kept), elsewhere)
+    names = {p: _dose_name(p) for p in dict.fromkeys(p for _, p in dose.matches(results))}
+    return replace(
+        found, sentence=_dosed(found.sentence, names), deciding=_dosed(found.deciding, names),
+        figures={_dosed(name, names): figure for name, figure in found.figures.items()},
+        note=f"{rungs} {_dosed(found.note, names)}".strip(),
+    )  # fmt: skip
+
+
+@once
+def _of(results: Results, generators: tuple[str, ...]) -> Results:
+    """The same results of these generators alone."""
+    return replace(results, generators=tuple(key for key in results.generators if key in generators))
+
+
+def _asked(claim: Claim, results: Results) -> dict[tuple[str, str], dose.Match]:
+    """What stands for the cells that a claim reads, by (generator, precision); C6 reads the lowest precision."""
+    generators = claim.reads.generators if claim.reads else ()
+    formats = (results.lowest,) if claim.of_images and not claim.of_scores else claim.formats
+    return {
+        (generator, precision): match
+        for (generator, precision), match in dose.matches(results).items()
+        if (not generators or generator in generators) and (formats is None or precision in formats)
+    }
+
+
+def _dose_name(precision: str) -> str:
+    """What a precision is called where another format stands for its dose."""
+    return f"the real {PRECISIONS[precision].bits}-bit dose"
+
+
+def _dosed(text: str, names: Mapping[str, str]) -> str:
+    """A sentence on formats as one on their doses."""
+    by_title = {PRECISIONS[key].title: name for key, name in names.items()}
+    return re.sub(rf"\b(?:{'|'.join(map(re.escape, by_title))})\b(?!-)", lambda found: by_title[found[0]], text)
+
+
+def _stand(results: Results, asked: Mapping[tuple[str, str], dose.Match]) -> str:
+    """The sentences that say which rungs stand for which dose, and which generators have none and why."""
+    titles, said = results.titles("generator"), []
+    for precision in dict.fromkeys(precision for _, precision in asked):
+        own = {generator: match for (generator, of), match in asked.items() if of == precision}
+        stand = [
+            f"{named(match.precision)} of {titles[generator]}'s ladder ({match.psnr.estimate:.1f} dB)"
+            for generator, match in own.items() if match.precision
+        ]  # fmt: skip
+        target = next((match.target for match in own.values() if match.target == match.target), None)
+        at = "" if target is None else f" at {target:.1f} dB"
+        real = f"real {PRECISIONS[precision].bits}-bit images{at}"
+        said += [f"{listed(stand)} {'stands' if len(stand) == 1 else 'stand'} for {real}."] if stand else []
+        without: dict[str, list[str]] = {}
+        for generator, match in own.items():
+            if not match.precision:
+                without.setdefault(match.why, []).append(titles[generator])
+        said += [f"No rung of {listed(keys)} stands for {real}: {why}." for why, keys in without.items()]
+    return " ".join(said)
+
+
+def kinds(results: Results) -> str:
+    """The sentences that set UNets beside DiTs: at equal coverage and dose, or why they cannot be."""
+    effects, places = families.by_family(results), families.places(results)
+    differ = effects[effects.kind == families.DIFFERENCE].dropna(subset=["auc"]) if len(effects) else effects
+    lead = "At one nominal format they differ in how much of them is quantized and in how far their images move"
+    if differ.empty:
+        return (
+            f"UNets and DiTs cannot be compared at equal coverage and dose here: {_lacking(results, places)}. {lead}."
+        )
+    said = []
+    for bits, own in differ.groupby("bits", sort=False):
+        wide = own[(own.auc_low > 0) | (own.auc_high < 0)]
+        told = (
+            f"At the dose of real {bits}-bit images the change of AUC differs in {len(wide)} of "
+            f"{counted(len(own), 'detector')} (95 % interval over prompts without 0)"
+        )
+        if len(wide):
+            most = wide.loc[wide.auc.abs().idxmax()]
+            less = "more" if most.auc < 0 else "less"
+            change = number(Interval(most.auc, most.auc_low, most.auc_high), 3, sign=True)
+            told += f", most for {most.detector_title}, which loses {less} on UNets (difference {change})"
+        said.append(f"{told}.")
+    shares = places.dropna(subset=["share"]).groupby("kind")["share"]
+    held = [f"{_ends(100 * own.min(), 100 * own.max())} of the {kind}' denoisers" for kind, own in shares if kind]
+    means = effects[effects.kind.isin(families.KINDS)].drop_duplicates("kind")
+    over = listed(
+        [f"{counted(row.generators, row.kind.removesuffix('s'))} ({row.titles})" for row in means.itertuples()]
+    )
+    return (
+        f"UNets and DiTs are compared where the ladder quantizes {listed(held)} and images lie as far from the "
+        f"baseline's as real ones. {' '.join(said)} Here are {over}: of others these intervals know nothing. {lead}, "
+        "so nothing is concluded from that."
+    )
+
+
+def _lacking(results: Results, places: pd.DataFrame) -> str:
+    """Why nothing stands at equal coverage and dose, kind by kind or generator by generator."""
+    if dose.doses(results).empty:
+        return "the distances of the images were not measured"
+    without = places[places.why != ""] if len(places) else places
+    if without.empty:
+        return "the study has not both of them, or no reals"
+    whys = without.groupby("why", sort=False).generator_title.agg(lambda titles: listed(list(dict.fromkeys(titles))))
+    return "; ".join(f"for {titles}, {why}" for why, titles in whys.items())
+
+
+def _ends(least: float, most: float) -> str:
+    """Least and most of a share in per cent, in print."""
+    ends = [f"{value:.0f}" for value in (least, most)]
+    return f"{ends[0] if ends[0] == ends[1] else ' to '.join(ends)}\N{NO-BREAK SPACE}%"

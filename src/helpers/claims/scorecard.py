@@ -7,22 +7,25 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from helpers.analysis.dose import at_matched_dose
 from helpers.analysis.words import listed
 from helpers.claims import deck
-from helpers.claims.claim import FALL, LEVEL, Claim, Outcome
+from helpers.claims.claim import FALL, LEVEL, Claim, Outcome, concluded
+from helpers.claims.dose import judged
 from helpers.claims.evidence import overall
 from helpers.claims.gate import gated
-from helpers.claims.rule import PLURAL, SAID, margins
+from helpers.claims.rule import PLURAL, SAID, Finding, margins
 from helpers.core.errors import UsageError, nearest
 from helpers.results import Results
 
 __all__ = ["evaluate", "summary", "table", "where"]
 
 
-def evaluate(results: Results, *ids: str, elsewhere: bool = True) -> list[Outcome]:
+def evaluate(results: Results, *ids: str, elsewhere: bool = True, matched: bool = True) -> list[Outcome]:
     """What the results say of each claim of the deck, in its order; with `ids` ("C4" ...) of these alone.
 
     Detectors that cannot answer do not count (`helpers.claims.gate`); with `elsewhere` another protocol may decide.
+    With `matched` each claim that speaks of formats is judged at the dose of real images too (`Outcome.matched`).
 
     Raises UsageError for an id that the deck does not have.
     """
@@ -31,8 +34,15 @@ def evaluate(results: Results, *ids: str, elsewhere: bool = True) -> list[Outcom
         if asked not in known:
             raise UsageError(f"claims: no {asked!r}{nearest(asked, known)}; the deck has {known[0]} to {known[-1]}")
     limits = margins(results)
+    matched = matched and results.fakes is None  # a view of other logits is of one dose
+    there = at_matched_dose(results) if matched else None
     return [
-        Outcome(claim, gated(claim, results, elsewhere), f"{claim.rule} {_counts(claim)}".strip().format(**limits))
+        Outcome(
+            claim,
+            gated(claim, results, elsewhere),
+            _rule(claim).format(**limits),
+            judged(claim, results, there, elsewhere) if matched and claim.dosed else None,
+        )
         for claim in deck.CLAIMS
         if not ids or claim.id in ids
     ]
@@ -48,14 +58,17 @@ COUNTS = {
 }
 
 
-def _counts(claim: Claim) -> str:
-    return COUNTS[claim.reads.kind] if claim.reads else ""
+def _rule(claim: Claim) -> str:
+    """What counts for a claim, and which detectors do, with the names of margins in braces."""
+    return f"{claim.rule} {COUNTS[claim.reads.kind] if claim.reads else ''}".strip()
 
 
 def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     """One row per outcome: key, id, part, words, quantity, rule, verdict, of, estimate, low, high, n, answer.
 
-    `of` names the deciding figure, whose estimate, interval and number of images stand beside it.
+    `of` names the deciding figure, whose estimate, interval and number of images stand beside it. The same at the
+    matched dose is matched_verdict, matched_of, matched_estimate, matched_low, matched_high, matched_n and
+    matched_answer: "" and NaN of a claim that is not judged there.
     """
     return pd.DataFrame([
         {
@@ -64,9 +77,19 @@ def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "verdict": outcome.verdict, "of": outcome.finding.deciding,
             "estimate": outcome.interval.estimate, "low": outcome.interval.low, "high": outcome.interval.high,
             "n": outcome.finding.n, "answer": outcome.answer,
-        }
+        } | _matched(outcome.matched)
         for outcome in outcomes
     ])  # fmt: skip
+
+
+def _matched(finding: Finding | None) -> dict[str, object]:
+    """The columns of `table` on the matched dose."""
+    found = finding or Finding("", "", {})
+    ends = found.interval
+    return {
+        "matched_verdict": found.verdict, "matched_of": found.deciding, "matched_estimate": ends.estimate,
+        "matched_low": ends.low, "matched_high": ends.high, "matched_n": found.n, "matched_answer": concluded(found),
+    }  # fmt: skip
 
 
 #: How many statements real evidence agrees with, contradicts ..., for one and for more.

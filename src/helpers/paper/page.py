@@ -118,7 +118,9 @@ def glue_claims(results: Results, *ids: str) -> list[Outcome]:
 
     `C4_verdict` (whether it holds in the study, and in how many conditions), `C4_evidence` (what public figures say),
     `C4_answer` (the sentence), `C4_rule` (what counts) and, for a claim that the study's images decide, `C4_elsewhere`
-    (where another protocol, training or threshold comes out otherwise); `C4_size_...` for a part.
+    (where another protocol, training or threshold comes out otherwise), and for
+    one that speaks of formats `C4_matched_verdict` and `C4_matched` (at the dose of real images); `C4_size_...` for a
+    part.
     """
     outcomes = evaluate(results, *ids)
     for outcome in outcomes:
@@ -128,5 +130,8 @@ def glue_claims(results: Results, *ids: str) -> list[Outcome]:
         glue_text(f"{key}_rule", outcome.rule)
         if outcome.claim.of_study:
             glue_text(f"{key}_elsewhere", disagreement(results, outcome))
+        if outcome.matched is not None:
+            glue(f"{key}_matched_verdict", Verdict(HOLDS[outcome.matched.verdict]), display=False)
+            glue_text(f"{key}_matched", outcome.matched_answer)
     glue_evidence(results, *(outcome.claim.key for outcome in outcomes))
     return outcomes

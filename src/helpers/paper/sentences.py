@@ -73,7 +73,18 @@ def beyond_note(beyond: pd.DataFrame, precision: str = "fp4") -> str:
     return (
         f"{named(precision)} moves the same images further {listed(parts)} pairs of generator and detector (one-sided "
         f"paired tests at 5 %, for each control with Holm's correction over its tests, at most {told.family.max()})."
+        f"{_no_control(beyond)}"
     )
+
+
+def _no_control(beyond: pd.DataFrame) -> str:
+    """The sentence on generators to which FP16, of all controls, does nothing; "" where there is none."""
+    own = set(beyond.generator[beyond.control == "fp16"])
+    idle = [title for key, title in dict(zip(beyond.generator, beyond.generator_title, strict=True)).items()
+            if key not in own]  # fmt: skip
+    if not own or not idle:
+        return ""
+    return f" On {listed(idle)} FP16 changes nothing, so there it is no control and nothing is tested against it."
 
 
 def _deed(control: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from pathlib import Path
@@ -36,6 +36,7 @@ __all__ = [
     "own_trainings",
     "titles",
     "read_verified",
+    "with_cells",
     "with_fakes",
 ]
 
@@ -44,6 +45,14 @@ MANIFEST = (
     "study", "files", "imported", "reals", "rules", "scored", "study.reals", "study.arms", "study.margins",
     "study.generators", "study.further", "imported.unscored",
 )  # fmt: skip
+
+
+class _Cell(NamedTuple):
+    """What one set of images is made by."""
+
+    generator: str
+    precision: str
+    arm: str
 
 
 class _Scores(NamedTuple):
@@ -57,16 +66,24 @@ class _Scores(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """Where results come from, whole: a folder, or a table that is in memory (`folder` None, nothing beside it)."""
+    """Where results come from, whole: a folder, or a table that is in memory (`folder` None, nothing beside it).
+
+    `replaced` are cells whose rows are those of other cells (see `with_cells`).
+    """
 
     name: str
     folder: Path | None
     manifest: dict[str, Any]
     scores: _Scores
+    replaced: Mapping[_Cell, _Cell | None] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the scores; None where there is none that the manifest vouches for."""
-        return read_verified(self.folder, name) if self.folder else None
+        table = read_verified(self.folder, name) if self.folder else None
+        if table is None or not self.replaced:
+            return table
+        # Filtered images were made of the cells that are replaced, or towards their spectra; reals were not.
+        return _replaced(table[table.label == 0] if "treatment" in table else table, self.replaced)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +268,58 @@ def of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
     )  # fmt: skip
 
 
+def with_cells(results: Results, cells: Mapping[tuple[str, str], tuple[str, str] | None]) -> Results:
+    """The same study with other cells in its main arm: for each (generator, precision) that is there the images of
+    another (arm, precision) of that generator, or none of them (None).
+
+    They take the place at every level: in the scores under every protocol and training, and in the tables beside them,
+    so that what is asked of results can be asked of these. Filtered images are left out, for those were made from
+    the cells that are replaced. Raises ValueError where the fakes are no longer those that are stored (`with_fakes`,
+    `of_pairs`): such a view is taken first.
+    """
+    if results.fakes is not None:
+        raise ValueError("with_cells: the fakes of these results are not those that are stored")
+    replaced = {
+        _Cell(generator, precision, results.arm): new and _Cell(generator, new[1], new[0])
+        for (generator, precision), new in cells.items()
+    }
+    scores = results.source.scores
+    kept = _replaced(scores.finite, replaced)
+    source = replace(
+        results.source, scores=_Scores(kept, _replaced(scores.others, replaced), _counted(kept)),
+        replaced={**results.source.replaced, **replaced},
+    )  # fmt: skip
+    labels = set(results.trainings.values())
+    return _narrowed(
+        source, results.generators, results.precisions, results.detectors, results.threshold, results.protocol,
+        results.arm, labels.pop() if len(labels) == 1 else None,
+    )  # fmt: skip
+
+
+def _replaced(table: pd.DataFrame, cells: Mapping[_Cell, _Cell | None]) -> pd.DataFrame:
+    """The table with the rows of other cells under the names of these cells, whose own rows are gone."""
+
+    def rows(cell: _Cell) -> np.ndarray:
+        found = np.ones(len(table), dtype=bool)
+        for name, key in cell._asdict().items():
+            found &= (table[name] == key).to_numpy(bool)
+        return found
+
+    gone, added = np.zeros(len(table), dtype=bool), {}
+    for cell, new in cells.items():
+        gone |= rows(cell)
+        if new:
+            added[cell] = np.flatnonzero(rows(new))
+    places = [np.flatnonzero(~gone), *added.values()]
+    found = table.take(np.concatenate(places)).reset_index(drop=True)  # at once: millions of scores are copied
+    start = len(places[0])
+    for cell, place in added.items():
+        for name, key in cell._asdict().items():
+            found.iloc[start : start + len(place), found.columns.get_loc(name)] = key
+        start += len(place)
+    return found
+
+
 def check_results(results: str | Path) -> Path:
     """The folder `results` (a path, or one relative to the checkout) if it holds scores; else UsageError."""
     given = Path(results).expanduser()
@@ -393,8 +462,13 @@ def _checked(scores: pd.DataFrame, where: str) -> _Scores:
         what = f"{row.generator} {row.precision} {row.arm} {row['index']} by {row.detector} ({row.weights})"
         raise Damaged(f"{where}: {int(twice.sum())} rows stand there twice, the first {what}; run or import it again")
     finite = np.isfinite(scores.logit)
-    counts = scores[finite].groupby(["protocol", "detector", "weights", "label"], observed=True).size()
-    return _Scores(scores[finite], scores[~finite], counts.reset_index(name="count").astype({"weights": str}))
+    return _Scores(scores[finite], scores[~finite], _counted(scores[finite]))
+
+
+def _counted(scores: pd.DataFrame) -> pd.DataFrame:
+    """How many scores there are of each protocol, detector, weights and label."""
+    counts = scores.groupby(["protocol", "detector", "weights", "label"], observed=True).size()
+    return counts.reset_index(name="count").astype({"weights": str})
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

@@ -47,6 +47,7 @@ CLAIM = Claim(
     anchor="figure-anomaly",
     judge=judge_claim,
     reads=Reads(FALL, generators=("sd3",), groups=(END_TO_END,)),
+    formats=("fp4",),
     true_world=World({("npr", "sd3", "fp4"): -6.0, ("r50_nodown", "sd3", "fp4"): -6.0}),
     false_world=World(),
 )

@@ -31,6 +31,7 @@ CLAIM = Claim(
     anchor="figure-anomaly",
     judge=judge_claim,
     reads=Reads(LEVEL, generators=("sd3",), groups=(("r50_tf",),)),
+    formats=("fp4",),
     true_world=World(),
     false_world=World({("r50_tf", "sd3", "fp4"): -6.0}),
 )

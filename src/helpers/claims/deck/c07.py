@@ -38,6 +38,7 @@ CLAIM = Claim(
     anchor="figure-npr",
     judge=judge_claim,
     reads=Reads(FALL, generators=("sd3",), groups=(("npr",),), rate=False),
+    formats=("fp8", "fp4"),
     true_world=World({("npr", "sd3", "fp8"): -2.5, ("npr", "sd3", "fp4"): -6.0}),
     false_world=World(),
 )

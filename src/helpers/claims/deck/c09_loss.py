@@ -42,6 +42,7 @@ CLAIM = Claim(
     anchor="figure-flux1",
     judge=judge_claim,
     reads=Reads(FALL, generators=("sdxl", "flux1")),
+    formats=("fp4",),
     true_world=World(),
     false_world=World({("clip_d", "flux1", "fp4"): -6.0}),
 )

@@ -57,6 +57,7 @@ CLAIM = Claim(
     reads=Reads(LEVEL, groups=(("npr",),)),
     training="mini-sdxl",
     because="the public NPR, of which the deck speaks, saw fakes of SDXL and none of SD1.5",
+    formats=(),
     true_world=World({("npr", "sd15", None): -4.5}),
     false_world=World(),
     headline=True,

@@ -63,6 +63,7 @@ CLAIM = Claim(
     anchor="figure-heatmap",
     judge=judge_claim,
     reads=Reads(FALL, groups=(END_TO_END, FROZEN)),
+    formats=("fp4",),
     true_world=World({("npr", "sd3", "fp4"): -6.0, ("r50_nodown", "sd3", "fp4"): -6.0}),
     false_world=World({("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0}),
 )

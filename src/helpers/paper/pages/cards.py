@@ -55,10 +55,19 @@ def _study(results: Results, outcome: Outcome) -> str:
     inner = (
         f"<p>{html.escape(outcome.answer)}</p>{f'<dl>{rows}</dl>' if rows else ''}"
         f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
-        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
+        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>{_matched(outcome)}'
         f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>'
     )
     return _column("claim-study", where(results), mark, inner)
+
+
+def _matched(outcome: Outcome) -> str:
+    """The same at the dose of real images, for a claim that speaks of formats."""
+    if outcome.matched is None:
+        return ""
+    mark = page.Verdict(HOLDS[outcome.matched.verdict])._repr_html_()
+    said = html.escape(outcome.matched_answer)
+    return f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>'
 
 
 def _figures(outcome: Outcome) -> dict[str, object]:

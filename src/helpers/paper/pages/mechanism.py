@@ -13,7 +13,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis import decoder, dose, real_ladders
+from helpers.analysis import decoder, dose, families, real_ladders
 from helpers.analysis.words import named
 from helpers.claims import dose as dose_sentences
 from helpers.claims import smoothing
@@ -24,9 +24,9 @@ from helpers.results.results import Results
 from helpers.study.rules import shipped
 
 __all__ = [
-    "autocorrelation", "component_shifts", "content", "contrasts", "detail", "detection", "dose_shifts", "doses",
-    "filters", "fingerprints", "ladder", "levels", "predictions", "radial", "real_doses", "relations", "shares",
-    "strata",
+    "autocorrelation", "component_shifts", "content", "contrasts", "detail", "detection", "dose_aucs", "dose_shifts",
+    "doses", "families_figure", "families_places", "families_table", "filters", "fingerprints", "ladder", "levels",
+    "predictions", "radial", "real_doses", "relations", "shares", "strata",
 ]  # fmt: skip
 
 MISSING = {
@@ -36,6 +36,8 @@ MISSING = {
     "distances": dose_sentences.NONE,
     "readings": "What this study's pictures show was not read.",
     "arms": "This study has nothing beside its baseline.",
+    "auc": "This study has no reals, so no AUC.",
+    "families": "UNets and DiTs cannot be set side by side here: see the sentence above.",
     "shares": "This study has neither reals passed through the VAE nor the protocol aligned: no shares are known.",
 }
 
@@ -188,6 +190,57 @@ def dose_shifts(
     """Response against the dose in the pictures (`dose.responses`), with the doses of real images marked."""
     rest = (targets, generator, detector, named(results.baseline))
     _figure("dose_shifts", charts.dose_shifts, table, "distances", *rest)
+
+
+def dose_aucs(table: pd.DataFrame, results: Results) -> None:
+    """AUC against the dose in the pictures (`dose.responses`), a figure for each detector, along the study's ladders;
+    the doses of real images are bands."""
+    ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
+    table = table[table.arm.isin(ladders) & table.auc.notna()] if len(table) else table
+    if table.empty:
+        display(Markdown(MISSING["auc"]))
+        return
+    bands = real_ladders.doses(real_ladders.pairs(), results.rules.judging.doses.value)
+    for detector in table.detector.unique():
+        page.glue_figure(f"dose_auc_{detector}", charts.dose_auc(table, bands, detector, named(results.baseline)))
+
+
+def families_places(table: pd.DataFrame, results: Results) -> HTML:
+    """What stands for each generator at each dose when coverage is equal (`families.places`)."""
+    if table.empty:
+        return tables.missing(MISSING["families"])
+    shown = pd.DataFrame({
+        "generator": table.generator_title, "denoiser": table.kind.str.removesuffix("s"),
+        "real bits": table.bits, "dB": [tables.figure(value, "{:.1f}") for value in table.target],
+        "rung": [title or f"none: {why}" for title, why in zip(table.rung_title, table.why, strict=True)],
+        "quantized": [tables.figure(100 * share, "{:.0f}\N{NO-BREAK SPACE}%") for share in table["share"]],
+        "PSNR, dB": [tables.interval(row, "psnr", 1) for _, row in table.iterrows()],
+    })  # fmt: skip
+    return tables.table(shown, "The rung that stands for each generator at equal coverage and dose")
+
+
+def families_table(table: pd.DataFrame, results: Results) -> HTML:
+    """The mean effect on each detector by kind of denoiser, and the difference (`families.by_family`)."""
+    columns = {"auc": ("change of AUC", 3, True), "shift": ("shift, SD", 2, True)}
+    if len(table):
+        spread = [tables.DASH if not least == least else f"{least:+.3f} to {most:+.3f}".replace("-", "\N{MINUS SIGN}")
+                  for least, most in zip(table.least, table.most, strict=True)]  # fmt: skip
+        table = table.assign(spread=spread)
+    keys = {"bits": "real bits", "detector_title": "detector", "kind": "denoisers", "titles": "mean of"}
+    caption = f"Change from {named(results.baseline)} at equal coverage and dose, mean over generators"
+    return _table(table, columns, keys | {"spread": "AUC by generator"}, caption, "families")
+
+
+def families_figure(results: Results, detector: str = "r50_nodown") -> None:
+    """The effects of `families.by_generator` and of `families.by_family` below each other."""
+    own, means = families.by_generator(results), families.by_family(results)
+    if len(own):
+        psnr = [f"{row.rung_title}, {row.psnr:.1f} dB, {100 * row.share:.0f} % quantized" for row in own.itertuples()]
+        own = own.assign(row=own.generator_title, of=own.kind, stands=psnr)
+        names = means.kind.where(means.kind == families.DIFFERENCE, means.kind + ", mean")
+        own = pd.concat([own, means.assign(row=names, of=means.kind, stands=means.titles)])
+        own = own.assign(dose=[f"real {bits}-bit images" for bits in own.bits])
+    _figure("families", charts.families, own, "families", results.lowest, detector, named(results.baseline))
 
 
 def doses(table: pd.DataFrame, results: Results) -> HTML:
