@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import floor, isnan, nan
+from math import isnan
 
 import pandas as pd
 
@@ -37,8 +37,7 @@ def at_false_alarms(results: Results) -> Results:
     called fake, and no fewer than can be. Intervals are for that threshold as it is."""
 
     def limit(_: pd.Series, reals: pd.Series) -> float:
-        falling = reals.sort_values(ascending=False)
-        return float(falling.iloc[floor(FALSE_ALARMS * len(falling))]) if len(falling) else nan
+        return metrics.limit_at(reals, FALSE_ALARMS)
 
     return _moved(results, limit, lambda logits: logits)
 
