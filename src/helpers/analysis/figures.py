@@ -14,12 +14,12 @@ from math import isnan
 import numpy as np
 import pandas as pd
 
-from helpers.analysis.cells import cells, mean_change, paired_logits
+from helpers.analysis.cells import cells, mean_change, paired_logits, share_called
 from helpers.analysis.stats import changes, metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.results.results import Results
 
-__all__ = ["FIGURES", "Overview", "known", "mean_changes", "overview"]
+__all__ = ["FIGURES", "Overview", "known", "mean_changes", "mean_levels", "overview"]
 
 #: The figures by column of `analysis.cells`, in the order in which they are shown.
 FIGURES = {"auc": "AUC", "tpr_at_5": "TPR at 5 % FPR", "tpr": "detection rate"}
@@ -58,6 +58,21 @@ def mean_changes(
         "tpr_at_5": changes.caught_change(pairs, confidence=confidence),
         "tpr": mean_change(results, detectors, against, confidence, precision),
     }
+
+
+def mean_levels(results: Results, precision: str) -> dict[str, float]:
+    """Each of `FIGURES` at a precision, a mean over the detectors and generators that have both it and the baseline;
+    NaN where one of them lacks it."""
+    rows = []
+    for detector in results.detectors:
+        for generator in results.generators:
+            base, fake = (results.logits(detector, generator, key) for key in (results.baseline, precision))
+            real = results.reals(detector, generator)
+            if len(base) and len(fake):
+                at = {"tpr_at_5": metrics.limit_at(real), "tpr": results.threshold_of(detector)}
+                rates = {name: share_called(fake, limit).estimate for name, limit in at.items()}
+                rows.append({"auc": metrics.auc(fake, real).estimate} | rates)
+    return {name: float(np.mean([row[name] for row in rows])) if rows else float("nan") for name in FIGURES}
 
 
 def _pairs(results: Results, detector: str, generator: str, precision: str) -> changes.Pairs:

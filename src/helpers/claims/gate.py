@@ -22,7 +22,7 @@ from helpers.claims.rule import NOT_TESTABLE, Finding, margins
 from helpers.claims.thresholds import FALSE_ALARMS, at_false_alarms
 from helpers.results.results import Results, of_pairs
 
-__all__ = ["gated"]
+__all__ = ["counted", "gated"]
 
 #: Protocols that were made so that detectors have room, in the order in which they are asked.
 ROOMY = ("aligned", "shared")
@@ -47,6 +47,11 @@ class _Admitted:
         """The detectors that count somewhere."""
         return tuple(dict.fromkeys(detector for detector, _ in self.pairs))
 
+    @property
+    def kept(self) -> Results:
+        """The results with nothing but what counts."""
+        return self.results if self.pairs == self.asked else of_pairs(self.results, self.pairs)
+
 
 def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     """The finding on a claim by the detectors that can answer; on all of them where the claim has no gate.
@@ -60,10 +65,10 @@ def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     if not own.asked:  # the study lacks the cells, and the judge says so
         return claim.judge(results)
     tried = [own, *(_elsewhere(results, claim.reads, own) if elsewhere else ())]
-    best = max(tried, key=lambda found: len(found.detectors))  # of equals the first
+    best = _best(tried)
     if not best.pairs:
         return Finding(NOT_TESTABLE, _none(tried, results), {})
-    kept = best.results if best.pairs == best.asked else of_pairs(best.results, best.pairs)
+    kept = best.kept
     finding = claim.judge(kept)
     if finding.verdict == NOT_TESTABLE:
         return finding
@@ -71,6 +76,23 @@ def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     said = [_condition(own, best) if moved else "", _left_out(best), _unknown(best)]
     said += [_operating(claim, kept, best, finding)] if elsewhere and claim.reads.rate else []
     return replace(finding, note=" ".join(filter(None, said)), protocol=moved)
+
+
+def counted(claim: Claim, results: Results) -> Results | None:
+    """The scores that `gated` judges a claim by, under the protocol that decides; None where it has no gate, the study
+    lacks the cells, or nothing counts."""
+    if claim.reads is None:
+        return None
+    own = _admitted(results, claim.reads)
+    if not own.asked:
+        return None
+    best = _best([own, *_elsewhere(results, claim.reads, own)])
+    return best.kept if best.pairs else None
+
+
+def _best(tried: Sequence[_Admitted]) -> _Admitted:
+    """Where most detectors count; of equals the first."""
+    return max(tried, key=lambda found: len(found.detectors))
 
 
 def _admitted(results: Results, reads: Reads) -> _Admitted:

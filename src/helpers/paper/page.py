@@ -7,7 +7,7 @@ in the notebook, in the book and on the pages that quote them.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from myst_nb import glue
@@ -17,10 +17,13 @@ from helpers.analysis import miniatures, words
 from helpers.analysis.words import listed
 from helpers.claims import Finding, Outcome, disagreement, evaluate
 from helpers.paper.facts import facts
+from helpers.paper.operating import operating_note
 from helpers.paper.sentences import scale_note
 from helpers.results.results import Results
 
-__all__ = ["Text", "Verdict", "glue_claims", "glue_figure", "glue_finding", "glue_text", "setup"]
+__all__ = [
+    "Text", "Verdict", "glue_claims", "glue_figure", "glue_finding", "glue_operating", "glue_text", "setup",
+]  # fmt: skip
 
 
 class Text(str):
@@ -95,3 +98,10 @@ def glue_claims(results: Results, *ids: str) -> list[Outcome]:
         if outcome.claim.again:
             glue_text(f"{key}_elsewhere", disagreement(results, outcome))
     return outcomes
+
+
+def glue_operating(results: Results, outcomes: Iterable[Outcome]) -> None:
+    """Glue of each claim of a detection rate, as `C5_operating`, whether it hangs on the operating point."""
+    for outcome in outcomes:
+        if note := operating_note(results, outcome):
+            glue_text(f"{outcome.claim.key}_operating", note)

@@ -12,7 +12,7 @@ from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
 from helpers.results.results import Results
 
-__all__ = ["controls_note", "overview"]
+__all__ = ["controls_note", "overview", "shown"]
 
 
 def overview(results: Results) -> Finding:
@@ -42,6 +42,20 @@ def overview(results: Results) -> Finding:
     but = f" Left out of the detection rate: {unscaled(results.unjudged)}." if results.unjudged else ""
     key = f"mean change of {figures.FIGURES[found.leading]} at {low}"
     return Finding("", f"{mean}; {span}.{lead}{but}", {key: found.changes.get(found.leading, metrics.UNKNOWN)})
+
+
+def shown(results: Results) -> str:
+    """The sentence that says what a cell of the heatmap is before anybody turns its menu."""
+    if (results.scores.label == 0).any():
+        return (
+            "Each cell is the AUC of a detector, which ranks a generator's images at one precision against real ones: "
+            "0.5 is chance, 1 tells all apart. The menu changes to TPR at 5 % FPR, and to the detection rate, the share "
+            "of fakes called fake at the detector's own threshold, which the deck calls accuracy."
+        )
+    return (
+        "Each cell is a detection rate: the share of a generator's images at one precision that a detector calls fake. "
+        "Without real images neither AUC nor TPR at 5 % FPR is known."
+    )
 
 
 def _span(found: figures.Overview) -> str:
