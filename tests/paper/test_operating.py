@@ -53,7 +53,7 @@ def test_where_the_two_part_it_is_said_with_all_three_figures() -> None:
 
 def test_where_they_agree_it_says_so() -> None:
     said = note(study({}, falls={"r50_tf": 6.0}), "C5")
-    assert said.startswith("The answer is contradicted at the detectors' own thresholds and where 5 % of the reals pass")
+    assert said.startswith("The answer is contradicted at the detectors' own thresholds and where 5 % of the reals")
 
 
 def test_kinds_are_contrasted_by_every_figure_and_signs_compared() -> None:

@@ -278,15 +278,15 @@ class Perturbations(Strict):
 class Margins(Strict):
     """Thresholds that turn the words of the deck's claims into numbers; book/methods.md says which were fixed when.
 
-    "Accuracy" is the deck's: the share of fakes called fake at logit 0.
+    A detection rate is the share of fakes called fake at logit 0, which the deck calls accuracy.
     """
 
-    high: Share = Field(0.95, description="C2, C9: accuracy from which a generator is highly detectable")
-    challenging: Share = Field(0.75, description="C3, C10: accuracy under which a generator is challenging")
-    drop: Share = Field(0.05, description="C4, C9, C11: accuracy lost to FP4 that is a drop; C10: deficit that counts")
-    anomaly_before: Share = Field(0.90, description="C4: least accuracy on SD3 at FP32, before the anomaly")
-    anomaly_after: Share = Field(0.40, description="C4: most accuracy on SD3 at FP4, after the anomaly")
-    robust: Share = Field(0.90, description="C5: accuracy on SD3 at FP4 above which R50_TF is unharmed")
+    high: Share = Field(0.95, description="C2, C9: detection rate from which a generator is highly detectable")
+    challenging: Share = Field(0.75, description="C3, C10: detection rate under which a generator is challenging")
+    drop: Share = Field(0.05, description="C4, C9, C11: detection rate lost to FP4, a drop; C10: deficit that counts")
+    anomaly_before: Share = Field(0.90, description="C4: least detection rate on SD3 at FP32, before the anomaly")
+    anomaly_after: Share = Field(0.40, description="C4: most detection rate on SD3 at FP4, after the anomaly")
+    robust: Share = Field(0.90, description="C5: detection rate on SD3 at FP4 above which R50_TF is unharmed")
     smoothing: Share = Field(0.05, description="C6: share of high-frequency energy lost that is smoothing")
     explained: Share = Field(0.5, description="C6: share of FP4's shift its spectrum must account for to explain it")
     shift: float = Field(0.5, gt=0, le=5, description="C7: shift to the left, in SDs of FP32, that counts")
