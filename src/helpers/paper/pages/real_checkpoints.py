@@ -171,8 +171,8 @@ def power_note(results: Results) -> str:
         f"{shown.pairs} pairs show a shift with 80 % power from {shown.shift:.2f} standard deviations of the paired "
         f"differences on: from {seen[0]} to {seen[1]}. Of detection rates, McNemar's exact test needs "
         f"{shown.flips} verdicts that all turn the same way, a change of {shown.change:.2f}, and shows a change with "
-        f"80 % power from {shown.powerful_change:.2f} on; to outlast Holm's correction over {len(table)} comparisons the first needs "
-        f"{corrected.flips} verdicts, {corrected.change:.2f}."
+        f"80 % power from {shown.powerful_change:.2f} on; to outlast Holm's correction over "
+        f"{len(table)} comparisons the first needs {corrected.flips} verdicts, {corrected.change:.2f}."
     )
     own = real.own_effects(results)
     if own.empty:
