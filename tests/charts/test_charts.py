@@ -181,3 +181,14 @@ def test_the_explorer_follows_its_choosers(study) -> None:
     assert list(explorer.rows.precision) == ["fp4"] and explorer.table.value != before
     explorer.detector.value = "r50_tf"
     assert list(explorer.rows.detector) == ["r50_tf"] and explorer.figure.outputs != shown
+
+
+def test_the_decks_line_stands_in_the_picture_of_the_detection_rate_alone(study) -> None:
+    charts.enable()
+    spec = charts.robustness(analysis.cells(study)).to_dict()
+    menu = next(menu for menu in spec["params"] if menu["name"] == "figure")
+    dashed = []
+    for figure in ("auc", "tpr"):
+        menu["value"] = figure
+        dashed.append('stroke-dasharray="6,4"' in vl_convert.vegalite_to_svg(json.dumps(spec | {"width": 600})))
+    assert dashed == [False, True]
