@@ -82,6 +82,7 @@ def test_controls_stand_in_the_forest_with_colours_of_their_own(tmp_path) -> Non
 def test_the_heatmap_offers_the_figures_it_has(study) -> None:
     few, all_ = (charts.heatmap(analysis.cells(study, resamples=n)).to_dict() for n in (0, 20))
     menus = [spec["params"][0]["bind"]["options"] for spec in (few, all_)]
+    assert few["params"][0]["value"] == "auc" and menus[0][:3] == ["auc", "tpr_at_5", "tpr"]
     assert "tpr_at_1" not in menus[0] and menus[1] == list(METRICS)
 
 
@@ -109,6 +110,18 @@ def test_a_heatmap_prints_a_dash_where_there_is_no_figure(tmp_path) -> None:
     assert "null" not in words and "NaN" not in words and words.count("\N{EN DASH}") == 1 and "0.50" in words
     offered = charts.heatmap(found).to_dict()["params"][0]["bind"]["options"]
     assert offered == ["tpr"]  # without reals nothing else is known
+
+
+@pytest.mark.parametrize("reals", [True, False])
+def test_auc_and_tpr_at_5_lead_where_there_are_reals(tmp_path, reals: bool) -> None:
+    found = analysis.cells(scored(tmp_path, ("sd3", "fp32", "npr"), ("sd3", "fp4", "npr"), reals=reals))
+    for chart in (charts.anomaly, charts.robustness, charts.legacy, charts.heatmap):
+        menu = next(menu for menu in chart(found).to_dict()["params"] if menu["name"] == "figure")
+        assert menu["bind"]["options"][:3] == (["auc", "tpr_at_5", "tpr"] if reals else ["tpr"])
+        assert menu["value"] == menu["bind"]["options"][0]
+        assert "accuracy" not in menu["bind"]["labels"] and menu["bind"]["labels"][-1 if not reals else 2] == (
+            "detection rate"
+        )
 
 
 def test_a_heatmap_names_every_row(tmp_path) -> None:
@@ -168,3 +181,14 @@ def test_the_explorer_follows_its_choosers(study) -> None:
     assert list(explorer.rows.precision) == ["fp4"] and explorer.table.value != before
     explorer.detector.value = "r50_tf"
     assert list(explorer.rows.detector) == ["r50_tf"] and explorer.figure.outputs != shown
+
+
+def test_the_decks_line_stands_in_the_picture_of_the_detection_rate_alone(study) -> None:
+    charts.enable()
+    spec = charts.robustness(analysis.cells(study)).to_dict()
+    menu = next(menu for menu in spec["params"] if menu["name"] == "figure")
+    dashed = []
+    for figure in ("auc", "tpr"):
+        menu["value"] = figure
+        dashed.append('stroke-dasharray="6,4"' in vl_convert.vegalite_to_svg(json.dumps(spec | {"width": 600})))
+    assert dashed == [False, True]

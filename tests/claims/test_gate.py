@@ -137,7 +137,7 @@ def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
     gaps = {key: dict.fromkeys(GENERATORS, SATURATED) | {"sd15": ROOM} for key in ("npr", "r50_nodown")}
     falls = {(d, "sd15"): 5.0 for d in gaps} | {(d, g): 5.0 for d in ("r50_tf", "clip_d") for g in ("sd3", "sdxl")}
     found = of(study(scores(ALL_ROOM | gaps, falls)), "C11")
-    assert found.verdict == "supported" and "accuracy, on SD1.5, changes" in found.answer
+    assert found.verdict == "supported" and "detection rate, on SD1.5, changes" in found.answer
     assert "So it is judged on SD1.5." in found.answer
     assert of(study(scores(ALL_ROOM, falls)), "C11").verdict == "contradicted"
 
@@ -211,7 +211,7 @@ def test_where_the_operating_point_decides_it_is_said() -> None:
     assert found.verdict == "supported" and "The answer depends on the operating point" in found.answer
     at = float(found.finding.note.split("at FP4 is ")[1][:4])
     assert at == pytest.approx(stats.norm.cdf(1.9 - stats.norm.ppf(0.95)), abs=0.08)
-    assert "it fails (R50_TF's accuracy on SD3" in found.answer
+    assert "it fails (R50_TF's detection rate on SD3" in found.answer
     area = float(found.finding.note.split(" at FP32 and ")[1][:5])
     assert area == pytest.approx(stats.norm.cdf(1.9 / np.sqrt(2)), abs=0.03)
     wide = of(study(scores(ALL_ROOM | {"r50_tf": SATURATED}, {("r50_tf", "sd3"): 1.0})), "C5")

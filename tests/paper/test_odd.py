@@ -126,12 +126,12 @@ def test_the_verdicts_are_counted_and_the_same_on_every_page(book: reading.Book)
             assert page[name] == said[name], name
 
 
-def test_accuracies_are_those_of_the_table(book: reading.Book) -> None:
+def test_detection_rates_are_those_of_the_table(book: reading.Book) -> None:
     scores = pd.read_parquet(book.study / "scores.parquet").dropna(subset="logit")
     scores = scores[(scores.arm == "native") & (scores.weights != "wild") & (scores.detector == "npr")]
     base = "fp16" if book.name == "one_detector" else "fp32"
     old = scores[(scores.generator == "sd15") & (scores.precision == base)].logit
-    told = f"NPR's accuracy on SD1.5 is {(old > 0).mean():.2f}" if len(old) else "no scores of NPR on SD1.5"
+    told = f"NPR's detection rate on SD1.5 is {(old > 0).mean():.2f}" if len(old) else "no scores of NPR on SD1.5"
     told = f"cannot say: {UNSAID}" if book.name == "unsaid" else told
     assert told in book.said["09_claims"]["C3_answer"]
 

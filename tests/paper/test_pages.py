@@ -27,14 +27,26 @@ def study(change: dict[str, float], precisions=("fp16", "nf4"), images=40):
 
 def test_the_overview_is_at_the_studys_lowest_precision():
     found = heatmap.overview(study({"nf4": 0.25}))
-    assert found.sentence.startswith("NF4 changes accuracy by \N{MINUS SIGN}0.250") or "-0.250" in found.sentence
+    # Fakes score 1, those lost -1, all reals -2: at any threshold that reals set every fake is caught.
+    assert found.sentence.startswith("NF4 changes AUC by 0.000") or "NF4 changes AUC by +0.000" in found.sentence
+    assert "and detection rate by \N{MINUS SIGN}0.250" in found.sentence
     assert "against FP16" in found.sentence and "FP4 changes" not in found.sentence.replace("NF4", "")
-    assert found.figures["mean change at NF4"].estimate == pytest.approx(-0.25)
+    assert found.figures["mean change of AUC at NF4"].estimate == 0
+    assert "detection rate leads" not in found.sentence
+
+
+def test_without_reals_the_overview_leads_with_the_detection_rate_and_says_so():
+    whole = study({"nf4": 0.25})
+    fakes = results.from_frame(whole.scores[whole.scores.label == 1], manifest=whole.manifest)
+    found = heatmap.overview(fakes)
+    assert found.sentence.startswith("NF4 changes detection rate by \N{MINUS SIGN}0.250")
+    assert "no real images, so neither AUC nor TPR at 5 % FPR is known and the detection rate leads" in found.sentence
+    assert found.figures["mean change of detection rate at NF4"].estimate == pytest.approx(-0.25)
 
 
 def test_a_study_of_its_baseline_alone_has_no_change():
     found = heatmap.overview(study({}, precisions=("fp16",)))
-    assert found.sentence.startswith("All images of this study are at FP16; accuracy is 1.00")
+    assert found.sentence.startswith("All images of this study are at FP16; AUC is 1.00")
 
 
 def test_what_was_run_is_counted():

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.analysis.stats import metrics
+from helpers.analysis.stats import changes, metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core.scores import probability
 from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results
 
 __all__ = [
-    "EFFECTS", "Overview", "accuracy_overview", "cells", "half", "mean_change", "paired_logits", "share_called",
-    "shifts", "standard_shift",
+    "EFFECTS", "cells", "half", "mean_change", "paired_logits", "share_called", "shifts", "standard_shift",
 ]  # fmt: skip
 
 
@@ -30,8 +29,8 @@ def mean_change(
     confidence: float = 0.95,
     precision: str = "",
 ) -> Interval:
-    """Mean change of verdict from the baseline to a precision (default the study's lowest), minus the same of the
-    detectors `against`; prompts are resampled whole.
+    """Mean change of the detection rate from the baseline to a precision (default the study's lowest), minus the same
+    of the detectors `against`; prompts are resampled whole.
 
     Each generator and detector has the same weight, whatever its number of images. Unknown where a detector has no
     threshold.
@@ -53,50 +52,24 @@ def mean_change(
     return metrics.mean_turn(*map(np.concatenate, (values, weights, index)), confidence=confidence)
 
 
-@dataclass(frozen=True)
-class Overview:
-    """All cells of a study at once.
-
-    Attributes:
-        combinations: of generator, precision and detector of which the accuracy is known.
-        worst, best: the rows of `cells` of the lowest and the highest accuracy.
-        precision: the key of the one at which `change` is, the study's lowest; "" where it has the baseline alone.
-        change: the mean change of accuracy there, over the detectors with a threshold; see `mean_change`.
-    """
-
-    combinations: int
-    worst: pd.Series
-    best: pd.Series
-    precision: str
-    change: Interval
-
-
-def accuracy_overview(results: Results) -> Overview | None:
-    """The range of accuracy and its mean change; None where no accuracy is known."""
-    table = cells(results).dropna(subset="tpr")
-    if table.empty:
-        return None
-    worst, best = (table.loc[place] for place in (table.tpr.idxmin(), table.tpr.idxmax()))
-    judging = [key for key in results.detectors if key not in results.unjudged]
-    return Overview(len(table), worst, best, results.lowest, mean_change(results, judging))
-
-
 #: Measures of an effect in the table of `shifts`.
-EFFECTS = ("shift", "standard", "score", "change")
+EFFECTS = ("shift", "standard", "score", "auc_change", "tpr_at_5_change", "change")
 
 
 def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.DataFrame:
-    """One row per generator, precision and detector: n, tpr (the deck's accuracy), tnr, balanced, auc, calibrated.
+    """One row per generator, precision and detector: n, reals, auc, tpr_at_5, tpr (the detection rate, which the deck
+    calls accuracy), tnr, balanced, calibrated.
 
-    Each figure has its `_low` and `_high`: Wilson for rates, MOVER for balanced accuracies, DeLong for AUC. Reals are
-    those of the generator's own image size.
+    Each figure has its `_low` and `_high`: DeLong for AUC, `metrics.tpr_at` for the TPR where 5 % of the reals are
+    called fake, Wilson for rates at the detector's own threshold, MOVER for balanced accuracies. Reals are those of the
+    generator's own image size; without them the detection rate alone is known.
 
     `calibrated` is the balanced accuracy on images of odd index, fakes of this precision and reals, at the logit
     `calibrated_at` that is best on the baseline's fakes and the reals of even index: a threshold that has seen no image
     it is used on and no quantized one. Its interval is for this threshold as it is.
 
-    `mean_logit` is bootstrapped by prompt, and so are, where `resamples` are asked for, `metrics.OPERATING` (ap, eer,
-    tpr_at_1, tpr_at_5): fake i and real i are of prompt i and are drawn together.
+    `mean_logit` is bootstrapped by prompt, and so are, where `resamples` are asked for, ap and eer, beside which there
+    is then tpr_at_1 (`metrics.OPERATING`): fake i and real i are of prompt i and are drawn together.
     """
     rows = []
     for generator, detector in product(results.generators, results.detectors):
@@ -141,10 +114,11 @@ def _rates(fake: pd.Series, against: _Reference, confidence: float) -> dict[str,
     tpr = share_called(fake, against.threshold, confidence)
     calibrated_tpr = share_called(half(fake, 1), against.calibrated_at, confidence)
     figures = {
+        "auc": metrics.auc(fake, against.real, confidence),
+        "tpr_at_5": metrics.tpr_at(fake, against.real, confidence=confidence),
         "tpr": tpr,
         "tnr": against.tnr,
         "balanced": metrics.balanced_accuracy(tpr, against.tnr),
-        "auc": metrics.auc(fake, against.real, confidence),
         "calibrated": metrics.balanced_accuracy(calibrated_tpr, against.calibrated_tnr),
     }
     row = {"n": len(fake), "reals": len(against.real)} | metrics.interval_columns(**figures)
@@ -152,11 +126,11 @@ def _rates(fake: pd.Series, against: _Reference, confidence: float) -> dict[str,
 
 
 def _operating(fake: pd.Series, real: pd.Series, confidence: float, resamples: int) -> dict[str, float]:
-    """The columns of `metrics.OPERATING`, where resamples are asked for."""
+    """Those columns of `metrics.OPERATING` that each cell has not yet, where resamples are asked for."""
     if not resamples:
         return {}
     found = metrics.operating(fake, real, fake.index, real.index, resamples=resamples, confidence=confidence)
-    return metrics.interval_columns(**found)
+    return metrics.interval_columns(**{name: found[name] for name in found if name != "tpr_at_5"})
 
 
 def half(logits: pd.Series, odd: int) -> pd.Series:
@@ -199,18 +173,31 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
     what changes in the same images, paired by index.
 
     `shift` is the mean logit difference, `standard` the same in standard deviations of the baseline's logits and
-    `score` the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
-    (Newcombe), `lost` and `gained` the verdicts that turned to real and to fake, `changed` their share (Wilson), `p`
-    McNemar's exact p-value, uncorrected. Of a detector without a threshold what rests on verdicts is NaN, of one whose
-    scale is unsaid `score`.
+    `score` the mean difference of the probabilities, `auc_change` and `tpr_at_5_change` those of AUC and of TPR at 5 %
+    FPR (all bootstrapped by prompt), `change` the difference of the detection rate (Newcombe), `lost` and `gained` the
+    verdicts that turned to real and to fake, `changed` their share (Wilson), `p` McNemar's exact p-value, uncorrected.
+    Of a detector without a threshold what rests on verdicts is NaN, of one whose scale is unsaid `score`; without reals
+    those of AUC and TPR are.
     """
     rows = []
     for generator, detector, precision in product(results.generators, results.detectors, results.precisions):
         pairs = paired_logits(results, detector, generator, precision)
         if len(pairs[0]):
             row = results.titled(generator, precision, detector) | {"kind": _kind(detector)}
+            row |= _ranked(*pairs, results.reals(detector, generator), confidence, resamples)
             rows.append(row | _changes(results, detector, *pairs, confidence, resamples))
     return pd.DataFrame(rows)
+
+
+def _ranked(
+    base: np.ndarray, other: np.ndarray, index: np.ndarray, real: pd.Series, confidence: float, resamples: int
+) -> dict[str, float]:
+    """The columns of a row of `shifts` that need reals, for paired logits (N,) (N,) of the images with this index."""
+    cell = [changes.Pairs(base, other, index, real.to_numpy(np.float64), real.index.to_numpy())]
+    return metrics.interval_columns(
+        auc_change=changes.area_change(cell, resamples, confidence),
+        tpr_at_5_change=changes.caught_change(cell, resamples=resamples, confidence=confidence),
+    )
 
 
 def _changes(

@@ -62,7 +62,8 @@ def _again(results: Results, label: str, detectors: Sequence[str]) -> bool:
 def conditions(results: Results) -> pd.DataFrame:
     """What other trainings and protocols say: one row per protocol, training, detector and generator.
 
-    `auc_X` and `tpr_X` are the AUC and the share of fakes called fake (logit above the threshold) at each precision X.
+    `auc_X`, `tpr_at_5_X` and `tpr_X` are the AUC, the TPR where 5 % of the reals are called fake and the detection rate
+    (logit above the threshold) at each precision X.
     """
     rows = []
     for protocol, label, names in trainings_of(results):
@@ -74,6 +75,7 @@ def conditions(results: Results) -> pd.DataFrame:
                 for precision in there.precisions:
                     fake = there.logits(detector, generator, precision)
                     row[f"auc_{precision}"] = metrics.auc(fake, real).estimate
+                    row[f"tpr_at_5_{precision}"] = share_called(fake, metrics.limit_at(real)).estimate
                     row[f"tpr_{precision}"] = share_called(fake, there.threshold_of(detector)).estimate
                 rows.append(row | {"protocol": protocol, "weights": there.trainings[detector]})
     return pd.DataFrame(rows)

@@ -92,8 +92,9 @@ def _changes(results: Results) -> pd.DataFrame:
 def ladder(results: Results) -> pd.DataFrame:
     """One row per generator, detector and format: the dose, the response and what the images' spectra do.
 
-    bits, family, `error` (relative weight error), n; `shift` in standard deviations, `tpr` (Wilson), and `high`, the
-    change of the energy above half Nyquist in dB (NaN without spectra.parquet), all with ends. Empty without a ladder.
+    bits, family, `error` (relative weight error), n; `shift` in standard deviations, the figures
+    `auc`, `tpr_at_5` and `tpr` of `analysis.cells`, and `high`, the change of the energy above half Nyquist in dB (NaN
+    without spectra.parquet), all with ends. Empty without a ladder.
     """
     rows, errors = [], weight_errors(results)
     for (generator, precision, detector), group in _changes(results).groupby(
@@ -104,8 +105,11 @@ def ladder(results: Results) -> pd.DataFrame:
         bits, family = FORMATS[precision]
         row = results.titled(generator, precision, detector) | {"bits": bits, "family": family, "n": len(group)}
         row |= {"error": errors[generator, precision]}
+        real = results.reals(detector, generator)
         row |= interval_columns(
             shift=metrics.bootstrap_mean(group.moved, group["index"]),
+            auc=metrics.auc(group.after, real),
+            tpr_at_5=metrics.tpr_at(group.after, real),
             tpr=metrics.rate(group.fake),
             high=_high(results, generator, precision),
         )

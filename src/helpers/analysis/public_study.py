@@ -119,10 +119,10 @@ def _notes(results: Results) -> dict[tuple[str, str, str], str]:
 def effect(base: pd.Series, other: pd.Series, threshold: float = 0.0) -> dict[str, float]:
     """What changes between the logits of the same images (by index), other less base.
 
-    n; shift (mean), sd (of the differences), r; standard (shift in SDs of the base); change of accuracy (Newcombe);
-    lost, gained, p (McNemar, exact; NaN of no pairs, which a family leaves out); what rests on verdicts is NaN at a
-    threshold that is not known (NaN). `_low` and `_high` are ends of 95 %
-    intervals; images are resampled whole.
+    n; shift (mean), sd (of the differences), r; standard (shift in SDs of the base); change of the detection rate
+    (Newcombe); lost, gained, p (McNemar, exact; NaN of no pairs, which a family leaves out); what rests on verdicts is
+    NaN at a threshold that is not known (NaN). `_low` and `_high` are ends of 95 % intervals; images are resampled
+    whole.
     """
     shared = base.index.intersection(other.index)
     before, after = base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64)
@@ -158,7 +158,7 @@ def _corrected(table: pd.DataFrame, results: Results) -> pd.DataFrame:
 
 
 def mean_changes(pairs: pd.DataFrame, threshold: ArrayLike = 0.0) -> pd.DataFrame:
-    """The change of accuracy averaged over generators, per precision: for each detector, and for all of them.
+    """The change of the detection rate averaged over generators, per precision: for each detector, and for all of them.
 
     `pairs` has generator, detector, precision, index, before, after; `threshold` is one, or one for each pair, NaN
     where it is not known: then so is the mean. Generators and detectors weigh the same; images
@@ -253,7 +253,7 @@ def power(public: pd.DataFrame, baseline: str = "fp16") -> pd.DataFrame:
 
 
 def beside_published(results: Results, weights: str | None = None) -> pd.DataFrame:
-    """The published TPR beside a study's accuracy at its baseline, one row per generator and detector of both.
+    """The published TPR beside a study's detection rate at its baseline, one row per generator and detector of both.
 
     generator, detector, published, in_training, tpr with its ends, n. `weights` is another training of the study.
     """

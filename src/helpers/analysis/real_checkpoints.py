@@ -61,7 +61,8 @@ def own_effects(results: Results) -> pd.DataFrame:
 
 
 def mean_change(effects: pd.DataFrame, precision: str) -> Interval | None:
-    """The change of accuracy averaged over generators and detectors, of a table of effects; None where it has none."""
+    """The change of the detection rate averaged over generators and detectors, of a table of effects; None
+    where it has none."""
     every = public_study.ALL
     rows = effects[(effects.generator == every) & (effects.detector == every) & (effects.precision == precision)]
     return Interval(*rows[["change", "change_low", "change_high"]].iloc[0]) if len(rows) else None
@@ -73,7 +74,7 @@ def direction(change: Interval) -> int:
 
 
 def leading_detector(effects: pd.DataFrame, precision: str) -> pd.Series:
-    """The detector whose accuracy changes most, averaged over generators: its row of a table of effects."""
+    """The detector whose detection rate changes most, averaged over generators: its row of a table of effects."""
     every = public_study.ALL
     rows = effects[(effects.generator == every) & (effects.detector != every) & (effects.precision == precision)]
     return rows.loc[rows.change.abs().idxmax()]
@@ -101,7 +102,7 @@ class Sensitivity:
         pairs: how many there are, the most of any cell.
         shift: the mean difference, in standard deviations of the differences, that they show with 80 % power.
         flips: verdicts that must all turn the same way for McNemar's exact test at 5 %; `change` is their share.
-        powerful_change: the change of accuracy that they show with 80 % power.
+        powerful_change: the change of the detection rate that they show with 80 % power.
     """
 
     pairs: int
@@ -194,8 +195,8 @@ def stated_aucs() -> pd.DataFrame:
 
 
 def published_beside(results: Results) -> pd.DataFrame:
-    """The published rates beside the study's accuracy, by training: `public_study.beside_published` with `training`,
-    "" for the page's own, and that on SDXL alone where the study has it.
+    """The published rates beside the study's detection rate, by training: `public_study.beside_published` with
+    `training`, "" for the page's own, and that on SDXL alone where the study has it.
     """
     said = results.manifest.get("study", {})
     sdxl = f"{said.get('weights') or 'mini'}-sdxl"
@@ -205,10 +206,10 @@ def published_beside(results: Results) -> pd.DataFrame:
 
 
 def rank_correlations(beside: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
-    """Spearman's correlation of published rates with the study's accuracy, for each training in `published_beside`.
+    """Spearman's correlation of published rates with the study's detection rate, for each training there.
 
     training, cells (that both have), rho with its ends: 95 %, cells resampled. NaN of fewer than 4 cells, or where all
-    have the same accuracy.
+    have the same detection rate.
     """
     rows = []
     for training, table in beside.groupby("training", sort=False):

@@ -10,7 +10,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.precision.catalogue import PRECISIONS
 
-__all__ = ["counted", "listed", "named", "number", "percent"]
+__all__ = ["capitalised", "counted", "listed", "named", "number", "percent"]
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
@@ -35,6 +35,11 @@ def counted(count: int, noun: str) -> str:
 def listed(parts: Sequence[str], word: str = "and") -> str:
     """Parts joined as in a sentence: a, b and c."""
     return f" {word} ".join(filter(None, [", ".join(parts[:-1]), parts[-1] if parts else ""]))
+
+
+def capitalised(words: str) -> str:
+    """Words with a capital at their beginning and all else as it is."""
+    return words[:1].upper() + words[1:]
 
 
 def named(key: str) -> str:

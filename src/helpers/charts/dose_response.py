@@ -5,13 +5,14 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from helpers.analysis.figures import FIGURES
 from helpers.charts import layers, theme
 
 __all__ = ["FAMILIES", "ladder"]
 
 MEASURES = {
     "shift": "logit shift, in SDs of {}",
-    "tpr": "accuracy (fakes called fake)",
+    **FIGURES,
     "high": "energy above half Nyquist, dB",
 }
 
@@ -53,7 +54,7 @@ def ladder(
         f"the weights (log scale), for {len(generators)} generators, with 95 % intervals, coloured by family of format "
         "and labelled with bits; menus choose generator, detector and measure."
     )
-    zero = layers.rule(y=0, color="#777", strokeDash=[4, 3]).transform_filter("measure != 'tpr'")
+    zero = layers.rule(y=0, color="#777", strokeDash=[4, 3]).transform_filter("measure == 'shift' || measure == 'high'")
     families = sorted(table.family.unique(), key=lambda family: (*FAMILIES, family).index(family))
     return layers.compose([zero, *_formats(base, families)], menus, description, 300)
 

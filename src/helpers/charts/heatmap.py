@@ -5,17 +5,17 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from helpers.analysis.figures import FIGURES
+from helpers.analysis.words import capitalised
 from helpers.charts import layers, theme
 
 __all__ = ["METRICS", "heatmap"]
 
 METRICS = {
-    "tpr": "accuracy (fakes called fake)",
+    **FIGURES,
     "balanced": "balanced accuracy",
-    "auc": "AUC",
     "ap": "average precision",
     "tpr_at_1": "TPR at 1 % FPR",
-    "tpr_at_5": "TPR at 5 % FPR",
     "eer": "equal error rate",
     "calibrated": "balanced, calibrated threshold",
     "tnr": "reals called real (TNR)",
@@ -23,11 +23,11 @@ METRICS = {
 INTERVAL = "format(datum[figure + '_low'], '.3f') + ' to ' + format(datum[figure + '_high'], '.3f')"
 
 
-def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", precision: str = "") -> alt.LayerChart:
+def heatmap(cells: pd.DataFrame, metric: str = "auc", generator: str = "", precision: str = "") -> alt.LayerChart:
     """One row per generator and precision, one column per detector; menus choose figure, generator and precision.
 
     `cells` is the table of `helpers.analysis.cells`; `metric` one of METRICS, of which those that no cell has are left
-    out. A cell without the figure shows a dash.
+    out: without reals the figure starts with the detection rate. A cell without the figure shows a dash.
     """
     generators, precisions, detectors = layers.titles_of(cells)
     figures = {name: title for name, title in METRICS.items() if name in cells and cells[name].notna().any()}
@@ -55,8 +55,8 @@ def heatmap(cells: pd.DataFrame, metric: str = "tpr", generator: str = "", preci
         theme.choice("model", "Generator", generators, generator, all_as="all"),
         theme.choice("precision", "Precision", precisions, precision, all_as="all"),
     ]
-    known = cells.tpr.dropna()
-    runs = f" Accuracy runs from {known.min():.2f} to {known.max():.2f}." if len(known) else ""
+    shown = theme.start(figures, metric)
+    runs = f" {capitalised(figures[shown])} runs from {cells[shown].min():.2f} to {cells[shown].max():.2f}."
     description = (
         f"Heatmap of detection by {', '.join(detectors.values())} on {', '.join(generators.values())} at "
         f"{', '.join(precisions.values())}.{runs}"

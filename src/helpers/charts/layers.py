@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.charts import theme
 
 __all__ = [
-    "DASHES", "MEASURED", "band_and_line", "coloured", "compose", "ends", "grouped_rows", "interval_words",
+    "DASHES", "MEASURED", "band_and_line", "coloured", "compose", "ends", "grouped_rows",
     "points_with_intervals", "rows", "rule", "shapes", "stacked_offsets", "titled_colours", "titles_of", "tooltips",
 ]  # fmt: skip
 
@@ -37,11 +37,6 @@ def titles_of(table: pd.DataFrame) -> tuple[dict[str, str], dict[str, str], dict
 def ends(names: Iterable[str]) -> list[str]:
     """The columns of these figures, each with both ends of its interval."""
     return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
-
-
-def interval_words(figure: str) -> str:
-    """The expression that prints the interval of a column in a tooltip."""
-    return f"format(datum.{figure}_low, '.3f') + ' to ' + format(datum.{figure}_high, '.3f')"
 
 
 def tooltips(*entries: tuple[str, ...]) -> list[alt.Tooltip]:

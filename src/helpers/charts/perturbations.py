@@ -5,11 +5,12 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from helpers.analysis.figures import FIGURES
 from helpers.charts import layers, theme
 
 __all__ = ["perturbations"]
 
-MEASURES = {"auc_change": "AUC", "tpr_change": "accuracy (fakes called fake)", "tnr_change": "reals called real"}
+MEASURES = {"auc_change": FIGURES["auc"], "tpr_change": FIGURES["tpr"], "tnr_change": "reals called real (TNR)"}
 
 
 def perturbations(

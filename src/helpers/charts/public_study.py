@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from helpers.analysis.figures import FIGURES
 from helpers.charts import layers, theme
 
 __all__ = ["effect_by_study"]
@@ -12,7 +13,7 @@ __all__ = ["effect_by_study"]
 EFFECTS = {
     "standard": "standard deviations",
     "shift": "logits",
-    "change": "accuracy",
+    "change": FIGURES["tpr"],
 }
 COLOURS = ["#D55E00", "#0072B2", "#009E73"]  # Okabe and Ito's, for what has no colour elsewhere
 

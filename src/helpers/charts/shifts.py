@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import altair as alt
 import pandas as pd
 
+from helpers.analysis.figures import FIGURES
 from helpers.charts import layers, theme
 
 __all__ = ["shift_forest"]
@@ -15,7 +16,9 @@ MEASURES = {
     "shift": "logits",
     "standard": "standard deviations at {}",
     "score": "score (0 to 1)",
-    "change": "accuracy",
+    "auc_change": FIGURES["auc"],
+    "tpr_at_5_change": FIGURES["tpr_at_5"],
+    "change": FIGURES["tpr"],
     "cliff": "Cliff's delta",
 }
 KEYS = ["generator_title", "precision", "detector"]
@@ -32,7 +35,10 @@ def shift_forest(
     detector's other trainings find. Left of zero the images look more real than at the baseline,
     whose title is `against`.
     """
-    measures = {name: title.format(against) for name, title in MEASURES.items() if name in shifts}
+    measures = {
+        name: title.format(against) for name, title in MEASURES.items()
+        if name in shifts and shifts[name].notna().any()
+    }  # fmt: skip
     generators, precisions, detectors = layers.titles_of(shifts)
     base = (
         alt.Chart(_with_trainings(shifts, trainings, measures))

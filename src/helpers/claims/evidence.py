@@ -195,7 +195,7 @@ def _together(verdicts: list[str]) -> str:
 
 
 def pieces(key: str, limits: Mapping[str, float] | None = None) -> list[Piece]:
-    """The pieces of real evidence on the statement `key` (C4, C4_size ...), judged by margins, else by the shipped ones.
+    """The pieces of real evidence on the statement `key` (C4, C4_size ...), judged by margins (or the shipped).
 
     A piece whose file holds none of its figures is left out.
     """

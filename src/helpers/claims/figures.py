@@ -91,7 +91,7 @@ def accuracies(
     low: float = -inf,
     high: float = inf,
 ) -> dict[str, Figure]:
-    """The accuracy of each named cell that was run."""
+    """The detection rate of each named cell that was run."""
     cells = [(g, p, d) for g in generators for p in precisions for d in present(detectors, results.detectors)]
     found = {}
     for generator, precision, detector in cells:
@@ -106,7 +106,7 @@ def accuracies(
 def losses(
     results: Results, generators: Sequence[str], detectors: Sequence[str], low: float = -inf, high: float = inf
 ) -> dict[str, Figure]:
-    """The change of accuracy from FP32 to FP4 of each named generator and detector, on the images both have.
+    """The change of the detection rate from FP32 to FP4 of each named generator and detector, on the images both have.
 
     Each should lie in `low` to `high`.
     """
@@ -135,7 +135,7 @@ def shifts(
 
 
 def stay_high(results: Results, precisions: Sequence[str], where: str) -> Finding:
-    """Whether every detector's accuracy on SDXL and Flux.1 stays above the margin `high` at these precisions."""
+    """Whether every detector's detection rate on SDXL and Flux.1 stays above the margin `high` at these precisions."""
     high = margins(results)["high"]
     figures = accuracies(results, ["sdxl", "flux1"], precisions, results.detectors, low=high)
     if not figures:
@@ -147,9 +147,9 @@ def stay_high(results: Results, precisions: Sequence[str], where: str) -> Findin
         above = sum(interval.low >= high for interval in shown.values())
         below = sum(interval.high < high for interval in shown.values())
         if len(shown) == 1:
-            return f"The one accuracy on {names} {where} is {number(shown[worst])}, {worst}."
+            return f"The one detection rate on {names} {where} is {number(shown[worst])}, {worst}."
         return (
-            f"The lowest of the {len(shown)} accuracies on {names} {where} is {number(shown[worst])}, {worst}; of "
+            f"The lowest of the {len(shown)} detection rates on {names} {where} is {number(shown[worst])}, {worst}; of "
             f"their intervals {above} lie above {high:.2f}, {below} below and {len(shown) - above - below} across it."
         )
 

@@ -25,7 +25,7 @@ from helpers.claims.rule import NOT_TESTABLE, SAID, Finding, margins
 from helpers.claims.thresholds import at_false_alarms
 from helpers.results.results import Results, of_pairs
 
-__all__ = ["gated"]
+__all__ = ["counted", "gated"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class _Admitted:
         """The detectors that count somewhere."""
         return tuple(dict.fromkeys(detector for detector, _ in self.pairs))
 
+    @property
+    def kept(self) -> Results:
+        """The results with nothing but what counts."""
+        return self.results if self.pairs == self.asked else of_pairs(self.results, self.pairs)
+
 
 def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     """The finding on a claim by the detectors that can answer; on all of them where the claim has no gate.
@@ -61,13 +66,13 @@ def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     if not own.asked:  # the study lacks the cells, and the judge says so
         return claim.judge(first)
     tried = [own, *(_elsewhere(results, claim.reads, own) if elsewhere else ())]
-    best = max(tried, key=lambda found: len(found.detectors))  # of equals the first
+    best = _best(tried)
     moved = "" if best is own else best.results.protocol
     training = "" if moved else training
     why = _training(claim, results, training) if elsewhere else ""
     if not best.pairs:
         return Finding(NOT_TESTABLE, _none(tried, results), {}, note=why, training=training)
-    kept = best.results if best.pairs == best.asked else of_pairs(best.results, best.pairs)
+    kept = best.kept
     finding = claim.judge(kept)
     if finding.verdict == NOT_TESTABLE:
         return replace(finding, note=why, training=training)
@@ -95,6 +100,23 @@ def _training(claim: Claim, results: Results, training: str) -> str:
     if not claim.training or results.scale != "mini" or claim.training in results.trainings.values():
         return ""
     return f"It should be judged under the training {claim.training} ({claim.because}), which this study lacks."
+
+
+def counted(claim: Claim, results: Results) -> Results | None:
+    """The scores that `gated` judges a claim by, under the protocol and training that decide; None where it has
+    no gate, the study lacks the cells, or nothing counts."""
+    if claim.reads is None:
+        return None
+    own = _admitted(_first(claim, claim.reads, results)[0], claim.reads)
+    if not own.asked:
+        return None
+    best = _best([own, *_elsewhere(results, claim.reads, own)])
+    return best.kept if best.pairs else None
+
+
+def _best(tried: Sequence[_Admitted]) -> _Admitted:
+    """Where most detectors count; of equals the first."""
+    return max(tried, key=lambda found: len(found.detectors))
 
 
 def _admitted(results: Results, reads: Reads) -> _Admitted:

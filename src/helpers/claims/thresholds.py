@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import floor, isnan, nan
+from math import isnan
 
 import pandas as pd
 
@@ -35,8 +35,7 @@ def at_false_alarms(results: Results) -> Results:
     most = results.rules.judging.false_alarms.value
 
     def limit(_: pd.Series, reals: pd.Series) -> float:
-        falling = reals.sort_values(ascending=False)
-        return float(falling.iloc[floor(most * len(falling))]) if len(falling) else nan
+        return metrics.limit_at(reals, most)
 
     return _moved(results, limit, lambda logits: logits)
 

@@ -10,6 +10,7 @@ import ipywidgets
 import pandas as pd
 
 from helpers import analysis, charts
+from helpers.analysis.figures import FIGURES
 from helpers.results.results import Results
 
 __all__ = ["Explorer", "explore"]
@@ -17,9 +18,8 @@ __all__ = ["Explorer", "explore"]
 COLUMNS = {
     "precision_title": "precision",
     "n": "images",
-    "tpr": "accuracy",
+    **FIGURES,
     "tnr": "TNR",
-    "auc": "AUC",
     "mean_logit": "logit",
 }
 

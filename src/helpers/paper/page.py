@@ -7,7 +7,7 @@ in the notebook, in the book and on the pages that quote them.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from myst_nb import glue
@@ -19,12 +19,13 @@ from helpers.claims import Finding, Outcome, disagreement, evaluate, tally
 from helpers.claims.evidence import AGREEMENT, overall
 from helpers.claims.rule import HOLDS, margins
 from helpers.paper.facts import facts
+from helpers.paper.operating import operating_note
 from helpers.paper.sentences import scale_note
 from helpers.results.results import Results
 
 __all__ = [
     "Evidence", "Text", "Verdict", "evidence", "glue_claims", "glue_evidence", "glue_figure", "glue_finding",
-    "glue_text", "setup", "verdict",
+    "glue_operating", "glue_text", "setup", "verdict",
 ]  # fmt: skip
 
 
@@ -135,3 +136,10 @@ def glue_claims(results: Results, *ids: str) -> list[Outcome]:
             glue_text(f"{key}_matched", outcome.matched_answer)
     glue_evidence(results, *(outcome.claim.key for outcome in outcomes))
     return outcomes
+
+
+def glue_operating(results: Results, outcomes: Iterable[Outcome]) -> None:
+    """Glue of each claim of a detection rate, as `C5_operating`, whether it hangs on the operating point."""
+    for outcome in outcomes:
+        if note := operating_note(results, outcome):
+            glue_text(f"{outcome.claim.key}_operating", note)

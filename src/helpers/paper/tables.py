@@ -11,8 +11,9 @@ import pandas as pd
 from IPython.display import HTML
 
 from helpers.analysis import paired, words
+from helpers.analysis.figures import FIGURES
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, number
+from helpers.analysis.words import capitalised, listed, number
 from helpers.claims import rule
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
@@ -134,7 +135,7 @@ def _no_images(generators: Sequence[str]) -> HTML:
 
 
 def trainings(found: pd.DataFrame, against: str, *generators: str) -> HTML:
-    """How far each detector's own training moves the change of accuracy: its least and most over the trainings.
+    """How far each detector's own training moves the change of each figure: its least and most over the trainings.
 
     `found` is the table of `analysis.trainings`, `against` names the baseline; without `generators`, all are shown.
     """
@@ -143,17 +144,25 @@ def trainings(found: pd.DataFrame, against: str, *generators: str) -> HTML:
     found = found[found.generator.isin(generators or found.generator)]
     if found.empty:
         return _no_images(generators)
-    spread = [
-        DASH if pd.isna(row.change_min) else f"{100 * row.change_min:+.1f} to {100 * row.change_max:+.1f}"
-        for row in found.itertuples()
-    ]
-    keys = {"generator_title": "generator", "detector_title": "detector", "trainings": "trainings"}
-    wide = crossed(found.assign(spread=spread), list(keys), "precision_title", "spread").rename(columns=keys)
-    return table(wide, f"Change of accuracy against {against}, in points: least to most of a detector's trainings")
+    changes = {"auc_change": "auc", "tpr_at_5_change": "tpr_at_5", "change": "tpr"}
+    shown = pd.concat([
+        found.assign(figure=FIGURES[name], spread=_spread(found, change), order=range(len(found)))
+        for change, name in changes.items() if found[f"{change}_min"].notna().any()
+    ] or [found.assign(figure=FIGURES["tpr"], spread=DASH, order=0)]).sort_values("order", kind="stable")  # fmt: skip
+    keys = {"generator_title": "generator", "detector_title": "detector", "trainings": "trainings", "figure": "figure"}
+    wide = crossed(shown, list(keys), "precision_title", "spread").rename(columns=keys)
+    return table(wide, f"Change against {against}, in points: least to most of a detector's trainings")
+
+
+def _spread(found: pd.DataFrame, change: str) -> list[str]:
+    """Least and most of a change over trainings, in points, in print."""
+    ends = zip(found[f"{change}_min"], found[f"{change}_max"], strict=True)
+    return [DASH if pd.isna(least) else f"{100 * least:+.1f} to {100 * most:+.1f}" for least, most in ends]
 
 
 def conditions(found: pd.DataFrame, results: Results, measure: str = "auc", *generators: str) -> HTML:
-    """One figure ("auc" or "tpr") of every protocol and training at the first precision and the last, per generator.
+    """One of `analysis.figures.FIGURES` under every protocol and training, at the first precision and the last, per
+    generator.
 
     `found` is the table of `analysis.conditions` of these results. Without `generators`, all of the page's.
     """
@@ -163,14 +172,14 @@ def conditions(found: pd.DataFrame, results: Results, measure: str = "auc", *gen
         return _no_images(generators)
     ends = [found[f"{measure}_{end}"] for end in both]
     if all(end.isna().all() for end in ends):
-        lacks = {"auc": "This study has no real images beside its fakes, so no AUC is known.",
-                 "tpr": f"No accuracy is known: {rule.unscaled(results.unjudged)}."}  # fmt: skip
-        return missing(lacks[measure])
+        no_reals = f"This study has no real images beside its fakes, so no {FIGURES[measure]} is known."
+        unknown = f"No {FIGURES[measure]} is known: {rule.unscaled(results.unjudged)}."
+        return missing(unknown if measure == "tpr" else no_reals)
     printed = [end.map(lambda value: figure(value, "{:.2f}")) for end in ends]
     found = found.assign(
         figure=[ARROW.join(row) for row in zip(*printed, strict=True)],
         condition=found.protocol + " \N{MIDDLE DOT} " + found.weights,
         **{kind: found[kind].map(results.titles(kind)) for kind in ("detector", "generator")},
     )
-    what, at = {"auc": "AUC", "tpr": "Accuracy"}[measure], ARROW.join(map(words.named, both))
+    what, at = capitalised(FIGURES[measure]), ARROW.join(map(words.named, both))
     return table(crossed(found, ["condition", "detector"], "generator", "figure"), f"{what} at {at}")

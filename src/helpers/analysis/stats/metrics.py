@@ -21,6 +21,7 @@ from helpers.core.scores import finite, is_fake
 
 __all__ = [
     "FEW",
+    "FEW_TURNED",
     "LEAST_IMAGES",
     "Interval",
     "OPERATING",
@@ -37,6 +38,7 @@ __all__ = [
     "bootstrap_weights",
     "independent_difference",
     "interval_columns",
+    "limit_at",
     "mcnemar",
     "mean_turn",
     "median",
@@ -45,6 +47,7 @@ __all__ = [
     "rate",
     "resampled",
     "separable",
+    "tpr_at",
     "unseen",
     "verdicts",
     "wilson",
@@ -59,7 +62,7 @@ FEW = 30
 LEAST_IMAGES = 20
 
 #: With fewer prompts whose verdict turns, a bootstrap of those says too little of the ones that did not.
-_FEW_TURNED = 5
+FEW_TURNED = 5
 
 #: Figures of the whole ROC curve: average precision, equal error rate, TPR at 1 % and at 5 % FPR.
 OPERATING = ("ap", "eer", "tpr_at_1", "tpr_at_5")
@@ -343,7 +346,7 @@ def mean_turn(
         return UNKNOWN
     clusters = np.asarray(clusters)
     n, often = len(np.unique(clusters)), len(np.unique(clusters[turned != 0]))
-    if n >= FEW and often >= _FEW_TURNED:
+    if n >= FEW and often >= FEW_TURNED:
         return bootstrap_sum(turned * weights, clusters, resamples=resamples, confidence=confidence)
     below = above = 0.0
     for sign in np.unique(np.sign(weights[weights != 0])):
@@ -384,8 +387,7 @@ def operating(
     of eer is a percentile interval; that of ap, near 1 on one side only, is symmetric in its logit (Boyd et al., ECML
     2013). A bootstrap of perfect figures has no width, so where the classes are separable ap takes that of `auc`, and
     eer Wilson's for as many errors in the smaller class; so it does where a class has fewer than `FEW` images, where
-    ap's is widened as in `resampled`. A bootstrap of the highest reals is poor, as tests show; so those of TPR let the
-    threshold and the rate vary as order statistics and counts do, and are wide where few reals define the threshold.
+    ap's is widened as in `resampled`. Those of TPR are as in `tpr_at`.
     """
     fake, real = finite(fake), finite(real)
     m, n = len(fake), len(real)
@@ -401,8 +403,10 @@ def operating(
         "ap": _ap_interval(ap, draws[0], fake, real, confidence),
         "eer": _eer_interval(eer, draws[1], min(m, n), len(names), confidence),
     }
-    ordered = np.sort(fake), np.sort(real)[::-1]
-    at = {f"tpr_at_{share}": _at_fpr(*ordered, share / 100, resamples, seed, confidence) for share in (1, 5)}
+    at = {
+        f"tpr_at_{share}": tpr_at(fake, real, share / 100, draws=resamples, seed=seed, confidence=confidence)
+        for share in (1, 5)
+    }
     return found | at
 
 
@@ -439,22 +443,40 @@ def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
     return Interval(estimate, float(low), float(high))
 
 
-def _at_fpr(fake: np.ndarray, real: np.ndarray, share: float, draws: int, seed: int, confidence: float) -> Interval:
-    """The largest TPR at an FPR of at most `share`, for fakes (M,) in rising and reals (N,) in falling order.
+def tpr_at(
+    fake: ArrayLike,
+    real: ArrayLike,
+    share: float = 0.05,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """The largest TPR of fakes (M,) at a threshold that at most `share` (in (0, 1)) of the reals (N,) exceed.
 
-    The interval: how many of N reals lie above the population's own threshold is binomial, so that threshold lies
-    somewhere in the gap below the real of that rank (above all reals: anywhere up to the highest fake); given it, the
-    rate has Jeffreys' posterior.
+    The interval includes the threshold's own uncertainty: how many of N reals lie above the population's threshold is
+    binomial, so that threshold lies somewhere in the gap below the real of that rank (above all reals: anywhere up to
+    the highest fake); given it, the rate has Jeffreys' posterior. So it is wide where few reals define the threshold,
+    where a bootstrap of the highest reals would be too sure. Unknown where a class is empty.
     """
-    m, n = len(fake), len(real)
+    fake, falling = np.sort(finite(fake)), np.sort(finite(real))[::-1]
+    m, n = len(fake), len(falling)
+    if m == 0 or n == 0:
+        return UNKNOWN
     rng = np.random.default_rng(seed)
-    ends = np.concatenate([[max(real[0], fake[-1])], real, [real[-1] - 1]])
+    ends = np.concatenate([[max(falling[0], fake[-1])], falling, [falling[-1] - 1]])
     rank = rng.binomial(n, share, draws)
     limits = ends[rank + 1] + rng.random(draws) * (ends[rank] - ends[rank + 1])
     hits = m - np.searchsorted(fake, limits, side="right")
     low, high = np.quantile(rng.beta(hits + 0.5, m - hits + 0.5), [0.5 - confidence / 2, 0.5 + confidence / 2])
-    estimate = 1 - np.searchsorted(fake, ends[int(n * share + 1e-9) + 1], side="right") / m
+    estimate = 1 - np.searchsorted(fake, limit_at(real, share), side="right") / m
     return Interval(float(estimate), min(float(low), float(estimate)), max(float(high), float(estimate)))
+
+
+def limit_at(real: ArrayLike, share: float = 0.05) -> float:
+    """The lowest threshold that at most `share` of the reals (N,) exceed, which is the score of one; NaN of none."""
+    falling = np.sort(np.asarray(real, dtype=np.float64))[::-1]
+    return float(falling[int(len(falling) * share + 1e-9)]) if len(falling) else nan
 
 
 class _Curve:

@@ -23,7 +23,7 @@ CHANGE = 0.5
 
 
 def stays_high(truth: float, images: int, margin: float) -> float:
-    """That an accuracy of `truth` on so many images has its whole Wilson interval at `margin` or above (exact)."""
+    """That a detection rate of `truth` on so many images has its whole Wilson interval at `margin` or above (exact)."""
     hits = np.arange(images + 1)
     enough = [metrics.wilson(int(k), images).low >= margin for k in hits]
     return float(stats.binom.pmf(hits, images, truth)[enough].sum())
@@ -63,7 +63,7 @@ def table(margins: dict[str, float] | None = None, sizes: tuple[int, ...] = (30,
     limits = shipped().limits() | (margins or {})
     high, fall, moved, same = (limits[name] for name in ("high", "drop", "shift", "overlap"))
     asked: list[tuple[str, str, Callable[[float, int, float], float], float, float]] = [
-        *(("C2, C9: stays high", f"accuracy {p:.2f}", stays_high, p, high) for p in (0.97, 0.98, 0.99)),
+        *(("C2, C9: stays high", f"detection rate {p:.2f}", stays_high, p, high) for p in (0.97, 0.98, 0.99)),
         *(("C4: a drop", f"{100 * p:.0f} % lost, 1 % gained", drop, p, fall) for p in (0.08, 0.10, 0.15)),
         *(("C7: a shift", f"{d:.1f} SD to the left", shift, d, moved) for d in (0.6, 0.7)),
         *(("C8: an overlap", f"{d:.1f} SD of shift", overlap, d, same) for d in (0.0, 0.1)),

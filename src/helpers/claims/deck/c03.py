@@ -17,7 +17,9 @@ def judge_claim(results: Results) -> Finding:
     figures = accuracies(results, ["sd15"], [results.baseline], ["npr"], high=margins(results)["challenging"])
     if not figures:
         return missing(f"scores of NPR on SD1.5 at {base}")
-    return finding_of(figures, lambda shown, worst: f"At {base} NPR's accuracy on SD1.5 is {number(shown[worst])}.")
+    return finding_of(
+        figures, lambda shown, worst: f"At {base} NPR's detection rate on SD1.5 is {number(shown[worst])}."
+    )
 
 
 CLAIM = Claim(
@@ -25,7 +27,7 @@ CLAIM = Claim(
     part="",
     words="SD1.5 is challenging for modern detectors (NPR).",
     short="SD1.5 is challenging for NPR",
-    quantity="accuracy of NPR on SD1.5 at FP32",
+    quantity="detection rate of NPR on SD1.5 at FP32",
     rule="Challenging means that the whole interval is at most {challenging:.2f}.",
     margins=("challenging", "adequate"),
     page="06_legacy_sd15",

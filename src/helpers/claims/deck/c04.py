@@ -25,7 +25,7 @@ def judge_claim(results: Results) -> Finding:
         parts = [f"by {number(change, sign=True)} for {name.split(' on ')[0]}" for name, change in shown.items()]
         fell = f"{sum(change.high <= -drop for change in shown.values())} of {len(shown)}"
         falls = f", a drop for {fell}" if len(shown) > 1 else ""
-        return f"On SD3, from {base} to FP4, accuracy changes {listed(parts)}{falls}."
+        return f"On SD3, from {base} to FP4, the detection rate changes {listed(parts)}{falls}."
 
     return finding_of(figures, sentence)
 
@@ -35,7 +35,7 @@ CLAIM = Claim(
     part="",
     words="SD3 at FP4 shows a significant drop in accuracy for the end-to-end detectors.",
     short="SD3 at FP4 shows a significant drop for end-to-end detectors",
-    quantity="paired change of accuracy on SD3 from FP32 to FP4, NPR and R50_nodown",
+    quantity="paired change of the detection rate on SD3 from FP32 to FP4, NPR and R50_nodown",
     rule="A drop means that each whole interval is a loss of more than {drop:.2f}.",
     margins=("drop", "adequate", "ceiling"),
     page="03_sd3_anomaly",

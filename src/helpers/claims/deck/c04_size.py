@@ -27,7 +27,7 @@ def judge_claim(results: Results) -> Finding:
     def sentence(shown: dict[str, Interval], worst: str) -> str:
         pairs = [row for row in zip(detectors, before, after, strict=True) if not isnan(shown[row[1]].estimate)]
         parts = [f"from {number(shown[b])} to {number(shown[a])} for {named(d)}" for d, b, a in pairs]
-        return f"On SD3, from {base} to FP4, accuracy goes {listed(parts)}."
+        return f"On SD3, from {base} to FP4, the detection rate goes {listed(parts)}."
 
     return finding_of(before | after, sentence)
 
@@ -37,7 +37,7 @@ CLAIM = Claim(
     part="size",
     words="R50_nodown and NPR fall from about 0.9 to under 0.4 on SD3.",
     short="They fall from about 0.9 to under 0.4",
-    quantity="accuracy on SD3 at FP32 and at FP4, NPR and R50_nodown",
+    quantity="detection rate on SD3 at FP32 and at FP4, NPR and R50_nodown",
     rule=(
         "That means at least {anomaly_before:.2f} at FP32 and at most {anomaly_after:.2f} at FP4, with each "
         "whole interval."

@@ -16,7 +16,7 @@ def judge_claim(results: Results) -> Finding:
     figures = accuracies(results, ["sd3"], ["fp4"], ["r50_tf"], low=margins(results)["robust"])
     if not figures:
         return missing("scores of R50_TF on SD3 at FP4")
-    return finding_of(figures, lambda shown, worst: f"R50_TF's accuracy on SD3 at FP4 is {number(shown[worst])}.")
+    return finding_of(figures, lambda shown, worst: f"R50_TF's detection rate on SD3 at FP4 is {number(shown[worst])}.")
 
 
 CLAIM = Claim(
@@ -24,7 +24,7 @@ CLAIM = Claim(
     part="",
     words="On SD3 at FP4 R50_TF stays above 0.9.",
     short="R50_TF stays above 0.9 there",
-    quantity="accuracy of R50_TF on SD3 at FP4",
+    quantity="detection rate of R50_TF on SD3 at FP4",
     rule="It stays above if the whole interval is at least {robust:.2f}.",
     margins=("robust", "adequate"),
     page="03_sd3_anomaly",

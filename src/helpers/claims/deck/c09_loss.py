@@ -24,8 +24,9 @@ def judge_claim(results: Results) -> Finding:
         shown = known_figures(shown)
         change = f"{number(shown[worst], sign=True)}, {worst}"
         if len(shown) == 1:
-            return f"From {base} to FP4 accuracy changes by {change}."
-        return f"From {base} to FP4 the largest loss of accuracy among {len(shown)} on {names} is a change of {change}."
+            return f"From {base} to FP4 the detection rate changes by {change}."
+        among = f"{len(shown)} on {names}"
+        return f"From {base} to FP4 the largest loss of detection rate among {among} is a change of {change}."
 
     return finding_of(figures, sentence)
 
@@ -35,8 +36,8 @@ CLAIM = Claim(
     part="loss",
     words=("Flux.1 and SDXL are robust: their fingerprints are stronger than the noise reduction of quantization."),
     short="They are robust to FP4",
-    quantity="paired change of accuracy on SDXL and Flux.1 from FP32 to FP4, every detector",
-    rule="Robust means that each whole interval is a loss of less than {drop:.2f}, whatever the accuracy was.",
+    quantity="paired change of the detection rate on SDXL and Flux.1 from FP32 to FP4, every detector",
+    rule="Robust means that each whole interval is a loss of less than {drop:.2f}, whatever the rate was.",
     margins=("drop", "adequate", "ceiling"),
     page="05_flux_sdxl_robustness",
     anchor="figure-flux1",

@@ -36,8 +36,9 @@ def judge_claim(results: Results) -> Finding:
     return finding_of(
         {"end-to-end minus feature-based": figure},
         lambda shown, worst: (
-            f"From {base} to FP4 accuracy, {_over(results)}, changes by {number(changes[0], 3, sign=True)} for "
-            f"end-to-end detectors and {number(changes[1], 3, sign=True)} for feature-based ones, a difference of "
+            f"From {base} to FP4 the detection rate, {_over(results)}, changes by "
+            f"{number(changes[0], 3, sign=True)} for end-to-end detectors and "
+            f"{number(changes[1], 3, sign=True)} for feature-based ones, a difference of "
             f"{number(shown[worst], 3, sign=True)}."
         ),
     )
@@ -56,7 +57,10 @@ CLAIM = Claim(
         "Detectors that learn from scratch (NPR, R50_nodown) are less robust than feature-based ones (R50_TF, CLIP-D)."
     ),
     short="End-to-end detectors are less robust",
-    quantity=("change of accuracy from FP32 to FP4 averaged over generators, end-to-end minus feature-based detectors"),
+    quantity=(
+        "change of the detection rate from FP32 to FP4 averaged over generators, end-to-end minus feature-based "
+        "detectors"
+    ),
     rule="Less robust means that the whole interval is a deficit of more than {drop:.2f}.",
     margins=("drop", "adequate", "ceiling"),
     page="02_heatmap",

@@ -2,54 +2,73 @@
 
 from __future__ import annotations
 
-from math import isnan
-
 import pandas as pd
 
-from helpers.analysis import paired
-from helpers.analysis.cells import Overview, accuracy_overview
+from helpers.analysis import figures, paired
 from helpers.analysis.costs import costs, on_cpu
+from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
 from helpers.results.results import Results
 
-__all__ = ["controls_note", "overview"]
+__all__ = ["controls_note", "overview", "shown"]
 
 
 def overview(results: Results) -> Finding:
-    """All cells at once: the mean change of accuracy from the baseline to the lowest precision, and the range of
-    accuracy.
+    """All cells at once: the mean changes of AUC, TPR at 5 % FPR and detection rate from the baseline to the lowest
+    precision, and the range of the one that leads.
     """
-    found = accuracy_overview(results)
+    found = figures.overview(results)
     if found is None:
-        return Finding(NOT_TESTABLE, f"No accuracy of this study is known: {unscaled(results.unjudged)}.", {})
+        rate = figures.FIGURES["tpr"]
+        return Finding(NOT_TESTABLE, f"No {rate} of this study is known: {unscaled(results.unjudged)}.", {})
     span, base = _span(found), named(results.baseline)
+    lead = "" if found.leading == "auc" else (
+        " It has no real images, so neither AUC nor TPR at 5 % FPR is known and the detection rate leads."
+    )  # fmt: skip
     if not found.precision:
-        return Finding(NOT_TESTABLE, f"All images of this study are at {base}; {span}.", {})
+        return Finding(NOT_TESTABLE, f"All images of this study are at {base}; {span}.{lead}", {})
     low = named(found.precision)
-    if isnan(found.change.estimate):
-        return Finding(NOT_TESTABLE, f"This study has no pairs of {base} and {low} images; {span}.", {})
-    shown = number(found.change, 3, sign=True)
-    judging = [key for key in results.detectors if key not in results.unjudged]
+    if not found.changes:
+        return Finding(NOT_TESTABLE, f"This study has no pairs of {base} and {low} images; {span}.{lead}", {})
     many = listed([word for word, keys in (
-        ("generators", results.generators), ("detectors", judging)) if len(keys) > 1])  # fmt: skip
-    mean = f"{low} changes accuracy by {shown} against {base}"
+        ("generators", results.generators), ("detectors", results.detectors)) if len(keys) > 1])  # fmt: skip
+    parts = [
+        f"{figures.FIGURES[name]} by {number(change, 3, sign=True)}" for name, change in found.changes.items()
+    ]  # fmt: skip
+    mean = f"{low} changes {listed(parts)} against {base}"
     mean = f"Averaged over {many}, {mean}" if many else mean
-    but = f" The others are left out: {unscaled(results.unjudged)}." if results.unjudged else ""
-    return Finding("", f"{mean}; {span}.{but}", {f"mean change at {low}": found.change})
+    but = f" Left out of the detection rate: {unscaled(results.unjudged)}." if results.unjudged else ""
+    key = f"mean change of {figures.FIGURES[found.leading]} at {low}"
+    return Finding("", f"{mean}; {span}.{lead}{but}", {key: found.changes.get(found.leading, metrics.UNKNOWN)})
 
 
-def _span(found: Overview) -> str:
-    """The range of accuracy; a cell counts once for each detector."""
+def shown(results: Results) -> str:
+    """The sentence that says what a cell of the heatmap is before anybody turns its menu."""
+    if (results.scores.label == 0).any():
+        return (
+            "Each cell is the AUC of a detector, which ranks a generator's images at one precision against real ones: "
+            "0.5 is chance, 1 tells all apart. The menu changes to TPR at 5 % FPR and to the detection rate, the share "
+            "of fakes called fake at the detector's own threshold, which the deck calls accuracy."
+        )
+    return (
+        "Each cell is a detection rate: the share of a generator's images at one precision that a detector calls fake. "
+        "Without real images neither AUC nor TPR at 5 % FPR is known."
+    )
+
+
+def _span(found: figures.Overview) -> str:
+    """The range of the leading figure; a cell counts once for each detector."""
     scored = counted(found.combinations, "combination") + " of generator, precision and detector"
-    if found.worst.tpr < found.best.tpr:
-        return f"over the {scored}, accuracy runs from {_cell(found.worst)} to {_cell(found.best)}"
-    return f"accuracy is {found.best.tpr:.2f} in {'each of the ' if found.combinations > 1 else ''}{scored}"
+    name, title = found.leading, figures.FIGURES[found.leading]
+    if found.worst[name] < found.best[name]:
+        return f"over the {scored}, {title} runs from {_cell(found.worst, name)} to {_cell(found.best, name)}"
+    return f"{title} is {found.best[name]:.2f} in {'each of the ' if found.combinations > 1 else ''}{scored}"
 
 
-def _cell(row: pd.Series) -> str:
-    interval = Interval(row.tpr, row.tpr_low, row.tpr_high)
+def _cell(row: pd.Series, name: str) -> str:
+    interval = Interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high")))
     return f"{number(interval)} for {row.detector_title} on {row.generator_title} at {row.precision_title}"
 
 

@@ -9,6 +9,7 @@ from IPython.display import HTML
 
 from helpers.analysis import public_study, words
 from helpers.analysis import real_checkpoints as real
+from helpers.analysis.figures import FIGURES
 from helpers.analysis.real_checkpoints import BASE
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
@@ -41,16 +42,18 @@ def _interval(row: pd.Series, name: str) -> Interval:
 
 
 def nf4_answer(results: Results) -> str:
-    """The page's first sentences: what NF4 does to the accuracy on real checkpoints, and on this study's images."""
+    """The page's first sentences: what NF4 does to detection on real checkpoints, and on this study's images."""
     table, there = public_study.public_effects(), real.public_cells()
     theirs, ours = real.mean_change(table, "nf4"), real.mean_change(real.own_effects(results), "nf4")
     moved = MOVED[real.direction(theirs)]
+    areas = there[(there.precision == "nf4") & (there.arm == "native")].dropna(subset=["auc_before", "auc"])
     cells = (
         f"{there.generator.nunique()} generators and {there.detector.nunique()} detectors, {there.n.max()} pairs each"
     )
     first = (
-        f"In a public study of real checkpoints that gives the score of each image, NF4 {moved} the accuracy of "
-        f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS.title(BASE)}, averaged over {cells}."
+        "In a public study of real checkpoints that gives the score of each image, NF4 takes the mean AUC from "
+        f"{areas.auc_before.mean():.3f} to {areas.auc.mean():.3f} and {moved} the detection rate: "
+        f"{number(theirs, 3, sign=True)} against {PRECISIONS.title(BASE)}, averaged over {cells}."
     )
     leading = real.leading_detector(table, "nf4")
     most = f"{words.named(leading.detector)} has the most of it, {tables.interval(leading, 'change', 3, sign=True)}."
@@ -139,12 +142,12 @@ def scores() -> HTML:
 
 
 def verdicts() -> HTML:
-    """The public study's verdicts: accuracy, its change, how many turn, and McNemar's corrected p."""
+    """The public study's verdicts: the detection rate, its change, how many turn, and McNemar's corrected p."""
     rows = real.public_cells()
     shown = pd.DataFrame(
         {
             "generator": rows.generator, "detector": rows.detector, "format": _formats(rows),
-            "accuracy": [f"{row.tpr_before:.2f}{tables.ARROW}{row.tpr:.2f}" for row in rows.itertuples()],
+            FIGURES["tpr"]: [f"{row.tpr_before:.2f}{tables.ARROW}{row.tpr:.2f}" for row in rows.itertuples()],
             "change": [tables.interval(row, "change", sign=True) for _, row in rows.iterrows()],
             "turned": [f"\N{MINUS SIGN}{int(row.lost)} +{int(row.gained)}" for row in rows.itertuples()],
             "p": [f"{p:.2f}" for p in rows.p_holm],
@@ -169,10 +172,10 @@ def power_note(results: Results) -> str:
     seen = [f"{row.shift_seen:.2f} logits for {_cell(row)}" for row in real.least_and_most_seen(table)]
     text = (
         f"{shown.pairs} pairs show a shift with 80 % power from {shown.shift:.2f} standard deviations of the paired "
-        f"differences on: from {seen[0]} to {seen[1]}. Of accuracy, McNemar's exact test needs {shown.flips} verdicts "
-        f"that all turn the same way, a change of {shown.change:.2f}, and shows a change with 80 % power from "
-        f"{shown.powerful_change:.2f} on; to outlast Holm's correction over {len(table)} comparisons the first needs "
-        f"{corrected.flips} verdicts, {corrected.change:.2f}."
+        f"differences on: from {seen[0]} to {seen[1]}. Of detection rates, McNemar's exact test needs "
+        f"{shown.flips} verdicts that all turn the same way, a change of {shown.change:.2f}, and shows a change with "
+        f"80 % power from {shown.powerful_change:.2f} on; to outlast Holm's correction over "
+        f"{len(table)} comparisons the first needs {corrected.flips} verdicts, {corrected.change:.2f}."
     )
     own = real.own_effects(results)
     if own.empty:
@@ -181,7 +184,7 @@ def power_note(results: Results) -> str:
     have = "have" if results.scale == "mini" else "has"
     return (
         f"{text} {_the(results).capitalize()} {have} {ours.pairs} pairs a cell here ({named}): "
-        f"{ours.shift:.2f} standard deviations, and a change of accuracy of {ours.change:.2f}."
+        f"{ours.shift:.2f} standard deviations, and a change of the detection rate of {ours.change:.2f}."
     )
 
 
@@ -221,7 +224,7 @@ def _standard(found: pd.DataFrame, whose: str) -> list[str]:
 
 
 def published(results: Results) -> HTML:
-    """TrueFake's rates beside the study's accuracy at its baseline, by training: its own, and on SDXL alone."""
+    """TrueFake's rates beside the study's detection rate at its baseline, by training: its own, and on SDXL alone."""
     found = real.published_beside(results)
     if found.empty:
         return tables.missing(f"No cell of {_the(results)} is in the published table.")
@@ -246,5 +249,5 @@ def published_note(results: Results) -> str:
     ]
     return (
         f"Over the {found.cells.iloc[0]} cells that both have, the rank correlation of the published rates with the "
-        f"accuracy is {listed(parts)}."
+        f"detection rate is {listed(parts)}."
     )
