@@ -23,34 +23,23 @@ __all__ = [
 ]  # fmt: skip
 
 
-def mean_change(
-    results: Results,
-    detectors: Sequence[str],
-    against: Sequence[str] = (),
-    confidence: float = 0.95,
-    precision: str = "",
-) -> Interval:
-    """Mean change of verdict from the baseline to a precision (default the study's lowest), minus the same of the
-    detectors `against`; prompts are resampled whole.
+def mean_change(results: Results, detectors: Sequence[str], confidence: float = 0.95, precision: str = "") -> Interval:
+    """Mean change of verdict from the baseline to a precision (default the study's lowest); prompts are resampled
+    whole.
 
     Each generator and detector has the same weight, whatever its number of images. Unknown where a detector has no
     threshold.
     """
     precision = precision or results.lowest
-    values, index, weights = [], [], []
-    for group, sign in ((detectors, 1.0), (against, -1.0)):
-        rows = [(results.threshold_of(d), *paired_logits(results, d, g, precision))
-                for g in results.generators for d in group]  # fmt: skip
-        rows = [row for row in rows if len(row[1])]
-        if group and not rows or any(isnan(limit) for limit, *_ in rows):
-            return metrics.UNKNOWN
-        for limit, base, other, prompts in rows:
-            values.append(metrics.verdicts(other, limit) - metrics.verdicts(base, limit))
-            index.append(prompts)
-            weights.append(np.full(len(prompts), sign / len(rows) / len(prompts)))
-    if not values or not detectors:
+    rows = [(results.threshold_of(d), *paired_logits(results, d, g, precision))
+            for g in results.generators for d in detectors]  # fmt: skip
+    rows = [row for row in rows if len(row[1])]
+    if not rows or any(isnan(limit) for limit, *_ in rows):
         return metrics.UNKNOWN
-    return metrics.mean_turn(*map(np.concatenate, (values, weights, index)), confidence=confidence)
+    values = [metrics.verdicts(other, limit) - metrics.verdicts(base, limit) for limit, base, other, _ in rows]
+    weights = [np.full(len(prompts), 1 / len(rows) / len(prompts)) for *_, prompts in rows]
+    prompts = [prompts for *_, prompts in rows]
+    return metrics.mean_turn(*map(np.concatenate, (values, weights, prompts)), confidence=confidence)
 
 
 @dataclass(frozen=True)

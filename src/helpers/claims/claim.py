@@ -55,7 +55,8 @@ class Claim:
     finding; `of_scores` says whether it depends on the scores, so that it can be judged under every protocol and
     training, `of_images` whether on those of filtered images, which there are of every protocol. It is supported in
     `true_world` and contradicted in `false_world`. `reads` are the scores that must come from detectors which can
-    answer (None: no gate is held). `headline` says whether the book's first page names it.
+    answer (None: no gate is held). `general` says that its words are of generators at large, of which those of the
+    study are some: its intervals are then over generators too. `headline` says whether the book's first page names it.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Claim:
     reads: Reads | None = None
     of_scores: bool = True
     of_images: bool = False
+    general: bool = False
     headline: bool = False
 
     @property
@@ -106,7 +108,7 @@ class Outcome:
 
     @property
     def interval(self) -> Interval:
-        """The figure that decides the verdict."""
+        """The figure that decides the verdict, with its interval in all."""
         return self.finding.interval
 
     @property

@@ -10,7 +10,7 @@ import pandas as pd
 
 from helpers.analysis.cells import half
 from helpers.analysis.stats import metrics
-from helpers.results.results import Results, with_fakes
+from helpers.results.results import Results, derived, with_fakes
 
 __all__ = ["FALSE_ALARMS", "at_false_alarms", "calibrated"]
 
@@ -25,7 +25,10 @@ def calibrated(results: Results) -> Results:
     odd ones less that threshold, plus the page's own, so that what is called fake changes and nothing else. It is on
     the scores' own scale, so nothing hangs on whether that is said.
     """
+    return derived(results, _calibrated)
 
+
+def _calibrated(results: Results) -> Results:
     def limit(fakes: pd.Series, reals: pd.Series) -> float:
         return metrics.calibrate(*(half(side, 0).to_numpy() for side in (fakes, reals)))
 
@@ -35,7 +38,10 @@ def calibrated(results: Results) -> Results:
 def at_false_alarms(results: Results) -> Results:
     """The same results with each detector's threshold for each generator where at most `FALSE_ALARMS` of its reals are
     called fake, and no fewer than can be. Intervals are for that threshold as it is."""
+    return derived(results, _at_false_alarms)
 
+
+def _at_false_alarms(results: Results) -> Results:
     def limit(_: pd.Series, reals: pd.Series) -> float:
         falling = reals.sort_values(ascending=False)
         return float(falling.iloc[floor(FALSE_ALARMS * len(falling))]) if len(falling) else nan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from pathlib import Path
@@ -26,6 +26,7 @@ __all__ = [
     "all_arms",
     "archived_images",
     "check_results",
+    "derived",
     "from_frame",
     "load",
     "manifest_of",
@@ -76,7 +77,8 @@ class Results:
     `threshold` is the logit above which an image is called fake. `dropped` counts the rows without a number for a
     logit, which were left out here or when the scores were imported, by "GENERATOR PRECISION DETECTOR". `unsaid` are
     the detectors of whose scores nobody said whether they are logits or probabilities. `fakes` are the logits of the
-    fakes by (detector, generator, precision) where they are not those of `scores`.
+    fakes by (detector, generator, precision) where they are not those of `scores`; `made` says of which results they
+    were made and how (`derived`), so that the same can be made under another training.
     """
 
     source: _Source = field(repr=False)
@@ -92,6 +94,7 @@ class Results:
     dropped: dict[str, int] = field(default_factory=dict)
     unsaid: tuple[str, ...] = ()
     fakes: dict[tuple[str, str, str], pd.Series] | None = field(default=None, repr=False)
+    made: tuple[Results, Callable[[Results], Results]] | None = field(default=None, repr=False)
 
     @property
     def folder(self) -> Path | None:
@@ -129,8 +132,11 @@ class Results:
         """
         return self.source.table(name)
 
-    def under(self, protocol: str, weights: str | None = None, **narrower: Sequence[str]) -> Results:
-        """The same results under another protocol and training (None: each detector's own)."""
+    def under(
+        self, protocol: str, weights: str | Mapping[str, str] | None = None, **narrower: Sequence[str]
+    ) -> Results:
+        """The same results under another protocol and training: one of all detectors, one of each by its key, or (None)
+        each detector's own."""
         asked = {"generators": self.generators, "precisions": self.precisions, "detectors": self.detectors} | narrower
         return _narrowed(self.source, **asked, threshold=self.threshold, protocol=protocol, arm=self.arm,
                          weights=weights)  # fmt: skip
@@ -220,16 +226,26 @@ def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Serie
 
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
     """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
-    return replace(results, precisions=precisions, fakes=logits)
+    return replace(results, precisions=precisions, fakes=logits, made=None)
+
+
+def derived(results: Results, step: Callable[[Results], Results]) -> Results:
+    """What a step makes of results (other fakes), which remembers it: under other trainings of the same detectors the
+    same step is taken. Results with fakes of their own that were not made so stand for one training alone."""
+    return replace(step(results), made=(results, step))
 
 
 def of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
     """The same study with the fakes of these pairs of detector and generator alone."""
+    return derived(results, functools.partial(_of_pairs, pairs=frozenset(pairs)))
+
+
+def _of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
     fakes = _fakes(results) if results.fakes is None else results.fakes
     kept = {key: series for key, series in fakes.items() if key[:2] in pairs}
     detectors, generators = ({key[place] for key in kept} for place in (0, 1))
     return replace(
-        results, fakes=kept, detectors=tuple(key for key in results.detectors if key in detectors),
+        results, fakes=kept, made=None, detectors=tuple(key for key in results.detectors if key in detectors),
         generators=tuple(key for key in results.generators if key in generators),
     )  # fmt: skip
 
@@ -305,7 +321,7 @@ def _narrowed(
     threshold: float,
     protocol: str,
     arm: str | None,
-    weights: str | None,
+    weights: str | Mapping[str, str] | None,
 ) -> Results:
     whole, unscored, _ = source.scores
     manifest = source.manifest
@@ -331,13 +347,16 @@ def _narrowed(
     )  # fmt: skip
 
 
-def _asked(source: _Source, protocol: str, arm: str, weights: str | None) -> pd.DataFrame:
-    """The rows of a protocol, of an arm and of the reals, and of one training or each detector's own."""
+def _asked(source: _Source, protocol: str, arm: str, weights: str | Mapping[str, str] | None) -> pd.DataFrame:
+    """The rows of a protocol, of an arm and of the reals, and of one training, of each detector's as asked, or of its
+    own."""
     whole = source.scores.finite
     scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
     if scores.empty:
         closest = nearest(protocol, set(whole.protocol) - {protocol})
         raise UsageError(f"protocol: {source.name!r} has no scores under {protocol!r} with arm {arm!r}{closest}")
+    if isinstance(weights, Mapping):
+        return _of(scores, dict(weights))
     labels = sorted(set(scores.weights))
     if weights and weights not in labels:
         raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")

@@ -310,7 +310,9 @@ def _photographs(study: Study, images: int) -> Chosen | None:
 def _real(study: Study, source: Source, chosen: Chosen | None) -> dict[str, Any]:
     """Of the recipe of real images what is its own."""
     first = study.prompts.first if study.reals_kind == "world" else 0
-    of = {"size": source.size} | ({"photographs": chosen.digest} if chosen else {}) | ({"first": first} if first else {})
+    of = (
+        {"size": source.size} | ({"photographs": chosen.digest} if chosen else {}) | ({"first": first} if first else {})
+    )
     own: dict[str, Any] = {
         "digest": _sha256(of), "photographs": chosen.photographs if chosen else (), "first": first,
     }  # fmt: skip

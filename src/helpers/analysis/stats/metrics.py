@@ -21,6 +21,7 @@ from helpers.core.scores import finite, is_fake
 
 __all__ = [
     "FEW",
+    "FEW_TURNED",
     "LEAST_IMAGES",
     "Interval",
     "OPERATING",
@@ -40,8 +41,10 @@ __all__ = [
     "mcnemar",
     "mean_turn",
     "median",
+    "normal_quantile",
     "operating",
     "paired_difference",
+    "placements",
     "rate",
     "resampled",
     "separable",
@@ -59,7 +62,7 @@ FEW = 30
 LEAST_IMAGES = 20
 
 #: With fewer prompts whose verdict turns, a bootstrap of those says too little of the ones that did not.
-_FEW_TURNED = 5
+FEW_TURNED = 5
 
 #: Figures of the whole ROC curve: average precision, equal error rate, TPR at 1 % and at 5 % FPR.
 OPERATING = ("ap", "eer", "tpr_at_1", "tpr_at_5")
@@ -77,7 +80,8 @@ class Interval:
 UNKNOWN = Interval(nan, nan, nan)
 
 
-def _z(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """The normal quantile that an interval of this level reaches to."""
     return float(stats.norm.ppf(0.5 + confidence / 2))
 
 
@@ -134,15 +138,22 @@ def auc(fake: ArrayLike, real: ArrayLike, confidence: float = 0.95) -> Interval:
     m, n = len(fake), len(real)
     if m == 0 or n == 0:
         return UNKNOWN
-    pooled = stats.rankdata(np.concatenate([fake, real]))
-    of_fake = (pooled[:m] - stats.rankdata(fake)) / n
-    of_real = 1 - (pooled[m:] - stats.rankdata(real)) / m
+    of_fake, of_real = placements(fake, real)
     area = float(of_fake.mean())
     variance = _variance(of_fake) / m + _variance(of_real) / n
-    half = _z(confidence) * sqrt(variance)
+    half = normal_quantile(confidence) * sqrt(variance)
     if variance <= 0 or min(m, n) < FEW or not half <= area <= 1 - half:
         return area_interval(area, m, n, confidence)
     return Interval(area, area - half, area + half)
+
+
+def placements(fake: ArrayLike, real: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Of each fake (M,) the share of the reals (N,) below it, and of each real that of the fakes above it, ties counted
+    half; both have the AUC as their mean. Neither class may be empty."""
+    fake, real = finite(fake), finite(real)
+    m, n = len(fake), len(real)
+    pooled = stats.rankdata(np.concatenate([fake, real]))
+    return (pooled[:m] - stats.rankdata(fake)) / n, 1 - (pooled[m:] - stats.rankdata(real)) / m
 
 
 def _variance(values: np.ndarray) -> float:
@@ -152,7 +163,7 @@ def _variance(values: np.ndarray) -> float:
 def area_interval(area: float, fakes: int, reals: int, confidence: float = 0.95) -> Interval:
     """The score-type interval (Newcombe 2006, method 5) of an observed AUC of so many fakes against so many reals: all
     areas whose own Hanley-McNeil standard error puts them near enough to it."""
-    z = _z(confidence)
+    z = normal_quantile(confidence)
     grid = np.linspace(0, 1, 20_001)
     mean = (fakes + reals) / 2
     extra = (mean - 1) * ((1 - grid) / (2 - grid) + grid / (1 + grid))
@@ -196,7 +207,7 @@ def _student(clusters: int, confidence: float) -> float:
     if clusters >= FEW:
         return 1.0
     student = float(stats.t.ppf(0.5 + confidence / 2, clusters - 1)) if clusters > 1 else nan
-    return student / _z(confidence) * sqrt(clusters / max(clusters - 1, 1))
+    return student / normal_quantile(confidence) * sqrt(clusters / max(clusters - 1, 1))
 
 
 def bands(values: np.ndarray, resamples: int = 2000, confidence: float = 0.95) -> np.ndarray:
@@ -343,7 +354,7 @@ def mean_turn(
         return UNKNOWN
     clusters = np.asarray(clusters)
     n, often = len(np.unique(clusters)), len(np.unique(clusters[turned != 0]))
-    if n >= FEW and often >= _FEW_TURNED:
+    if n >= FEW and often >= FEW_TURNED:
         return bootstrap_sum(turned * weights, clusters, resamples=resamples, confidence=confidence)
     below = above = 0.0
     for sign in np.unique(np.sign(weights[weights != 0])):
@@ -434,7 +445,7 @@ def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
     NaN without one."""
     if not error > 0 or not 0 < estimate < 1:
         return Interval(estimate, nan, nan)
-    half = _z(confidence) * error / (estimate * (1 - estimate))
+    half = normal_quantile(confidence) * error / (estimate * (1 - estimate))
     low, high = special.expit(special.logit(estimate) + np.array([-half, half]))
     return Interval(estimate, float(low), float(high))
 

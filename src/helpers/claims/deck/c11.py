@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from math import isnan
+from collections.abc import Sequence
 
-from helpers.analysis.cells import mean_change, paired_logits
+from helpers.analysis.cells import paired_logits
+from helpers.analysis.effects import contrast
+from helpers.analysis.stats.in_all import CHANGE
 from helpers.analysis.words import named, number
 from helpers.claims.claim import FALL, Claim, Reads, World
 from helpers.claims.figures import Figure, finding_of, missing, present, unjudged
@@ -17,28 +19,30 @@ __all__ = ["CLAIM"]
 def judge_claim(results: Results) -> Finding:
     """The end-to-end detectors are less robust to FP4 than the feature-based ones, over all generators."""
     base = named(results.baseline)
-    groups = [present(group, results.detectors) for group in (END_TO_END, FROZEN)]
-    changes = [mean_change(results, group, precision="fp4") for group in groups]
-    lacking = unjudged(results, *groups[0], *groups[1])
-    if all(groups) and lacking:
+    first, second = (present(group, results.detectors) for group in (END_TO_END, FROZEN))
+    lacking = unjudged(results, *first, *second)
+    if first and second and lacking:
         return Finding(NOT_TESTABLE, f"This study cannot say: {unscaled(lacking)}.", {})
-    if any(isnan(change.estimate) for change in changes):
+    if contrast(results, first, second, "fp4") is None:
         return missing(f"pairs of {base} and FP4 images for both kinds of detectors")
     images = min(
         len({i for g in results.generators for d in group for i in paired_logits(results, d, g, "fp4")[2]})
-        for group in groups
+        for group in (first, second)
     )
-    figure = Figure(
-        lambda level: mean_change(results, groups[0], groups[1], level, "fp4"),
-        images,
-        high=-margins(results)["drop"],
-    )
+    most = -margins(results)["drop"]
+
+    def figure(group: Sequence[str], against: Sequence[str] = ()) -> Figure:
+        return Figure(
+            lambda other: contrast(other, group, against, "fp4"), results, (*group, *against), images, high=most,
+            bounds=CHANGE, general=CLAIM.general,
+        )  # fmt: skip
+
     return finding_of(
-        {"end-to-end minus feature-based": figure},
+        {"end-to-end minus feature-based": figure(first, second)},
         lambda shown, worst: (
-            f"From {base} to FP4 accuracy, {_over(results)}, changes by {number(changes[0], 3, sign=True)} for "
-            f"end-to-end detectors and {number(changes[1], 3, sign=True)} for feature-based ones, a difference of "
-            f"{number(shown[worst], 3, sign=True)}."
+            f"From {base} to FP4 accuracy, {_over(results)}, changes by {number(figure(first).in_all(), 3, sign=True)} "
+            f"for end-to-end detectors and {number(figure(second).in_all(), 3, sign=True)} for feature-based ones, a "
+            f"difference of {number(shown[worst], 3, sign=True)}."
         ),
     )
 
@@ -63,6 +67,7 @@ CLAIM = Claim(
     anchor="figure-heatmap",
     judge=judge_claim,
     reads=Reads(FALL, groups=(END_TO_END, FROZEN)),
+    general=True,
     true_world=World({("npr", "sd3", "fp4"): -6.0, ("r50_nodown", "sd3", "fp4"): -6.0}),
     false_world=World({("clip_d", "flux1", "fp4"): -6.0, ("r50_tf", "sd3", "fp4"): -6.0}),
 )
