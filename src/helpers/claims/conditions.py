@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.analysis.conditions import own_training, trainings_of, under
+from helpers.analysis.repeats import rests
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
 from helpers.claims import deck
@@ -59,7 +60,8 @@ def by_condition(results: Results) -> pd.DataFrame:
 
     Each row is of the detectors that count under its own condition; none is decided elsewhere.
     One row per claim and condition: key, condition (its name), protocol, weights, detectors (those scored there, of
-    which a claim takes the ones it names), verdict, of, estimate, low, high, n. Kept with the results.
+    which a claim takes the ones it names), rests (how many trainings of each there are, in words), verdict, of,
+    estimate, low, high (in all), n. Kept with the results.
     """
     return pd.concat([_under(results, condition) for condition in _conditions(results)], ignore_index=True)
 
@@ -69,11 +71,12 @@ def _under(results: Results, condition: _Condition) -> pd.DataFrame:
     # Filtered images are scored by the study's own training alone.
     of_images = condition.title == condition.protocol
     ids = {claim.id for claim in deck.CLAIMS if claim.of_scores or claim.of_images and of_images}
-    found = table(evaluate(condition.of(results), *ids, elsewhere=False))
+    there = condition.of(results)
+    found = table(evaluate(there, *ids, elsewhere=False))
     found = found[["key", "verdict", "of", "estimate", "low", "high", "n"]]
     return found.assign(
         condition=condition.title, protocol=condition.protocol, weights=condition.weights,
-        detectors=listed([named(key) for key in condition.detectors]),
+        detectors=listed([named(key) for key in condition.detectors]), rests=rests(there),
     )  # fmt: skip
 
 

@@ -47,6 +47,10 @@ class _Admitted:
         """The detectors that count somewhere."""
         return tuple(dict.fromkeys(detector for detector, _ in self.pairs))
 
+    def kept(self, results: Results) -> Results:
+        """Of these results, or of what was made of them, what counts."""
+        return results if self.pairs == self.asked else of_pairs(results, self.pairs)
+
 
 def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     """The finding on a claim by the detectors that can answer; on all of them where the claim has no gate.
@@ -63,7 +67,7 @@ def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     best = max(tried, key=lambda found: len(found.detectors))  # of equals the first
     if not best.pairs:
         return Finding(NOT_TESTABLE, _none(tried, results), {})
-    kept = best.results if best.pairs == best.asked else of_pairs(best.results, best.pairs)
+    kept = best.kept(best.results)
     finding = claim.judge(kept)
     if finding.verdict == NOT_TESTABLE:
         return finding
@@ -158,7 +162,7 @@ def _operating(claim: Claim, kept: Results, best: _Admitted, finding: Finding) -
     """The sentence that says that a verdict on a rate hangs on the threshold, where at `FALSE_ALARMS` it is another."""
     if best.unknown or kept.unjudged:
         return ""
-    other = claim.judge(at_false_alarms(kept))
+    other = claim.judge(best.kept(at_false_alarms(best.results)))
     if other.verdict in (finding.verdict, NOT_TESTABLE):
         return ""
     areas = {precision: _mean_area(kept, best.pairs, precision) for precision in (kept.baseline, kept.lowest)}

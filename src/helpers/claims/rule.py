@@ -46,6 +46,14 @@ class Basis(NamedTuple):
     trainings: int
     generators: int
 
+    @property
+    def words(self) -> str:
+        """What it is taken over, and what is not in it because there is one alone."""
+        several = {"training": self.trainings, "generator": self.generators}
+        over = listed(["prompts", *(f"{count} {noun}s" for noun, count in several.items() if count > 1)])
+        lacking = listed([f"{noun}s" for noun, count in several.items() if count == 1])
+        return f"{over}; {lacking} are not in it, as there is one" if lacking else over
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from helpers.analysis.cells import half
 from helpers.analysis.stats import metrics
+from helpers.results.memo import once
 from helpers.results.results import Results, derived, with_fakes
 
 __all__ = ["FALSE_ALARMS", "at_false_alarms", "calibrated"]
@@ -18,6 +19,7 @@ __all__ = ["FALSE_ALARMS", "at_false_alarms", "calibrated"]
 FALSE_ALARMS = 0.05
 
 
+@once
 def calibrated(results: Results) -> Results:
     """The same results with each detector's threshold for each generator put where it is best at FP32.
 
@@ -35,6 +37,7 @@ def _calibrated(results: Results) -> Results:
     return _moved(results, limit, lambda logits: half(logits, 1))
 
 
+@once
 def at_false_alarms(results: Results) -> Results:
     """The same results with each detector's threshold for each generator where at most `FALSE_ALARMS` of its reals are
     called fake, and no fewer than can be. Intervals are for that threshold as it is."""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from IPython.display import HTML
 
+from helpers.analysis.words import listed
 from helpers.claims import CLAIMS, Outcome, disagreement
 from helpers.results import Results
 
-__all__ = ["contents", "headlines", "verdicts"]
+__all__ = ["contents", "general", "headlines", "verdicts"]
 
 
 def verdicts(results: Results, outcomes: Sequence[Outcome]) -> HTML:
@@ -39,6 +40,11 @@ def contents() -> HTML:
     )
     head = "<thead><tr><th></th><th>claim</th><th>page</th></tr></thead>"
     return HTML(f'<table class="table">{head}<tbody>{rows}</tbody></table>')
+
+
+def general() -> str:
+    """The statements that speak of generators at large, by title, in a list for prose."""
+    return listed([claim.title for claim in CLAIMS if claim.general]) or "none of these does"
 
 
 def _mark(outcome: Outcome) -> str:

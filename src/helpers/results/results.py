@@ -203,9 +203,8 @@ class Results:
 
     def reals(self, detector: str, generator: str) -> pd.Series:
         """Raw logits of the reals to set beside this generator (N,): of its size and, under `aligned`, of its VAE."""
-        rows = self.scores[(self.scores.generator == generator) & (self.scores.label == 1)]
-        size = rows["size"].iloc[0] if len(rows) else None
-        series = _reals(self).get((detector, generator if self.protocol == "aligned" else "none", size))
+        of = generator if self.protocol == "aligned" else "none"
+        series = _reals(self).get((detector, of, _sizes(self).get(generator)))
         return series if series is not None else pd.Series(dtype=np.float64)
 
 
@@ -215,13 +214,24 @@ def _fakes(results: Results) -> dict[tuple[str, str, str], pd.Series]:
 
 
 @once
-def _reals(results: Results) -> dict[tuple[str, str, int], pd.Series]:
+def _sizes(results: Results) -> dict[str, int]:
+    """Each generator's image size, in pixels."""
+    first = results.scores[results.scores.label == 1].drop_duplicates("generator")
+    return dict(zip(first["generator"].astype(str), first["size"], strict=True))
+
+
+@once
+def _reals(results: Results) -> dict[tuple[str, str, int | None], pd.Series]:
     return _series(results, 0, ["detector", "arm", "size"])
 
 
 def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Series]:
-    rows = results.scores[results.scores.label == label]
-    return {key: group.set_index("index")["logit"].sort_index() for key, group in rows.groupby(keys, observed=True)}
+    rows = results.scores[results.scores.label == label].sort_values("index", kind="stable")
+    index, logits = rows["index"].to_numpy(), rows["logit"].to_numpy()
+    groups = rows.groupby(keys, observed=True).indices  # by place: a frame for each would take ten times as long
+    return {
+        key: pd.Series(logits[at], index=pd.Index(index[at], name="index"), name="logit") for key, at in groups.items()
+    }
 
 
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:

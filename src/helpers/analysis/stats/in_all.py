@@ -59,6 +59,13 @@ class Sample:
         """Of one figure with the influences (N,) of its prompts."""
         return cls(at, {"": estimate}, {"": influence})
 
+    @property
+    def whole(self) -> Sample:
+        """The same with the mean over its generators as one figure."""
+        total = functools.reduce(lambda one, other: one.add(other, fill_value=0.0), self.influences.values())
+        count = len(self.estimates)
+        return Sample.single(self.at, sum(self.estimates.values()) / count, total / count)
+
 
 def in_all(
     samples: Sequence[Sample],
@@ -90,17 +97,18 @@ def in_all(
 
 
 def _table(samples: Sequence[Sample], general: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Figures (J, K) of generators and trainings, J = 1 where generators are taken as they are, and what the prompts
-    add to each (J, K, N)."""
+    """Figures (J, K) of the generators that all trainings have, J = 1 where generators are taken as they are, and what
+    the prompts add to each (J, K, N)."""
     keys = [key for key in samples[0].estimates if all(key in sample.estimates for sample in samples)]
+    if not general or not keys:
+        samples, keys = [sample.whole for sample in samples], [""]
     table = np.array([[sample.estimates[key] for sample in samples] for key in keys])
     series = [sample.influences[key] for key in keys for sample in samples]
     prompts = series[0].index
     if not all(one.index is prompts or one.index.equals(prompts) for one in series):
         prompts = functools.reduce(pd.Index.union, (one.index for one in series))
         series = [one.reindex(prompts, fill_value=0.0) for one in series]
-    errors = np.stack([one.to_numpy() for one in series]).reshape(*table.shape, len(prompts))
-    return (table, errors) if general else (table.mean(axis=0, keepdims=True), errors.mean(axis=0, keepdims=True))
+    return table, np.stack([one.to_numpy() for one in series]).reshape(*table.shape, len(prompts))
 
 
 @dataclass(frozen=True)
