@@ -159,8 +159,7 @@ class Results:
     @property
     def trainings(self) -> dict[str, str]:
         """Each detector's training here, by its label."""
-        first = self.scores.drop_duplicates("detector")
-        return dict(zip(first.detector.astype(str), first.weights.astype(str), strict=True))
+        return dict(_trainings(self))
 
     @property
     def baseline(self) -> str:
@@ -211,6 +210,12 @@ class Results:
 @once
 def _fakes(results: Results) -> dict[tuple[str, str, str], pd.Series]:
     return _series(results, 1, ["detector", "generator", "precision"])
+
+
+@once
+def _trainings(results: Results) -> dict[str, str]:
+    first = results.scores.drop_duplicates("detector")
+    return dict(zip(first.detector.astype(str), first.weights.astype(str), strict=True))
 
 
 @once
