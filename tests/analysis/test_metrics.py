@@ -301,7 +301,7 @@ def test_load_refuses_by_name(tmp_path) -> None:
 
 
 def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -> None:
-    folder = synthetic.write(tmp_path, images=50, level=0.5, generators=("sd3", "sd15"), seeds={"mini-s1": -2.0})
+    folder = synthetic.write(tmp_path, images=50, level=0.5, generators=("sd3", "sd15"), seeds={"mini-sdxl": -2.0})
     scores = pd.read_parquet(folder / "scores.parquet")
     aligned = scores[scores.weights == "mini"].assign(protocol="aligned", weights="mini-aligned")
     aligned["arm"] = aligned["arm"].where(aligned.label == 1, "sd3")  # reals of SD3's own VAE
@@ -310,9 +310,9 @@ def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -
     study = analysis.load(synthetic.vouch(folder))
     found = analysis.conditions(study)
     assert set(zip(found.protocol, found.weights, strict=True)) == {
-        ("plain", "mini"), ("plain", "mini-s1"), ("aligned", "mini-aligned"),
+        ("plain", "mini"), ("plain", "mini-sdxl"), ("aligned", "mini-aligned"),
     }  # fmt: skip
-    for row in found[(found.generator == "sd3") & (found.weights != "mini-s1")].itertuples():
+    for row in found[(found.generator == "sd3") & (found.weights != "mini-sdxl")].itertuples():
         own = scores[(scores.detector == row.detector) & (scores.weights == "mini") & (scores["size"] == 128)]
         own = own[(own.label == 0) | ((own.generator == "sd3") & (own.precision == "fp4"))]
         sign = -1 if row.protocol == "aligned" else 1
@@ -320,7 +320,7 @@ def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -
         assert row.tpr_fp4 == pytest.approx((sign * own.logit[own.label == 1] > 0).mean())
     table = tables.conditions(analysis.conditions(study), study, "tpr").data
     assert "mini-aligned" in table and table.index("SD1.5") < table.index("SD3")  # the catalogue's order
-    again = found[(found.weights == "mini-s1") & (found.generator == "sd3")].iloc[0]
+    again = found[(found.weights == "mini-sdxl") & (found.generator == "sd3")].iloc[0]
     assert f"{again.tpr_fp32:.2f} \N{RIGHTWARDS ARROW} {again.tpr_fp4:.2f}" in table
 
 

@@ -21,11 +21,12 @@ from helpers.analysis.cells import half, paired_logits
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.claims import deck, savings
-from helpers.claims.rule import LEAST_IMAGES, Finding
+from helpers.claims.rule import LEAST_IMAGES, Basis, Finding
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import claim_lists
 from helpers.paper.pages import cards
+from helpers.results.results import of_pairs
 from helpers.study import rules
 
 SCORED = [claim.key for claim in claims.CLAIMS if claim.of_scores]
@@ -164,24 +165,28 @@ def test_whether_it_holds_is_said_in_the_same_sentence() -> None:
 
 def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     folder = synthetic.write(
-        tmp_path, synthetic.DECK, images=200, seeds={"mini-s1": 6.0},
+        tmp_path, synthetic.DECK, images=200, seeds={"mini-sdxl": 6.0},
         protocols={"shared": synthetic.WRONG, "aligned": synthetic.DECK},
     )  # fmt: skip
     results = analysis.load(folder)
     found = claims.by_condition(results)
     assert list(found.condition.unique()) == [
-        "plain", "plain, calibrated threshold", "plain, training mini-s1 of NPR", "shared",
+        "plain", "plain, calibrated threshold", "plain, training mini-sdxl of NPR", "shared",
         "shared, calibrated threshold", "aligned", "aligned, calibrated threshold",
     ]  # fmt: skip
     images = found[found.key == "C6"]  # filtered images are scored in every protocol by its own training
     assert list(images.condition) == ["plain", "shared", "aligned"] and set(images.verdict) == {"not testable"}
     by = found[found.key != "C6"].set_index(["condition", "key"]).verdict
+    # A fall on SD3 alone says little of generators at large.
+    at_large = {claim.key for claim in claims.CLAIMS if claim.general} - {"C10"}
+    assert {by[name, key] for name in ("plain", "aligned") for key in at_large} == {"inconclusive"}
+    by = by.drop(index=list(at_large), level="key")
     assert set(by["plain"]) == set(by["aligned"]) == {"supported"} and set(by["shared"]) == {"contradicted"}
     # The other training, of NPR alone, does not see the fall: 6 more at FP4.
-    assert by["plain, training mini-s1 of NPR", "C4"] == "contradicted"
-    assert by["plain, training mini-s1 of NPR", "C8"] == "not testable"
+    assert by["plain, training mini-sdxl of NPR", "C4"] == "contradicted"
+    assert by["plain, training mini-sdxl of NPR", "C8"] == "not testable"
     said = claims.disagreement(results, claims.evaluate(results, "C4")[0])
-    assert "fails under shared (+0.00," in said and "training mini-s1 of NPR (" in said and "aligned (" not in said
+    assert "fails under shared (+0.00," in said and "training mini-sdxl of NPR (" in said and "aligned (" not in said
     count = {claim.key: claims.tally(results, claim) for claim in claims.CLAIMS if claim.of_study}
     # It is true under plain and aligned, at both thresholds, and false under shared and for the other training.
     assert count["C4"] == claims.Tally(4, 7, 0) and str(count["C4"]) == "holds in 4 of 7 conditions"
@@ -190,6 +195,36 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     assert str(count["C6"]) == "testable in none of 3 conditions"
     # Seen from another protocol the same conditions stand, its own first.
     assert claims.by_condition(analysis.load(folder, protocol="shared")).condition.iloc[0] == "shared"
+
+
+def test_seeds_of_one_training_are_no_conditions_but_widen_the_interval(tmp_path) -> None:
+    """Two more trainings of NPR, which see 0 and 6 more of the fall on SD3: the claim hangs on which one was taken."""
+    seeds = {"mini-s1": 0.1, "mini-s2": 6.0}
+    one = analysis.load(synthetic.write(tmp_path / "one", synthetic.DECK, images=200))
+    several = analysis.load(synthetic.write(tmp_path / "several", synthetic.DECK, images=200, seeds=seeds))
+    assert list(claims.by_condition(several).condition.unique()) == list(claims.by_condition(one).condition.unique())
+    (alone, _), (found, _) = (claims.evaluate(results, "C4") for results in (one, several))
+    assert (alone.verdict, found.verdict) == ("supported", "inconclusive")
+    name = "NPR on SD3"
+    assert alone.finding.prompts == alone.finding.figures and alone.finding.bases[name] == (1, 0)
+    assert found.finding.bases == {name: (3, 0), "R50_nodown on SD3": (1, 0)}
+    own = [several.under("plain", label).logits("npr", "sd3", key) for label in ("mini", "mini-s1", "mini-s2")
+           for key in ("fp4", "fp32")]  # fmt: skip
+    rates = np.array([(logits > 0).mean() for logits in own])
+    assert found.finding.prompts[name].estimate == pytest.approx(rates[0] - rates[1])
+    assert found.finding.figures[name].estimate == pytest.approx((rates[::2] - rates[1::2]).mean())
+    # What was made of results is made of each training too.
+    shown = claims.evaluate(claims.calibrated(several), "C7")[0].finding.bases
+    assert {basis.trainings for basis in shown.values()} == {1}  # these seeds have no reals to be calibrated on
+    kept = of_pairs(several, [("npr", "sd3")])
+    assert claims.evaluate(kept, "C7")[0].finding.figures == claims.evaluate(several, "C7")[0].finding.figures
+
+
+def test_what_an_interval_is_taken_over_is_said() -> None:
+    assert Basis(5, 0).words == "prompts and 5 trainings"
+    assert Basis(3, 4).words == "prompts, 3 trainings and 4 generators"
+    assert Basis(1, 0).words == "prompts; trainings are not in it, as there is one"
+    assert Basis(3, 1).words == "prompts and 3 trainings; generators are not in it, as there is one"
 
 
 def test_a_detector_whose_threshold_is_off_is_judged_at_a_better_one(tmp_path) -> None:

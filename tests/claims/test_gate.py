@@ -139,7 +139,12 @@ def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
     found = of(study(scores(ALL_ROOM | gaps, falls)), "C11")
     assert found.verdict == "supported" and "detection rate, on SD1.5, changes" in found.answer
     assert "So it is judged on SD1.5." in found.answer
-    assert of(study(scores(ALL_ROOM, falls)), "C11").verdict == "contradicted"
+    assert found.finding.basis.generators == 1
+    # Falls on one generator of either kind, of four, decide nothing of generators at large.
+    wide = of(study(scores(ALL_ROOM, falls)), "C11")
+    assert wide.verdict == "inconclusive" and wide.finding.basis.generators == 4
+    everywhere = {(d, g): 5.0 for d in ("r50_tf", "clip_d") for g in GENERATORS}
+    assert of(study(scores(ALL_ROOM, everywhere)), "C11").verdict == "contradicted"
 
 
 def test_a_study_without_reals_is_not_gated_and_says_so() -> None:
@@ -220,11 +225,11 @@ def test_where_the_operating_point_decides_it_is_said() -> None:
 
 def test_the_table_of_instruments_has_every_training_and_protocol() -> None:
     gaps = {"npr": SATURATED, "clip_d": BLIND}
-    both = study(scores(gaps), scores(gaps, protocol="shared"), scores({"npr": ROOM}, weights="mini-s1"))
+    both = study(scores(gaps), scores(gaps, protocol="shared"), scores({"npr": ROOM}, weights="mini-sdxl"))
     table = by_training(both).set_index(["protocol", "weights", "detector"])
     assert len(table) == 5
     assert table.loc[("plain", "mini", "npr"), ["room", "of", "adequate"]].tolist() == [0, 4, True]
-    assert table.loc[("plain", "mini-s1", "npr"), "room"] == 4
+    assert table.loc[("plain", "mini-sdxl", "npr"), "room"] == 4
     assert not table.loc[("plain", "mini", "clip_d"), "adequate"]
     page = cards.instruments(by_training(both), "FP32").data
     assert page.count("<tr") == 6 and "0 of 4" in page and "1.000 (" in page

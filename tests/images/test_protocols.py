@@ -62,6 +62,19 @@ def test_aligned_reals_are_scored_by_the_aligned_training_alone():
     assert all(scoring.applies(sources[0]) for scoring in scorings)
 
 
+def test_seeds_of_a_protocols_own_training_are_scored_as_it_is():
+    further = {"mini-s1": ["npr"], "mini-sdxl-s1": ["npr"], "mini-aligned-s1": ["npr"], "mini-aligned-s12": ["npr"],
+               "mini-aligned-sdxl": ["npr"]}  # fmt: skip
+    loaded = schema.load("mini").model_copy(update={"protocols": ["plain", "shared", "aligned"], "further": further})
+    scored = {s.label: s.protocol for s in plan.scorings(loaded)[-len(further) :]}
+    assert scored == {
+        "mini-s1": "plain", "mini-sdxl-s1": "plain", "mini-aligned-s1": "aligned", "mini-aligned-s12": "aligned",
+        "mini-aligned-sdxl": "plain",
+    }  # fmt: skip
+    without = loaded.model_copy(update={"protocols": ["plain"]})
+    assert {s.protocol for s in plan.scorings(without)} == {"plain"}
+
+
 def test_a_reconstruction_is_the_vaes_and_near_the_picture():
     pipeline = generators.load("sd15", "mini")
     image = picture(size=64)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from helpers.analysis.cells import EFFECTS, share_called, shifts
+from helpers.analysis.repeats import family, repeats, seeds
 from helpers.analysis.stats import metrics
 from helpers.images.protocols import PROTOCOLS, weights_for
 from helpers.results.memo import once
 from helpers.results.results import Results, own_trainings
 
-__all__ = ["conditions", "own_training", "seeds", "trainings", "trainings_of", "under"]
+__all__ = ["conditions", "own_training", "training_counts", "trainings", "trainings_of", "under"]
 
 
 def trainings(results: Results) -> pd.DataFrame:
@@ -23,12 +24,11 @@ def trainings(results: Results) -> pd.DataFrame:
     One row per generator, detector and precision, for detectors that the study scored with more than one seed (weights
     `X` and `X-s1`, `X-s2` ...): trainings, and each of `EFFECTS` (as in `shifts`) as _mean, _min and _max.
     """
-    main = own_training(results, results.protocol)
-    frames = [
-        shifts(under(results, protocol, label, names), resamples=100)
-        for protocol, label, names in trainings_of(results)
-        if protocol == results.protocol and (label == main or _again(results, label, names))
-    ]
+    frames = []
+    for place, other in enumerate(repeats(results)):
+        again = [name for name, labels in seeds(results).items() if len(labels) > max(place, 1)]
+        found = shifts(replace(other, detectors=tuple(again)), resamples=100) if again else pd.DataFrame()
+        frames += [found] if len(found) else []
     if not frames:
         return pd.DataFrame()
     keys = ["generator", "generator_title", "detector", "detector_title", "precision", "precision_title"]
@@ -39,7 +39,7 @@ def trainings(results: Results) -> pd.DataFrame:
     return found[found.trainings > 1].reset_index()
 
 
-def seeds(results: Results) -> pd.DataFrame:
+def training_counts(results: Results) -> pd.DataFrame:
     """How often each detector was trained in the same way with another seed.
 
     One row per training and detector: weights (the label without its seed, `X` for `X`, `X-s1`, `X-s2` ...), detector
@@ -52,11 +52,6 @@ def seeds(results: Results) -> pd.DataFrame:
     further = rows.weights != own_training(results, results.protocol)
     place = rows.detector.map({key: place for place, key in enumerate(results.detectors)})
     return rows.loc[rows.assign(further=further, place=place).sort_values(["further", "weights", "place"]).index]
-
-
-def _again(results: Results, label: str, detectors: Sequence[str]) -> bool:
-    """Whether a training is the detectors' own with another seed."""
-    return all(re.fullmatch(rf"{re.escape(results.trainings.get(name, ''))}-s\d+", label) for name in detectors)
 
 
 def conditions(results: Results) -> pd.DataFrame:
@@ -95,17 +90,23 @@ def _own_trainings(results: Results, protocol: str) -> dict[str, str]:
 
 
 def trainings_of(results: Results) -> list[tuple[str, str, list[str]]]:
-    """Every protocol with each training scored under it and the page's detectors that have it; own training first."""
+    """Every protocol with each training scored under it and the page's detectors that have it; own training first.
+
+    The seeds of a training are not trainings of their own here (`helpers.analysis.repeats`): the first stands for them.
+    """
     kept = results.counts
     found = []
     for protocol in PROTOCOLS:
+        rows = kept[kept.protocol == protocol]
+        labels = {name: set(group.weights) for name, group in rows.groupby("detector", observed=True)}
         own = _own_trainings(results, protocol)
         if own:
             found.append((protocol, own_training(results, protocol), list(own)))
-        for label, group in kept[kept.protocol == protocol].groupby("weights", observed=True):
-            further = set(group.detector) - {name for name in own if own[name] == label}
-            if names := [name for name in results.detectors if name in further]:
-                found.append((protocol, str(label), names))
+        for label in sorted(set(rows.weights)):
+            names = [name for name in results.detectors if label in labels.get(name, ())
+                     and family(label, labels[name]) == label != family(own[name], labels[name])]  # fmt: skip
+            if names:
+                found.append((protocol, label, names))
     return found
 
 

@@ -55,10 +55,11 @@ class Claim:
     finding; `of_scores` says whether it depends on the scores, so that it can be judged under every protocol and
     training, `of_images` whether on those of filtered images, which there are of every protocol. It is supported in
     `true_world` and contradicted in `false_world`. `reads` are the scores that must come from detectors which can
-    answer (None: no gate is held). `training` is the detectors' training under which it is judged first, and `because`
-    says why, where that is not the page's own. `formats` are the precisions beside the baseline that it speaks of,
-    which may be another dose in other images (None: every one of the study; none: the baseline alone). `headline` says
-    whether the book's first page names it.
+    answer (None: no gate is held). `general` says that its words are of generators at large, of which those of the
+    study are some: its intervals are then over generators too. `training` is the detectors' training under which it
+    is judged first, and `because` says why, where that is not the page's own. `formats` are the precisions beside the
+    baseline that it speaks of, which may be another dose in other images (None: every one of the study; none: the
+    baseline alone). `headline` says whether the book's first page names it.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Claim:
     formats: tuple[str, ...] | None = None
     of_scores: bool = True
     of_images: bool = False
+    general: bool = False
     headline: bool = False
 
     @property
@@ -133,7 +135,7 @@ class Outcome:
 
     @property
     def interval(self) -> Interval:
-        """The figure that decides the verdict."""
+        """The figure that decides the verdict, with its interval in all."""
         return self.finding.interval
 
     @property

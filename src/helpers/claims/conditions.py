@@ -10,6 +10,7 @@ import pandas as pd
 
 from helpers.analysis import dose
 from helpers.analysis.conditions import own_training, trainings_of, under
+from helpers.analysis.repeats import rests
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims import deck
@@ -69,7 +70,8 @@ def by_condition(results: Results) -> pd.DataFrame:
     claims that speak of formats. Each row is of the detectors that count under its own condition; none is decided
     elsewhere.
     One row per claim and condition: key, condition (its name), protocol, weights, detectors (those scored there, of
-    which a claim takes the ones it names), verdict, of, estimate, low, high, n. Kept with the results.
+    which a claim takes the ones it names), rests (how many trainings of each there are, in words), verdict, of,
+    estimate, low, high (in all), n. Kept with the results.
     """
     return pd.concat([_under(results, condition) for condition in _conditions(results)], ignore_index=True)
 
@@ -90,7 +92,7 @@ def _under(results: Results, condition: _Condition) -> pd.DataFrame:
     found = table(outcomes)[["key", "verdict", "of", "estimate", "low", "high", "n"]]
     return found.assign(
         condition=condition.title, protocol=condition.protocol, weights=condition.weights,
-        detectors=listed([named(key) for key in condition.detectors]),
+        detectors=listed([named(key) for key in condition.detectors]), rests=rests(there),
     )  # fmt: skip
 
 

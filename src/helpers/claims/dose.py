@@ -155,6 +155,8 @@ def judged(claim: Claim, results: Results, there: Results | None, elsewhere: boo
     return replace(
         found, sentence=_dosed(found.sentence, names), deciding=_dosed(found.deciding, names),
         figures={_dosed(name, names): figure for name, figure in found.figures.items()},
+        prompts={_dosed(name, names): figure for name, figure in found.prompts.items()},
+        bases={_dosed(name, names): basis for name, basis in found.bases.items()},
         note=f"{rungs} {_dosed(found.note, names)}".strip(),
     )  # fmt: skip
 

@@ -3,6 +3,10 @@
 A claim that something stays as it is (C2, C5, C8, C9) is judged by whether the interval lies inside the region, which
 is a one-sided bound where the region has one end and an equivalence test (two one-sided tests at 2.5 %) where it has
 two.
+
+An interval is asked for in two ways, and here alone: over prompts, of the page's own training, and in all, over prompts
+and the trainings that differ in their seed alone, and over generators where a claim speaks of generators at large
+(`helpers.analysis.stats.in_all` has the model). Verdicts are by the second.
 """
 
 from __future__ import annotations
@@ -12,16 +16,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isnan
 
-from helpers.analysis.cells import paired_logits, standard_shift
-from helpers.analysis.stats import metrics
+from helpers.analysis import effects
+from helpers.analysis.cells import paired_logits
+from helpers.analysis.effects import over_trainings
+from helpers.analysis.stats.in_all import CHANGE, SHARE, Sample, in_all
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
-from helpers.claims.rule import LEAST_IMAGES, NOT_TESTABLE, Finding, margins, too_few, unscaled, verdict
+from helpers.claims.rule import LEAST_IMAGES, NOT_TESTABLE, Basis, Finding, margins, too_few, unscaled, verdict
 from helpers.results import Results
 
 __all__ = [
     "Figure",
     "accuracies",
+    "accuracy",
     "finding_of",
     "known_figures",
     "losses",
@@ -35,16 +42,40 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Figure:
-    """An estimate at a confidence level, the region it should lie in, and the number of images behind it.
+    """A figure of results, the region it should lie in, and the number of images behind it.
 
-    `unjudged` are the detectors for want of whose thresholds it is not known.
+    `of` takes the figure of results under any training of the `detectors` it rests on; `general` says that generators
+    are drawn too, `bounds` what it can be at all. `unjudged` are the detectors for want of whose thresholds it is not
+    known.
     """
 
-    at: Callable[[float], Interval]
+    of: Callable[[Results], Sample | None]
+    results: Results
+    detectors: tuple[str, ...]
     n: int
     low: float = -inf
     high: float = inf
+    bounds: tuple[float, float] = (-inf, inf)
+    general: bool = False
     unjudged: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def samples(self) -> list[Sample]:
+        """The figure of each training, the page's own first."""
+        return over_trainings(self.of, self.results, self.detectors)
+
+    @property
+    def basis(self) -> Basis:
+        """What its interval in all is taken over."""
+        return Basis(len(self.samples), len(self.samples[0].estimates) if self.general else 0)
+
+    def at(self, confidence: float) -> Interval:
+        """The figure of the page's own training with its interval over prompts."""
+        return self.samples[0].at(confidence)
+
+    def in_all(self, confidence: float = 0.95) -> Interval:
+        """The mean over trainings with its interval in all."""
+        return in_all(self.samples, confidence, self.bounds, self.general)
 
     def room(self, interval: Interval) -> float:
         """How far the estimate lies inside its region; below 0 outside."""
@@ -57,24 +88,27 @@ class Figure:
 
 
 def finding_of(figures: dict[str, Figure], sentence: Callable[[dict[str, Interval], str], str]) -> Finding:
-    """The finding on these figures. `sentence` writes it from the 95 % intervals and the name of the deciding figure,
-    the one that lies furthest on the wrong side of its region, or nearest to it. A figure of fewer than `LEAST_IMAGES`
-    says nothing, for or against, and one that is not known decides nothing: it is said why."""
-    shown = {name: figure.at(0.95) for name, figure in figures.items()}
+    """The finding on these figures. `sentence` writes it from the 95 % intervals in all and the name of the deciding
+    figure, the one that lies furthest on the wrong side of its region, or nearest to it. A figure of fewer than
+    `LEAST_IMAGES` says nothing, for or against, and one that is not known decides nothing: it is said why."""
+    shown = {name: figure.in_all(0.95) for name, figure in figures.items()}
+    prompts = {name: figure.at(0.95) for name, figure in figures.items()}
+    bases = {name: figure.basis for name, figure in figures.items()}
     room = {name: figure.room(shown[name]) for name, figure in figures.items()}
     deciding = min(room, key=lambda name: (isnan(room[name]), room[name]))
     lacking = tuple(dict.fromkeys(key for figure in figures.values() for key in figure.unjudged))
     if lacking and isnan(room[deciding]):
-        return Finding(NOT_TESTABLE, f"This study cannot say: {unscaled(lacking)}.", shown)
+        said = f"This study cannot say: {unscaled(lacking)}."
+        return Finding(NOT_TESTABLE, said, shown, prompts=prompts, bases=bases)
     level = 1 - 0.05 / len(figures)
-    widened = shown if len(figures) == 1 else {name: figure.at(level) for name, figure in figures.items()}
+    widened = shown if len(figures) == 1 else {name: figure.in_all(level) for name, figure in figures.items()}
     found = _worst([figure.verdict(shown[name], widened[name]) for name, figure in figures.items()])
     said = sentence(shown, deciding)
     if lacking:
         said = f"Not all of it is known: {unscaled(lacking)}. {said}"
     if found == NOT_TESTABLE and (fewest := min(figure.n for figure in figures.values())) < LEAST_IMAGES:
         said = f"This study cannot say: {too_few(fewest)}. {said}"
-    return Finding(found, said, shown, deciding, figures[deciding].n)
+    return Finding(found, said, shown, deciding, figures[deciding].n, prompts=prompts, bases=bases)
 
 
 def _worst(verdicts: list[str]) -> str:
@@ -95,12 +129,21 @@ def accuracies(
     cells = [(g, p, d) for g in generators for p in precisions for d in present(detectors, results.detectors)]
     found = {}
     for generator, precision, detector in cells:
-        called = metrics.verdicts(results.logits(detector, generator, precision), results.threshold_of(detector))
-        if len(called):
+        if images := len(results.logits(detector, generator, precision)):
             name = f"{named(detector)} on {results.titled(generator)['generator_title']} at {named(precision)}"
-            rate = functools.partial(metrics.rate, called)
-            found[name] = Figure(rate, len(called), low, high, unjudged(results, detector))
+            found[name] = accuracy(results, detector, [generator], precision, images, low, high)
     return found
+
+
+def accuracy(
+    results: Results, detector: str, generators: Sequence[str], precision: str, images: int, low: float = -inf,
+    high: float = inf,
+) -> Figure:  # fmt: skip
+    """The accuracy of a detector on so many images of generators together."""
+    return Figure(
+        lambda other: effects.rate(other, detector, generators, precision), results, (detector,), images, low, high,
+        SHARE, unjudged=unjudged(results, detector),
+    )  # fmt: skip
 
 
 def losses(
@@ -113,12 +156,11 @@ def losses(
     found = {}
     for generator in generators:
         for detector in present(detectors, results.detectors):
-            base, other, _ = paired_logits(results, detector, generator, "fp4")
-            if len(base):
-                before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
-                change = functools.partial(metrics.paired_difference, before, after)
+            if images := len(paired_logits(results, detector, generator, "fp4")[0]):
+                of = functools.partial(effects.change, detector=detector, generator=generator, precision="fp4")
                 name = f"{named(detector)} on {results.titled(generator)['generator_title']}"
-                found[name] = Figure(change, len(base), low, high, unjudged(results, detector))
+                found[name] = Figure(of, results, (detector,), images, low, high, CHANGE,
+                                     unjudged=unjudged(results, detector))  # fmt: skip
     return found
 
 
@@ -128,9 +170,10 @@ def shifts(
     """Paired logit shifts in standard deviations of the FP32 logits, by precision; each should lie in low to high."""
     found = {}
     for precision in precisions:
-        pair = paired_logits(results, detector, generator, precision)
-        if len(pair[0]) and precision in results.precisions and detector in results.detectors:
-            found[named(precision)] = Figure(functools.partial(standard_shift, *pair), len(pair[0]), low, high)
+        images = len(paired_logits(results, detector, generator, precision)[0])
+        if images and precision in results.precisions and detector in results.detectors:
+            of = functools.partial(effects.shift, detector=detector, generator=generator, precision=precision)
+            found[named(precision)] = Figure(of, results, (detector,), images, low, high)
     return found
 
 

@@ -47,10 +47,9 @@ class _Admitted:
         """The detectors that count somewhere."""
         return tuple(dict.fromkeys(detector for detector, _ in self.pairs))
 
-    @property
-    def kept(self) -> Results:
-        """The results with nothing but what counts."""
-        return self.results if self.pairs == self.asked else of_pairs(self.results, self.pairs)
+    def kept(self, results: Results) -> Results:
+        """Of these results, or of what was made of them, what counts."""
+        return results if self.pairs == self.asked else of_pairs(results, self.pairs)
 
 
 def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
@@ -72,7 +71,7 @@ def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     why = _training(claim, results, training) if elsewhere else ""
     if not best.pairs:
         return Finding(NOT_TESTABLE, _none(tried, results), {}, note=why, training=training)
-    kept = best.kept
+    kept = best.kept(best.results)
     finding = claim.judge(kept)
     if finding.verdict == NOT_TESTABLE:
         return replace(finding, note=why, training=training)
@@ -111,7 +110,7 @@ def counted(claim: Claim, results: Results) -> Results | None:
     if not own.asked:
         return None
     best = _best([own, *_elsewhere(results, claim.reads, own)])
-    return best.kept if best.pairs else None
+    return best.kept(best.results) if best.pairs else None
 
 
 def _best(tried: Sequence[_Admitted]) -> _Admitted:
@@ -204,7 +203,7 @@ def _operating(claim: Claim, kept: Results, best: _Admitted, finding: Finding) -
     """The sentence that says that a verdict on a rate hangs on the threshold, where at another it is another."""
     if best.unknown or kept.unjudged:
         return ""
-    other = claim.judge(at_false_alarms(kept))
+    other = claim.judge(best.kept(at_false_alarms(best.results)))
     if other.verdict in (finding.verdict, NOT_TESTABLE):
         return ""
     most = 100 * kept.rules.judging.false_alarms.value

@@ -1,7 +1,8 @@
 """What a study says: a verdict and the rule behind it, sentences with their estimates, and how numbers are printed.
 
 One rule for all claims: a claim names a region for each of its figures. If every interval lies inside its region the
-claim is supported; if any lies wholly outside it is contradicted; else it is inconclusive. Intervals are 95 % ones; to
+claim is supported; if any lies wholly outside it is contradicted; else it is inconclusive. Intervals are 95 % ones in
+all: over prompts and trainings, and over generators where a claim speaks of generators at large; to
 contradict, where one figure of several is enough, an interval widened for their number (Bonferroni) must lie outside.
 A claim whose cells were not run, or hold fewer than `LEAST_IMAGES`, is not testable. The regions come from the margins
 of the study's rules (`helpers.study.rules`), which say when each was fixed. The claims themselves are in
@@ -11,8 +12,9 @@ of the study's rules (`helpers.study.rules`), which say when each was fixed. The
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, isnan
+from typing import NamedTuple
 
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import LEAST_IMAGES, Interval
@@ -21,6 +23,7 @@ from helpers.detectors.catalogue import of_kind
 from helpers.results.results import Results
 
 __all__ = [
+    "Basis",
     "END_TO_END",
     "FROZEN",
     "Finding",
@@ -46,13 +49,31 @@ PLURAL = {"supported": "hold", "contradicted": "fail", "inconclusive": "stay ope
 END_TO_END, FROZEN = of_kind("end-to-end"), of_kind("frozen backbone")
 
 
+class Basis(NamedTuple):
+    """What an interval in all is taken over beside prompts: so many trainings of each detector that has several (1: the
+    page's own alone), and so many generators (0: those it names are taken as they are)."""
+
+    trainings: int
+    generators: int
+
+    @property
+    def words(self) -> str:
+        """What it is taken over, and what is not in it because there is one alone."""
+        several = {"training": self.trainings, "generator": self.generators}
+        over = listed(["prompts", *(f"{count} {noun}s" for noun, count in several.items() if count > 1)])
+        lacking = listed([f"{noun}s" for noun, count in several.items() if count == 1])
+        return f"{over}; {lacking} are not in it, as there is one" if lacking else over
+
+
 @dataclass(frozen=True)
 class Finding:
     """A verdict on the deck's words, a plain sentence with estimates and intervals, and the figures by name.
 
-    `deciding` names the figure on which the verdict hangs and `n` is the number of images behind it. `note` says which
-    detectors count and what another operating point says; `protocol` and `training` are those that decide, where they
-    are not the page's.
+    `figures` have their intervals in all, by which the verdict is; `prompts` are the same figures of the page's own
+    training with intervals over prompts, and `bases` say what the first are taken over; both are empty where there are
+    no intervals of this kind. `deciding` names the figure on which the verdict hangs and `n` is the number of images
+    behind it. `note` says which detectors count and what another operating point says; `protocol` and `training`
+    are those that decide, where they are not the page's.
     """
 
     verdict: str
@@ -63,6 +84,18 @@ class Finding:
     note: str = ""
     protocol: str = ""
     training: str = ""
+    prompts: dict[str, Interval] = field(default_factory=dict)
+    bases: dict[str, Basis] = field(default_factory=dict)
+
+    @property
+    def over_prompts(self) -> Interval:
+        """The deciding figure of the page's own training with its interval over prompts, else unknown."""
+        return self.prompts.get(self.deciding, metrics.UNKNOWN)
+
+    @property
+    def basis(self) -> Basis:
+        """What the deciding figure's interval in all is taken over."""
+        return self.bases.get(self.deciding, Basis(1, 0))
 
     @property
     def interval(self) -> Interval:

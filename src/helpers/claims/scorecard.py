@@ -64,11 +64,13 @@ def _rule(claim: Claim) -> str:
 
 
 def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
-    """One row per outcome: key, id, part, words, quantity, rule, verdict, of, estimate, low, high, n, answer.
+    """One row per outcome: key, id, part, words, quantity, rule, verdict, of, estimate, low, high, prompts_low,
+    prompts_high, trainings, generators, n, answer.
 
-    `of` names the deciding figure, whose estimate, interval and number of images stand beside it. The same at the
-    matched dose is matched_verdict, matched_of, matched_estimate, matched_low, matched_high, matched_n and
-    matched_answer: "" and NaN of a claim that is not judged there.
+    `of` names the deciding figure, whose estimate, interval in all and number of images stand beside it, with what that
+    interval is taken over; those of prompts are of the page's own training. The same at the matched dose is
+    matched_verdict, matched_of, matched_estimate, matched_low, matched_high, matched_n and matched_answer: "" and NaN
+    of a claim that is not judged there.
     """
     return pd.DataFrame([
         {
@@ -76,7 +78,8 @@ def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "words": outcome.claim.words, "quantity": outcome.claim.quantity, "rule": outcome.rule,
             "verdict": outcome.verdict, "of": outcome.finding.deciding,
             "estimate": outcome.interval.estimate, "low": outcome.interval.low, "high": outcome.interval.high,
-            "n": outcome.finding.n, "answer": outcome.answer,
+            "prompts_low": outcome.finding.over_prompts.low, "prompts_high": outcome.finding.over_prompts.high,
+            **outcome.finding.basis._asdict(), "n": outcome.finding.n, "answer": outcome.answer,
         } | _matched(outcome.matched)
         for outcome in outcomes
     ])  # fmt: skip

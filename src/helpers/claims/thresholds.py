@@ -10,11 +10,13 @@ import pandas as pd
 
 from helpers.analysis.cells import half
 from helpers.analysis.stats import metrics
-from helpers.results.results import Results, with_fakes
+from helpers.results.memo import once
+from helpers.results.results import Results, derived, with_fakes
 
 __all__ = ["at_false_alarms", "calibrated"]
 
 
+@once
 def calibrated(results: Results) -> Results:
     """The same results with each detector's threshold for each generator put where it is best at FP32.
 
@@ -22,16 +24,24 @@ def calibrated(results: Results) -> Results:
     odd ones less that threshold, plus the page's own, so that what is called fake changes and nothing else. It is on
     the scores' own scale, so nothing hangs on whether that is said.
     """
+    return derived(results, _calibrated)
 
+
+def _calibrated(results: Results) -> Results:
     def limit(fakes: pd.Series, reals: pd.Series) -> float:
         return metrics.calibrate(*(half(side, 0).to_numpy() for side in (fakes, reals)))
 
     return _moved(results, limit, lambda logits: half(logits, 1))
 
 
+@once
 def at_false_alarms(results: Results) -> Results:
     """The same results with each detector's threshold for each generator where at most a share of its reals (the rules'
     `false_alarms`) is called fake, and no less than can be. Intervals are for that threshold as it is."""
+    return derived(results, _at_false_alarms)
+
+
+def _at_false_alarms(results: Results) -> Results:
     most = results.rules.judging.false_alarms.value
 
     def limit(_: pd.Series, reals: pd.Series) -> float:

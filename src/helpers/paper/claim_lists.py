@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from IPython.display import HTML
 
+from helpers.analysis.words import listed
 from helpers.claims import CLAIMS, Outcome, disagreement
 from helpers.claims.evidence import pieces
 from helpers.claims.rule import margins
@@ -17,7 +18,7 @@ from helpers.claims.scorecard import where
 from helpers.paper import page
 from helpers.results import Results
 
-__all__ = ["contents", "headlines", "verdicts"]
+__all__ = ["contents", "general", "headlines", "verdicts"]
 
 
 def verdicts(results: Results, outcomes: Sequence[Outcome]) -> HTML:
@@ -50,6 +51,11 @@ def contents() -> HTML:
     )
     head = "<thead><tr><th></th><th>claim</th><th>page</th></tr></thead>"
     return HTML(f'<table class="table">{head}<tbody>{rows}</tbody></table>')
+
+
+def general() -> str:
+    """The statements that speak of generators at large, by title, in a list for prose."""
+    return listed([claim.title for claim in CLAIMS if claim.general]) or "none of these does"
 
 
 def _marks(results: Results, outcome: Outcome) -> str:

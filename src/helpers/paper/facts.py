@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 
 from helpers import analysis
 from helpers.analysis import controls, dose, image_traces, paired, perturbed
-from helpers.analysis.conditions import trainings_of
+from helpers.analysis.conditions import trainings_of, under
 from helpers.analysis.costs import on_cpu
+from helpers.analysis.repeats import repeats
 from helpers.paper import contact
 from helpers.results.results import Results
 
@@ -48,7 +48,7 @@ def facts(results: Results) -> set[str]:
     conditions = {(protocol, label) for protocol, label, _ in trainings_of(results)}
     found |= {name for condition in conditions for name in condition}
     found |= {"conditions"} if len(conditions) > 1 else set()
-    found |= {"seeds"} if any(re.search(r"-s\d+$", label) for _, label in conditions) else set()
+    found |= {"seeds"} if any(len(repeats(under(results, *of))) > 1 for of in trainings_of(results)) else set()
     return found | {name for name, holds in FACTS.items() if holds(results)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from pathlib import Path
@@ -27,6 +27,7 @@ __all__ = [
     "all_arms",
     "archived_images",
     "check_results",
+    "derived",
     "from_frame",
     "judged_by",
     "load",
@@ -95,7 +96,8 @@ class Results:
     `threshold` is the logit above which an image is called fake. `dropped` counts the rows without a number for a
     logit, which were left out here or when the scores were imported, by "GENERATOR PRECISION DETECTOR". `unsaid` are
     the detectors of whose scores nobody said whether they are logits or probabilities. `fakes` are the logits of the
-    fakes by (detector, generator, precision) where they are not those of `scores`.
+    fakes by (detector, generator, precision) where they are not those of `scores`; `made` says of which results they
+    were made and how (`derived`), so that the same can be made under another training.
     """
 
     source: _Source = field(repr=False)
@@ -111,6 +113,7 @@ class Results:
     dropped: dict[str, int] = field(default_factory=dict)
     unsaid: tuple[str, ...] = ()
     fakes: dict[tuple[str, str, str], pd.Series] | None = field(default=None, repr=False)
+    made: tuple[Results, Callable[[Results], Results]] | None = field(default=None, repr=False)
 
     @property
     def folder(self) -> Path | None:
@@ -148,8 +151,11 @@ class Results:
         """
         return self.source.table(name)
 
-    def under(self, protocol: str, weights: str | None = None, **narrower: Sequence[str]) -> Results:
-        """The same results under another protocol and training (None: each detector's own)."""
+    def under(
+        self, protocol: str, weights: str | Mapping[str, str] | None = None, **narrower: Sequence[str]
+    ) -> Results:
+        """The same results under another protocol and training: one of all detectors, one of each by its key, or (None)
+        each detector's own."""
         asked = {"generators": self.generators, "precisions": self.precisions, "detectors": self.detectors} | narrower
         return _narrowed(self.source, **asked, threshold=self.threshold, protocol=protocol, arm=self.arm,
                          weights=weights)  # fmt: skip
@@ -172,8 +178,7 @@ class Results:
     @property
     def trainings(self) -> dict[str, str]:
         """Each detector's training here, by its label."""
-        first = self.scores.drop_duplicates("detector")
-        return dict(zip(first.detector.astype(str), first.weights.astype(str), strict=True))
+        return dict(_trainings(self))
 
     @property
     def baseline(self) -> str:
@@ -220,9 +225,8 @@ class Results:
 
     def reals(self, detector: str, generator: str) -> pd.Series:
         """Raw logits of the reals to set beside this generator (N,): of its size and, under `aligned`, of its VAE."""
-        rows = self.scores[(self.scores.generator == generator) & (self.scores.label == 1)]
-        size = rows["size"].iloc[0] if len(rows) else None
-        series = _reals(self).get((detector, generator if self.protocol == "aligned" else "none", size))
+        of = generator if self.protocol == "aligned" else "none"
+        series = _reals(self).get((detector, of, _sizes(self).get(generator)))
         return series if series is not None else pd.Series(dtype=np.float64)
 
 
@@ -243,27 +247,54 @@ def _fakes(results: Results) -> dict[tuple[str, str, str], pd.Series]:
 
 
 @once
-def _reals(results: Results) -> dict[tuple[str, str, int], pd.Series]:
+def _trainings(results: Results) -> dict[str, str]:
+    first = results.scores.drop_duplicates("detector")
+    return dict(zip(first.detector.astype(str), first.weights.astype(str), strict=True))
+
+
+@once
+def _sizes(results: Results) -> dict[str, int]:
+    """Each generator's image size, in pixels."""
+    first = results.scores[results.scores.label == 1].drop_duplicates("generator")
+    return dict(zip(first["generator"].astype(str), first["size"], strict=True))
+
+
+@once
+def _reals(results: Results) -> dict[tuple[str, str, int | None], pd.Series]:
     return _series(results, 0, ["detector", "arm", "size"])
 
 
 def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Series]:
-    rows = results.scores[results.scores.label == label]
-    return {key: group.set_index("index")["logit"].sort_index() for key, group in rows.groupby(keys, observed=True)}
+    rows = results.scores[results.scores.label == label].sort_values("index", kind="stable")
+    index, logits = rows["index"].to_numpy(), rows["logit"].to_numpy()
+    groups = rows.groupby(keys, observed=True).indices  # by place: a frame for each would take ten times as long
+    return {
+        key: pd.Series(logits[at], index=pd.Index(index[at], name="index"), name="logit") for key, at in groups.items()
+    }
 
 
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
     """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
-    return replace(results, precisions=precisions, fakes=logits)
+    return replace(results, precisions=precisions, fakes=logits, made=None)
+
+
+def derived(results: Results, step: Callable[[Results], Results]) -> Results:
+    """What a step makes of results (other fakes), which remembers it: under other trainings of the same detectors the
+    same step is taken. Results with fakes of their own that were not made so stand for one training alone."""
+    return replace(step(results), made=(results, step))
 
 
 def of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
     """The same study with the fakes of these pairs of detector and generator alone."""
+    return derived(results, functools.partial(_of_pairs, pairs=frozenset(pairs)))
+
+
+def _of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
     fakes = _fakes(results) if results.fakes is None else results.fakes
     kept = {key: series for key, series in fakes.items() if key[:2] in pairs}
     detectors, generators = ({key[place] for key in kept} for place in (0, 1))
     return replace(
-        results, fakes=kept, detectors=tuple(key for key in results.detectors if key in detectors),
+        results, fakes=kept, made=None, detectors=tuple(key for key in results.detectors if key in detectors),
         generators=tuple(key for key in results.generators if key in generators),
     )  # fmt: skip
 
@@ -289,10 +320,9 @@ def with_cells(results: Results, cells: Mapping[tuple[str, str], tuple[str, str]
         results.source, scores=_Scores(kept, _replaced(scores.others, replaced), _counted(kept)),
         replaced={**results.source.replaced, **replaced},
     )  # fmt: skip
-    labels = set(results.trainings.values())
     return _narrowed(
         source, results.generators, results.precisions, results.detectors, results.threshold, results.protocol,
-        results.arm, labels.pop() if len(labels) == 1 else None,
+        results.arm, results.trainings,
     )  # fmt: skip
 
 
@@ -391,7 +421,7 @@ def _narrowed(
     threshold: float,
     protocol: str,
     arm: str | None,
-    weights: str | None,
+    weights: str | Mapping[str, str] | None,
 ) -> Results:
     whole, unscored, _ = source.scores
     manifest = source.manifest
@@ -417,13 +447,16 @@ def _narrowed(
     )  # fmt: skip
 
 
-def _asked(source: _Source, protocol: str, arm: str, weights: str | None) -> pd.DataFrame:
-    """The rows of a protocol, of an arm and of the reals, and of one training or each detector's own."""
+def _asked(source: _Source, protocol: str, arm: str, weights: str | Mapping[str, str] | None) -> pd.DataFrame:
+    """The rows of a protocol, of an arm and of the reals, and of one training, of each detector's as asked, or of its
+    own."""
     whole = source.scores.finite
     scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
     if scores.empty:
         closest = nearest(protocol, set(whole.protocol) - {protocol})
         raise UsageError(f"protocol: {source.name!r} has no scores under {protocol!r} with arm {arm!r}{closest}")
+    if isinstance(weights, Mapping):
+        return _of(scores, dict(weights))
     labels = sorted(set(scores.weights))
     if weights and weights not in labels:
         raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")

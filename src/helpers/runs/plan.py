@@ -199,13 +199,22 @@ def sources(
 
 
 def scorings(study: Study) -> list[Scoring]:
-    """Every way in which the study scores its images: each protocol, then the further trainings under `plain`."""
+    """Every way in which the study scores its images: each protocol, then the further trainings, under `plain` but for
+    those that are seeds of another protocol's own training (`mini-aligned-s1`), which are scored as that one is."""
     main = [
         Scoring(name, weights_for(p, study.weights), p, study.shared_level if p == "shared" else None)
         for p in study.protocols
         for name in study.detectors
     ]
-    return main + [Scoring(name, label, "plain") for label, names in study.further.items() for name in names]
+    further = [(name, weights) for weights, names in study.further.items() for name in names]
+    return main + [Scoring(name, weights, _protocol_of(study, weights)) for name, weights in further]
+
+
+def _protocol_of(study: Study, weights: str) -> str:
+    """The protocol under which a further training is scored."""
+    label, own = training_label(weights), training_label(study.weights)
+    apart = [p for p in study.protocols if weights_for(p, own) != own]
+    return next((p for p in apart if re.fullmatch(rf"{re.escape(weights_for(p, own))}-s\d+", label)), "plain")
 
 
 @dataclass(frozen=True)

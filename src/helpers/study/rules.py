@@ -25,7 +25,7 @@ FILE = "rules.toml"
 #: What the program does, whatever a file says: level of intervals, what those of verdicts are drawn over, resamples of
 #: a bootstrap, least images of a figure, and the corrections within a claim and across conditions.
 METHOD: Mapping[str, float | int | str] = {
-    "confidence": 0.95, "interval": "prompts", "resamples": 2000, "least_images": 20, "within": "Bonferroni",
+    "confidence": 0.95, "interval": "in all", "resamples": 2000, "least_images": 20, "within": "Bonferroni",
     "across": "none",
 }  # fmt: skip
 

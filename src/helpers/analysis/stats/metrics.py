@@ -42,8 +42,10 @@ __all__ = [
     "mcnemar",
     "mean_turn",
     "median",
+    "normal_quantile",
     "operating",
     "paired_difference",
+    "placements",
     "rate",
     "resampled",
     "separable",
@@ -80,7 +82,8 @@ class Interval:
 UNKNOWN = Interval(nan, nan, nan)
 
 
-def _z(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """The normal quantile that an interval of this level reaches to."""
     return float(stats.norm.ppf(0.5 + confidence / 2))
 
 
@@ -137,15 +140,22 @@ def auc(fake: ArrayLike, real: ArrayLike, confidence: float = 0.95) -> Interval:
     m, n = len(fake), len(real)
     if m == 0 or n == 0:
         return UNKNOWN
-    pooled = stats.rankdata(np.concatenate([fake, real]))
-    of_fake = (pooled[:m] - stats.rankdata(fake)) / n
-    of_real = 1 - (pooled[m:] - stats.rankdata(real)) / m
+    of_fake, of_real = placements(fake, real)
     area = float(of_fake.mean())
     variance = _variance(of_fake) / m + _variance(of_real) / n
-    half = _z(confidence) * sqrt(variance)
+    half = normal_quantile(confidence) * sqrt(variance)
     if variance <= 0 or min(m, n) < FEW or not half <= area <= 1 - half:
         return area_interval(area, m, n, confidence)
     return Interval(area, area - half, area + half)
+
+
+def placements(fake: ArrayLike, real: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Of each fake (M,) the share of the reals (N,) below it, and of each real that of the fakes above it, ties counted
+    half; both have the AUC as their mean. Neither class may be empty."""
+    fake, real = finite(fake), finite(real)
+    m, n = len(fake), len(real)
+    pooled = stats.rankdata(np.concatenate([fake, real]))
+    return (pooled[:m] - stats.rankdata(fake)) / n, 1 - (pooled[m:] - stats.rankdata(real)) / m
 
 
 def _variance(values: np.ndarray) -> float:
@@ -155,7 +165,7 @@ def _variance(values: np.ndarray) -> float:
 def area_interval(area: float, fakes: int, reals: int, confidence: float = 0.95) -> Interval:
     """The score-type interval (Newcombe 2006, method 5) of an observed AUC of so many fakes against so many reals: all
     areas whose own Hanley-McNeil standard error puts them near enough to it."""
-    z = _z(confidence)
+    z = normal_quantile(confidence)
     grid = np.linspace(0, 1, 20_001)
     mean = (fakes + reals) / 2
     extra = (mean - 1) * ((1 - grid) / (2 - grid) + grid / (1 + grid))
@@ -199,7 +209,7 @@ def _student(clusters: int, confidence: float) -> float:
     if clusters >= FEW:
         return 1.0
     student = float(stats.t.ppf(0.5 + confidence / 2, clusters - 1)) if clusters > 1 else nan
-    return student / _z(confidence) * sqrt(clusters / max(clusters - 1, 1))
+    return student / normal_quantile(confidence) * sqrt(clusters / max(clusters - 1, 1))
 
 
 def bands(values: np.ndarray, resamples: int = 2000, confidence: float = 0.95) -> np.ndarray:
@@ -438,7 +448,7 @@ def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
     NaN without one."""
     if not error > 0 or not 0 < estimate < 1:
         return Interval(estimate, nan, nan)
-    half = _z(confidence) * error / (estimate * (1 - estimate))
+    half = normal_quantile(confidence) * error / (estimate * (1 - estimate))
     low, high = special.expit(special.logit(estimate) + np.array([-half, half]))
     return Interval(estimate, float(low), float(high))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
+from dataclasses import replace
+from math import inf
 
-import pandas as pd
-
-from helpers.analysis.stats import metrics
+from helpers.analysis.effects import rate, rate_less
+from helpers.analysis.stats.in_all import CHANGE
 from helpers.analysis.words import counted, named, number
 from helpers.claims.claim import LEVEL, Claim, Reads, World
-from helpers.claims.figures import Figure, accuracies, finding_of, missing
+from helpers.claims.figures import accuracies, finding_of, missing
 from helpers.claims.rule import Finding, margins
 from helpers.generators.catalogue import GENERATORS
 from helpers.results import Results
@@ -21,23 +21,22 @@ def judge_claim(results: Results) -> Finding:
     """Modern detectors (NPR) do poorly on the older SD1.5, and worse than on what came after it."""
     base = named(results.baseline)
     limits = margins(results)
-    newer = [key for key in results.generators if key in GENERATORS and key not in ("sd15", "sd21")]
     figures = accuracies(results, ["sd15"], [results.baseline], ["npr"], high=limits["challenging"])
-    recent = [results.logits("npr", key, results.baseline) for key in newer]
-    recent = [series for series in recent if len(series)]
-    if not figures or not recent:
+    newer = [key for key in results.generators if key in GENERATORS and key not in ("sd15", "sd21")]
+    newer = [key for key in newer if len(results.logits("npr", key, results.baseline))]
+    if not figures or not newer:
         return missing(f"scores of NPR at {base} on both SD1.5 and newer generators")
-    rate = functools.partial(metrics.rate, metrics.verdicts(pd.concat(recent), results.threshold_of("npr")))
-    (old,) = figures.values()
-    figures["SD1.5 minus newer"] = Figure(
-        lambda level: metrics.independent_difference(rate(level), old.at(level)), old.n, high=-limits["drop"],
-        unjudged=old.unjudged,
+    ((name, old),) = figures.items()
+    recent = replace(old, of=lambda other: rate(other, "npr", newer, results.baseline), high=inf)
+    figures["SD1.5 minus newer"] = replace(
+        old, of=lambda other: rate_less(other, "npr", "sd15", newer, results.baseline), high=-limits["drop"],
+        bounds=CHANGE, general=CLAIM.general,
     )  # fmt: skip
     return finding_of(
         figures,
         lambda shown, worst: (
-            f"At {base} NPR finds {number(old.at(0.95))} of SD1.5's images and {number(rate(0.95))} of those of the "
-            f"{counted(len(recent), 'newer generator').removeprefix('1 ')}, a difference of "
+            f"At {base} NPR finds {number(shown[name])} of SD1.5's images and {number(recent.in_all())} of those of "
+            f"the {counted(len(newer), 'newer generator').removeprefix('1 ')}, a difference of "
             f"{number(shown['SD1.5 minus newer'], sign=True)}."
         ),
     )
@@ -58,6 +57,7 @@ CLAIM = Claim(
     training="mini-sdxl",
     because="the public NPR, of which the deck speaks, saw fakes of SDXL and none of SD1.5",
     formats=(),
+    general=True,  # of those that came after SD1.5, which it names
     true_world=World({("npr", "sd15", None): -4.5}),
     false_world=World(),
     headline=True,

@@ -14,14 +14,14 @@ from IPython.display import HTML
 from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import number
-from helpers.claims import CLAIMS, Outcome, by_condition, disagreement
+from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement
 from helpers.claims.evidence import AGREEMENT, Piece, pieces
 from helpers.claims.rule import HOLDS, margins
 from helpers.claims.scorecard import where
 from helpers.paper import page, tables
 from helpers.results.results import Results
 
-__all__ = ["MARKS", "instruments", "verdicts_by_condition", "power", "scorecard"]
+__all__ = ["MARKS", "instruments", "power", "scorecard", "trainings", "verdicts_by_condition"]
 
 
 def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
@@ -70,13 +70,17 @@ def _matched(outcome: Outcome) -> str:
     return f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>'
 
 
+def _digits(found: Interval) -> int:
+    """How many digits a figure is printed with, so that a narrow interval is seen to have two ends."""
+    return 3 if found.high - found.low < 0.05 else 2
+
+
 def _figures(outcome: Outcome) -> dict[str, object]:
     """What a card tabulates of a finding: the figure that decides, with its interval, and the images behind it."""
     found = outcome.interval
-    digits = 3 if found.high - found.low < 0.05 else 2  # so that a narrow interval is seen to have two ends
     rows: dict[str, object] = {}
     if not pd.isna(found.estimate):
-        rows[outcome.finding.deciding] = number(found, digits, sign=found.low < 0)
+        rows[outcome.finding.deciding] = number(found, _digits(found), sign=found.low < 0)
     return rows | ({"images": outcome.finding.n} if outcome.finding.n else {})
 
 
@@ -105,6 +109,16 @@ def _piece(piece: Piece) -> str:
     )
 
 
+def _spans(finding: Finding, digits: int) -> str:
+    """The small print on the deciding figure's two intervals."""
+    if pd.isna(finding.over_prompts.estimate):
+        return ""
+    own = number(finding.over_prompts, digits, sign=finding.over_prompts.low < 0)
+    whole = number(finding.interval, digits, sign=finding.interval.low < 0)
+    said = f"Over prompts, this training: {own}. In all: {whole}; over {finding.basis.words}."
+    return f'<p class="claim-small">{html.escape(said)}</p>'
+
+
 #: Verdicts in a table that must be narrow.
 MARKS = {
     "supported": "\N{CHECK MARK}",
@@ -117,6 +131,7 @@ MARKS = {
 def verdicts_by_condition(results: Results) -> HTML:
     """The verdict on every claim under every protocol, training and threshold, the page's own first."""
     found = by_condition(results)
+    rests = found.drop_duplicates("condition").set_index("condition").rests
     keys, names = [claim.key for claim in CLAIMS if claim.of_study], found.condition.unique()
     by = found.set_index(["condition", "key"])
     blank = "<td></td>"  # filtered images are not scored by every training
@@ -125,11 +140,14 @@ def verdicts_by_condition(results: Results) -> HTML:
         name: "".join(_mark(by.loc[(name, key)]) if (name, key) in by.index else blank for key in keys)
         for name in names
     }
-    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th>{marks}</tr>' for name, marks in cells.items())
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th>{marks}<td>{html.escape(rests[name])}</td></tr>'
+        for name, marks in cells.items()
+    )
     legend = ", ".join(f"{mark} {HOLDS[verdict]}" for verdict, mark in MARKS.items())
     return HTML(
         f'<p>{legend}</p><div class="table-scroll" tabindex="0"><table class="table verdicts">'
-        f"<thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<thead><tr><th></th>{head}<th>rests on</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -162,6 +180,30 @@ def instruments(found: pd.DataFrame, against: str) -> HTML:
         "room on": [f"{room} of {of}" if of else tables.DASH for room, of in zip(found.room, found["of"], strict=True)],
     })  # fmt: skip
     return tables.table(shown, f"AUC at {against} of each detector, lowest and highest over the generators")
+
+
+def trainings(found: pd.DataFrame, results: Results) -> HTML:
+    """The table of `analysis.effects.spread`: how far trainings of one kind lie apart."""
+    base, low = words.named(results.baseline), words.named(results.lowest)
+    if found.empty:
+        return tables.missing(f"This study has one training of each detector, or no AUC at {base}.")
+    areas = {"lowest": "auc_lowest", "main": "auc", "highest": "auc_highest"}
+    shown = pd.DataFrame({
+        "detector": found.detector_title, "training": found.weights, "protocol": found.protocol,
+        "generator": found.generator_title, "trainings": found.trainings,
+        **{f"AUC at {base}, {said}": [tables.figure(area, "{:.3f}") for area in found[name]]
+           for said, name in areas.items()},
+        "mean, in all": _means(found, "auc_mean", sign=False),
+        f"{low} less {base}, each": [", ".join(f"{one:+.3f}" for one in row) for row in found.changes],
+        "mean change, in all": _means(found, "change", sign=True),
+    })  # fmt: skip
+    return tables.table(shown, f"AUC of trainings that differ in their seed alone, and what {low} changes of it")
+
+
+def _means(found: pd.DataFrame, name: str, sign: bool) -> list[str]:
+    """A column of estimates with their intervals, in print."""
+    rows = found[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False)
+    return [number(Interval(*row), 3, sign=sign) for row in rows]
 
 
 def power(found: pd.DataFrame) -> HTML:

@@ -8,7 +8,7 @@ import re
 from IPython.display import HTML
 
 from helpers.analysis import instruments, inventory, miniatures
-from helpers.analysis.conditions import seeds
+from helpers.analysis.conditions import training_counts
 from helpers.analysis.words import listed, named
 from helpers.claims.rule import FROZEN
 from helpers.results.results import Results
@@ -37,7 +37,7 @@ def sentences(results: Results) -> list[str]:
 def trainings(results: Results) -> str:
     """The sentence that counts the trainings of each detector that differ in their seed alone."""
     parts = []
-    for label, rows in seeds(results).groupby("weights", sort=False):
+    for label, rows in training_counts(results).groupby("weights", sort=False):
         by_count = rows.groupby("trainings", sort=False).detector.agg(list)
         each = [f"{count} of {listed([named(key) for key in keys])}" for count, keys in by_count.items()]
         parts.append(f"of {label} {listed(each)}")
@@ -86,7 +86,7 @@ def _generators(results: Results) -> str:
 
 def _detectors(results: Results) -> str:
     """How few trainings of the detectors there are, and whose intervals therefore know prompts alone."""
-    found = seeds(results)
+    found = training_counts(results)
     own = found[found.weights == found.detector.map(results.trainings)].set_index("detector").trainings
     lone, several = own[own == 1], own[own > 1]
     said = []
