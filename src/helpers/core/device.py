@@ -24,7 +24,11 @@ def processor() -> str:
 
 
 def require(device: str) -> None:
-    """Raise UsageError where PyTorch has no such device ("cpu", "cuda", "cuda:1") on this machine."""
+    """Raise UsageError where PyTorch has no such device ("cpu", "cuda", "cuda:1") on this machine.
+
+    From then on a GPU computes single precision in single precision: PyTorch's default lets its convolutions round to
+    TF32, ten bits of mantissa as FP16 has, and an FP32 baseline that is none is no baseline.
+    """
     import torch
 
     # PyTorch's own numbers of devices have one digit or two; longer ones overflow in it.
@@ -36,6 +40,7 @@ def require(device: str) -> None:
             f"device {device}: PyTorch sees {torch.cuda.device_count()} CUDA devices on this machine; work on the CPU,"
             " or install a driver and a CUDA build of PyTorch"
         )
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def accelerator(device: str) -> dict[str, Any]:

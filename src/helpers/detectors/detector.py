@@ -30,6 +30,7 @@ MODULES = {
     "r50_nodown": "helpers.detectors.r50_nodown",
     "r50_tf": "helpers.detectors.r50_tf",
     "clip_d": "helpers.detectors.clip_d",
+    "patch_probe": "helpers.detectors.patch_probe",
 }
 
 

@@ -133,6 +133,8 @@ PREPROCESS = {
     ("r50_tf", "mini"): Preprocess("native", *_IMAGENET),
     ("clip_d", "full"): Preprocess("short-224-crop", *_CLIP),
     ("clip_d", "mini"): Preprocess("short-64-crop", *_CLIP),
+    ("patch_probe", "full"): Preprocess("native", *_CLIP),
+    ("patch_probe", "mini"): Preprocess("native", *_CLIP),
 }
 
 

@@ -27,11 +27,11 @@ class EMA:
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
         with torch.no_grad():
-            for name, value in module.state_dict().items():
-                if value.is_floating_point():
-                    self.shadow[name].lerp_(value, 1 - keep)
-                else:
-                    self.shadow[name].copy_(value)
+            state = module.state_dict()
+            moving = [name for name, value in state.items() if value.is_floating_point()]
+            torch._foreach_lerp_([self.shadow[name] for name in moving], [state[name] for name in moving], 1 - keep)
+            for name in state.keys() - set(moving):
+                self.shadow[name].copy_(state[name])
 
     def state_dict(self) -> dict[str, Any]:
         return {"updates": self.updates, "shadow": self.shadow}
