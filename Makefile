@@ -1,6 +1,8 @@
 # make book   a fresh checkout to the finished book: _build/html/index.html
 # make test   a fresh checkout to a tested one
-# Both need Python 3.11 or newer and a package index; PYTHON names another interpreter: make book PYTHON=python3.12
+# make check  linters, floors and types alone, in under a minute
+# All need Python 3.11 or newer and a package index; PYTHON names another interpreter: make book PYTHON=python3.12
+# Where there is no CUDA: make book EXTRA=cpu
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +10,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LIVE := _build/live.json
 
-.PHONY: book test train picture lock clean
+# EXTRA=cpu installs PyTorch's builds for CPUs and none of CUDA's libraries. torch and torchvision must come from one
+# index, for either fails beside the other's usual build: uv knows which has both. Where a mirror has them, TORCH= turns
+# that off, and UV_INDEX or uv's own configuration names the mirror.
+EXTRA ?=
+ifeq ($(EXTRA),cpu)
+TORCH ?= --torch-backend cpu
+LEFT_OUT := ^(cuda|nvidia|triton)
+else ifneq ($(EXTRA),)
+$(error EXTRA=$(EXTRA): there is EXTRA=cpu alone)
+endif
+
+.PHONY: book check test train picture lock clean
 .DELETE_ON_ERROR:
 
 # The live check makes images of every cell on this machine and compares them with the archive. Where they differ the
@@ -20,7 +33,14 @@ book: $(STAMP)
 	$(BIN)/quantdetect report || exit $$?; \
 	exit $$status
 
-test: $(STAMP)
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+
+# The options of pytest that spread the tests lie here and not in pyproject.toml, where they would hinder a debugger.
+test: check
 	@if test -z "$$CHROMIUM" && ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then \
 		if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
@@ -28,8 +48,7 @@ test: $(STAMP)
 			echo "Chromium is missing: tests of the built pages will fail; install it or set CHROMIUM to its path"; \
 		fi; \
 	fi
-	$(BIN)/ruff check .
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 train: $(STAMP)
 	$(BIN)/quantdetect train mini
@@ -43,13 +62,14 @@ lock: $(STAMP)
 		--extra models --extra book --extra test pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) _build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --python $(BIN)/python --requirement requirements.lock
+	grep -vE '$(or $(LEFT_OUT),^$$)' requirements.lock > $(VENV)/requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --requirement $(VENV)/requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@

@@ -34,7 +34,7 @@ def main() -> None:
         "further than the controls": lambda: paired.beyond(study, resamples=RESAMPLES),
         "other trainings": lambda: analysis.trainings(study),
         "other protocols and trainings": lambda: analysis.conditions(study),
-        "arms beside the main one": lambda: (controls.spreads(study), controls.proofs(study)),
+        "arms beside the main one": lambda: (controls.spreads(study), controls.audits(study)),
         "claims": lambda: claims.evaluate(study),
         "claims under every condition": lambda: claims.by_condition(study),
         "densities": lambda: analysis.densities(study),

@@ -210,7 +210,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--side", type=int, default=128, help="of the images of one size, in pixels")
     given = parser.parse_args()
-    loaded = {name: detectors.load(name) for name in detectors.MODULES}
+    loaded = {name: detectors.load(name) for name in detectors.DETECTORS}
     plain = {name: published(name) for name in loaded}
     setup = Setup(loaded, plain, torch.get_num_threads(), given.rounds, given.images, given.side)
     about = f"{processor()}, {setup.threads} threads, torch {torch.__version__}"

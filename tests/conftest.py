@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 # Before anything imports torch or transformers.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -12,7 +13,33 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share the co
 
 import pytest  # noqa: E402
 
+#: Marks by folder or file below tests/: `pytest -m "not slow"` leaves out what takes more than half a minute a file,
+#: `-m "not models"` what needs torch. Tests that ask for `browser` are marked so.
+MARKS = {
+    "models": {
+        "detectors", "generators", "mini", "precision", "runs", "cli/test_malformed.py", "cli/test_offline.py",
+        "test_add_one.py", "core/test_catalogues.py", "analysis/test_baseline.py", "test_examples.py", "test_wheel.py",
+    },
+    "slow": {
+        "claims", "cli/test_malformed.py", "cli/test_offline.py", "detectors/test_detect.py", "mini", "paper", "runs",
+        "analysis/test_statistics.py", "precision/test_precision.py", "results/test_importing.py",
+        "test_examples.py", "test_wheel.py",
+    },
+}  # fmt: skip
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its place."""
+    top = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(top)
+        for mark, places in MARKS.items():
+            if places & {place.parts[0], place.as_posix()}:
+                item.add_marker(mark)
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,10 @@ def ladder(folder: Path, by: str = "error", size: float = 3.0, images: int = 60)
     """Add a ladder of formats whose shift follows the weight "error", the "bits", or has its own "format" beside it."""
     scores, cells = (pd.read_parquet(folder / f"{name}.parquet") for name in ("scores", "cells"))
     rng = np.random.default_rng(8)
-    errors = dict(zip(dose_response.FORMATS, (0.006, 0.025, 0.05, 0.09, 0.13, 0.11, 0.085, 0.26, 0.7), strict=True))
+    errors = {
+        "int8": 0.006, "fp8": 0.025, "fp8_e5m2": 0.05, "nf4": 0.09, "fp4": 0.13, "int4": 0.11, "int4_affine": 0.085,
+        "int3": 0.26, "int2": 0.7,
+    }  # fmt: skip
     base = scores[(scores.precision == "fp32") & (scores.arm == "native") & (scores["index"] < images)]
     base = base[base.weights == "mini"]
     rows, made = [], []

@@ -1,7 +1,9 @@
 """The files that make a checkout installable agree with each other, and none of them knows a machine."""
 
+import importlib.metadata
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 
@@ -83,8 +85,53 @@ def test_no_stored_text_names_a_path_of_a_machine():
 def test_the_targets_of_the_readme_exist():
     readme = (files.ROOT / "README.md").read_text(encoding="utf-8")
     makefile = (files.ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"\bmake (book|test|lock|train|clean)\b", readme))
+    targets = set(re.findall(r"\bmake (book|test|check|lock|train|clean)\b", readme))
     assert {"book", "test"} <= targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", readme)
     assert images and all((files.ROOT / image).is_file() for image in images)
+
+
+def make(*words):
+    """What make would do, for an environment that is not there."""
+    command = [shutil.which("make") or pytest.skip("make is not installed"), "-n", "VENV=elsewhere", *words]
+    return subprocess.run(command, cwd=files.ROOT, capture_output=True, text=True)
+
+
+def test_without_cuda_torch_and_torchvision_come_from_one_place_and_nothing_of_cuda():
+    usual, cpu = make("book").stdout, make("book", "EXTRA=cpu").stdout
+    assert "--torch-backend cpu" in cpu and "--torch-backend" not in usual
+    left_out = re.compile(re.search(r"grep -vE '([^']+)' requirements.lock", cpu)[1])
+    assert not any(re.match(re.search(r"grep -vE '([^']+)'", usual)[1], line) for line in LOCK)
+    gone = {Requirement(line).name for line in LOCK if left_out.match(line)}
+    assert {"torch", "torchvision"} & gone == set() and len(gone) > 10
+    # Nothing else that is installed asks for what is left out.
+    for name in locked().keys() - gone - {"torch"}:
+        try:
+            asked = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        needed = {
+            one.name for one in map(Requirement, asked) if one.marker is None or one.marker.evaluate({"extra": ""})
+        }
+        assert not needed & gone, name
+    assert make("book", "EXTRA=gpu").returncode != 0
+
+
+def test_before_any_test_and_commit_the_same_is_checked():
+    hooks = yaml.safe_load((files.ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    tools = {hook["entry"].split()[0].rpartition("/")[2] for hook in hooks}
+    check = make("check").stdout
+    assert tools == {"nbstripout", "ruff", "lint-imports", "mypy"}
+    assert all(f"elsewhere/bin/{tool}" in check for tool in tools - {"nbstripout"})  # notebooks have a test, above
+    assert make("test").stdout.find("lint-imports") < make("test").stdout.find("pytest")
+
+
+def test_what_contributing_names_is_there():
+    text = (files.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[\w.]+/)+[\w.]*)`", text)
+    places = [name for name in named if not re.search(r"KEY|cNN", name)]
+    assert len(places) > 15
+    for name in places:
+        assert any((root / name).exists() for root in (files.ROOT, files.ROOT / "src" / "helpers")), name
+    assert len(re.findall(r"^## A (detector|generator|precision|claim|page)$", text, re.MULTILINE)) == 5

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from math import isnan
 from typing import Any
 
@@ -10,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval, spread
+from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores as scores_
-from helpers.results.results import Results, titles
-from helpers.study.schema import DETECTORS
+from helpers.detectors.catalogue import DETECTORS
+from helpers.results.results import Results
 
-__all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "shifts", "standard_shift"]
+__all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "share_called", "shifts", "standard_shift"]
 
 
 def mean_change(
@@ -60,35 +62,64 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
     tpr_at_1, tpr_at_5): fake i and real i are of prompt i and are drawn together.
     """
     rows = []
-    for generator in results.generators:
-        for detector in results.detectors:
-            real = results.reals(detector, generator)
-            base = results.logits(detector, generator, results.baseline)
-            limit = metrics.calibrate(*(half(series, 0).to_numpy() for series in (base, real)))
-            threshold = results.threshold_of(detector)
-            tnr = _rate(real, threshold, confidence, fake=False)
-            passed = _rate(half(real, 1), limit, confidence, fake=False)
-            for precision in results.precisions:
-                fake = results.logits(detector, generator, precision)
-                if not len(fake):
-                    continue
-                tpr = _rate(fake, threshold, confidence)
-                row: dict[str, Any] = titles(generator, precision, detector)
-                row |= {"kind": _kind(detector), "n": len(fake), "reals": len(real)}
-                row |= spread("tpr", tpr) | spread("tnr", tnr)
-                row |= spread("balanced", metrics.balanced_accuracy(tpr, tnr))
-                row |= spread("auc", metrics.auc(fake, real, confidence))
-                caught = _rate(half(fake, 1), limit, confidence)
-                row |= spread("calibrated", metrics.balanced_accuracy(caught, passed)) | {"calibrated_at": limit}
-                row |= spread("mean_logit", metrics.bootstrap_mean(fake, fake.index, confidence=confidence))
-                if resamples:
-                    of_both = metrics.operating(
-                        fake, real, fake.index, real.index, resamples=resamples, confidence=confidence
-                    )
-                    for name, interval in of_both.items():
-                        row |= spread(name, interval)
-                rows.append(row)
+    for generator, detector in product(results.generators, results.detectors):
+        against = _reference(results, detector, generator, confidence)
+        for precision in results.precisions:
+            fake = results.logits(detector, generator, precision)
+            if len(fake):
+                row = results.titled(generator, precision, detector) | {"kind": _kind(detector)}
+                row |= _rates(fake, against, confidence)
+                row |= metrics.interval_columns(
+                    mean_logit=metrics.bootstrap_mean(fake, fake.index, confidence=confidence)
+                )
+                rows.append(row | _operating(fake, against.real, confidence, resamples))
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the cells of a generator and detector are measured against: logits of the reals, the detector's threshold
+    and the calibrated one, and the TNR at each, the second on the reals of odd index alone."""
+
+    real: pd.Series
+    threshold: float
+    calibrated_at: float
+    tnr: Interval
+    calibrated_tnr: Interval
+
+
+def _reference(results: Results, detector: str, generator: str, confidence: float) -> _Reference:
+    real = results.reals(detector, generator)
+    base = results.logits(detector, generator, results.baseline)
+    threshold = results.threshold_of(detector)
+    calibrated_at = metrics.calibrate(*(half(series, 0).to_numpy() for series in (base, real)))
+    tnr = share_called(real, threshold, confidence, fake=False)
+    return _Reference(
+        real, threshold, calibrated_at, tnr, share_called(half(real, 1), calibrated_at, confidence, fake=False)
+    )
+
+
+def _rates(fake: pd.Series, against: _Reference, confidence: float) -> dict[str, Any]:
+    """The columns n to calibrated_at of a cell's row."""
+    tpr = share_called(fake, against.threshold, confidence)
+    calibrated_tpr = share_called(half(fake, 1), against.calibrated_at, confidence)
+    figures = {
+        "tpr": tpr,
+        "tnr": against.tnr,
+        "balanced": metrics.balanced_accuracy(tpr, against.tnr),
+        "auc": metrics.auc(fake, against.real, confidence),
+        "calibrated": metrics.balanced_accuracy(calibrated_tpr, against.calibrated_tnr),
+    }
+    row = {"n": len(fake), "reals": len(against.real)} | metrics.interval_columns(**figures)
+    return row | {"calibrated_at": against.calibrated_at}
+
+
+def _operating(fake: pd.Series, real: pd.Series, confidence: float, resamples: int) -> dict[str, float]:
+    """The columns of `metrics.OPERATING`, where resamples are asked for."""
+    if not resamples:
+        return {}
+    found = metrics.operating(fake, real, fake.index, real.index, resamples=resamples, confidence=confidence)
+    return metrics.interval_columns(**found)
 
 
 def half(logits: pd.Series, odd: int) -> pd.Series:
@@ -96,15 +127,14 @@ def half(logits: pd.Series, odd: int) -> pd.Series:
     return logits[logits.index % 2 == odd]
 
 
-def _rate(logits: pd.Series, threshold: float, confidence: float = 0.95, fake: bool = True) -> metrics.Interval:
+def share_called(logits: pd.Series, threshold: float, confidence: float = 0.95, fake: bool = True) -> metrics.Interval:
     """The share of images called fake (or real) at a threshold; unknown where the threshold is."""
     called = metrics.verdicts(logits, threshold)
     return metrics.rate(called if fake else 1 - called, confidence)
 
 
 def _kind(detector: str) -> str:
-    entry = DETECTORS.get(detector)
-    return entry.kind if entry else ""
+    return DETECTORS[detector].kind if detector in DETECTORS else ""
 
 
 def paired_logits(
@@ -138,24 +168,34 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
     scale is unsaid `score`.
     """
     rows = []
-    for generator in results.generators:
-        for detector in results.detectors:
-            for precision in results.precisions:
-                base, other, index = paired_logits(results, detector, generator, precision)
-                if not len(base):
-                    continue
-                before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
-                lost, gained, p = metrics.mcnemar(before, after)
-                by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
-                score = scores_.probability(other) - scores_.probability(base)
-                row: dict[str, Any] = titles(generator, precision, detector)
-                row |= {"kind": _kind(detector), "n": len(base), "lost": lost, "gained": gained, "p": p}
-                row |= spread("shift", metrics.bootstrap_mean(other - base, reach=np.ptp(base), **by_prompt))
-                row |= spread("standard", standard_shift(base, other, index, confidence, resamples))
-                known = detector not in results.unsaid  # else the scores may be probabilities already
-                mean = metrics.bootstrap_mean(score, reach=1.0, **by_prompt) if known else metrics.UNKNOWN
-                row |= spread("score", mean)
-                row |= spread("change", metrics.paired_difference(before, after, confidence))
-                row |= spread("changed", metrics.rate(np.abs(after - before), confidence))
-                rows.append(row)
+    for generator, detector, precision in product(results.generators, results.detectors, results.precisions):
+        pairs = paired_logits(results, detector, generator, precision)
+        if len(pairs[0]):
+            row = results.titled(generator, precision, detector) | {"kind": _kind(detector)}
+            rows.append(row | _changes(results, detector, *pairs, confidence, resamples))
     return pd.DataFrame(rows)
+
+
+def _changes(
+    results: Results,
+    detector: str,
+    base: np.ndarray,
+    other: np.ndarray,
+    index: np.ndarray,
+    confidence: float,
+    resamples: int,
+) -> dict[str, Any]:
+    """The columns n to changed of a row of `shifts`, for paired logits (N,) (N,) of the images with this index (N,)."""
+    before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
+    lost, gained, p = metrics.mcnemar(before, after)
+    by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
+    score = scores_.probability(other) - scores_.probability(base)
+    known = detector not in results.unsaid  # else the scores may be probabilities already
+    figures = {
+        "shift": metrics.bootstrap_mean(other - base, reach=np.ptp(base), **by_prompt),
+        "standard": standard_shift(base, other, index, confidence, resamples),
+        "score": metrics.bootstrap_mean(score, reach=1.0, **by_prompt) if known else metrics.UNKNOWN,
+        "change": metrics.paired_difference(before, after, confidence),
+        "changed": metrics.rate(np.abs(after - before), confidence),
+    }
+    return {"n": len(base), "lost": lost, "gained": gained, "p": p} | metrics.interval_columns(**figures)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.analysis.cells import EFFECTS, _rate, shifts
+from helpers.analysis.cells import EFFECTS, share_called, shifts
 from helpers.analysis.stats import metrics
 from helpers.images.protocols import PROTOCOLS, weights_for
 from helpers.results.results import Results, own_trainings
@@ -58,7 +58,7 @@ def conditions(results: Results) -> pd.DataFrame:
                 for precision in there.precisions:
                     fake = there.logits(detector, generator, precision)
                     row[f"auc_{precision}"] = metrics.auc(fake, real).estimate
-                    row[f"tpr_{precision}"] = _rate(fake, there.threshold_of(detector)).estimate
+                    row[f"tpr_{precision}"] = share_called(fake, there.threshold_of(detector)).estimate
                 rows.append(row | {"protocol": protocol, "weights": there.trainings[detector]})
     return pd.DataFrame(rows)
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from helpers.analysis import paired
 from helpers.analysis.stats import metrics
-from helpers.results.results import Results, all_arms, titles
-from helpers.study.schema import PRECISIONS
+from helpers.precision.catalogue import PRECISIONS
+from helpers.results.results import Results, all_arms
 
-__all__ = ["differences", "null_control", "positive", "proofs", "scored_arms", "spreads"]
+__all__ = ["audits", "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads"]
 
 
 def differences(results: Results) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def differences(results: Results) -> pd.DataFrame:
     names = _arm_titles(results)
     rows["arm_title"] = rows.arm.map(names).fillna(rows.arm)
     for kind in ("generator", "precision", "detector"):
-        named = {key: titles(**{kind: key})[f"{kind}_title"] for key in rows[kind].unique()}
+        named = {key: results.titled(**{kind: key})[f"{kind}_title"] for key in rows[kind].unique()}
         rows[f"{kind}_title"] = rows[kind].map(named)
     order = {arm: place for place, arm in enumerate(names)}
     return rows.sort_values("arm", key=lambda arm: arm.map(order).fillna(99), kind="stable").reset_index(drop=True)
@@ -117,7 +117,7 @@ def positive(results: Results) -> str:
         f"{title} {wide.loc[title, first]:.1%} and {wide.loc[title, last]:.1%}"
         for title in found.detector_title.unique()
     ]
-    base, first, last = (PRECISIONS.get(key, key) for key in (results.baseline, first, last))
+    base, first, last = (PRECISIONS.title(key) for key in (results.baseline, first, last))
     return (
         f"The ladder rounds the same layers to ever coarser formats, down to {last}, where something must show. "
         f"Positive control: the share of verdicts that differ from {base}'s, at the first step of the ladder ({first}) "
@@ -125,14 +125,14 @@ def positive(results: Results) -> str:
     )
 
 
-def proofs(results: Results) -> pd.DataFrame:
+def audits(results: Results) -> pd.DataFrame:
     """What was measured of every component of every cell, all arms: one row per arm, generator, precision, component.
 
     parameters; share stored in the format; bytes_before, bytes_after; weight_error of the whole component and one
     column per kind of layer; expected_error, what weight_error is by the format's definition (not of older runs);
-    output_error; native_deviation and native_layer, the layer that strays most.
+    output_error; native_deviation and native_layer, the layer that differs most.
     """
-    cells = results.beside("cells.parquet")
+    cells = results.table("cells.parquet")
     cells = pd.DataFrame(columns=["generator"]) if cells is None else cells
     names = _arm_titles(results)
     rows: list[dict[str, Any]] = []
@@ -142,9 +142,14 @@ def proofs(results: Results) -> pd.DataFrame:
             errors = part.get("weight_errors", {})
             rows.append(
                 {"arm": cell["arm"], "arm_title": names.get(cell["arm"], cell["arm"])}
-                | titles(cell["generator"], cell["precision"])
+                | results.titled(cell["generator"], cell["precision"])
                 | {"component": name, **{key: value for key, value in part.items() if key != "weight_errors"}}
                 | {"weight_error": errors.get("all")}
                 | {kind: error for kind, error in errors.items() if kind != "all"}
             )
     return pd.DataFrame(rows)
+
+
+def exact_casts(audited: pd.DataFrame, precision: str = "fp16") -> bool:
+    """Whether a cast changed nothing of some component's weights, by the table of `audits`."""
+    return "weight_error" in audited and bool((audited.weight_error[audited.precision == precision] == 0).any())

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.results.results import Results, titles
-from helpers.study.schema import GENERATORS, PRECISIONS
+from helpers.generators.catalogue import GENERATORS
+from helpers.precision.catalogue import PRECISIONS
+from helpers.results.results import Results
 
 __all__ = ["MEASURED", "costs", "images_per_cell", "settings"]
 
@@ -32,7 +33,7 @@ def costs(results: Results) -> pd.DataFrame:
     for cell in results.cells.to_dict("records"):
         before, after = _bytes(cell.get("component_coverage"))
         rows.append(
-            titles(cell["generator"], cell["precision"])
+            results.titled(cell["generator"], cell["precision"])
             | {
                 "coverage": float(cell.get("coverage", nan)),
                 **{name: float(cell.get(name, nan)) for name in MEASURED},
@@ -63,7 +64,7 @@ def settings(results: Results) -> pd.DataFrame:
     rows = []
     for key, title in results.titles("generator").items():
         cell = table[table.generator == key].iloc[0].to_dict() if len(table) and key in set(table.generator) else {}
-        family = GENERATORS[key].family if key in GENERATORS else ""
+        family = GENERATORS[key].family if key in GENERATORS else results.own_generators.get(key, {}).get("family", "")
         rows.append(
             {
                 "generator": title,

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import controls
-from helpers.analysis.image_traces import ends, read, redrawn
+from helpers.analysis.image_traces import read
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.memo import once
-from helpers.results.results import BASELINE, Results, titles
+from helpers.results.results import Results, titles
 
-__all__ = ["areas", "detection", "moved", "shares"]
+__all__ = ["areas", "component_shifts", "detection", "shares"]
 
 #: Detection above chance (AUC less 1/2) below which it has no shares.
 LEAST = 0.05
@@ -36,7 +36,7 @@ def areas(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
     of_real = len(fake) - (np.searchsorted(np.sort(fake), real) + np.searchsorted(np.sort(fake), real, "right")) / 2
     placed = (of_fake + of_real) / len(fake)
     area = placed.mean() / 2
-    return np.concatenate([[area], area + redrawn(len(fake)) @ (placed - 2 * area) / len(fake)])
+    return np.concatenate([[area], area + metrics.bootstrap_weights(len(fake)).T @ (placed - 2 * area) / len(fake)])
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def _above_chance(results: Results, detector: str, generator: str, precision: st
 
 
 def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _Drawn, _Drawn] | None:
-    """Detection above chance of FP32 fakes against renders, of renders passed through the generator's VAE
-    against renders, and of FP32 fakes against those: the same prompts and the same detector throughout.
+    """Detection above chance of the baseline's fakes against renders, of renders passed through the generator's VAE
+    against renders, and of the baseline's fakes against those: the same prompts and the same detector throughout.
     """
     table = read(results, "counterfactuals.parquet")
     rows = table[(table.treatment == "decoded") & (table.arm == generator)]
@@ -80,7 +80,7 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _
     if not len(rows) or results.protocol != "plain":
         return None
     passed = rows.set_index("index")["logit"]
-    fake, real = results.logits(detector, generator, BASELINE), results.reals(detector, generator)
+    fake, real = results.logits(detector, generator, results.baseline), results.reals(detector, generator)
     both = passed.index.intersection(fake.index).intersection(real.index)
     if len(both) < 2:
         return None
@@ -88,7 +88,7 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _
 
 
 def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """What the detection of FP32 images is owed to, as shares of the AUC above 1/2 against renders; with ends.
+    """What detection at the baseline is owed to, as shares of the AUC above 1/2 against renders; with ends.
 
     One row per detector (with title), the mean over generators where the detector finds anything: `decoder`, what
     renders keep that were only passed through the generator's VAE; `denoiser`, what is left of fakes against those,
@@ -105,12 +105,12 @@ def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 found["decoder"].append(parts[1] / parts[0])
                 found["denoiser"].append(parts[2] / parts[0])
             if aligned is not None:
-                pair = [_above_chance(of, detector, generator, BASELINE) for of in (results, aligned)]
+                pair = [_above_chance(of, detector, generator, results.baseline) for of in (results, aligned)]
                 if all(part is not None for part in pair) and float(pair[0]) > LEAST:
                     found["retrained"].append(pair[1] / pair[0])
         row = titles(detector=detector)
         for name, values in found.items():
-            row |= ends(name, _mean_of(values, confidence)) | {f"{name}_generators": len(values)}
+            row |= interval_columns(**{name: _mean_of(values, confidence)}) | {f"{name}_generators": len(values)}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -135,8 +135,8 @@ def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     """Detection above chance by precision: a row per detector and precision, and per precision for all (detector "").
 
     Means over generators (and detectors): `plain` and `aligned` are AUC less 1/2, `plain_change` and `aligned_change`
-    the paired change against FP32, `further` what aligned loses more than plain; all with ends, NaN where the study was
-    not scored so.
+    the paired change against the baseline, `further` what aligned loses more than plain; all with ends, NaN where the
+    study was not scored so.
     """
     aligned, rows = _aligned(results), []
     for detectors in [results.detectors, *((key,) for key in results.detectors)]:
@@ -146,28 +146,26 @@ def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             found = {"plain": plain[0], "aligned": again[0], "plain_change": plain[1], "aligned_change": again[1]}
             there = len(plain[1]) == len(again[1])
             found["further"] = [two - one for one, two in zip(plain[1], again[1], strict=True)] if there else []
-            figures = {name: ends(name, _mean_of(values, confidence)) for name, values in found.items()}
-            rows.append(
-                row | titles(precision=precision) | {k: v for part in figures.values() for k, v in part.items()}
-            )
+            figures = {name: _mean_of(values, confidence) for name, values in found.items()}
+            rows.append(row | titles(precision=precision) | interval_columns(**figures))
     return pd.DataFrame(rows)
 
 
 def _changes(results: Results | None, detectors: Sequence[str], precision: str) -> tuple[list[_Drawn], list[_Drawn]]:
     """Detection above chance of each generator's and detector's cell at a precision, and its change."""
     pairs = [] if results is None else [
-        tuple(_above_chance(results, d, g, p) for p in (precision, BASELINE)) for g in results.generators
+        tuple(_above_chance(results, d, g, p) for p in (precision, results.baseline)) for g in results.generators
         for d in detectors
     ]  # fmt: skip
     pairs = [pair for pair in pairs if all(area is not None for area in pair)]
     return [own for own, _ in pairs], [own - base for own, base in pairs]
 
 
-def moved(results: Results) -> pd.DataFrame:
+def component_shifts(results: Results) -> pd.DataFrame:
     """What quantizing the denoiser moves, and what quantizing the VAE alone: one row per detector, precision and part.
 
     part ("denoiser", "VAE", "null control"), n; `shift`, the mean paired change of logit in standard deviations of the
-    generator's FP32 logits, and `size`, the root of its mean square, both over all generators, with ends.
+    generator's logits at the baseline, and `size`, the root of its mean square, both over all generators, with ends.
     """
     rows, differences = [], controls.differences(results)
     parts = {results.arm: "denoiser", results.arm_of("decoder"): "VAE", results.arm_of("null"): "null control"}
@@ -183,5 +181,5 @@ def moved(results: Results) -> pd.DataFrame:
         square = metrics.bootstrap_mean(group.moved**2, group["index"])
         size = Interval(*(sqrt(max(0.0, end)) for end in (square.estimate, square.low, square.high)))
         row = titles(precision=precision, detector=detector) | {"part": parts[arm], "n": len(group)}
-        rows.append(row | ends("shift", shift) | ends("size", size))
+        rows.append(row | interval_columns(shift=shift, size=size))
     return pd.DataFrame(rows)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.core import scores as scores_
-from helpers.results.results import Results, titles
+from helpers.results.results import Results
 
 __all__ = ["densities"]
 
@@ -21,28 +23,38 @@ def densities(results: Results, points: int = 61) -> pd.DataFrame:
     1.0 stays there; on the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator. Of
     detectors whose scale is unsaid there are the scores as they are, under "logit".
     """
-    frames = []
-    for generator in results.generators:
-        for detector in results.detectors:
-            logits = {p: results.logits(detector, generator, p).to_numpy() for p in results.precisions}
-            logits = {p: values for p, values in logits.items() if len(values)}
-            if not logits:
-                continue
-            everything = np.concatenate(list(logits.values()))
-            low, high = np.quantile(everything, [0.001, 0.999])
-            pad = 0.08 * (high - low) + 0.25
-            grids = {"score": np.linspace(0, 1, points), "logit": np.linspace(low - pad, high + pad, points)}
-            limit = results.threshold_of(detector)
-            limits = {"score": float(scores_.probability(limit)), "logit": limit}
-            for scale in grids if detector not in results.unsaid else ("logit",):
-                grid = grids[scale]
-                curves = {"x": grid}
-                for precision, values in logits.items():
-                    curve, bottom, top = _density(values, grid, scale)
-                    curves |= {precision: curve, f"{precision}_low": bottom, f"{precision}_high": top}
-                frame = pd.DataFrame(curves).round(3).assign(threshold=limits[scale])
-                frames.append(frame.assign(scale=scale, **titles(generator, "", detector)))
+    frames = [
+        frame.assign(**results.titled(generator, "", detector))
+        for generator, detector in product(results.generators, results.detectors)
+        for frame in _curves(results, generator, detector, points)
+    ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _curves(results: Results, generator: str, detector: str, points: int) -> list[pd.DataFrame]:
+    """The rows of one generator and detector, a frame for each scale."""
+    logits = {p: results.logits(detector, generator, p).to_numpy() for p in results.precisions}
+    logits = {p: values for p, values in logits.items() if len(values)}
+    if not logits:
+        return []
+    limit = results.threshold_of(detector)
+    limits = {"score": float(scores_.probability(limit)), "logit": limit}
+    grids = {"score": np.linspace(0, 1, points), "logit": _span(np.concatenate(list(logits.values())), points)}
+    frames = []
+    for scale in grids if detector not in results.unsaid else ("logit",):
+        curves = {"x": grids[scale]}
+        for precision, values in logits.items():
+            curve, bottom, top = _density(values, grids[scale], scale)
+            curves |= {precision: curve, f"{precision}_low": bottom, f"{precision}_high": top}
+        frames.append(pd.DataFrame(curves).round(3).assign(threshold=limits[scale], scale=scale))
+    return frames
+
+
+def _span(logits: np.ndarray, points: int) -> np.ndarray:
+    """So many points across the middle 99.8 % of logits (N,) and a little beyond."""
+    low, high = np.quantile(logits, [0.001, 0.999])
+    pad = 0.08 * (high - low) + 0.25
+    return np.linspace(low - pad, high + pad, points)
 
 
 def _density(values: np.ndarray, grid: np.ndarray, scale: str, resamples: int = 200) -> np.ndarray:

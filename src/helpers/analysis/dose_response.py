@@ -15,28 +15,20 @@ import pandas as pd
 from scipy import stats
 
 from helpers.analysis import controls
-from helpers.analysis.image_traces import ends, paired, redrawn
+from helpers.analysis.image_traces import paired
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.stats.metrics import Interval, interval_columns
+from helpers.precision.catalogue import PRECISIONS, SYMMETRIC
 from helpers.results.memo import once
 from helpers.results.results import Results, titles
 
-__all__ = ["CONTRASTS", "FORMATS", "contrasts", "ladder", "relations"]
+__all__ = ["CONTRASTS", "FORMATS", "contrasts", "ladder", "ladder_arm", "off_zero", "relations", "weight_errors"]
 
-#: The plainest family, whose curve the others are held against.
-SYMMETRIC = "integer, symmetric"
-
-#: Bits of a stored weight, and the family of its code: where a format puts its values.
+#: Bits of a stored weight and the family of its code, of every format whose layers are quantized, the finest first.
 FORMATS = {
-    "int8": (8, SYMMETRIC),
-    "fp8": (8, "floating point"),
-    "fp8_e5m2": (8, "floating point"),
-    "nf4": (4, "normal float"),
-    "fp4": (4, "floating point"),
-    "int4": (4, SYMMETRIC),
-    "int4_affine": (4, "integer, affine"),
-    "int3": (3, SYMMETRIC),
-    "int2": (2, SYMMETRIC),
+    key: (row.bits, row.family)
+    for key, row in sorted(PRECISIONS.items(), key=lambda item: -item[1].bits)
+    if row.scope == "layers"
 }
 
 #: Formats of equal bits that are set side by side: the first less the second.
@@ -60,19 +52,19 @@ class Responses:
     keys: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
-def _arm(results: Results) -> str:
-    """The ladder; "" where the study has none, or one of too few of the formats above."""
+def ladder_arm(results: Results) -> str:
+    """The name of the ladder; "" where the study has none, or one of too few of the formats above."""
     name = results.arm_of("ladder")
     rungs = sum(key in FORMATS for key in results.arms.get(name, {}).get("precisions", ()))
     return name if rungs >= _RUNGS else ""
 
 
-def _errors(results: Results) -> dict[tuple[str, str], float]:
+def weight_errors(results: Results) -> dict[tuple[str, str], float]:
     """Relative weight error of the denoiser by generator and format."""
-    cells = results.beside("cells.parquet")
+    cells = results.table("cells.parquet")
     if cells is None:
         return {}
-    cells = cells[cells.arm == _arm(results)]
+    cells = cells[cells.arm == ladder_arm(results)]
     found = {}
     for generator, precision, stored in zip(cells.generator, cells.precision, cells.component_coverage, strict=True):
         parts = json.loads(stored) if isinstance(stored, str) else {}
@@ -85,7 +77,7 @@ def _errors(results: Results) -> dict[tuple[str, str], float]:
 def _changes(results: Results) -> pd.DataFrame:
     """Paired changes along the ladder, in standard deviations of the FP32 logits (`moved`), image by image."""
     rows = controls.differences(results)
-    rows = rows[(rows.arm == _arm(results)) & rows.precision.isin(FORMATS)]
+    rows = rows[(rows.arm == ladder_arm(results)) & rows.precision.isin(FORMATS)]
     spread = rows.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before.std()
     rows = rows.join(spread.rename("spread"), on=["generator", "detector"])
     rows = rows[rows.spread > 0]
@@ -99,34 +91,33 @@ def ladder(results: Results) -> pd.DataFrame:
     bits, family, `error` (relative weight error), n; `shift` in standard deviations, `tpr` (Wilson), and `high`, the
     change of the energy above half Nyquist in dB (NaN without spectra.parquet), all with ends. Empty without a ladder.
     """
-    rows, errors = [], _errors(results)
+    rows, errors = [], weight_errors(results)
     for (generator, precision, detector), group in _changes(results).groupby(
         ["generator", "precision", "detector"], sort=False
     ):
         if (generator, precision) not in errors:
             continue
         bits, family = FORMATS[precision]
-        row = titles(generator, precision, detector) | {"bits": bits, "family": family, "n": len(group)}
+        row = results.titled(generator, precision, detector) | {"bits": bits, "family": family, "n": len(group)}
         row |= {"error": errors[generator, precision]}
-        for name, found in {
-            "shift": metrics.bootstrap_mean(group.moved, group["index"]),
-            "tpr": metrics.rate(group.fake),
-            "high": _high(results, generator, precision),
-        }.items():
-            row |= ends(name, found)
+        row |= interval_columns(
+            shift=metrics.bootstrap_mean(group.moved, group["index"]),
+            tpr=metrics.rate(group.fake),
+            high=_high(results, generator, precision),
+        )
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 @once
 def _high(results: Results, generator: str, precision: str) -> Interval:
-    values, index = paired(results, generator, precision, _arm(results), "high")
+    values, index = paired(results, generator, precision, ladder_arm(results), "high")
     return metrics.bootstrap_mean(values, index) if len(values) else metrics.UNKNOWN
 
 
 def _responses(results: Results) -> Responses | None:
     """Responses of the generators, detectors and formats of which all cells are there; None without a ladder."""
-    rows, errors = _changes(results), _errors(results)
+    rows, errors = _changes(results), weight_errors(results)
     if rows.empty or not errors:
         return None
     formats = tuple(p for p in FORMATS if p in set(rows.precision))
@@ -135,7 +126,7 @@ def _responses(results: Results) -> Responses | None:
     wide = wide.reindex(columns=pd.MultiIndex.from_product(keys)).dropna(axis=0)
     if len(wide) < 2 or len(formats) < _RUNGS:
         return None
-    drawn = np.concatenate([np.ones((1, len(wide))), redrawn(len(wide))])
+    drawn = np.concatenate([np.ones((1, len(wide))), metrics.bootstrap_weights(len(wide)).T])
     shifts = (drawn @ wide.to_numpy() / len(wide)).reshape(-1, *map(len, keys))
     return Responses(shifts, np.array([[errors[g, p] for p in formats] for g in keys[0]]), len(wide), keys)
 
@@ -195,9 +186,8 @@ def relations(results: Results) -> pd.DataFrame:
         found = {name: values[:, :, over].mean(axis=(1, 2)) for name, values in ranks.items()}
         found |= {f"miss_{name}": np.sqrt(square[:, :, over].mean(axis=(1, 2, 3))) for name, square in missed.items()}
         found["gain_error"] = found["miss_bits"] - found["miss_error"]
-        for name, values in found.items():
-            row = row | ends(name, metrics.resampled(values[0], values[1:], of.prompts))
-        rows.append(row)
+        intervals = {name: metrics.resampled(values[0], values[1:], of.prompts) for name, values in found.items()}
+        rows.append(row | interval_columns(**intervals))
     return pd.DataFrame(rows)
 
 
@@ -240,15 +230,17 @@ def contrasts(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 f"{end}_title": titles(precision=key)["precision_title"] for end, key in zip(_ENDS, pair, strict=True)
             }
             row |= {"error_first": of.errors[:, first].mean(), "error_second": of.errors[:, second].mean()}
-            for name, values in parts.items():
-                mean = values[:, :, over].mean(axis=(1, 2))
-                row |= ends(name, metrics.resampled(mean[0], mean[1:], of.prompts, confidence))
-            rows.append(row)
+            means = {name: values[:, :, over].mean(axis=(1, 2)) for name, values in parts.items()}
+            intervals = {
+                name: metrics.resampled(mean[0], mean[1:], of.prompts, confidence) for name, mean in means.items()
+            }
+            rows.append(row | interval_columns(**intervals))
     return pd.DataFrame(rows)
 
 
 _ENDS = ("first", "second")
 
 
-def _off_zero(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+def off_zero(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows whose interval of the column `name` leaves out 0."""
     return rows[(rows[f"{name}_low"] > 0) | (rows[f"{name}_high"] < 0)]

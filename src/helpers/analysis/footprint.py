@@ -6,7 +6,7 @@ import pandas as pd
 
 from helpers.core import files
 
-__all__ = ["CHECKPOINTS", "GIB", "at_fp4", "by_precision", "measured", "published", "totals", "weights"]
+__all__ = ["CHECKPOINTS", "GIB", "PARTS", "at_fp4", "by_precision", "measured", "published", "totals", "weights"]
 
 #: The checkpoints of `precision.architectures`, by key, with their names in print.
 CHECKPOINTS = {

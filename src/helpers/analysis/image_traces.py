@@ -12,31 +12,25 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.images import spectra
 from helpers.results.memo import once
-from helpers.results.results import BASELINE, Results, of_training, titles
+from helpers.results.results import Results, of_training
 
 __all__ = [
     "FIGURES",
-    "LOWERED",
     "autocorrelations",
     "changes",
     "curves",
-    "ends",
     "fingerprints",
     "levels",
     "paired",
     "pooled",
     "pooled_shift",
     "read",
-    "redrawn",
     "relative",
     "treatments",
 ]
-
-#: The precision that is set against FP32.
-LOWERED = "fp4"
 
 #: Figures of an image in spectra.parquet, and what they are called in print.
 FIGURES = {
@@ -48,13 +42,11 @@ FIGURES = {
     "period_8": "peak at period 8",
 }
 
-RESAMPLES = 2000
-
 
 @once
 def read(results: Results, name: str) -> pd.DataFrame:
     """A table beside the scores, for the page's generators and the reals; empty where the study has none."""
-    table = results.beside(name)
+    table = results.table(name)
     if table is None:
         return pd.DataFrame(columns=["generator", "precision", "arm", "size", "label", "index", "treatment"])
     return table[table.generator.isin([*results.generators, "real"])]
@@ -67,10 +59,11 @@ def cell_of(table: pd.DataFrame, generator: str, precision: str, arm: str) -> pd
 
 
 def _compared(results: Results) -> list[tuple[str, str, str]]:
-    """What is set beside FP32 on this page: precision, arm and name of each, the null control first."""
+    """What is set beside the baseline on this page: precision, arm and name of each, the null control first."""
     placebo = results.arm_of("null")
-    others = [(p, results.arm, title) for p, title in results.titles("precision").items() if p != BASELINE]
-    return ([(BASELINE, placebo, "null control")] if placebo else []) + others
+    base = results.baseline
+    others = [(p, results.arm, title) for p, title in results.titles("precision").items() if p != base]
+    return ([(base, placebo, "null control")] if placebo else []) + others
 
 
 def _decibels(values: pd.Series) -> np.ndarray:
@@ -78,9 +71,9 @@ def _decibels(values: pd.Series) -> np.ndarray:
 
 
 def paired(results: Results, generator: str, precision: str, arm: str, figure: str) -> tuple[np.ndarray, np.ndarray]:
-    """Changes against FP32 of a figure of each image, in dB of power (N,), and the images' index (N,)."""
+    """Changes against the baseline of a figure of each image, in dB of power (N,), and the images' index (N,)."""
     table = read(results, "spectra.parquet")
-    base, other = cell_of(table, generator, BASELINE, results.arm), cell_of(table, generator, precision, arm)
+    base, other = cell_of(table, generator, results.baseline, results.arm), cell_of(table, generator, precision, arm)
     both = base.index.intersection(other.index)
     if not len(both):
         return np.empty(0), both.to_numpy()
@@ -94,10 +87,11 @@ def relative(decibels: Interval) -> Interval:
 
 
 def changes(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """How each figure of the images changes against FP32, one row per generator, precision (or null control), figure.
+    """How each figure of the images changes against the baseline.
 
-    generator, title, precision (the name of what is compared), figure, n; `change` with its ends, the mean paired
-    change in dB of power, and `relative`, the same as a share of FP32's. Empty without spectra.parquet.
+    One row per generator, precision (or null control) and figure: generator, title, precision (the name of what is
+    compared), figure, n; `change` with its ends, the mean paired change in dB of power, and `relative`, the same as a
+    share of the baseline's. Empty without spectra.parquet.
     """
     rows = []
     for generator in results.generators:
@@ -107,15 +101,11 @@ def changes(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 if not len(values):
                     continue
                 found = metrics.bootstrap_mean(values, index, confidence=confidence)
-                row = titles(generator) | {"precision_title": name}
+                row = results.titled(generator) | {"precision_title": name}
                 row |= {"precision": precision if arm == results.arm else arm}
                 row |= {"figure": figure, "figure_title": title, "n": len(values)}
-                rows.append(row | ends("change", found) | ends("relative", relative(found)))
+                rows.append(row | interval_columns(change=found, relative=relative(found)))
     return pd.DataFrame(rows)
-
-
-def ends(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def levels(results: Results) -> pd.DataFrame:
@@ -129,10 +119,9 @@ def levels(results: Results) -> pd.DataFrame:
         for precision, name, cell in _shown(results, generator, "spectra.parquet"):
             if not len(cell):
                 continue
-            row = titles(generator) | {"precision": precision, "precision_title": name, "n": len(cell)}
-            for figure in FIGURES:
-                row |= ends(figure, metrics.bootstrap_mean(cell[figure], cell.index))
-            rows.append(row)
+            row = results.titled(generator) | {"precision": precision, "precision_title": name, "n": len(cell)}
+            means = {figure: metrics.bootstrap_mean(cell[figure], cell.index) for figure in FIGURES}
+            rows.append(row | interval_columns(**means))
     return pd.DataFrame(rows)
 
 
@@ -153,11 +142,11 @@ def curves(results: Results) -> pd.DataFrame:
     """Mean radial spectra in dB, with intervals: one row per generator, precision (or "real") and frequency.
 
     generator, precision (with titles), x (frequency as a share of Nyquist's); `level` in dB over one squared level of
-    255, `change` the mean difference from the FP32 image of the same prompt, each with its ends.
+    255, `change` the mean difference from the baseline's image of the same prompt, each with its ends.
     """
     rows = []
     for generator in results.generators:
-        base = cell_of(read(results, "spectra.parquet"), generator, BASELINE, results.arm)
+        base = cell_of(read(results, "spectra.parquet"), generator, results.baseline, results.arm)
         for precision, name, cell in _shown(results, generator, "spectra.parquet"):
             both = cell.index.intersection(base.index)
             if not len(both):
@@ -167,7 +156,7 @@ def curves(results: Results) -> pd.DataFrame:
             for column, values in (("level", own), ("change", own - other)):
                 low, high = metrics.bands(values)
                 frame = frame.assign(**{column: values.mean(axis=0), f"{column}_low": low, f"{column}_high": high})
-            rows.append(frame.assign(**titles(generator), precision=precision, precision_title=name))
+            rows.append(frame.assign(**results.titled(generator), precision=precision, precision_title=name))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
@@ -176,11 +165,6 @@ def _thinned(spectra_: np.ndarray) -> np.ndarray:
     step = -(-(spectra_.shape[1] - 1) // POINTS)
     kept = (spectra_.shape[1] - 1) // step * step
     return spectra_[:, 1 : kept + 1].reshape(len(spectra_), -1, step).mean(axis=2)
-
-
-def redrawn(count: int) -> np.ndarray:
-    """How often each of `count` prompts is drawn in each resample (RESAMPLES, count)."""
-    return metrics.bootstrap_weights(count, RESAMPLES).T
 
 
 def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:
@@ -198,31 +182,30 @@ def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:
             whole = np.concatenate([half[:0:-1, ::-1], half])
             cut = len(whole) // 2 - min(lags, len(whole) // 2)
             whole = whole[cut : len(whole) - cut, cut : len(whole) - cut]
-            rows.append(
-                titles(generator) | {"precision": precision, "precision_title": name, "values": whole.ravel().round(3)}
-            )
+            row = results.titled(generator) | {"precision": precision, "precision_title": name}
+            rows.append(row | {"values": whole.ravel().round(3)})
     return pd.DataFrame(rows)
 
 
 def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """How each cell's fingerprint correlates with FP32's: one row per generator, precision (or null control).
+    """How each cell's fingerprint correlates with the baseline's: one row per generator, precision (or null control).
 
     `correlation` counts other scenes only (`spectra.correlation`), `further` is what it lacks of the null control's
-    correlation (NaN without one), both with ends; `reliability` is that of FP32's fingerprint, what two plain mean
-    residuals of other scenes would correlate by. Estimates are NaN where a generator's images have
-    nothing in common to correlate. Empty without patterns.parquet.
+    correlation (NaN without one), both with ends; `reliability` is that of the baseline's fingerprint, what two plain
+    mean residuals of other scenes would correlate by. Estimates are NaN where a generator's images have nothing in
+    common to correlate. Empty without patterns.parquet.
     """
     rows, table, placebo = [], read(results, "patterns.parquet"), results.arm_of("null")
     for generator in results.generators:
-        base = _products(table, generator, BASELINE, results.arm)
-        control = _products(table, generator, BASELINE, placebo)
+        base = _products(table, generator, results.baseline, results.arm)
+        control = _products(table, generator, results.baseline, placebo)
         if base and control and np.array_equal(base[0], control[0]) and np.array_equal(base[0], control[1]):
-            control = None  # FP32's own residuals: identical, so no control
+            control = None  # the baseline's own residuals: identical, so no control
         for precision, arm, name in _compared(results):
             cell = _products(table, generator, precision, arm)
             if base is None or cell is None:
                 continue
-            one, drawn = np.ones((1, len(base[0]))), redrawn(len(base[0]))
+            one, drawn = np.ones((1, len(base[0]))), metrics.bootstrap_weights(len(base[0])).T
             found = [spectra.correlation(cell[1], base[0], cell[0], weights) for weights in (one, drawn)]
             against = [
                 np.full(len(weights), nan)
@@ -230,16 +213,17 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
                 else spectra.correlation(control[1], base[0], control[0], weights)
                 for weights in (one, drawn)
             ]
-            row = titles(generator) | {"precision": precision if arm == results.arm else arm, "precision_title": name}
-            row |= ends("correlation", _of_draws(*found, len(base[0]), confidence))
+            row = results.titled(generator) | {"precision_title": name}
+            row |= {"precision": precision if arm == results.arm else arm}
+            row |= interval_columns(correlation=_of_draws(*found, len(base[0]), confidence))
             further = (f - a for f, a in zip(found, against, strict=True))
-            row |= ends("further", _of_draws(*further, len(base[0]), confidence))
+            row |= interval_columns(further=_of_draws(*further, len(base[0]), confidence))
             rows.append(row | {"reliability": spectra.reliability(base[0])})
     return pd.DataFrame(rows)
 
 
 def _products(table: pd.DataFrame, generator: str, precision: str, arm: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Products of a cell's folds with each other and with FP32's (folds, folds); None where it was not measured."""
+    """Products of a cell's folds with each other and with the baseline's (folds, folds); None if not measured."""
     rows = cell_of(table, generator, precision, arm)
     if not len(rows) or not len(rows["cross"].iloc[0]):
         return None
@@ -269,52 +253,60 @@ def _logits(results: Results, generator: str, detector: str) -> pd.DataFrame:
     return rows.pivot(index="index", columns=["treatment", "precision"], values="logit").dropna() if len(rows) else rows
 
 
-#: What is compared of the counterfactuals: name in a table -> (treatment, precision) less (treatment, precision).
+#: What is compared of the counterfactuals: name in a table -> (treatment, precision) less (treatment, precision), where
+#: a precision is an attribute of the results, their `baseline` or the one that is set against it, `lowest`.
 EFFECTS = {
-    "fp4": (("sham", LOWERED), ("sham", BASELINE)),
-    "matched": (("matched", BASELINE), ("sham", BASELINE)),
-    "attenuated": (("attenuated", BASELINE), ("sham", BASELINE)),
-    "halved": (("halved", BASELINE), ("sham", BASELINE)),
-    "restored": (("restored", LOWERED), ("sham", BASELINE)),
-    "given_back": (("restored", LOWERED), ("sham", LOWERED)),
+    "quantized": (("sham", "lowest"), ("sham", "baseline")),
+    "matched": (("matched", "baseline"), ("sham", "baseline")),
+    "attenuated": (("attenuated", "baseline"), ("sham", "baseline")),
+    "halved": (("halved", "baseline"), ("sham", "baseline")),
+    "restored": (("restored", "lowest"), ("sham", "baseline")),
+    "given_back": (("restored", "lowest"), ("sham", "lowest")),
 }
 
 
-def treatments(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """What FP4 and each filter do to the logits: one row per generator and detector (with titles), n.
+def _moved(results: Results, wide: pd.DataFrame, effect: str) -> pd.Series:
+    """What one of the `EFFECTS` does to the logits (N,) of a table of `_logits`."""
+    after, before = ((treatment, getattr(results, of)) for treatment, of in EFFECTS[effect])
+    return wide[after] - wide[before]
 
-    Mean paired shifts in standard deviations of the FP32 logits, each with its ends: `fp4`, `matched`, `attenuated`,
-    `halved`, `restored` against FP32, `given_back` of restored images against FP4; `of_matched`, `of_attenuated` and
-    `of_restored` are the shares of FP4's shift that the filters make, and that restoring takes back. Empty without
-    counterfactuals.parquet.
+
+def treatments(results: Results, confidence: float = 0.95) -> pd.DataFrame:
+    """What the lowest precision and each filter do to the logits: one row per generator and detector (with titles), n.
+
+    Mean paired shifts in standard deviations of the baseline's logits, each with its ends: `quantized`, `matched`,
+    `attenuated`, `halved`, `restored` against the baseline, `given_back` of restored images against the lowest
+    precision; `of_matched`, `of_attenuated` and `of_restored` are the shares of its shift that the filters make, and
+    that restoring takes back. Empty without counterfactuals.parquet.
     """
     rows = []
     for generator in results.generators:
         for detector in results.detectors:
             wide = _logits(results, generator, detector)
-            if len(wide) < 2 or not float(wide["sham", BASELINE].std()):
+            if len(wide) < 2 or not float(wide["sham", results.baseline].std()):
                 continue
-            spread = float(wide["sham", BASELINE].std())
-            moved = {name: ((wide[a] - wide[b]) / spread).to_numpy(np.float64) for name, (a, b) in EFFECTS.items()}
-            row = titles(generator, "", detector) | {"n": len(wide)}
-            for name, values in moved.items():
-                row |= ends(name, metrics.bootstrap_mean(values, wide.index, confidence=confidence))
-            row |= ends("of_matched", _ratio(moved["matched"], moved["fp4"], confidence))
-            row |= ends("of_attenuated", _ratio(moved["attenuated"], moved["fp4"], confidence))
-            row |= ends("of_restored", _ratio(-moved["given_back"], moved["fp4"], confidence))
+            spread = float(wide["sham", results.baseline].std())
+            moved = {name: (_moved(results, wide, name) / spread).to_numpy(np.float64) for name in EFFECTS}
+            row = results.titled(generator, "", detector) | {"n": len(wide)}
+            means = {n: metrics.bootstrap_mean(v, wide.index, confidence=confidence) for n, v in moved.items()}
+            row |= interval_columns(
+                **means,
+                of_matched=_ratio(moved["matched"], moved["quantized"], confidence),
+                of_attenuated=_ratio(moved["attenuated"], moved["quantized"], confidence),
+                of_restored=_ratio(-moved["given_back"], moved["quantized"], confidence),
+            )
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def pooled_shift(results: Results, detector: str, effect: str) -> Interval:
-    """One of the `EFFECTS` on a detector, mean over generators, in standard deviations of the FP32 logits."""
+    """One of the `EFFECTS` on a detector, mean over generators, in standard deviations of the baseline's logits."""
     parts, prompts = [], []
     for generator in results.generators:
         wide = _logits(results, generator, detector)
-        spread = float(wide["sham", BASELINE].std()) if len(wide) > 1 else 0.0
+        spread = float(wide["sham", results.baseline].std()) if len(wide) > 1 else 0.0
         if spread:
-            after, before = EFFECTS[effect]
-            parts.append(((wide[after] - wide[before]) / spread / len(wide)).to_numpy(np.float64))
+            parts.append((_moved(results, wide, effect) / spread / len(wide)).to_numpy(np.float64))
             prompts.append(wide.index)
     if not parts:
         return metrics.UNKNOWN
@@ -323,7 +315,7 @@ def pooled_shift(results: Results, detector: str, effect: str) -> Interval:
 
 def _ratio(values: np.ndarray, by: np.ndarray, confidence: float) -> Interval:
     """Ratio of two paired means (N,), resampled together; a value that was not seen is at most the greatest of `by`."""
-    drawn = redrawn(len(values))
+    drawn = metrics.bootstrap_weights(len(values)).T
     below = drawn @ by
     return _of_draws(
         np.array([values.mean() / by.mean() if by.mean() else nan]),
@@ -334,12 +326,15 @@ def _ratio(values: np.ndarray, by: np.ndarray, confidence: float) -> Interval:
     )
 
 
-def pooled(results: Results, figure: str, precision: str = LOWERED, arm: str = "") -> Interval:
-    """The change of a figure from FP32 to a precision (of an arm, default the main one), a share of FP32's.
+def pooled(results: Results, figure: str, precision: str = "", arm: str = "") -> Interval:
+    """The change of a figure from the baseline to a precision (of an arm), a share of the baseline's.
+
+    By default to the lowest precision of the main arm.
 
     The mean over generators; prompts are drawn.
     """
-    cells = [paired(results, generator, precision, arm or results.arm, figure) for generator in results.generators]
+    which = (precision or results.lowest, arm or results.arm)
+    cells = [paired(results, generator, *which, figure) for generator in results.generators]
     cells = [(values, index) for values, index in cells if len(values)]
     if not cells:
         return metrics.UNKNOWN

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pandas as pd
 
-from helpers.results.results import Results, titles
+from helpers.results.results import Results
 
 __all__ = ["FAKES", "fakes", "reals"]
 
@@ -30,7 +30,7 @@ def fakes(results: Results) -> pd.DataFrame:
             if len(own):
                 counts = {"images": len(own), "twins": len(own.intersection(first))}
                 same = _scored_alike(results, generator, precision)
-                rows.append(titles(generator, precision) | counts | {"same": same})
+                rows.append(results.titled(generator, precision) | counts | {"same": same})
     keys = ["generator", "generator_title", "precision", "precision_title"]
     return pd.DataFrame(rows, columns=[*keys, *FAKES])
 

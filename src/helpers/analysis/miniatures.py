@@ -9,12 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.core import files as paths
-from helpers.study.schema import DETECTORS, GENERATORS
+from helpers.core import files
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 
 __all__ = ["MEASURES", "cards", "curves", "measures", "overview", "trained_on"]
 
-MINI = paths.MODELS / "mini"
+MINI = files.MODELS / "mini"
 
 #: Measures as a reader knows them, in the order of the table.
 MEASURES = {
@@ -64,10 +65,10 @@ def _printed(name: str, row: pd.Series) -> str:
 def cards(folder: Path = MINI) -> list[dict[str, Any]]:
     """The cards of all shipped models: generators in their order, then the judge, backbones and detectors."""
     folder = Path(folder)
-    files = [folder / key / paths.CARD for key in GENERATORS]
-    files += [folder / "judge.json", *sorted((folder / "backbones").glob("*.json"))]
-    files += sorted((folder / "detectors").glob("*.json"))
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    found = [folder / key / files.CARD for key in GENERATORS]
+    found += [folder / "judge.json", *sorted((folder / "backbones").glob("*.json"))]
+    found += sorted((folder / "detectors").glob("*.json"))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in found if file.is_file()]
 
 
 def overview(folder: Path = MINI) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
 from helpers.results.memo import once
-from helpers.results.results import Results, all_arms, titles, with_fakes
+from helpers.results.results import Results, all_arms, with_fakes
 
 __all__ = [
     "TESTS",
@@ -43,7 +43,7 @@ TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
 
 
 def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
-    """`tables.shifts` and more: one row per generator, detector and precision other than FP32, then one per control.
+    """`cells.shifts` and more: one row per generator, detector and precision other than FP32, then one per control.
 
     Beside the columns of `shifts` there are the shares of images `lost_share` (fake to real) and `gained_share`
     (Wilson); `shift_p` (paired t-test); `ks` with `ks_p` and `wasserstein` (in standard deviations of FP32) with
@@ -54,7 +54,7 @@ def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -
     main = shifts(results, confidence, resamples).assign(arm=results.arm)
     frames = [main] if len(main) else []
     for name, (title, series) in _arms(results).items():
-        rows = shifts(_beside(results, series, name), confidence, resamples)
+        rows = shifts(_control_cells(results, series, name), confidence, resamples)
         frames.append(rows.assign(arm=name, precision=name, precision_title=title))
     if not frames:
         return pd.DataFrame()
@@ -76,12 +76,14 @@ def _more(results: Results, row: dict[str, Any], confidence: float, resamples: i
     n, spread = len(base), float(base.std(ddof=1)) if len(base) > 1 else nan
     found = paired_permutation_test(base, other)
     return {
-        **metrics.spread("lost_share", metrics.wilson(row["lost"], n, confidence)),
-        **metrics.spread("gained_share", metrics.wilson(row["gained"], n, confidence)),
+        **metrics.interval_columns(
+            lost_share=metrics.wilson(row["lost"], n, confidence),
+            gained_share=metrics.wilson(row["gained"], n, confidence),
+        ),
         "shift_p": _t(other - base),
         **found,
         "wasserstein": found["wasserstein"] / spread if spread else nan,
-        **metrics.spread("cliff", cliff(base, other, index, resamples=resamples, confidence=confidence)),
+        **metrics.interval_columns(cliff=cliff(base, other, index, resamples=resamples, confidence=confidence)),
     }
 
 
@@ -100,8 +102,10 @@ def _t(change: np.ndarray, alternative: str = "two-sided") -> float:
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Holm's adjusted p-values (Scand. J. Stat. 1979) of a family (N,); NaN is no member and stays NaN."""
-    # statsmodels' multipletests gives the same, but collects the process's garbage at each call: .2 s beside a page.
+    """Holm's adjusted p-values (Scand. J. Stat. 1979) of a family (N,); NaN is no member and stays NaN.
+
+    statsmodels' `multipletests` gives the same, but collects the process's garbage at each call: .2 s beside a page.
+    """
     p = np.asarray(p, dtype=np.float64)
     adjusted = np.full(p.shape, nan)
     members = np.flatnonzero(~np.isnan(p))
@@ -236,8 +240,8 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
     return found
 
 
-def _beside(results: Results, series: Series, name: str) -> Results:
-    """The study as if the control were its one precision beside FP32, for `tables.shifts`."""
+def _control_cells(results: Results, series: Series, name: str) -> Results:
+    """The study as if the control were its one precision beside FP32, for `cells.shifts`."""
     base, pairs = results.baseline, [(d, g) for d in results.detectors for g in results.generators]
     kept = {(d, g, base): results.logits(d, g, base) for d, g in pairs}
     kept |= {(d, g, name): logits for (d, g), logits in series.items()}
@@ -258,32 +262,42 @@ def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
     the excess, `p_holm` the same corrected over the family of all rows of one control; `further` whether that is
     under 1 - confidence. Images are those that FP32, precision and control all have.
     """
-    rows = []
-    for name, (title, series) in controls(results).items():
-        for (detector, generator), control in series.items():
-            if detector not in results.detectors or generator not in results.generators:
-                continue
-            base = results.logits(detector, generator, results.baseline)
-            for shared, precisions in _alike(results, detector, generator, base.index.intersection(control.index)):
-                first, placebo = (series[shared].to_numpy(np.float64) for series in (base, control))
-                named = {"control": name, "control_title": title, "n": len(shared)}
-                precisions = [precision for precision in precisions if precision not in (results.baseline, name)]
-                moved = [results.logits(detector, generator, p)[shared].to_numpy(np.float64) for p in precisions]
-                excess = [np.abs(other - first) - np.abs(placebo - first) for other in moved]
-                both = metrics.bootstrap_ratio(
-                    [*excess, *(other - placebo for other in moved)], first, shared.to_numpy(),
-                    resamples=resamples, confidence=confidence,
-                ) if moved else []  # fmt: skip
-                for place, precision in enumerate(precisions):
-                    row = named | titles(generator, precision, detector)
-                    row |= metrics.spread("excess", both[place])
-                    row |= metrics.spread("apart", both[place + len(moved)])
-                    rows.append(row | {"p": _t(excess[place], "greater")})
+    rows = [
+        row
+        for name, (title, series) in controls(results).items()
+        for (detector, generator), control in series.items()
+        if detector in results.detectors and generator in results.generators
+        for row in _excesses(results, detector, generator, control, name, confidence, resamples)
+    ]
     found = pd.DataFrame(rows)
     if len(found):
+        found.insert(1, "control_title", found.control.map({name: of[0] for name, of in controls(results).items()}))
         found["p_holm"] = found.groupby("control", sort=False)["p"].transform(holm)
         found["further"] = found.p_holm < 1 - confidence
     return found
+
+
+def _excesses(
+    results: Results, detector: str, generator: str, control: pd.Series, name: str, confidence: float, resamples: int
+) -> list[dict[str, Any]]:
+    """Rows of `beyond` for one detector on one generator and one control, given by its logits."""
+    base = results.logits(detector, generator, results.baseline)
+    rows = []
+    for shared, alike in _alike(results, detector, generator, base.index.intersection(control.index)):
+        precisions = [precision for precision in alike if precision not in (results.baseline, name)]
+        if not precisions:
+            continue
+        first, placebo = (series[shared].to_numpy(np.float64) for series in (base, control))
+        moved = [results.logits(detector, generator, key)[shared].to_numpy(np.float64) for key in precisions]
+        excess = [np.abs(other - first) - np.abs(placebo - first) for other in moved]
+        apart = [other - placebo for other in moved]
+        index = shared.to_numpy()
+        found = metrics.bootstrap_ratio([*excess, *apart], first, index, resamples=resamples, confidence=confidence)
+        for precision, values, *both in zip(precisions, excess, found[: len(moved)], found[len(moved) :], strict=True):
+            row = {"control": name, "n": len(shared)} | results.titled(generator, precision, detector)
+            row |= metrics.interval_columns(excess=both[0], apart=both[1])
+            rows.append(row | {"p": _t(values, "greater")})
+    return rows
 
 
 def beyond_by_control(found: pd.DataFrame) -> pd.DataFrame:
@@ -304,7 +318,7 @@ def beyond_by_control(found: pd.DataFrame) -> pd.DataFrame:
         known = own.dropna(subset="excess").sort_values("excess", kind="stable")
         for name, place in (("least", 0), ("largest", -1)):
             ends = known[["excess", "excess_low", "excess_high"]].iloc[place] if len(known) else (np.nan,) * 3
-            row |= metrics.spread(name, metrics.Interval(*ends))
+            row |= metrics.interval_columns(**{name: metrics.Interval(*ends)})
         rows.append(row)
     return pd.DataFrame(rows)
 

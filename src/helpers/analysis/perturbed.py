@@ -15,9 +15,9 @@ from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed
 from helpers.core import scores
-from helpers.images.perturbations import NONE
+from helpers.images.perturbations import KINDS, NONE
 from helpers.results.memo import once
-from helpers.results.results import BASELINE, Results, of_training, titles
+from helpers.results.results import Results, of_training, titles
 
 __all__ = ["Damage", "MEASURES", "TABLE", "damages", "effects", "title", "what"]
 
@@ -48,14 +48,13 @@ class Damage:
 
 def title(name: str) -> str:
     """A perturbation as a reader knows it: "jpeg:75" is "JPEG 75", a chain's parts are joined by a comma."""
-    words = {"jpeg": "JPEG {}", "resize": "resize to {}", "blur": "blur {} px", "noise": "noise {}"}
     parts = [part.partition(":") for part in name.split("+")]
-    return ", ".join(words[kind].format(amount) if kind in words else "untouched" for kind, _, amount in parts)
+    return ", ".join(KINDS[kind].title.format(amount) if kind in KINDS else "untouched" for kind, _, amount in parts)
 
 
 def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
     """One row per detector, precision and perturbation ("none" first): n prompts, then each of `MEASURES`, its `_low`
-    and `_high`, and its change against untouched FP32 images, NAME_change with `_low` and `_high`.
+    and `_high`, and its change against untouched images at the baseline, NAME_change with `_low` and `_high`.
 
     Reals get the same perturbation as the fakes beside them. Empty where the results have no perturbed scores.
     """
@@ -66,27 +65,31 @@ def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -
             row = titles("", precision, detector) | {"perturbation": perturbation, "n": n}
             row["perturbation_title"] = title(perturbation)
             for name in MEASURES:
-                base = drawn[BASELINE, NONE][1][name]
+                base = drawn[results.baseline, NONE][1][name]
                 for column, values, least in ((name, measured[name], 0), (f"{name}_change", measured[name] - base, -1)):
                     interval = _interval(values, n, confidence, least)
-                    row |= {column: interval.estimate, f"{column}_low": interval.low, f"{column}_high": interval.high}
+                    row |= metrics.interval_columns(**{column: interval})
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def damages(
-    results: Results, precision: str = "fp4", perturbation: str = "jpeg:75", measure: str = "auc", resamples: int = 2000
+    results: Results, precision: str = "", perturbation: str = "jpeg:75", measure: str = "auc", resamples: int = 2000
 ) -> list[Damage]:
-    """Per detector what `precision` costs untouched images beside what `perturbation` costs FP32 images."""
-    found = []
+    """Per detector what `precision` costs untouched images beside what `perturbation` costs images at the baseline.
+
+    By default the precision is the results' lowest one.
+    """
+    precision = precision or results.lowest
+    found, baseline = [], results.baseline
     for detector in results.detectors:
         drawn = _resampled(results, detector, resamples)
-        if (precision, NONE) not in drawn or (BASELINE, perturbation) not in drawn:
+        if (precision, NONE) not in drawn or (baseline, perturbation) not in drawn:
             continue
         base, quantized, perturbed = (
-            drawn[key][1][measure] for key in ((BASELINE, NONE), (precision, NONE), (BASELINE, perturbation))
+            drawn[key][1][measure] for key in ((baseline, NONE), (precision, NONE), (baseline, perturbation))
         )
-        n = drawn[BASELINE, NONE][0]
+        n = drawn[baseline, NONE][0]
         losses = (base - quantized, base - perturbed, perturbed - quantized)
         found.append(Damage(detector, *(_interval(values, n) for values in losses), n))
     return found
@@ -104,7 +107,7 @@ def _interval(values: np.ndarray, prompts: int, confidence: float = 0.95, least:
 @once
 def _stored(results: Results) -> pd.DataFrame:
     """The perturbed scores of the page's generators and detectors and of the reals, with the study's own training."""
-    rows = results.beside(TABLE) if results.protocol == "plain" else None
+    rows = results.table(TABLE) if results.protocol == "plain" else None
     if rows is None:
         return pd.DataFrame()
     rows = of_training(results, rows)
@@ -120,7 +123,7 @@ def _resampled(
     stored = _stored(results)
     if stored.empty:
         return {}
-    each = [_of(results, stored, detector, generator, resamples) for generator in results.generators]
+    each = [_of_generator(results, stored, detector, generator, resamples) for generator in results.generators]
     each = [of for of in each if of]
     shared = [condition for condition in each[0] if all(condition in of for of in each)] if each else []
     return {
@@ -132,32 +135,42 @@ def _resampled(
     }
 
 
-def _of(
+def _of_generator(
     results: Results, stored: pd.DataFrame, detector: str, generator: str, resamples: int
 ) -> dict[tuple[str, str], tuple[int, dict[str, np.ndarray]]]:
-    """The same for one generator."""
+    """`_resampled` for one generator alone."""
     own = stored[stored.detector == detector]
     fakes = own[own.generator == generator]
     if fakes.empty:
         return {}
     reals = own[(own.label == 0) & (own["size"] == fakes["size"].iloc[0])]
-    series = {(BASELINE, NONE): results.logits(detector, generator, BASELINE)}
-    for precision in fakes.precision.unique():
-        series[precision, NONE] = results.logits(detector, generator, precision)
-        for name, group in fakes[fakes.precision == precision].groupby("perturbation", sort=False):
-            series[precision, name] = group.set_index("index")["logit"]
-    beside = {NONE: results.reals(detector, generator)}
-    beside |= {name: group.set_index("index")["logit"] for name, group in reals.groupby("perturbation", sort=False)}
-    series = {key: fake for key, fake in series.items() if len(fake) and key[1] in beside}
-    prompts = sorted(set.intersection(*(set(of.index) for of in (*series.values(), *beside.values()))))
-    if not prompts or (BASELINE, NONE) not in series:
+    real = {NONE: results.reals(detector, generator)} | _by_perturbation(reals)
+    fake = {key: of for key, of in _fakes(results, fakes, detector, generator).items() if len(of) and key[1] in real}
+    prompts = sorted(set.intersection(*(set(of.index) for of in (*fake.values(), *real.values()))))
+    if not prompts or (results.baseline, NONE) not in fake:
         return {}
     weights = np.vstack([np.ones(len(prompts)), metrics.bootstrap_weights(len(prompts), resamples).T]) / len(prompts)
     limit = results.threshold_of(detector)
     return {
-        key: (len(prompts), _measured(fake[prompts].to_numpy(), beside[key[1]][prompts].to_numpy(), weights, limit))
-        for key, fake in series.items()
+        key: (len(prompts), _measured(of[prompts].to_numpy(), real[key[1]][prompts].to_numpy(), weights, limit))
+        for key, of in fake.items()
     }
+
+
+def _by_perturbation(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Logits by index of each perturbation in the rows of one cell."""
+    groups = rows.groupby("perturbation", sort=False)
+    return {name: group.set_index("index")["logit"] for name, group in groups}
+
+
+def _fakes(results: Results, fakes: pd.DataFrame, detector: str, generator: str) -> dict[tuple[str, str], pd.Series]:
+    """(precision, perturbation) -> logits by index of a generator's fakes, the untouched ones from the scores."""
+    found = {(results.baseline, NONE): results.logits(detector, generator, results.baseline)}
+    for precision in fakes.precision.unique():
+        found[precision, NONE] = results.logits(detector, generator, precision)
+        perturbed = _by_perturbation(fakes[fakes.precision == precision])
+        found |= {(precision, name): logits for name, logits in perturbed.items()}
+    return found
 
 
 def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, limit: float) -> dict[str, np.ndarray]:

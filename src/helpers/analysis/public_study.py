@@ -25,10 +25,11 @@ from helpers.analysis.cells import cells, standard_shift
 from helpers.analysis.paired import holm
 from helpers.analysis.stats import metrics
 from helpers.core import files
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, all_arms
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
+    "ALL",
     "agreement",
     "beside_published",
     "effects",
@@ -118,7 +119,7 @@ def _order(results: Results) -> Any:
 
 
 def _notes(results: Results) -> dict[tuple[str, str, str], str]:
-    cells = results.beside("cells.parquet")
+    cells = results.table("cells.parquet")
     if cells is None:
         return {}
     notes = cells["note"] if "note" in cells else pd.Series("", index=cells.index)
@@ -138,23 +139,23 @@ def effect(base: pd.Series, other: pd.Series, threshold: float = 0.0) -> dict[st
     called = metrics.verdicts(before, threshold), metrics.verdicts(after, threshold)
     lost, gained, p = metrics.mcnemar(*called)
     varied = len(shared) > 2 and before.std() > 0 and after.std() > 0
-    row = {"n": len(shared)} | metrics.spread(
-        "shift", metrics.bootstrap_mean(after - before, shared, reach=np.ptp(before) if len(before) else None)
+    row = {"n": len(shared)} | metrics.interval_columns(
+        shift=metrics.bootstrap_mean(after - before, shared, reach=np.ptp(before) if len(before) else None)
     )
     row |= {"sd": float((after - before).std(ddof=1)) if len(shared) > 1 else nan}
     row |= {"r": float(np.corrcoef(before, after)[0, 1]) if varied else nan}
-    row |= metrics.spread("standard", standard_shift(before, after, shared))
-    row |= metrics.spread("change", metrics.paired_difference(*called))
+    row |= metrics.interval_columns(
+        standard=standard_shift(before, after, shared), change=metrics.paired_difference(*called)
+    )
     return row | {"lost": lost, "gained": gained, "p": p}
 
 
 def _rates(base: pd.Series, other: pd.Series, reals: np.ndarray, threshold: float) -> dict[str, float]:
     row: dict[str, float] = {"reals": len(reals)}
     for end, fakes in (("_before", base.to_numpy()), ("", other.to_numpy())):
-        spread = metrics.spread("tpr", metrics.rate(metrics.verdicts(fakes, threshold)))
-        spread |= metrics.spread("auc", metrics.auc(fakes, reals))
-        row |= {name.replace("tpr", f"tpr{end}").replace("auc", f"auc{end}"): value for name, value in spread.items()}
-    return row | metrics.spread("tnr", metrics.rate(1 - metrics.verdicts(reals, threshold)))
+        tpr, auc = metrics.rate(metrics.verdicts(fakes, threshold)), metrics.auc(fakes, reals)
+        row |= metrics.interval_columns(**{f"tpr{end}": tpr, f"auc{end}": auc})
+    return row | metrics.interval_columns(tnr=metrics.rate(1 - metrics.verdicts(reals, threshold)))
 
 
 def _corrected(table: pd.DataFrame, results: Results) -> pd.DataFrame:
@@ -184,7 +185,7 @@ def mean_changes(pairs: pd.DataFrame, threshold: ArrayLike = 0.0) -> pd.DataFram
             row = {"generator": ALL, "detector": detector, "precision": precision, "n": len(kept)}
             known = kept.turned.notna().all()
             change = metrics.mean_turn(kept.turned, weights, kept["index"]) if known else metrics.UNKNOWN
-            rows.append(row | metrics.spread("change", change))
+            rows.append(row | metrics.interval_columns(change=change))
     return pd.DataFrame(rows)
 
 
@@ -233,9 +234,9 @@ def _side(low: pd.Series, high: pd.Series) -> pd.Series:
     return (low > 0).astype(int) - (high < 0).astype(int)
 
 
-def minimal_detectable_effect(n: int, power: float = 0.8, level: float = 0.05) -> float:
-    """The mean paired difference, in SDs of the differences, that n pairs show with this power (two-sided t test)."""
-    return float(TTestPower().solve_power(nobs=n, alpha=level, power=power, alternative="two-sided"))
+def minimal_detectable_effect(pairs: int, power: float = 0.8, level: float = 0.05) -> float:
+    """The mean paired difference, in SDs of the differences, that so many pairs show with this power (t test)."""
+    return float(TTestPower().solve_power(nobs=pairs, alpha=level, power=power, alternative="two-sided"))
 
 
 def min_discordant_pairs(level: float = 0.05) -> int:
@@ -243,13 +244,13 @@ def min_discordant_pairs(level: float = 0.05) -> int:
     return next(k for k in itertools.count(1) if stats.binomtest(k, k).pvalue <= level)
 
 
-def flips_for_power(n: int, power: float = 0.8, level: float = 0.05) -> float:
-    """The share of images whose verdict turns (all one way) at which n pairs reject with this power; 1 at most.
+def flips_for_power(pairs: int, power: float = 0.8, level: float = 0.05) -> float:
+    """The share of images whose verdict turns (all one way) at which so many pairs reject with this power; 1 at most.
 
     McNemar's exact test rejects from `min_discordant_pairs` on; their number is binomial.
     """
     shares = np.linspace(0, 1, 1001)
-    return float(shares[stats.binom.sf(min_discordant_pairs(level) - 1, n, shares) >= power].min(initial=1.0))
+    return float(shares[stats.binom.sf(min_discordant_pairs(level) - 1, pairs, shares) >= power].min(initial=1.0))
 
 
 def power(public: pd.DataFrame, baseline: str = "fp16") -> pd.DataFrame:

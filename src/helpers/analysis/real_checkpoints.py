@@ -5,27 +5,32 @@ The public study's own figures are read and computed in `helpers.analysis.public
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from helpers.analysis import public_study
-from helpers.analysis.stats.metrics import Interval, spread
+from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.results import Results, titles
 
 __all__ = [
     "BASE",
     "FORMATS",
+    "Sensitivity",
+    "agreement",
+    "agreement_counts",
     "correlations_of_runs",
     "doubtful",
     "ladder_steps",
+    "leading_detector",
     "mean_change",
     "own_effects",
     "public_cells",
     "published_beside",
     "rank_correlations",
+    "sensitivity",
     "side_by_side",
     "stated_aucs",
 ]
@@ -57,6 +62,59 @@ def mean_change(effects: pd.DataFrame, precision: str) -> Interval | None:
     every = public_study.ALL
     rows = effects[(effects.generator == every) & (effects.detector == every) & (effects.precision == precision)]
     return Interval(*rows[["change", "change_low", "change_high"]].iloc[0]) if len(rows) else None
+
+
+def leading_detector(effects: pd.DataFrame, precision: str) -> pd.Series:
+    """The detector whose accuracy changes most, averaged over generators: its row of a table of effects."""
+    every = public_study.ALL
+    rows = effects[(effects.generator == every) & (effects.detector != every) & (effects.precision == precision)]
+    return rows.loc[rows.change.abs().idxmax()]
+
+
+def agreement(results: Results) -> pd.DataFrame:
+    """Where the public study and this one agree, cell by cell: `public_study.agreement`."""
+    return public_study.agreement(public_study.public_effects(), own_effects(results))
+
+
+def agreement_counts(found: pd.DataFrame) -> dict[str, int]:
+    """How many rows of `agreement` "agree", "part" and are "open"; in how many the public study's interval of the shift
+    holds zero (`public_zero`), and the intervals of the standardized shift overlap (`sizes`).
+    """
+    verdicts = {name: int((found.verdict == name).sum()) for name in ("agree", "part", "open")}
+    zero = (found.shift_low_real <= 0) & (found.shift_high_real >= 0)
+    return verdicts | {"public_zero": int(zero.sum()), "sizes": int(found.sizes.sum())}
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What so many pairs a cell can show.
+
+    Attributes:
+        pairs: how many there are, the most of any cell.
+        shift: the mean difference, in standard deviations of the differences, that they show with 80 % power.
+        flips: verdicts that must all turn the same way for McNemar's exact test at 5 %; `change` is their share.
+        powerful_change: the change of accuracy that they show with 80 % power.
+    """
+
+    pairs: int
+    shift: float
+    flips: int
+    powerful_change: float
+
+    @property
+    def change(self) -> float:
+        return self.flips / self.pairs
+
+
+def sensitivity(effects: pd.DataFrame, tests: int = 1) -> Sensitivity:
+    """What the largest cell of a table of effects can show; `flips` after a correction over so many tests."""
+    pairs = int(effects[effects.generator != public_study.ALL].n.max())
+    return Sensitivity(
+        pairs,
+        public_study.minimal_detectable_effect(pairs),
+        public_study.min_discordant_pairs(0.05 / tests),
+        public_study.flips_for_power(pairs),
+    )
 
 
 def side_by_side(results: Results) -> pd.DataFrame:
@@ -131,7 +189,7 @@ def rank_correlations(beside: pd.DataFrame, resamples: int = 2000) -> pd.DataFra
         pairs = table.dropna(subset="tpr")[["published", "tpr"]].to_numpy()
         known = len(pairs) > 3 and len(np.unique(pairs[:, 1])) > 1
         rho = _rank_correlation(pairs, resamples) if known else Interval(np.nan, np.nan, np.nan)
-        rows.append({"training": training, "cells": len(pairs)} | spread("rho", rho))
+        rows.append({"training": training, "cells": len(pairs)} | interval_columns(rho=rho))
     return pd.DataFrame(rows, columns=["training", "cells", "rho", "rho_low", "rho_high"])
 
 

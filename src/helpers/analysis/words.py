@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from math import isnan
 
 from helpers.analysis.stats.metrics import Interval
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
+from helpers.precision.catalogue import PRECISIONS
 
 __all__ = ["counted", "listed", "named", "number", "percent"]
 
@@ -37,10 +39,7 @@ def listed(parts: Sequence[str], word: str = "and") -> str:
 
 def named(key: str) -> str:
     """A generator's, detector's or precision's name in print; a key outside the catalogue is its own."""
-    for catalogue in (GENERATORS, DETECTORS):
-        if key in catalogue:
-            return catalogue[key].title
-    return PRECISIONS.get(key, key)
+    return next((of[key].title for of in (GENERATORS, DETECTORS, PRECISIONS) if key in of), key)
 
 
 def percent(interval: Interval) -> str:

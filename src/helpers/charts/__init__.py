@@ -1,20 +1,36 @@
-"""One function per figure: a table in, an Altair chart out that works in a static page, with no server and no CDN."""
+"""One function per figure: a table in, an Altair chart out that works in a static page, with no server and no CDN.
 
-from helpers.charts.accuracy import anomaly, legacy, robustness
-from helpers.charts.densities import density
-from helpers.charts.dose_response import ladder
-from helpers.charts.footprint import footprint
-from helpers.charts.heatmap import heatmap
-from helpers.charts.image_traces import detail, filters, fingerprints
-from helpers.charts.perturbations import perturbations
-from helpers.charts.public_study import effect_by_study, public_ladders
-from helpers.charts.shifts import shift_forest
-from helpers.charts.spectra import autocorrelation, radial
+A figure is a function in the `__all__` of one of this package's files. To add one is to add a file, or a function to a
+file: it is `charts.NAME` from then on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
 from helpers.charts.theme import bundle, enable
-from helpers.charts.training_loss import training_loss
 
-__all__ = [
-    "anomaly", "autocorrelation", "bundle", "density", "detail", "effect_by_study", "enable", "filters", "fingerprints",
-    "footprint", "heatmap", "ladder", "legacy", "perturbations", "public_ladders", "radial", "robustness",
-    "shift_forest", "training_loss",
-]  # fmt: skip
+__all__ = ["bundle", "collect", "enable"]
+
+#: What figures are made with.
+TOOLS = ("layers", "theme")
+
+
+def collect() -> dict[str, Any]:
+    """The figures of this package's files, by name."""
+    found = {}
+    for module in sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in TOOLS):
+        of = importlib.import_module(f"{__name__}.{module}")
+        found |= {name: getattr(of, name) for name in of.__all__ if callable(getattr(of, name))}
+    return found
+
+
+_figures = collect()
+__all__ += sorted(_figures)
+globals().update(_figures)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

@@ -84,10 +84,8 @@ def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95
     )
     height = alt.Y("tpr:Q", title=AXIS).scale(domain=[0, 1]).axis(tickCount=5)
     lines = base.mark_line(strokeWidth=1.5, opacity=0.6).encode(y=height)
-    spans = base.mark_rule(strokeWidth=2).encode(y="tpr_low:Q", y2="tpr_high:Q")
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        y=height, shape=layers.shapes("detector_title", list(detectors.values()))
-    )
+    spans, points = layers.points_with_intervals(base, alt.Y("tpr_low:Q"), "tpr_high:Q", height, size=70, width=2)
+    points = points.encode(shape=layers.shapes("detector_title", list(detectors.values())))
     description = (
         f"Accuracy of {', '.join(detectors.values())} on {generators[theme.start(generators, generator)]} at "
         f"{', '.join(precisions.values())}, with 95 % intervals, against a line at {line:.2f}; a menu chooses the "

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.charts import layers, theme
-from helpers.study.schema import PRECISIONS
+from helpers.precision.catalogue import PRECISIONS
 
 __all__ = ["density"]
 
@@ -26,7 +26,7 @@ def density(
     """
     generators, detectors = (theme.options(densities, key) for key in ("generator", "detector"))
     generator, detector = theme.start(generators, generator), theme.start(detectors, detector)
-    precisions = {key: title for key, title in PRECISIONS.items() if key in densities.columns}
+    precisions = {key: row.title for key, row in PRECISIONS.items() if key in densities.columns}
     limits = densities[["detector", "scale", "threshold"]].dropna().drop_duplicates()
     limit = (
         alt.Chart(limits)
@@ -77,8 +77,9 @@ def _curves(base: alt.Chart, precisions: Mapping[str, str]) -> list[alt.Chart]:
         color=layers.titled_colours("precision", precisions).legend(
             symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
         ),
-        tooltip=[alt.Tooltip("precision:N")]
-        + [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("x", "density", "low", "high")],
+        tooltip=layers.tooltips(
+            ("precision:N",), *((f"{name}:Q", name, ".2f") for name in ("x", "density", "low", "high"))
+        ),
     )
     dash = alt.StrokeDash("precision:N", sort=titles).scale(domain=titles, range=layers.DASHES)
     band = alt.Y("low:Q", title="density", stack=None).axis(tickCount=4)

@@ -10,7 +10,7 @@ from helpers.charts import layers, theme
 __all__ = ["FAMILIES", "ladder"]
 
 MEASURES = {
-    "shift": "logit shift, in SDs of FP32",
+    "shift": "logit shift, in SDs of {}",
     "tpr": "accuracy (fakes called fake)",
     "high": "energy above half Nyquist, dB",
 }
@@ -22,18 +22,20 @@ FAMILIES = {
     "floating point": ("#D55E00", "triangle-up"),
     "normal float": ("#0072B2", "diamond"),
 }
+UNKNOWN = (theme.OTHER, "cross")
 COLUMNS = ["generator", "detector", "precision_title", "bits", "family", "error", "n", *layers.ends(MEASURES)]
 
 
 def ladder(
-    table: pd.DataFrame, generator: str = "sd3", detector: str = "npr", measure: str = "shift"
+    table: pd.DataFrame, generator: str = "sd3", detector: str = "npr", measure: str = "shift", against: str = "FP32"
 ) -> alt.LayerChart:
     """A measure of each format against its relative weight error (log scale), coloured by family; menus choose.
 
-    `table` is that of `helpers.analysis.dose_response.ladder`. Points are labelled with their bits.
+    `table` is that of `helpers.analysis.dose_response.ladder`, `against` names the baseline. Points are labelled with
+    their bits.
     """
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
-    there = {name: title for name, title in MEASURES.items() if table[name].notna().any()}
+    there = {name: title.format(against) for name, title in MEASURES.items() if table[name].notna().any()}
     base = (
         alt.Chart(table[COLUMNS].round(4))
         .transform_filter("datum.generator == model && datum.detector == detector")
@@ -51,30 +53,26 @@ def ladder(
         "and labelled with bits; menus choose generator, detector and measure."
     )
     zero = layers.rule(y=0, color="#777", strokeDash=[4, 3]).transform_filter("measure != 'tpr'")
-    families = [family for family in FAMILIES if family in set(table.family)]
+    families = sorted(table.family.unique(), key=lambda family: (*FAMILIES, family).index(family))
     return layers.compose([zero, *_formats(base, families)], menus, description, 300)
 
 
 def _formats(base: alt.Chart, families: list[str]) -> list[alt.Chart]:
     """Spans, points and bits of the formats over the error of their weights."""
-    colours, shapes = ([FAMILIES[family][place] for family in families] for place in (0, 1))
+    shapes = [FAMILIES.get(family, UNKNOWN)[1] for family in families]
+    colours = {family: FAMILIES.get(family, UNKNOWN)[0] for family in families}
     base = base.encode(
         x=alt.X("error:Q", title="relative error of the weights (log scale)")
         .scale(type="log", nice=False, padding=18)
         .axis(values=[0.003, 0.01, 0.03, 0.1, 0.3, 1], format="~g", grid=True),
-        color=alt.Color("family:N").scale(domain=families, range=colours).legend(columns=2, labelLimit=170),
+        color=layers.coloured("family", colours).legend(columns=2, labelLimit=170),
         tooltip=layers.tooltips(
             ("precision_title:N", "format"), ("bits:Q",), ("family:N",), ("error:Q", "weight error", ".1%"),
             ("value:Q", "estimate", "+.3f"), ("low:Q", "from", "+.3f"), ("high:Q", "to", "+.3f"), ("n:Q", "images"),
         ),
     )  # fmt: skip
     axis = alt.Y("low:Q", title="estimate with 95 % interval").scale(zero=False).axis(tickCount=6)
-    return [
-        base.mark_rule(strokeWidth=2).encode(y=axis, y2="high:Q"),
-        base.mark_point(filled=True, size=80, opacity=0.8).encode(
-            y="value:Q", shape=alt.Shape("family:N").scale(domain=families, range=shapes)
-        ),
-        base.mark_text(dy=-9, baseline="bottom", fontSize=11).encode(
-            y="high:Q", text="bits:Q", color=alt.value("#333")
-        ),
-    ]
+    spans, points = layers.points_with_intervals(base, axis, size=80, width=2, opacity=0.8)
+    points = points.encode(shape=alt.Shape("family:N").scale(domain=families, range=shapes))
+    bits = base.mark_text(dy=-9, baseline="bottom", fontSize=11)
+    return [spans, points, bits.encode(y="high:Q", text="bits:Q", color=alt.value("#333"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from helpers.charts import theme
+from helpers.charts import layers, theme
 
 __all__ = ["COMPONENTS", "footprint"]
 
@@ -36,16 +36,11 @@ def footprint(bars: pd.DataFrame) -> alt.Chart:
         .encode(
             x=alt.X("gb:Q", title="weights, GB (10⁹ bytes)").axis(tickCount=5),
             y=alt.Y("how:N", sort=order, title=None).axis(ticks=False, labelLimit=170),
-            color=alt.Color("part:N", sort=list(colours), title=None).scale(
-                domain=list(colours), range=list(colours.values())
-            ),
+            color=layers.coloured("part", colours).title(None),
             order=alt.Order("rank:Q"),
-            tooltip=[
-                alt.Tooltip("title:N", title="checkpoint"),
-                alt.Tooltip("how:N", title="precision"),
-                alt.Tooltip("part:N", title="component"),
-                alt.Tooltip("gb:Q", title="GB", format=".3f"),
-            ],
+            tooltip=layers.tooltips(
+                ("title:N", "checkpoint"), ("how:N", "precision"), ("part:N", "component"), ("gb:Q", "GB", ".3f")
+            ),
         )
         .transform_calculate(rank=f"indexof({list(colours)}, datum.part)")
         .add_params(theme.choice("model", "Checkpoint", {title: title for title in titles}, "Flux.1 dev"))

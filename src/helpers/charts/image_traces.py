@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import altair as alt
 import pandas as pd
 
@@ -9,23 +11,24 @@ from helpers.charts import layers, theme
 
 __all__ = ["detail", "filters", "fingerprints"]
 
+#: Column of the table -> its name in print, with the lowest precision in it, and its colour.
 FILTERS = {
-    "fp4": ("FP4", "#D55E00"),
-    "matched": ("matched to FP4", "#0072B2"),
+    "quantized": ("{}", "#D55E00"),
+    "matched": ("matched to {}", "#0072B2"),
     "attenuated": ("losses alone", "#56B4E9"),
-    "restored": ("FP4 restored", "#009E73"),
+    "restored": ("{} restored", "#009E73"),
     "halved": ("half the detail", "#444444"),
 }
 KEYS = ["generator", "generator_title", "precision", "precision_title"]
 
 
-def _forest(table: pd.DataFrame, value: str, axis: alt.X, form: str) -> list[alt.Chart]:
+def _forest(table: pd.DataFrame, value: str, axis: alt.X, form: str, against: str) -> list[alt.Chart]:
     """Points at `value` with intervals, generators down, precisions within; tooltips print figures with `form`."""
     names, scale = theme.compared(table)
     generators = theme.options(table, "generator").values()
     base = alt.Chart(table).encode(
         tooltip=layers.tooltips(
-            ("generator_title:N", "generator"), ("precision_title:N", "against FP32"),
+            ("generator_title:N", "generator"), ("precision_title:N", f"against {against}"),
             (f"{value}:Q", "estimate", form), (f"{value}_low:Q", "from", form), (f"{value}_high:Q", "to", form),
         )
     )  # fmt: skip
@@ -34,51 +37,56 @@ def _forest(table: pd.DataFrame, value: str, axis: alt.X, form: str) -> list[alt
     return layers.points_with_intervals(base, axis, f"{value}_high:Q", f"{value}:Q")
 
 
-def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05) -> alt.LayerChart:
-    """Change of an image figure against FP32, a share of it, per generator and precision; a menu chooses the figure.
+def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05, against: str = "FP32") -> alt.LayerChart:
+    """Change of an image figure against the baseline, a share of it, per generator and precision; a menu chooses it.
 
     `changes` is the table of `helpers.analysis.image_traces.changes`; the dashed line is the loss that counts as
-    smoothing.
+    smoothing, `against` names the baseline.
     """
     axis = alt.X("relative_low:Q", title="less  \N{LEFTWARDS ARROW}  change of power  \N{RIGHTWARDS ARROW}  more")
     axis = axis.scale(zero=True, padding=10).axis(tickCount=6, format="+.0%")
-    marks = _forest(changes[[*KEYS, "figure", *layers.ends(["relative"])]].round(5), "relative", axis, "+.1%")
+    marks = _forest(changes[[*KEYS, "figure", *layers.ends(["relative"])]].round(5), "relative", axis, "+.1%", against)
     marks = [mark.transform_filter("datum.figure == figure") for mark in marks]
     figures = dict(changes[["figure", "figure_title"]].drop_duplicates().itertuples(index=False, name=None))
     menus = [theme.choice("figure", "Figure", figures, figure)]
     description = (
-        f"Relative change against FP32 of {', '.join(figures.values())} for {changes.generator.nunique()} generators, "
-        "with 95 % intervals; a menu chooses the figure."
+        f"Relative change against {against} of {', '.join(figures.values())} for {changes.generator.nunique()} "
+        "generators, with 95 % intervals; a menu chooses the figure."
     )
     smoothed = layers.rule(x=-margin, color="#333", strokeDash=[6, 4])
     return layers.compose([smoothed, layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(14))
 
 
-def fingerprints(table: pd.DataFrame) -> alt.LayerChart:
-    """Correlation of each cell's fingerprint with FP32's, other scenes only, per generator and precision.
+def fingerprints(table: pd.DataFrame, against: str = "FP32") -> alt.LayerChart:
+    """Correlation of each cell's fingerprint with the baseline's, other scenes only, per generator and precision.
 
     `table` is that of `helpers.analysis.image_traces.fingerprints`; the line at 1 is the same fingerprint.
     """
     shown = table[[*KEYS, *layers.ends(["correlation"])]].dropna().round(4)
-    axis = alt.X("correlation_low:Q", title="correlation with FP32's fingerprint")
+    axis = alt.X("correlation_low:Q", title=f"correlation with {against}'s fingerprint")
     axis = axis.scale(zero=False, padding=10).axis(tickCount=6, format=".1f")
     description = (
-        f"Correlation of the fingerprints of {shown.generator.nunique()} generators' images with that of their FP32 "
-        "images, with 95 % intervals."
+        f"Correlation of the fingerprints of {shown.generator.nunique()} generators' images with that of their "
+        f"{against} images, with 95 % intervals."
     )
-    stack = [layers.rule(x=1), *_forest(shown, "correlation", axis, ".3f")]
+    stack = [layers.rule(x=1), *_forest(shown, "correlation", axis, ".3f", against)]
     return layers.compose(stack, [], description, layers.stacked_offsets(14))
 
 
-def filters(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
-    """What FP4 and the filters do to each detector's logits on one generator, with intervals; a menu chooses it.
+def filters(
+    table: pd.DataFrame, generator: str = "sd3", quantized: str = "FP4", against: str = "FP32"
+) -> alt.LayerChart:
+    """What a precision and the filters do to each detector's logits on a generator, with intervals; a menu chooses it.
 
-    `table` is that of `helpers.analysis.image_traces.treatments`.
+    `table` is that of `helpers.analysis.image_traces.treatments`; `quantized` and `against` name the lowest precision
+    and the baseline.
     """
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
-    names, colours = (list(of) for of in zip(*FILTERS.values(), strict=True))
+    titles = {name: title.format(quantized) for name, (title, _) in FILTERS.items()}
+    names = list(titles.values())
+    colours = {titles[name]: colour for name, (_, colour) in FILTERS.items()}
     base = (
-        alt.Chart(_long(table))
+        alt.Chart(_long(table, titles))
         .transform_filter("datum.generator == model")
         .encode(
             tooltip=layers.tooltips(
@@ -87,23 +95,23 @@ def filters(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
             )
         )
     )  # fmt: skip
-    colour = alt.Color("treatment:N", sort=names).scale(domain=names, range=colours).legend(columns=2)
+    colour = layers.coloured("treatment", colours).legend(columns=2)
     base = layers.grouped_rows(base, ("detector_title", detectors.values()), ("treatment", names), colour)
     axis = "more real \N{LEFTWARDS ARROW}  shift in SDs  \N{RIGHTWARDS ARROW} more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     description = (
-        f"Shift of {len(detectors)} detectors' logits against unfiltered FP32 images for {', '.join(names)}, with 95 % "
-        "intervals; a menu chooses the generator."
+        f"Shift of {len(detectors)} detectors' logits against unfiltered {against} images for {', '.join(names)}, "
+        "with 95 % intervals; a menu chooses the generator."
     )
     menus = [theme.choice("model", "Generator", generators, generator)]
     return layers.compose([layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(14))
 
 
-def _long(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per treatment instead of its columns."""
+def _long(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """One row per treatment, by its title, instead of its columns."""
     keys = table[["generator", "detector_title", "n"]]
     treatments = [
         keys.assign(treatment=title, value=table[name], low=table[f"{name}_low"], high=table[f"{name}_high"])
-        for name, (title, _) in FILTERS.items()
+        for name, title in titles.items()
     ]
     return pd.concat(treatments).round(4)

@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.charts import theme
 
 __all__ = [
-    "DASHES", "MEASURED", "band_and_line", "compose", "ends", "grouped_rows", "interval_words",
+    "DASHES", "MEASURED", "band_and_line", "coloured", "compose", "ends", "grouped_rows", "interval_words",
     "points_with_intervals", "rows", "rule", "shapes", "stacked_offsets", "titled_colours", "titles_of", "tooltips",
 ]  # fmt: skip
 
@@ -56,6 +56,12 @@ def titled_colours(field: str, named: Mapping[str, str]) -> alt.Color:
     return alt.Color(f"{field}:N", sort=titles).scale(theme.colours(named, titles))
 
 
+def coloured(field: str, colours: Mapping[str, str]) -> alt.Color:
+    """Colours by title, in order, for a field of titles of which no other figure has the colours."""
+    titles = list(colours)
+    return alt.Color(f"{field}:N", sort=titles).scale(domain=titles, range=list(colours.values()))
+
+
 def shapes(field: str, titles: Sequence[str]) -> alt.Shape:
     """A shape for each title, so that colours need not be seen."""
     return alt.Shape(f"{field}:N", sort=titles).scale(domain=titles, range=(SHAPES * 3)[: len(titles)])
@@ -77,12 +83,20 @@ def grouped_rows(
 
 
 def points_with_intervals(
-    base: alt.Chart, axis: alt.X, high: str = "high:Q", value: str = "value:Q", size: int = 60
+    base: alt.Chart,
+    axis: alt.X | alt.Y,
+    high: str = "high:Q",
+    value: str | alt.X | alt.Y = "value:Q",
+    *,
+    size: int = 60,
+    width: float = 2.5,
+    opacity: float = 1,
 ) -> list[alt.Chart]:
-    """A forest's marks: a span from the field of `axis` to `high`, and a point at `value` on it."""
+    """A span from the field of `axis` to `high`, and a point of `size` at `value` on it, along the axis that it is."""
+    along = "x" if isinstance(axis, alt.X) else "y"
     return [
-        base.mark_rule(strokeWidth=2.5).encode(x=axis, x2=high),
-        base.mark_point(filled=True, size=size, opacity=1).encode(x=value),
+        base.mark_rule(strokeWidth=width).encode(**{along: axis, f"{along}2": high}),
+        base.mark_point(filled=True, size=size, opacity=opacity).encode(**{along: value}),
     ]
 
 

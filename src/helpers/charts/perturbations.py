@@ -12,9 +12,12 @@ __all__ = ["perturbations"]
 MEASURES = {"auc_change": "AUC", "tpr_change": "accuracy (fakes called fake)", "tnr_change": "reals called real"}
 
 
-def perturbations(effects: pd.DataFrame, detector: str = "npr", measure: str = "auc_change") -> alt.LayerChart:
-    """The change against untouched FP32 images with its interval, per perturbation and precision; menus choose the
-    detector and the measure. `effects` is the table of `helpers.analysis.perturbed.effects`.
+def perturbations(
+    effects: pd.DataFrame, detector: str = "npr", measure: str = "auc_change", against: str = "FP32"
+) -> alt.LayerChart:
+    """The change against untouched images at the baseline with its interval, per perturbation and precision; menus
+    choose the detector and the measure. `effects` is the table of `helpers.analysis.perturbed.effects`, `against` names
+    the baseline.
     """
     precisions, detectors = (theme.options(effects, key) for key in ("precision", "detector"))
     order = list(effects.perturbation_title.unique())
@@ -34,13 +37,13 @@ def perturbations(effects: pd.DataFrame, detector: str = "npr", measure: str = "
         base, ("perturbation_title", order), ("precision_title", precisions.values()),
         layers.titled_colours("precision_title", precisions),
     )  # fmt: skip
-    axis = alt.X("low:Q", title="change against untouched FP32 images").axis(tickCount=6)
+    axis = alt.X("low:Q", title=f"change against untouched {against} images").axis(tickCount=6)
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
         theme.choice("measure", "Measured in", MEASURES, measure),
     ]
     description = (
-        f"Change of {detectors.get(detector, detector)} against untouched FP32 images after {len(order) - 1} "
+        f"Change of {detectors.get(detector, detector)} against untouched {against} images after {len(order) - 1} "
         f"perturbations, at {', '.join(precisions.values())}, with 95 % intervals; menus choose detector and measure."
     )
     stack = [layers.rule(x=0), *layers.points_with_intervals(base, axis)]

@@ -22,10 +22,6 @@ MEASURES = {
 COLOURS = ["#D55E00", "#0072B2", "#009E73"]  # Okabe and Ito's, for what has no colour elsewhere
 
 
-def _coloured(field: str, names: list[str]) -> alt.Color:
-    return alt.Color(f"{field}:N", sort=names).scale(domain=names, range=COLOURS[: len(names)])
-
-
 def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: str = "nf4") -> alt.LayerChart:
     """The effect of one format on one detector's scores, generator by generator, one mark for each study.
 
@@ -46,7 +42,7 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
             )
         )
     )  # fmt: skip
-    colour = _coloured("whose", whose).legend(columns=1, labelLimit=340)
+    colour = layers.coloured("whose", dict(zip(whose, COLOURS, strict=False))).legend(columns=1, labelLimit=340)
     base = layers.grouped_rows(base, ("generator_title", generators.values()), ("whose", whose), colour)
     axis = "more real  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
@@ -77,7 +73,7 @@ def public_ladders(table: pd.DataFrame, measure: str = "high_db") -> alt.LayerCh
         .encode(
             x=alt.X("value:Q", title=None).scale(zero=False).axis(tickCount=5),
             y=alt.Y("rung:N", sort=list(rungs.rung), title=None).axis(ticks=False, domain=False),
-            color=_coloured("ladder", names).legend(symbolOpacity=1),
+            color=layers.coloured("ladder", dict(zip(names, COLOURS, strict=False))).legend(symbolOpacity=1),
             tooltip=layers.tooltips(("rung:N", "rung"), ("bits:Q", "bits"), ("value:Q", "measure", ".4~f")),
         )
     )

@@ -11,10 +11,11 @@ from helpers.charts import layers, theme
 __all__ = ["autocorrelation", "radial"]
 
 
-def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change") -> alt.LayerChart:
+def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change", against: str = "FP32") -> alt.LayerChart:
     """Mean radial spectra with intervals, a line per precision; menus choose the generator, and levels or changes.
 
-    `curves` is the table of `helpers.analysis.image_traces.curves`. Reals are part of the levels alone.
+    `curves` is the table of `helpers.analysis.image_traces.curves`, `against` names the baseline. Reals are part of the
+    levels alone.
     """
     generators = theme.options(curves, "generator")
     names, scale = theme.compared(curves)
@@ -38,11 +39,11 @@ def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change") -
     line = alt.Y("value:Q", title="dB").axis(tickCount=6)
     menus = [
         theme.choice("model", "Generator", generators, generator),
-        theme.choice("show", "Show", {"change": "difference from FP32", "level": "level"}, show),
+        theme.choice("show", "Show", {"change": f"difference from {against}", "level": "level"}, show),
     ]
     description = (
         f"Mean radial power spectra of {len(generators)} generators' images at {', '.join(names)}, in dB, with 95 % "
-        "intervals; menus choose the generator, and levels or the difference from FP32."
+        f"intervals; menus choose the generator, and levels or the difference from {against}."
     )
     return layers.compose(layers.band_and_line(base, "low:Q", line, dash, opacity=0.2), menus, description, 280)
 

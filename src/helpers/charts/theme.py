@@ -19,21 +19,16 @@ import altair as alt
 import vl_convert
 
 from helpers.core import files
+from helpers.detectors.catalogue import DETECTORS
+from helpers.precision.catalogue import PRECISIONS
 
 __all__ = [
-    "CONTROL_COLOURS", "DETECTOR_COLOURS", "FONT", "LAB", "PICTURE_WIDTH", "PRECISION_COLOURS",
-    "TWO_LINES", "bundle", "choice", "colours", "compared", "describe", "enable", "options", "render", "start",
+    "OTHER", "CONTROL_COLOURS", "FONT", "LAB", "PICTURE_WIDTH", "TWO_LINES", "bundle", "choice", "colour", "colours",
+    "compared", "describe", "enable", "options", "render", "start",
 ]  # fmt: skip
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
 
-# Okabe & Ito for precisions and Tol's muted set for detectors: both keep apart under the common colour deficiencies.
-PRECISION_COLOURS = {
-    "fp32": "#0072B2", "fp16": "#56B4E9", "fp8": "#E69F00", "fp4": "#D55E00",
-    "bf16": "#009E73", "int8": "#CC79A7", "fp8_e5m2": "#F0C808", "nf4": "#882255",
-    "int4": "#AA4499", "int4_affine": "#117733", "int3": "#555555", "int2": "#000000",
-}  # fmt: skip
-DETECTOR_COLOURS = {"npr": "#CC6677", "r50_nodown": "#882255", "r50_tf": "#117733", "clip_d": "#332288"}
 CONTROL_COLOURS = {"batch": "#999999", "seed": "#4d4d4d"}  # changes that are no precision
 REAL, NULL, OTHER = "#666666", "#999999", "#666666"  # reals, the null control, keys without a colour
 
@@ -126,14 +121,19 @@ def bundle(folder: str | Path) -> Path:
 
 def colours(keys: Iterable[str], titles: Iterable[str]) -> alt.Scale:
     """The fixed colours of precisions, controls or detectors, for a field that holds their titles."""
-    known = PRECISION_COLOURS | DETECTOR_COLOURS | CONTROL_COLOURS
-    return alt.Scale(domain=list(titles), range=[known.get(key, OTHER) for key in keys])
+    return alt.Scale(domain=list(titles), range=[colour(key) for key in keys])
+
+
+def colour(key: str, other: str = OTHER) -> str:
+    """The colour of a precision or detector, as its row has it, or of a control; `other` for a key without one."""
+    row = next((of[key] for of in (PRECISIONS, DETECTORS) if key in of), None)
+    return row.colour if row else CONTROL_COLOURS.get(key, other)
 
 
 def compared(table: Any) -> tuple[list[str], alt.Scale]:
     """Titles of what a table compares (precisions, reals, the null control), in order, and their colours."""
     named = options(table, "precision")
-    colours = [PRECISION_COLOURS.get(key, REAL if key == "real" else NULL) for key in named]
+    colours = [colour(key, REAL if key == "real" else NULL) for key in named]
     return list(named.values()), alt.Scale(domain=list(named.values()), range=colours)
 
 

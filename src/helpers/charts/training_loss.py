@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from helpers.charts import theme
+from helpers.charts import layers, theme
 
 __all__ = ["training_loss"]
 
@@ -17,11 +17,11 @@ def training_loss(table: pd.DataFrame, network: str = "denoiser-sd3") -> alt.Cha
     line = (
         alt.Chart(table)
         .transform_filter("datum.network == network")
-        .mark_line(color=theme.PRECISION_COLOURS["fp32"], point={"size": 14})
+        .mark_line(color=theme.colour("fp32"), point={"size": 14})
         .encode(
             x=alt.X("step:Q", title="optimisation steps").axis(tickCount=6),
             y=alt.Y("loss:Q", title="loss").scale(type="log"),
-            tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("loss:Q", format=".4g")],
+            tooltip=layers.tooltips(("step:Q",), ("loss:Q", "loss", ".4g")),
         )
         .add_params(menu)
     )

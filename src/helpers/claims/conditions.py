@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isnan
+from typing import Any
 
 import pandas as pd
 
@@ -67,8 +68,8 @@ def _conditions(results: Results) -> list[_Condition]:
         found.append(condition)
         if own and (results.scores.label == 0).any():  # without reals no threshold can be calibrated
             found.append(replace(condition, title=f"{protocol}, calibrated threshold", calibrate=True))
-    own = (results.protocol, own_training(results, results.protocol))
-    return sorted(found, key=lambda condition: (condition.protocol, condition.weights) != own)
+    page = (results.protocol, own_training(results, results.protocol))
+    return sorted(found, key=lambda condition: (condition.protocol, condition.weights) != page)
 
 
 @once
@@ -114,5 +115,5 @@ def disagreement(results: Results, claim: Claim) -> str:
     return f"Of {len(others)} other conditions {come} out otherwise: {listed(parts)}."
 
 
-def _short(row: object) -> str:
+def _short(row: Any) -> str:
     return number(Interval(row.estimate, row.low, row.high), sign=row.low < 0).replace(" (", ", ").removesuffix(")")

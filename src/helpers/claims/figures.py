@@ -86,35 +86,40 @@ def accuracies(
     for generator, precision, detector in cells:
         called = metrics.verdicts(results.logits(detector, generator, precision), results.threshold_of(detector))
         if len(called):
-            name = f"{named(detector)} on {named(generator)} at {named(precision)}"
+            name = f"{named(detector)} on {results.titled(generator)['generator_title']} at {named(precision)}"
             rate = functools.partial(metrics.rate, called)
             found[name] = Figure(rate, len(called), low, high, unjudged(results, detector))
     return found
 
 
-def losses(results: Results, generators: Sequence[str], detectors: Sequence[str], **region: float) -> dict[str, Figure]:
-    """The change of accuracy from FP32 to FP4 of each named generator and detector, on the images both have."""
+def losses(
+    results: Results, generators: Sequence[str], detectors: Sequence[str], low: float = -inf, high: float = inf
+) -> dict[str, Figure]:
+    """The change of accuracy from FP32 to FP4 of each named generator and detector, on the images both have.
+
+    Each should lie in `low` to `high`.
+    """
     found = {}
     for generator in generators:
         for detector in present(detectors, results.detectors):
             base, other, _ = paired_logits(results, detector, generator, "fp4")
             if len(base):
-                both = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
-                change = functools.partial(metrics.paired_difference, *both)
-                name = f"{named(detector)} on {named(generator)}"
-                found[name] = Figure(change, len(base), **region, unjudged=unjudged(results, detector))
+                before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
+                change = functools.partial(metrics.paired_difference, before, after)
+                name = f"{named(detector)} on {results.titled(generator)['generator_title']}"
+                found[name] = Figure(change, len(base), low, high, unjudged(results, detector))
     return found
 
 
 def shifts(
-    results: Results, detector: str, generator: str, precisions: Iterable[str], **region: float
+    results: Results, detector: str, generator: str, precisions: Iterable[str], low: float = -inf, high: float = inf
 ) -> dict[str, Figure]:
-    """Paired logit shifts in standard deviations of the FP32 logits, by precision."""
+    """Paired logit shifts in standard deviations of the FP32 logits, by precision; each should lie in low to high."""
     found = {}
     for precision in precisions:
         pair = paired_logits(results, detector, generator, precision)
         if len(pair[0]) and precision in results.precisions and detector in results.detectors:
-            found[named(precision)] = Figure(functools.partial(standard_shift, *pair), len(pair[0]), **region)
+            found[named(precision)] = Figure(functools.partial(standard_shift, *pair), len(pair[0]), low, high)
     return found
 
 

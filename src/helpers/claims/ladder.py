@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from helpers.analysis import image_traces, words
-from helpers.analysis.dose_response import FORMATS, _arm, _errors, _off_zero, contrasts, relations
+from helpers.analysis.dose_response import FORMATS, contrasts, ladder_arm, off_zero, relations, weight_errors
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.claims.rule import Finding
@@ -16,10 +16,12 @@ __all__ = ["detail", "follows"]
 
 def detail(results: Results) -> str:
     """The sentence that says what each format does to the images' fine detail, in the order of its weight error."""
-    arm, errors = _arm(results), _errors(results)
+    arm, errors = ladder_arm(results), weight_errors(results)
     mean = {key: np.mean([error for (_, p), error in errors.items() if p == key] or [np.inf]) for key in FORMATS}
     found = (
-        {key: image_traces.pooled(results, "high", key, arm) for key in sorted(FORMATS, key=mean.get)} if arm else {}
+        {key: image_traces.pooled(results, "high", key, arm) for key in sorted(FORMATS, key=mean.__getitem__)}
+        if arm
+        else {}
     )
     parts = [
         f"{words.percent(figure)} at {titles(precision=key)['precision_title']}"
@@ -67,7 +69,7 @@ def _at_equal_bits(results: Results) -> str:
     count = int((pairs.detector != "").sum())
     pairs = contrasts(results, 1 - 0.05 / count)
     pairs = pairs[pairs.detector != ""]
-    differ, beyond = _off_zero(pairs, "difference"), _off_zero(pairs, "beyond")
+    differ, beyond = off_zero(pairs, "difference"), off_zero(pairs, "beyond")
     told = f"At equal bits {len(differ)} of {count} comparisons of two formats by a detector differ from 0"
     told += f", and {len(beyond)} by more or less than the errors of the two formats account for"
     if len(beyond):

@@ -16,8 +16,9 @@ from math import inf, isnan
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named
+from helpers.detectors.catalogue import of_kind
 from helpers.results.results import Results
-from helpers.study.schema import DETECTORS, Margins
+from helpers.study.schema import Margins
 
 __all__ = [
     "END_TO_END",
@@ -36,8 +37,7 @@ NOT_TESTABLE = "not testable"
 #: Images (or prompts) that each figure of a claim must have. In simulated studies of as many, 90 % or more of each kind
 #: of 95 % interval hold the truth, however lopsided what is measured is; with fewer, some do not.
 LEAST_IMAGES = 20
-END_TO_END = tuple(key for key, detector in DETECTORS.items() if detector.kind == "end-to-end")
-FROZEN = tuple(key for key in DETECTORS if key not in END_TO_END)
+END_TO_END, FROZEN = of_kind("end-to-end"), of_kind("frozen backbone")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,11 @@ def verdict(
 
     `widened` are the same figures with intervals that hold all at once; by default the figures themselves. An estimate
     whose interval is not known (NaN) lies neither in nor outside a region.
+
+    >>> verdict([Interval(0.97, 0.95, 0.99)], low=0.9)
+    'supported'
+    >>> verdict([Interval(0.92, 0.88, 0.95)], low=0.9)
+    'inconclusive'
     """
     figures = list(figures)
     if not figures or any(isnan(figure.estimate) for figure in figures):

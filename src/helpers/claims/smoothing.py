@@ -7,6 +7,8 @@ b. The fingerprint of FP4 correlates less with FP32's than the null control's do
 c. A filter that gives FP32 images FP4's spectrum lowers the end-to-end detectors that FP4 lowers, by as much.
 d. FP4 images that are given FP32's spectrum are detected again.
 
+FP32 and FP4 stand for the study's own two, its baseline and the coarsest of the others, which the sentences name.
+
 All of them must hold: one that fails contradicts the explanation. (c) and (d) are put to the test only where FP4 lowers
 a detector by more than the study's `overlap` margin. Intervals are bootstrapped over prompts, those of fingerprints
 over groups of prompts.
@@ -14,6 +16,7 @@ over groups of prompts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from math import isnan
 
@@ -23,7 +26,6 @@ import pandas as pd
 from helpers.analysis.decoder import detection, shares
 from helpers.analysis.image_traces import (
     FIGURES,
-    LOWERED,
     changes,
     fingerprints,
     paired,
@@ -32,13 +34,13 @@ from helpers.analysis.image_traces import (
     treatments,
 )
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, number, percent
+from helpers.analysis.words import listed, named, number, percent
 from helpers.claims.rule import END_TO_END, LEAST_IMAGES, NOT_TESTABLE, Finding, margins, too_few, verdict
+from helpers.detectors.catalogue import DETECTORS
 from helpers.results.memo import once
 from helpers.results.results import Results
-from helpers.study.schema import DETECTORS
 
-__all__ = ["PREDICTIONS", "answer", "decoder", "lowered", "moves", "predictions", "smoothing"]
+__all__ = ["PREDICTIONS", "answer", "decoder", "in_study", "lowered", "moves", "predictions", "smoothing"]
 
 #: Share of detection from which it is owed to the decoder: the greater part.
 HALF = 0.5
@@ -51,12 +53,18 @@ PREDICTIONS = {
 }
 
 
+def in_study(results: Results, text: str) -> str:
+    """A text about FP32 and FP4, which the deck speaks of, about the study's baseline and lowest precision instead."""
+    own = {"FP32": named(results.baseline), "FP4": named(results.lowest) if results.lowest else "FP4"}
+    return re.sub("|".join(own), lambda found: own[found[0]], text)
+
+
 def lowered(results: Results) -> list[tuple[str, str]]:
     """Generators and end-to-end detectors whose logits FP4 lowers by more than the margin, with the whole interval."""
     table, most = treatments(results), margins(results)["overlap"]
     if table.empty:
         return []
-    found = table[table.detector.isin(END_TO_END) & (table.fp4_high < -most)]
+    found = table[table.detector.isin(END_TO_END) & (table.quantized_high < -most)]
     return list(zip(found.generator, found.detector, strict=True))
 
 
@@ -70,20 +78,20 @@ def _figures(rows: pd.DataFrame, name: str, label: Callable[[pd.Series], str]) -
 
 
 def _generator(row: pd.Series) -> str:
-    return row.generator_title
+    return str(row.generator_title)
 
 
 def _fine_detail(results: Results, confidence: float) -> dict[str, Interval]:
     table = changes(results, confidence)
     if table.empty:
         return {}
-    rows = table[(table.precision == LOWERED) & table.figure.isin(["high", "residual"])]
+    rows = table[(table.precision == results.lowest) & table.figure.isin(["high", "residual"])]
     return _figures(rows, "relative", lambda row: f"{row.figure_title} of {row.generator_title}")
 
 
 def _further(results: Results, confidence: float) -> dict[str, Interval]:
     table = fingerprints(results, confidence)
-    return _figures(table[table.precision == LOWERED], "further", _generator) if len(table) else {}
+    return _figures(table[table.precision == results.lowest], "further", _generator) if len(table) else {}
 
 
 def _explained(results: Results, column: str, confidence: float) -> dict[str, Interval]:
@@ -117,13 +125,13 @@ def predictions(results: Results) -> dict[str, Finding]:
         told = said[key](results, figures[key])
         if figures[key] and images < LEAST_IMAGES:
             judged, told = NOT_TESTABLE, f"This study cannot say: {too_few(images)}. {told}"
-        found[key] = Finding(judged, told, figures[key])
+        found[key] = Finding(judged, in_study(results, told), figures[key])
     return found
 
 
 def _images(results: Results) -> int:
     """The fewest images at FP32 and FP4 that spectra were measured of, of the generators that have some."""
-    counts = [len(paired(results, key, LOWERED, results.arm, "high")[0]) for key in results.generators]
+    counts = [len(paired(results, key, results.lowest, results.arm, "high")[0]) for key in results.generators]
     return min(filter(None, counts), default=0)
 
 
@@ -152,7 +160,7 @@ def _say_fingerprint(results: Results, figures: dict[str, Interval]) -> str:
     if not figures:
         return "This study has no null control whose fingerprint could be set beside FP4's."
     table = fingerprints(results)
-    at = _figures(table[table.precision == LOWERED], "correlation", _generator)
+    at = _figures(table[table.precision == results.lowest], "correlation", _generator)
     parts = [f"{number(at[name])} on {name}, {number(figures[name], 3, sign=True)}" for name in figures]
     return (
         "FP4's fingerprint correlates with FP32's, counting other scenes only, by (then what it lacks of the null "
@@ -181,8 +189,8 @@ def _untested(results: Results) -> str:
     rows = table[table.detector.isin(END_TO_END)] if len(table) else table
     if not len(rows):
         return "This study has no filtered images, so what a filter does to its detectors is not known."
-    least = rows.loc[rows.fp4.idxmin()]
-    shift = number(Interval(least.fp4, least.fp4_low, least.fp4_high), sign=True)
+    least = rows.loc[rows.quantized.idxmin()]
+    shift = number(Interval(least.quantized, least.quantized_low, least.quantized_high), sign=True)
     return (
         f"FP4 lowers no end-to-end detector by more than {most:.2f} standard deviations of the FP32 logits with its "
         f"whole interval (most {least.detector_title} on {least.generator_title}, {shift}), so there is no fall that a "
@@ -201,7 +209,7 @@ def smoothing(results: Results) -> Finding:
     images = _images(results)
     if verdicts["a"] == NOT_TESTABLE:
         why = too_few(images) if images else "it has no spectra of FP32 and FP4 images"
-        return Finding(NOT_TESTABLE, f"This study cannot say: {why}.", {}, n=images)
+        return Finding(NOT_TESTABLE, in_study(results, f"This study cannot say: {why}."), {}, n=images)
     judged = _together(verdicts.values())
     groups = {kind: [f"({k})" for k, v in verdicts.items() if v == kind] for kind in dict.fromkeys(verdicts.values())}
     tally = "; ".join(f"{kind} {listed(keys)}" for kind, keys in groups.items())
@@ -212,7 +220,7 @@ def smoothing(results: Results) -> Finding:
     )
     # The figure of (a) that lies furthest from a fall.
     deciding = max((name for name in figures if name.startswith("(a)")), key=lambda name: figures[name].estimate)
-    return Finding(judged, sentence, figures, deciding, images)
+    return Finding(judged, in_study(results, sentence), figures, deciding, images)
 
 
 WORDS = {"contradicted": "is not", "supported": "is", "inconclusive": "cannot be said to be"}
@@ -240,7 +248,7 @@ def answer(results: Results) -> str:
     rival = decoder(results).verdict
     if rival != NOT_TESTABLE:
         said.append(f"The rival explanation, that detectors read the decoder, comes out {rival}.")
-    return " ".join(said)
+    return in_study(results, " ".join(said))
 
 
 def decoder(results: Results) -> Finding:
@@ -259,8 +267,11 @@ def decoder(results: Results) -> Finding:
     if not all(figures.values()):
         return Finding(
             NOT_TESTABLE,
-            "This study cannot say what detectors owe to the decoder: it has no scores of reals passed through the "
-            "VAE, or none at FP4.",
+            in_study(
+                results,
+                "This study cannot say what detectors owe to the decoder: it has no scores of reals passed through the "
+                "VAE, or none at FP4.",
+            ),
             {},
         )
     widened = _owed(results, 1 - 0.05 / sum(map(len, figures.values())))
@@ -273,8 +284,9 @@ def decoder(results: Results) -> Finding:
         f"{listed([f'{number(figure)} for {name}' for name, figure in owed.items()])}; FP4 of the denoiser changes the "
         f"AUC most for {widest}, by {number(moves[widest], 3, sign=True)}, mean over generators."
     )
-    named = {f"decoder's share, {name}": figure for name, figure in owed.items()}
-    return Finding(judged, sentence, named | {f"change at FP4, {name}": figure for name, figure in moves.items()})
+    shares_ = {f"decoder's share, {name}": figure for name, figure in owed.items()}
+    told = shares_ | {in_study(results, f"change at FP4, {name}"): figure for name, figure in moves.items()}
+    return Finding(judged, in_study(results, sentence), told)
 
 
 READ = {
@@ -287,9 +299,10 @@ READ = {
 def moves(results: Results) -> str:
     """The sentence that says which traces move with precision: all of an image's, or those of the denoiser alone."""
     table = detection(results)
-    row = table[(table.precision == LOWERED) & (table.detector == "")]
+    row = table[(table.precision == results.lowest) & (table.detector == "")]
     if row.empty or row.further.isna().all():
-        return "This study cannot say which traces move with precision: it lacks FP4 or the protocol aligned."
+        why = "it lacks FP4 or the protocol aligned"
+        return in_study(results, f"This study cannot say which traces move with precision: {why}.")
     plain, again, further = (
         Interval(*(row.iloc[0][f"{name}{end}"] for end in ("", "_low", "_high")))
         for name in ("plain_change", "aligned_change", "further")
@@ -299,17 +312,18 @@ def moves(results: Results) -> str:
         else "less where only the denoiser's traces are left" if further.low > 0
         else "alike with and without the decoder's traces"
     )  # fmt: skip
-    return (
+    return in_study(
+        results,
         f"Detection moves {which}: from FP32 to FP4 the AUC changes by {number(plain, 3, sign=True)} against renders "
         f"and by {number(again, 3, sign=True)} under aligned, mean over generators and detectors, a difference of "
-        f"{number(further, 3, sign=True)}."
+        f"{number(further, 3, sign=True)}.",
     )
 
 
 def _owed(results: Results, confidence: float) -> dict[str, dict[str, Interval]]:
     """The decoder's share of each detector's detection at FP32, and what FP4 of the denoiser changes of it."""
     changed = detection(results, confidence)
-    changed = changed[(changed.precision == LOWERED) & (changed.detector != "")]
+    changed = changed[(changed.precision == results.lowest) & (changed.detector != "")]
     return {
         "share": _figures(shares(results, confidence), "decoder", lambda row: row.detector_title),
         "change": _figures(changed, "plain_change", lambda row: row.detector_title),

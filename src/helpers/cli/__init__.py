@@ -1,5 +1,5 @@
 """The command `quantdetect`."""
 
-from helpers.cli.command import app, main
+from helpers.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from helpers.cli.command import main
+from helpers.cli.app import main
 
 sys.exit(main())

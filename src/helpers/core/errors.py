@@ -31,7 +31,11 @@ class Damaged(Failure):
 
 
 def nearest(word: object, options: Iterable[object]) -> str:
-    """The suffix " (nearest: 'x')" for the option most like `word`, or "" where none is alike or `word` is no text."""
+    """The suffix " (nearest: 'x')" for the option most like `word`, or "" where none is alike or `word` is no text.
+
+    >>> nearest("fp-4", ["fp32", "fp4"])
+    " (nearest: 'fp4')"
+    """
     if not isinstance(word, (str, os.PathLike)):
         return ""
     # Cut, for comparing grows with the square of the length.

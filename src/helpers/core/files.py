@@ -1,4 +1,4 @@
-"""Where everything lies in a checkout, how files are read whole and written whole, and their digests."""
+"""Where everything lies, in a checkout or an installed package; how files are read and written whole; their digests."""
 
 from __future__ import annotations
 
@@ -45,13 +45,17 @@ __all__ = [
     "write_parquet",
 ]
 
-ROOT = Path(__file__).resolve().parents[3]
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: A checkout, or where the package is installed without one, the folder of what its wheel brings along: studies, the
+#: miniatures and the footprint's tables.
+ROOT = _PACKAGE.parents[1] if (_PACKAGE.parents[1] / "pyproject.toml").is_file() else _PACKAGE / "_shipped"
 MODELS = ROOT / "models"
 STUDIES = ROOT / "studies"
 RESULTS = ROOT / "results"
 NOTEBOOKS = ROOT / "notebooks"
 BOOK = ROOT / "book"
-BUILD = ROOT / "_build"
+#: What is made anew: in a checkout, or without one where the command is called.
+BUILD = (ROOT if ROOT != _PACKAGE / "_shipped" else Path.cwd()) / "_build"
 
 #: Name of the file that describes a trained model.
 CARD = "card.json"
@@ -88,7 +92,7 @@ def temporary(path: str | os.PathLike[str]) -> Path:
 def abandoned(path: Path) -> bool:
     """Whether a process of this machine that is no more has made this `temporary`."""
     found = _TEMPORARY.match(path.name)
-    return bool(found) and found["host"] == _host() and not _alive(int(found["pid"]))
+    return found is not None and found["host"] == _host() and not _alive(int(found["pid"]))
 
 
 def sweep(folder: str | os.PathLike[str]) -> list[Path]:

@@ -33,4 +33,4 @@ def is_fake(logits: ArrayLike, threshold: ArrayLike = 0.0) -> np.ndarray:
 def probability(logit: ArrayLike) -> np.ndarray:
     """The score that belongs to a logit (N,): the logistic function in float64, which keeps its left tail (7e-18 at
     -39.5) and is 1 from about 37 on."""
-    return special.expit(np.asarray(logit, dtype=np.float64))
+    return np.asarray(special.expit(np.asarray(logit, dtype=np.float64)))

@@ -14,24 +14,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from helpers.core.errors import Failure, UsageError, nearest, shortened
+from helpers.core.errors import Failure, UsageError, shortened
 from helpers.core.files import MODELS
+from helpers.core.registry import unknown
 from helpers.detectors import weights as checkpoints
 from helpers.detectors.batching import score
+from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES, WIDTHS
 from helpers.detectors.onnx import compiled
-from helpers.detectors.preprocessing import SIZE_RULES, Preprocess, preprocess
-from helpers.study.schema import CLIP_FILES, CLIP_SOURCE, CLIP_TERMS, WEIGHTS_SUFFIXES, training_label, weights_folder
+from helpers.detectors.preprocessing import Preprocess, preprocess
+from helpers.study.schema import training_label, weights_folder
 
-__all__ = ["MODULES", "Detector", "NotFinite", "build", "load", "module", "weights_files", "weights_path"]
-
-#: Key -> module with `build(width)`; imported when first asked for.
-MODULES = {
-    "npr": "helpers.detectors.npr",
-    "r50_nodown": "helpers.detectors.r50_nodown",
-    "r50_tf": "helpers.detectors.r50_tf",
-    "clip_d": "helpers.detectors.clip_d",
-    "patch_probe": "helpers.detectors.patch_probe",
-}
+__all__ = ["Detector", "NotFinite", "build", "load", "module", "weights_files", "weights_path"]
 
 
 class NotFinite(Failure):
@@ -75,18 +68,18 @@ class Detector:
 
 
 def module(name: str) -> ModuleType:
-    """Return the module of a detector; a wrong name is told with the nearest one (UsageError)."""
-    if name not in MODULES:
-        raise UsageError(f"no detector {shortened(name)!r}{nearest(name, MODULES)}; there are {', '.join(MODULES)}")
-    return importlib.import_module(MODULES[name])
+    """Return the module of a detector, which has `build(width)`. Raises UsageError for an unknown name."""
+    return importlib.import_module(DETECTORS[name].module)
 
 
 def build(name: str, width: str = "full") -> nn.Module:
-    """Return the network with random weights: "full" as published, "mini" as the miniature study has it."""
+    """Return the network with random weights: "full" as published, "mini" as the miniature study has it.
+
+    Raises UsageError for an unknown name or width.
+    """
     of = module(name)
-    if width not in ("full", "mini"):
-        near = nearest(width, ("full", "mini"))
-        raise UsageError(f"no detector width {shortened(width)!r}{near}; there are full and mini")
+    if width not in WIDTHS:
+        raise unknown("detector width", width, WIDTHS)
     return of.build(width)
 
 
@@ -96,7 +89,7 @@ def weights_path(name: str, weights: str | Path = "mini") -> Path:
     Raises:
         UsageError: there is no such file; the message says what was looked for.
     """
-    module(name)
+    DETECTORS[name]  # a wrong name is told
     return _shipped_file(name, str(weights)) if _shipped(weights) else _released_file(name, weights)
 
 
@@ -144,11 +137,11 @@ def load(
     """Return a detector with trained weights.
 
     Args:
-        name: npr, r50_nodown, r50_tf or clip_d.
+        name: a key of `DETECTORS`.
         weights: "mini" or "mini-LABEL" (shipped), a checkpoint in its authors' format, a folder of NAME.pth.
         backbone: file of a frozen backbone that `weights` does not carry; by default the shipped one, or for
             CLIP-D's published size the open_clip file beside the head's.
-        size_rule: a name of `images.SIZE_RULES` in place of the detector's own.
+        size_rule: a name of `preprocessing.SIZE_RULES` in place of the detector's own.
 
     Raises:
         UsageError: unknown name, missing file, or weights that do not fit or are not finite, with the keys named.
@@ -161,7 +154,7 @@ def load(
     if torch.device(device).type == "cpu":
         network = compiled(network)
     label = str(weights) if _shipped(weights) else training_label(weights)
-    return Detector(name, label, width, network, _ready(name, width, size_rule), device)
+    return Detector(name, label, width, network, preprocess(name, width, size_rule), device)
 
 
 def _width(name: str, path: Path) -> str:
@@ -177,17 +170,6 @@ def _shipped(weights: str | Path) -> bool:
     return isinstance(weights, str) and re.fullmatch(r"mini(-[\w.]+)*", weights) is not None
 
 
-def _ready(name: str, width: str, size_rule: str | None) -> Preprocess:
-    own = preprocess(name, width)
-    if size_rule is None:
-        return own
-    if size_rule not in SIZE_RULES:
-        raise UsageError(
-            f"no size rule {shortened(size_rule)!r}{nearest(size_rule, SIZE_RULES)}; there are {', '.join(SIZE_RULES)}"
-        )
-    return Preprocess(size_rule, own.mean, own.std)
-
-
 def _backbone(name: str, path: Path) -> Path | None:
     """The file of the frozen part, where the detector's own has none."""
     kept = checkpoints.metadata(path).get("backbone")
@@ -196,10 +178,10 @@ def _backbone(name: str, path: Path) -> Path | None:
             raise UsageError(f"{path}: {shortened(kept)!r} is no name of a backbone")
         file = path.parent.parent / "backbones" / f"{kept}.safetensors"
         mend = "retrain it with `quantdetect train mini`"
-    elif name == "clip_d" and not any(key.startswith("visual.") for key in checkpoints.read(path)):
-        files = [path.parent / of for of in CLIP_FILES]
+    elif (own := DETECTORS[name].backbone) and not any(key.startswith(own.prefix) for key in checkpoints.read(path)):
+        files = [path.parent / of for of in own.files]
         file = next((file for file in files if file.is_file()), files[0])
-        mend = f"put it there ({CLIP_SOURCE}, {CLIP_TERMS})"
+        mend = f"put it there ({own.source}, {own.terms})"
     else:
         return None
     if not file.is_file():
@@ -208,6 +190,6 @@ def _backbone(name: str, path: Path) -> Path | None:
 
 
 def _tower(name: str, file: Path) -> dict[str, Tensor]:
-    """State of a frozen part; an open_clip file has the text tower and the projection too, which CLIP-D leaves out."""
-    stored = checkpoints.read(file)
-    return {k: v for k, v in stored.items() if name != "clip_d" or (k.startswith("visual.") and k != "visual.proj")}
+    """State of a frozen part, without what its file has besides, as open_clip's has a text tower and a projection."""
+    stored, own = checkpoints.read(file), DETECTORS[name].backbone
+    return {k: v for k, v in stored.items() if own is None or (k.startswith(own.prefix) and k != own.without)}

@@ -45,7 +45,7 @@ def score_files(
         UsageError: a place, a detector or its weights are not there, or no detector is named.
     """
     if not names:
-        raise UsageError(f"no detector is named; there are {', '.join(detection.MODULES)}")
+        raise UsageError(f"no detector is named; there are {', '.join(detection.DETECTORS)}")
     found = stream.placed(places)
     loaded = {name: detection.load(name, weights, device=device) for name in dict.fromkeys(names)}
     changes = perturbation if perturbation is not None and perturbation.steps else None

@@ -17,9 +17,11 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
+from helpers.core.registry import unknown
+from helpers.detectors import catalogue
+
 __all__ = [
     "LARGEST",
-    "PREPROCESS",
     "SIZE_RULES",
     "SMALLEST",
     "Preprocess",
@@ -34,9 +36,6 @@ __all__ = [
 
 #: Sides in pixels that are taken: the least leaves every network something to look at, the most bounds the memory.
 SMALLEST, LARGEST = 8, 8192
-
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 _ORIENTATION, _TURNED = 0x0112, range(5, 9)  # the EXIF orientations that swap width and height
 
@@ -105,12 +104,8 @@ SIZE_RULES = {
 
 
 @dataclass(frozen=True)
-class Preprocess:
-    """A size rule by name, and the mean and standard deviation that RGB in 0..1 is normalized with."""
-
-    size_rule: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+class Preprocess(catalogue.Preprocess):
+    """A row's size rule and normalization, applied."""
 
     @property
     def rule(self) -> SizeRule:
@@ -123,24 +118,18 @@ class Preprocess:
         return batch.sub_(mean).div_(std)
 
 
-#: (detector, width) -> how it reads an image. One retraining of NPR uses "resize-256".
-PREPROCESS = {
-    ("npr", "full"): Preprocess("native", *_IMAGENET),
-    ("npr", "mini"): Preprocess("native", *_IMAGENET),
-    ("r50_nodown", "full"): Preprocess("native", *_IMAGENET),
-    ("r50_nodown", "mini"): Preprocess("native", *_IMAGENET),
-    ("r50_tf", "full"): Preprocess("native", *_IMAGENET),
-    ("r50_tf", "mini"): Preprocess("native", *_IMAGENET),
-    ("clip_d", "full"): Preprocess("short-224-crop", *_CLIP),
-    ("clip_d", "mini"): Preprocess("short-64-crop", *_CLIP),
-    ("patch_probe", "full"): Preprocess("native", *_CLIP),
-    ("patch_probe", "mini"): Preprocess("native", *_CLIP),
-}
+def preprocess(name: str, width: str, size_rule: str | None = None) -> Preprocess:
+    """Return how the detector `name` at `width` ("full" or "mini") reads an image, by its row or by `size_rule`.
 
-
-def preprocess(name: str, width: str) -> Preprocess:
-    """Return how the detector `name` at `width` ("full" or "mini") reads an image."""
-    return PREPROCESS[name, width]
+    Raises UsageError for a name of a detector, a width or a rule that there is not.
+    """
+    own = catalogue.DETECTORS[name].preprocess
+    if width not in own:
+        raise unknown("detector width", width, own)
+    rule = size_rule or own[width].size_rule
+    if rule not in SIZE_RULES:
+        raise unknown("size rule", rule, SIZE_RULES)
+    return Preprocess(rule, own[width].mean, own[width].std)
 
 
 def extent(image: Image.Image) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from helpers.detectors.detector import Detector
 from helpers.detectors.preprocessing import SIZE_RULES, Unfit, check_size, decode
 from helpers.images.perturbations import Perturbation
 
-__all__ = ["FORMATS", "FileScore", "find", "judge", "opened", "placed"]
+__all__ = ["FORMATS", "FileScore", "find", "judge", "open_image", "placed"]
 
 #: What is read; anything else is no image here.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -148,7 +148,7 @@ def _windows(paths: Sequence[Path]) -> Iterator[list[FileScore]]:
         try:
             with (
                 warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"),
-                opened(path) as image,
+                open_image(path) as image,
             ):
                 seen.format, (seen.width, seen.height) = _CODECS.get(image.format, image.format), image.size
                 check_size(*image.size)
@@ -165,7 +165,7 @@ def _windows(paths: Sequence[Path]) -> Iterator[list[FileScore]]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def open_image(path: Path) -> Iterator[Image.Image]:
     """A picture of one of `FORMATS`, not decoded yet. Pipes and devices, which may never end, are not opened.
 
     Raises:
@@ -194,9 +194,9 @@ def _read(seen: FileScore, rules: set[str], perturbation: Perturbation | None) -
             seen.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if seen.error:
             return {}
-        with opened(seen.path) as image:
+        with open_image(seen.path) as image:
             image.verify()  # a PNG's checksums: Pillow decodes some damaged ones to black without a word
-        with opened(seen.path) as image:
+        with open_image(seen.path) as image:
             image = decode(image)
         seen.width, seen.height = image.size
         if perturbation is not None:

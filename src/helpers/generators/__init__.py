@@ -1,7 +1,25 @@
-"""The six text-to-image generators: one table, one way to load a pipeline and one way to make images with it."""
+"""The text-to-image generators: one catalogue, one way to load a pipeline and one way to make images with it."""
 
-from helpers.generators.catalogue import CATALOGUE, Entry, entry
-from helpers.generators.loading import load, source
-from helpers.generators.sampling import check, reconstruct, sample
+from __future__ import annotations
 
-__all__ = ["CATALOGUE", "Entry", "check", "entry", "load", "reconstruct", "sample", "source"]
+from typing import TYPE_CHECKING, Any
+
+from helpers.core.lazy import attribute
+
+if TYPE_CHECKING:
+    from helpers.generators.catalogue import GENERATORS, Entry
+    from helpers.generators.loading import load, source
+    from helpers.generators.sampling import check, reconstruct, sample
+
+__all__ = ["GENERATORS", "Entry", "check", "load", "reconstruct", "sample", "source"]
+
+#: The catalogue is read without torch; what needs it is imported when it is first asked for (PEP 562).
+_WHERE = {
+    "catalogue": ("GENERATORS", "Entry"),
+    "loading": ("load", "source"),
+    "sampling": ("check", "reconstruct", "sample"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    return attribute(__name__, name, _WHERE)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, shortened
-from helpers.generators.catalogue import entry
-from helpers.study.schema import GENERATORS
+from helpers.generators.catalogue import GENERATORS, Entry
 
 if TYPE_CHECKING:
     import torch
@@ -19,14 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["load", "source"]
 
 
-def source(key: str, weights: str = "mini") -> str:
+def source(key: str, weights: str = "mini", entry: Entry | None = None) -> str:
     """Where the weights of generator `key` lie: a folder, or a hub id where no such folder exists.
 
     `weights` is "mini" (the miniature shipped in models/mini), a folder, a hub id, or "hub" (the public checkpoint).
-    Raises UsageError for an unknown key and for a folder that holds no pipeline.
+    `entry` is the row of a generator that the catalogue lacks. Raises UsageError for an unknown key, for a folder that
+    holds no pipeline, and for "hub" where the row names no checkpoint.
     """
-    row = entry(key)
+    row = entry or GENERATORS[key]
     if weights == "hub":
+        if row.hub is None:
+            raise UsageError(f"{key}: no public checkpoint is known; name a folder or a hub id")
         return row.hub
     if weights == "mini":
         weights = str(files.MODELS / "mini" / key)
@@ -43,6 +45,7 @@ def load(
     key: str,
     weights: str = "mini",
     *,
+    entry: Entry | None = None,
     dtype: str | None = None,
     revision: str | None = None,
     variant: str | None = None,
@@ -50,19 +53,20 @@ def load(
 ) -> DiffusionPipeline:
     """The generator's pipeline, ready to sample: evaluation mode, no gradients, no progress bar, no safety checker.
 
-    `weights` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the computation
-    (default float32). In float16, what overflows there computes in float32: T5's last layers, which transformers keeps
-    so, the attention of a network whose configuration asks for it (SD2.1 gives black images otherwise), and a VAE whose
-    configuration asks for it (SDXL's, by its pipeline). Raises UsageError where the weights are missing, are another
-    generator's, or overflow in `dtype`, Failure where they cannot be read or hold numbers that are not finite.
+    `weights` and `entry` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the
+    computation (default float32). In float16, what overflows there computes in float32: T5's last layers, which
+    transformers keeps so, the attention of a network whose configuration asks for it (SD2.1 gives black images
+    otherwise), and a VAE whose configuration asks for it (SDXL's, by its pipeline). Raises UsageError where the weights
+    are missing, are another generator's, or overflow in `dtype`, Failure where they cannot be read or hold numbers that
+    are not finite.
     """
     import torch  # seconds to import, and the table is useful without it
 
-    row, where = entry(key), source(key, weights)
+    row, where = entry or GENERATORS[key], source(key, weights, entry)
     if dtype == "float16" and not row.half:
         raise UsageError(f"{key}: overflows in float16 and gives undefined pixels; use dtype bfloat16")
     chosen = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}
-    pipeline = _read(key, where, dtype=getattr(torch, dtype or "float32"), **row.loading, **chosen)
+    pipeline = _read(key, row, where, dtype=getattr(torch, dtype or "float32"), **row.loading, **chosen)
     if type(pipeline).__name__ != row.pipeline:
         raise UsageError(
             f"{key}: '{where}' holds a {type(pipeline).__name__}, not a {row.pipeline}; name another folder"
@@ -75,7 +79,7 @@ def load(
     return pipeline
 
 
-def _read(key: str, where: str, **arguments: Any) -> DiffusionPipeline:
+def _read(key: str, row: Entry, where: str, **arguments: Any) -> DiffusionPipeline:
     """The pipeline in a folder or a hub id's local copy; `arguments` are `from_pretrained`'s.
 
     Raises UsageError where there is no local copy, Failure where it cannot be read.
@@ -96,7 +100,7 @@ def _read(key: str, where: str, **arguments: Any) -> DiffusionPipeline:
         if Path(where).is_dir():
             raise Failure(_unloadable(key, where, error)) from error
         raise UsageError(
-            f"{key}: no local copy of '{where}'; {_fetching(key, where, arguments.get('revision'))}"
+            f"{key}: no local copy of '{where}'; {_fetching(row, where, arguments.get('revision'))}"
         ) from None
     except MemoryError:
         raise
@@ -128,10 +132,9 @@ def _refuse_undefined(what: str, pipeline: DiffusionPipeline, dtype: str | None)
                 raise Failure(f"{what}: {name}.{key} holds numbers that are not finite; {mend}")
 
 
-def _fetching(key: str, where: str, revision: str | None) -> str:
+def _fetching(row: Entry, where: str, revision: str | None) -> str:
     """How to get a checkpoint from the hub, in one line."""
     command = f"'hf download {where}{f' --revision {revision}' if revision else ''}'"
-    row = GENERATORS[key]
     if not row.gated:
         return f"get it with {command} ({row.licence})"
     return f"accept the {row.licence} at huggingface.co/{where}, log in with 'hf auth login', then run {command}"

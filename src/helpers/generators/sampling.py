@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from helpers.core.errors import UsageError
-from helpers.generators.catalogue import CATALOGUE
+from helpers.generators.catalogue import GENERATORS
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -45,7 +46,7 @@ def sample(
     if len(prompts) != len(seeds):
         raise UsageError(f"{len(prompts)} prompts and {len(seeds)} seeds: give one seed per prompt")
     settings = dict(num_inference_steps=steps, guidance_scale=guidance, height=size, width=size, output_type="np")
-    settings |= _token_limit(pipeline)
+    settings |= _token_limit(pipeline) | _exact_size(pipeline)
     images: list[Image.Image] = []
     with torch.inference_mode():
         for start in range(0, len(prompts), batch_size):
@@ -97,12 +98,18 @@ def _neighbours(grey: np.ndarray) -> float:
 
 def _token_limit(pipeline: DiffusionPipeline) -> dict[str, Any]:
     """The prompt length for pipelines with a T5-like encoder: its tokenizer's own limit, at most the table's."""
-    row = next((row for row in CATALOGUE.values() if row.pipeline == type(pipeline).__name__), None)
+    row = next((row for row in GENERATORS.values() if row.pipeline == type(pipeline).__name__), None)
     if row is None or row.t5 is None:
         return {}
     tokenizer = getattr(pipeline, row.t5.replace("text_encoder", "tokenizer"))
     limit = row.tokens if tokenizer is None else min(row.tokens, tokenizer.model_max_length)
     return {"max_sequence_length": limit}
+
+
+def _exact_size(pipeline: DiffusionPipeline) -> dict[str, Any]:
+    """Keeps pipelines that know good sizes (PixArt, Lumina, Sana) from making one of these and cropping it."""
+    binning = "use_resolution_binning"
+    return {binning: False} if binning in inspect.signature(type(pipeline).__call__).parameters else {}
 
 
 def _image(array: np.ndarray) -> Image.Image:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helpers.core.errors import UsageError, nearest, shown
+from helpers.core.registry import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,8 +73,11 @@ def noisy(image: Image.Image, sigma: float, rng: np.random.Generator) -> Image.I
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind: the word for its amount, the amount's range, whether it is a whole number, and what it does."""
+    """One kind: its title in print with a place for the amount, the word for its amount, the amount's range, whether it
+    is a whole number, and what it does.
+    """
 
+    title: str
     amount: str
     low: float
     high: float
@@ -81,12 +85,18 @@ class Kind:
     apply: Callable[[Image.Image, float, np.random.Generator], Image.Image]
 
 
-KINDS = {
-    "jpeg": Kind("QUALITY", 1, 100, True, lambda image, amount, _: compressed(image, int(amount))),
-    "resize": Kind("FACTOR", 0.1, 1, False, lambda image, amount, _: resampled(image, amount)),
-    "blur": Kind("SIGMA", 0.1, 20, False, lambda image, amount, _: blurred(image, amount)),
-    "noise": Kind("SIGMA", 0.1, 50, False, noisy),
-}
+#: The kinds, one row each; a package adds one by an entry point of the group `quantdetect.perturbations`.
+KINDS = Registry(
+    "perturbation",
+    {
+        "jpeg": Kind("JPEG {}", "QUALITY", 1, 100, True, lambda image, amount, _: compressed(image, int(amount))),
+        "resize": Kind("resize to {}", "FACTOR", 0.1, 1, False, lambda image, amount, _: resampled(image, amount)),
+        "blur": Kind("blur {} px", "SIGMA", 0.1, 20, False, lambda image, amount, _: blurred(image, amount)),
+        "noise": Kind("noise {}", "SIGMA", 0.1, 50, False, noisy),
+    },
+    group="quantdetect.perturbations",
+    kind=Kind,
+)
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,9 @@ def parse(text: str) -> Perturbation:
 
     Raises:
         UsageError: no such kind, or an amount that is no number or out of range.
+
+    >>> parse("resize:0.50 + jpeg:75").name
+    'resize:0.5+jpeg:75'
     """
     return Perturbation(() if text.strip() == NONE else tuple(_step(part.strip()) for part in text.split("+")))
 

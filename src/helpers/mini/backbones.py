@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -26,8 +27,8 @@ from torch.nn import functional as F
 
 from helpers import world
 from helpers.detectors import clip_d, r50_tf
-from helpers.detectors import weights as checkpoints
 from helpers.detectors.preprocessing import preprocess, tensor
+from helpers.detectors.weights import write
 from helpers.mini.training import data, fitting
 
 __all__ = [
@@ -176,8 +177,30 @@ def _naming_measures(logits: Tensor, wanted: Tensor, done: Tensor) -> dict[str, 
     return {"score": float(np.mean(list(found.values()))), **found}
 
 
-def _logits(model: nn.Module, images: Tensor) -> Tensor:
-    return torch.cat([model(part) for part in images.split(64)])
+class _Naming:
+    """How well a namer names the validation renders of a size, each treated at random."""
+
+    def __init__(self, work: Path, seed: int) -> None:
+        self._held = {
+            size: treated(data.pool(work, "validation", size, VALIDATION), np.random.default_rng([seed, size]))
+            for size in POOL
+        }
+        self._wanted = torch.from_numpy(np.stack([facts(world.SPLITS["validation"] + i) for i in range(VALIDATION)]))
+
+    def __call__(self, model: Namer, size: int) -> dict[str, float]:
+        pictures, done = self._held[size]
+        images = preprocess("r50_tf", "mini").normalized(pictures).to(model.names.weight.device)
+        logits = torch.cat([model(part) for part in images.split(64)]).cpu()
+        return _naming_measures(logits, self._wanted, torch.from_numpy(done))
+
+    def of_all_sizes(self, state: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+        """The measures of a trained namer at each size, and with conv1 at the stride at which R50_TF runs it."""
+        model, dense = Namer().eval(), Namer(stem_stride=1).eval()
+        for network in (model, dense):
+            network.load_state_dict(state)
+        with torch.inference_mode():
+            measures = {f"{size} px": self(model, size) for size in POOL}
+            return measures | {"64 px, conv1 at stride 1": self(dense, 64)}
 
 
 def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 3000) -> Path:
@@ -186,44 +209,26 @@ def train_namer(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
     Resumes from `work`. The card beside the file has the validation accuracies. Returns the file's path.
     """
     torch.manual_seed(seed)
-    model = Namer().to(device)
+    model, renders, naming = Namer().to(device), _Renders(work), _Naming(work, seed)
     ready = preprocess("r50_tf", "mini")
-    pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
     named = np.stack([facts(world.SPLITS["train"] + i) for i in range(max(POOL.values()))])
-    shares = np.array(list(POOL.values())) / sum(POOL.values())
-    held = {
-        size: treated(data.pool(work, "validation", size, VALIDATION), np.random.default_rng([seed, size]))
-        for size in POOL
-    }
-    seen = torch.from_numpy(np.stack([facts(world.SPLITS["validation"] + i) for i in range(VALIDATION)]))
 
     def loss(rng: np.random.Generator) -> Tensor:
-        size = int(rng.choice(list(POOL), p=shares))
-        chosen = rng.integers(POOL[size], size=32)
-        pictures, done = treated(pools[size][chosen], rng)
+        chosen, pictures, done = renders.draw(rng, 32)
         images = ready.normalized(pictures).to(device)
         images = images.flip(3) if rng.random() < 0.5 else images
-        return _naming_loss(
-            model(images), torch.from_numpy(named[chosen]).to(device), torch.from_numpy(done).to(device)
-        )
+        wanted, done = (torch.from_numpy(of).to(device) for of in (named[chosen], done))
+        return _naming_loss(model(images), wanted, done)
 
-    def evaluate(of: nn.Module = model, size: int = 64) -> dict[str, float]:
-        pictures, done = held[size]
-        logits = _logits(of, ready.normalized(pictures).to(device)).cpu()
-        return _naming_measures(logits, seen, torch.from_numpy(done))
+    def evaluate() -> dict[str, float]:
+        return naming(model, 64)
 
     fitted = fitting.fit("namer", model, loss, evaluate, steps=steps, rate=3e-3, seed=seed, work=work, every=200)
-    dense = Namer(stem_stride=1).eval()
-    dense.load_state_dict(fitted.state)
-    model.load_state_dict(fitted.state)
-    model.eval().cpu()
-    with torch.inference_mode():
-        measures = {f"{size} px": evaluate(model, size) for size in POOL}
-        measures["64 px, conv1 at stride 1"] = evaluate(dense, 64)
     weights = {key: value for key, value in fitted.state.items() if key.startswith("backbone.")}
-    return _stored(
-        "namer", weights, out, fitted, seed, device, steps, measures, "ground, colours, shapes and treatment of renders"
-    )
+    path = _store(out, "namer", weights)
+    card = _card("namer", weights, naming.of_all_sizes(fitted.state))
+    fitting.card(path, card, fitted, steps, device, seed)
+    return path
 
 
 # Image and text
@@ -266,78 +271,104 @@ def _resized(images: np.ndarray) -> Tensor:
     return torch.stack([tensor(ready.rule.apply(Image.fromarray(image)), ready) for image in images])
 
 
-def _retrieval(pictures: Tensor, texts: Tensor, sentences: list[str]) -> dict[str, float]:
+def _contrastive_loss(picture: Tensor, text: Tensor, scale: Tensor, words: Tensor) -> Tensor:
+    """Symmetric cross-entropy over the batch (Radford et al., ICML 2021) of unit features (N, D) (N, D).
+
+    Two scenes may share a caption, its tokens `words` (N, CONTEXT): then both pictures are right answers.
+    """
+    match = (words[:, None] == words[None]).all(2).float().to(picture.device)
+    match = match / match.sum(1, keepdim=True)
+    alike = scale.clamp(max=100) * picture @ text.T
+    return (F.cross_entropy(alike, match) + F.cross_entropy(alike.T, match)) / 2
+
+
+class _Retrieval:
     """Top-1 retrieval among all validation pairs, both ways; a pair of equal captions counts as right."""
-    alike = pictures @ texts.T
-    same = np.array(sentences)
-    to_text = float(np.mean(same[alike.argmax(1).numpy()] == same))
-    to_picture = float(np.mean(same[alike.argmax(0).numpy()] == same))
-    return {"score": (to_text + to_picture) / 2, "image_to_text": to_text, "text_to_image": to_picture}
+
+    def __init__(self, work: Path, seed: int) -> None:
+        pictures, done = treated(data.pool(work, "validation", 64, VALIDATION), np.random.default_rng([seed, 64]))
+        self._sentences = [said(world.prompt(world.SPLITS["validation"] + i), t) for i, t in enumerate(done)]
+        self._held = _resized(pictures)
+
+    def __call__(self, model: open_clip.CLIP, device: str) -> dict[str, float]:
+        parts = self._held.split(64)
+        pictures = torch.cat([model.encode_image(part.to(device), normalize=True) for part in parts])
+        texts = model.encode_text(tokens(self._sentences).to(device), normalize=True)
+        alike, same = pictures.cpu() @ texts.cpu().T, np.array(self._sentences)
+        to_text = float(np.mean(same[alike.argmax(1).numpy()] == same))
+        to_picture = float(np.mean(same[alike.argmax(0).numpy()] == same))
+        return {"score": (to_text + to_picture) / 2, "image_to_text": to_text, "text_to_image": to_picture}
 
 
 def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 1000) -> Path:
-    """Train the image-text model on renders and captions; store its vision tower in out/backbones.
+    """Train the image-text model on renders and captions, contrastively; store its vision tower in out/backbones.
 
-    Symmetric cross-entropy over the batch (Radford et al., ICML 2021). Resumes from `work`. The card beside it has
-    the retrieval accuracy among 500 validation pairs. Returns the file's path.
+    Resumes from `work`. The card beside it has the retrieval accuracy among 500 validation pairs. Returns the file's
+    path.
     """
     torch.manual_seed(seed)
-    model = clip_model().to(device)
-    pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
-    shares = np.array(list(POOL.values())) / sum(POOL.values())
-    known = [world.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))]
-    pictures, done = treated(data.pool(work, "validation", 64, VALIDATION), np.random.default_rng([seed, 64]))
-    sentences = [said(world.prompt(world.SPLITS["validation"] + i), t) for i, t in enumerate(done)]
-    held = _resized(pictures)
+    model, renders, retrieval = clip_model().to(device), _Renders(work), _Retrieval(work, seed)
+    captions = [world.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))]
 
     def loss(rng: np.random.Generator) -> Tensor:
-        size = int(rng.choice(list(POOL), p=shares))
         # Each scene comes under several treatments, as a batch of tens of thousands holds near twins: with strangers
         # alone, what a scene holds tells the pairs apart and nothing finer is learned.
-        chosen = rng.integers(POOL[size], size=16).repeat(4)
-        pictures, done = treated(pools[size][chosen], rng)
-        words = tokens([said(known[i], t) for i, t in zip(chosen, done, strict=True)])
+        chosen, pictures, done = renders.draw(rng, 16, each=4)
+        words = tokens([said(captions[i], t) for i, t in zip(chosen, done, strict=True)])
         picture, text, scale = model(_resized(pictures).to(device), words.to(device))
-        # Two scenes may share a caption: then both pictures are right answers.
-        match = (words[:, None] == words[None]).all(2).float().to(device)
-        match = match / match.sum(1, keepdim=True)
-        alike = scale.clamp(max=100) * picture @ text.T
-        return (F.cross_entropy(alike, match) + F.cross_entropy(alike.T, match)) / 2
+        return _contrastive_loss(picture, text, scale, words)
 
     def evaluate() -> dict[str, float]:
-        pictures = torch.cat([model.encode_image(part.to(device), normalize=True) for part in held.split(64)])
-        texts = model.encode_text(tokens(sentences).to(device), normalize=True)
-        return _retrieval(pictures.cpu(), texts.cpu(), sentences)
+        return retrieval(model, device)
 
     fitted = fitting.fit("clip", model, loss, evaluate, steps=steps, rate=1.5e-3, seed=seed, work=work, every=200)
     weights = {key: value for key, value in fitted.state.items() if key.startswith("visual.") and key != "visual.proj"}
-    measures = {"64 px": fitted.history[[row["step"] for row in fitted.history].index(fitted.step)]}
-    return _stored(
-        "clip",
-        weights,
-        out,
-        fitted,
-        seed,
-        device,
-        steps,
-        measures,
-        "renders and their captions, contrastively",
-    )
+    path = _store(out, "clip", weights)
+    best = next(row for row in fitted.history if row["step"] == fitted.step)
+    fitting.card(path, _card("clip", weights, {"64 px": best}), fitted, steps, device, seed)
+    return path
 
 
-def _stored(name, weights, out: Path, fitted: fitting.Best, seed, device, steps, measures, task) -> Path:
-    """Write a backbone and its card to out/backbones; returns the weights' path."""
+# Both
+
+#: What each backbone was trained to do, as its card says it.
+TASKS = {
+    "namer": "ground, colours, shapes and treatment of renders",
+    "clip": "renders and their captions, contrastively",
+}
+
+
+class _Renders:
+    """Training renders of each size of `POOL`."""
+
+    def __init__(self, work: Path) -> None:
+        self._pools = {size: data.pool(work, "train", size, count) for size, count in POOL.items()}
+        self._shares = np.array(list(POOL.values())) / sum(POOL.values())
+
+    def draw(self, rng: np.random.Generator, scenes: int, each: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Renders of so many scenes at one random size, `each` of every scene: places of the scenes (N,), the pictures
+        uint8 (N, S, S, 3), each treated at random, and their treatments' places (N,)."""
+        pool = self._pools[int(rng.choice(list(POOL), p=self._shares))]
+        chosen = rng.integers(len(pool), size=scenes).repeat(each)
+        return chosen, *treated(pool[chosen], rng)
+
+
+def _store(out: Path, name: str, weights: dict[str, Tensor]) -> Path:
+    """Write a backbone to out/backbones; returns the file's path."""
     path = Path(out) / "backbones" / f"{name}.safetensors"
-    checkpoints.write(path, weights, {"backbone": name, "width": "mini"})
-    facts = {
+    write(path, weights, {"backbone": name, "width": "mini"})
+    return path
+
+
+def _card(name: str, weights: dict[str, Tensor], measures: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """A backbone's card but for how it was trained."""
+    return {
         "name": name,
-        "task": task,
-        "data": {"renders": {f"{s} px": n for s, n in POOL.items()}, "split": "train"},
+        "task": TASKS[name],
+        "data": {"renders": {f"{size} px": count for size, count in POOL.items()}, "split": "train"},
         "validation": {"renders": VALIDATION, "split": "validation", "measures": measures},
         "parameters": sum(v.numel() for k, v in weights.items() if "running" not in k and "num_batches" not in k),
     }
-    fitting.card(path, facts, fitted, steps, device, seed)
-    return path
 
 
 #: name -> function(work, out, device, seed), resumable.

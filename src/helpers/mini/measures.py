@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers import generators, world
 from helpers.core.files import CARD, replacing
+from helpers.generators.catalogue import GENERATORS
 from helpers.mini import judge
 from helpers.mini.training import data
 from helpers.mini.training.vae import evaluate_vae
@@ -168,20 +170,24 @@ def evaluate(
     for key in keys:
         found = measure(key, fakes("validation", key, COUNT), work, device)
         found = {name: round(value, 4) for name, value in found.items()}
-        targets = {name: _EASED.get((key, name), TARGETS.get(name)) for name in found}
-        rows = [
-            {"generator": key, "measure": name, "value": value, "target": targets[name],
-             "met": None if targets[name] is None else value >= targets[name]}
-            for name, value in found.items()
-        ]  # fmt: skip
-        frames.append(pd.DataFrame(rows))
-        card = Path(out) / key / CARD
-        described = json.loads(card.read_text()) | {"measures": found}
-        with replacing(card) as temporary:
-            temporary.write_text(json.dumps(described, indent=1) + "\n")
+        frames.append(pd.DataFrame([_row(key, name, value) for name, value in found.items()]))
+        _describe(Path(out) / key / CARD, found)
     every = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
-    order = {key: place for place, key in enumerate(schema.GENERATORS)}
+    order = {key: place for place, key in enumerate(GENERATORS)}
     every = every.sort_values("generator", key=lambda keys: keys.map(order), kind="stable", ignore_index=True)
     with replacing(table) as temporary:
         every.to_csv(temporary, index=False)
     return every
+
+
+def _row(generator: str, measure: str, value: float) -> dict[str, Any]:
+    target = _EASED.get((generator, measure), TARGETS.get(measure))
+    met = None if target is None else value >= target
+    return {"generator": generator, "measure": measure, "value": value, "target": target, "met": met}
+
+
+def _describe(card: Path, measures: dict[str, float]) -> None:
+    """Put a generator's measures in its card."""
+    described = json.loads(card.read_text()) | {"measures": measures}
+    with replacing(card) as temporary:
+        temporary.write_text(json.dumps(described, indent=1) + "\n")

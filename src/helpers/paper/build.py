@@ -18,6 +18,7 @@ from helpers import analysis, charts
 from helpers.charts.theme import PICTURE_WIDTH, bundle
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
+from helpers.paper import reference
 from helpers.paper.contents import notebooks, pages
 from helpers.paper.execution import check, declared, execute
 from helpers.results.results import check_results
@@ -123,6 +124,8 @@ def _stage(source: Path, results: Path) -> Path:
     (source / "notebooks").mkdir()
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(files.ROOT / name, source / name)
+    with open(source / "book" / "api.md", "a", encoding="utf-8") as api:
+        api.write(f"\n{reference.page()}")
     bundle(source / "_static")
     if (results / "contact").is_dir():
         shutil.copytree(results / "contact", source / "notebooks" / "contact")

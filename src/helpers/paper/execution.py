@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from traitlets.config import Config
 from helpers.charts.theme import LAB
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
 from helpers.paper.facts import wanted
-from helpers.results.results import check_results
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
+from helpers.precision.catalogue import PRECISIONS
+from helpers.results.results import check_results, manifest_of
 
 __all__ = ["check", "declared", "execute"]
 
@@ -47,7 +49,8 @@ def check(notebook: Path, parameters: Mapping[str, Any]) -> None:
         _check_type(name, given, defaults[name])
     merged = defaults | dict(parameters)
     for name, catalogue in KEYS.items():
-        _check_keys(name, merged.get(name, []), catalogue)
+        own = _own_generators(merged) if name == "generators" else ()
+        _check_keys(name, merged.get(name, []), [*catalogue, *own])
     if not abs(merged.get("threshold", 0.0)) <= sys.float_info.max:
         raise UsageError(f"threshold: {shown(merged['threshold'])} is not a finite number; 0 is the detectors' own")
     if merged.get("protocol", "plain") not in PROTOCOLS:
@@ -67,7 +70,13 @@ def _check_type(name: str, given: Any, default: Any) -> None:
         )
 
 
-def _check_keys(name: str, given: list[Any], catalogue: Mapping[str, Any]) -> None:
+def _own_generators(parameters: Mapping[str, Any]) -> list[str]:
+    """The generators that the study of these results has and the catalogue lacks."""
+    study = manifest_of(check_results(parameters["results"])).get("study", {}) if "results" in parameters else {}
+    return [key for key in study.get("generators") or {} if key not in GENERATORS]
+
+
+def _check_keys(name: str, given: list[Any], catalogue: Collection[str]) -> None:
     for key in given:
         if not isinstance(key, str) or key not in catalogue:
             raise UsageError(f"{name}: no {shown(key)}{nearest(key, catalogue)}; keys are {', '.join(catalogue)}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 
-import pandas as pd
-
 from helpers import analysis
 from helpers.analysis import controls, image_traces, paired, perturbed
 from helpers.analysis.conditions import trainings_of
@@ -22,8 +20,8 @@ FACTS: dict[str, Callable[[Results], bool]] = {
     "settings": lambda results: analysis.settings(results).steps.notna().any(),
     "costs": lambda results: any(analysis.costs(results).get("device", ())),
     "cpu": lambda results: set(analysis.costs(results).get("device", ())) == {"cpu"},
-    "proofs": lambda results: "output_error" in controls.proofs(results),
-    "exact-fp16": lambda results: _exact(controls.proofs(results)),
+    "audits": lambda results: "output_error" in controls.audits(results),
+    "exact-fp16": lambda results: controls.exact_casts(controls.audits(results)),
     "arms": lambda results: bool(controls.scored_arms(results)),
     "null-control": lambda results: results.arm_of("null") in controls.scored_arms(results),
     "other-seed": lambda results: results.arm_of("seed") in controls.scored_arms(results),
@@ -49,11 +47,6 @@ def facts(results: Results) -> set[str]:
     found |= {"conditions"} if len(conditions) > 1 else set()
     found |= {"seeds"} if any(re.search(r"-s\d+$", label) for _, label in conditions) else set()
     return found | {name for name, holds in FACTS.items() if holds(results)}
-
-
-def _exact(proofs: pd.DataFrame) -> bool:
-    """Whether casting to FP16 changed nothing of some generator's weights."""
-    return "weight_error" in proofs and bool((proofs.weight_error[proofs.precision == "fp16"] == 0).any())
 
 
 def wanted(tags: Sequence[str], facts: Collection[str]) -> bool:

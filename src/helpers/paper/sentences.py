@@ -6,23 +6,21 @@ from math import isnan
 
 import pandas as pd
 
-from helpers.analysis import controls, inventory
-from helpers.analysis import paired as effects
+from helpers.analysis import controls, inventory, paired
 from helpers.analysis.cells import cells, mean_change
 from helpers.analysis.costs import costs, images_per_cell
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
 from helpers.results.results import Results
-from helpers.study.schema import GENERATORS
 
 __all__ = [
+    "beyond_note",
     "DECK",
     "controls_note",
     "cost_note",
     "crossed",
     "grid",
-    "moved",
     "null",
     "overview",
     "scale_note",
@@ -121,14 +119,16 @@ def _dropped(results: Results) -> str:
     parts = []
     for cell, lost in results.dropped.items():
         generator, precision, detector = cell.split(" ")
-        of = "real images" if generator == "real" else f"{named(generator)} at {named(precision)}"
+        title = results.titled(generator)["generator_title"]
+        of = "real images" if generator == "real" else f"{title} at {named(precision)}"
         parts.append(f"{lost} of {named(detector)} on {of}")
     are = "is no number and is" if count == 1 else "are no numbers and are"
     return f" {counted(count, 'score')} {are} left out: {listed(parts)}."
 
 
-#: The deck's grid.
-DECK = [(generator, precision) for generator in GENERATORS for precision in ("fp32", "fp16", "fp8", "fp4")]
+#: The deck's grid, whatever the catalogues have besides.
+SIX = ("sd15", "sd21", "sdxl", "sd3", "sd35", "flux1")
+DECK = [(generator, precision) for generator in SIX for precision in ("fp32", "fp16", "fp8", "fp4")]
 
 
 def crossed(results: Results) -> str:
@@ -142,24 +142,24 @@ def twins(results: Results) -> str:
     """The sentence that says what pairs the images of two precisions, and how many have a twin."""
     base, made = named(results.baseline), inventory.fakes(results)
     others = made[made.precision != results.baseline]
-    images, paired = int(others.images.sum()), int(others.twins.sum())
+    images, twins = int(others.images.sum()), int(others.twins.sum())
     if not images:
         return f"All of its images are at {base}, so none has a twin to be compared with."
-    if not results.manifest.get("imported") and paired == images:
+    if not results.manifest.get("imported") and twins == images:
         return (
             "Every image has a prompt and a seed of its own, and both are the same at every precision, so each "
             f"quantized image has a twin at {base} that differs from it in nothing but the weights."
         )
-    have = "has" if paired == 1 else "have"
+    have = "has" if twins == 1 else "have"
     return (
         "Images of a generator that bear the same number are taken to be of one prompt and seed; so "
-        f"{paired:,} of {counted(images, 'image')} at other precisions {have} a twin at {base}."
+        f"{twins:,} of {counted(images, 'image')} at other precisions {have} a twin at {base}."
     )
 
 
 def controls_note(results: Results) -> str:
     """The sentence that names the changes against which this study can set its precisions."""
-    there = [title for title, _ in effects.controls(results).values()]
+    there = [title for title, _ in paired.controls(results).values()]
     idle = {
         "null control": f"the same {named(results.baseline)} images computed in groups (null control)",
         "FP16": "weights cast to FP16" + (", which a CPU computes with in 32 bits" if _on_cpu(results) else ""),
@@ -184,10 +184,10 @@ def sixteen(results: Results) -> str:
     if "fp16" not in results.precisions or results.baseline == "fp16":
         return "This study has no FP16 beside its baseline, which could be a second one."
     made = inventory.fakes(results)
-    paired = made[(made.precision == "fp16") & made.same.notna()]
-    same = list(paired.generator_title[paired.same.astype(bool)])
+    halved = made[(made.precision == "fp16") & made.same.notna()]
+    same = list(halved.generator_title[halved.same.astype(bool)])
     base = named(results.baseline)
-    if len(same) == len(paired):
+    if len(same) == len(halved):
         return f"FP16 of the main arm is no second one: it scores exactly as {base} does."
     how = " and computed in FP32" if _on_cpu(results) else ""
     but = f"; on {listed(same)} it scores exactly as {base} does, and is none" if same else ""
@@ -196,7 +196,7 @@ def sixteen(results: Results) -> str:
 
 def null(results: Results) -> str:
     """The sentence that sets the null control's spread beside the coarsest precision's, detector by detector."""
-    same = effects.identical(results)
+    same = paired.identical(results)
     idle = [f"{_actor(title)} changes no score of any image: it is identical, so no control." for title in same]
     found = controls.null_control(results)
     if found.empty:
@@ -211,12 +211,12 @@ def null(results: Results) -> str:
     ])  # fmt: skip
 
 
-def moved(beyond: pd.DataFrame, precision: str = "fp4") -> str:
+def beyond_note(beyond: pd.DataFrame, precision: str = "fp4") -> str:
     """The sentence that counts where a precision moves images further than each control does.
 
     `beyond` is the table of `helpers.analysis.paired.beyond`.
     """
-    told = effects.beyond_by_control(beyond)
+    told = paired.beyond_by_control(beyond)
     rows = told[told.precision == precision] if len(told) else told
     if rows.empty:
         further = "moves images further than a change that should not matter does"

@@ -15,8 +15,8 @@ from helpers.analysis import paired, words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.claims import rule
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "ARROW", "DASH", "beyond", "conditions", "crossed", "effects", "figure", "interval", "intervals", "matrix",
@@ -80,7 +80,7 @@ def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HT
     if costs.empty or costs[column].isna().all():
         return missing(f"{html.escape(caption)}: not known of this study.")
     wide = costs.pivot(index="generator_title", columns="precision_title", values=column)
-    places = {title: place for place, title in enumerate(PRECISIONS.values())}
+    places = {title: place for place, title in enumerate(row.title for row in PRECISIONS.values())}
     columns = sorted(costs.precision_title.unique(), key=lambda title: places.get(title, len(places)))
     wide = wide.reindex(index=costs.generator_title.unique(), columns=columns)
     printed = wide.map(lambda number: figure(number, form))

@@ -1,4 +1,4 @@
-"""Proof that a precision is what it says: errors of weights and outputs, native layers against rounded weights."""
+"""Whether a precision is what it says: errors of weights and outputs, native layers against rounded weights."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from helpers.study.schema import MAX_ERROR_DEVIATION
 
 __all__ = [
     "KINDS",
+    "Call",
     "Change",
     "Recorder",
     "changes",
@@ -152,7 +153,7 @@ def output_error(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 def kernel_deviations(
     native: nn.Module, rounded: nn.Module, names: Sequence[str], calls: Sequence[Call]
 ) -> dict[str, float]:
-    """For each named layer that the calls reach, how far its native output strays from that of the rounded weight.
+    """For each named layer that the calls reach, how far its native output lies from that of the rounded weight.
 
     The rounded component is run; each of its layers' inputs is given to the native layer too. Relative (Frobenius), the
     largest over the calls.

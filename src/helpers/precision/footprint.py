@@ -6,13 +6,14 @@ rules and the same table as a quantized pipeline's. Activations are not weights 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from torch import nn
 
-from helpers.core.errors import UsageError, nearest
-from helpers.generators.networks import build, named
+from helpers.generators.networks import Network, build, named
+from helpers.precision.catalogue import PRECISIONS
 from helpers.precision.formats import FORMATS, Format
 from helpers.precision.quantize import LAYERS, targets
 
@@ -26,9 +27,8 @@ QUANTIZED = ("denoiser", "t5")
 def chosen(precisions: Sequence[str] | None) -> list[str]:
     """The named precisions, each once, or all. Raises UsageError for an unknown one."""
     for precision in precisions or ():
-        if precision not in FORMATS:
-            raise UsageError(f"no precision '{precision}'{nearest(precision, FORMATS)}; one of {', '.join(FORMATS)}")
-    return list(dict.fromkeys(precisions or FORMATS))
+        PRECISIONS[precision]
+    return list(dict.fromkeys(precisions or PRECISIONS))
 
 
 def count(component: nn.Module, row: Format, coverage: str, itemsize: int) -> tuple[int, int]:
@@ -55,25 +55,26 @@ def table(checkpoints: Sequence[str] | None = None, precisions: Sequence[str] | 
     precisions `QUANTIZED` are in the format, as far as the coverage ("linear", or "all": convolutions too) reaches, and
     all else is in 16 bits. A name given twice counts once. Raises UsageError for an unknown checkpoint or precision.
     """
+    rows: list[dict[str, Any]] = []
     keys = chosen(precisions)
-    rows = []
     for checkpoint in named(checkpoints):
         for name, network in checkpoint.parts.items():
-            component = build(network)
-            for precision in keys:
-                row = FORMATS[precision]
-                for coverage in ["whole"] if row.scope == "component" else LAYERS:
-                    if row.scope == "component":
-                        quantized, size = count(component, row, "linear", 0)
-                    elif name in QUANTIZED:
-                        quantized, size = count(component, row, coverage, 2)
-                    else:
-                        quantized, size = 0, 2 * network.parameters
-                    rows.append(
-                        {
-                            "checkpoint": checkpoint.key, "component": name,
-                            "precision": precision, "coverage": coverage,
-                            "parameters": network.parameters, "quantized": quantized, "bytes": size,
-                        }
-                    )  # fmt: skip
+            key = {"checkpoint": checkpoint.key, "component": name}
+            rows += [key | row for row in _rows(network, keys, name in QUANTIZED)]
     return pd.DataFrame(rows)
+
+
+def _rows(network: Network, precisions: Sequence[str], quantized: bool) -> Iterator[dict[str, Any]]:
+    """The rest of the rows of one component: `quantized` where the precisions are for it at all."""
+    component = build(network)
+    for precision in precisions:
+        row = FORMATS[precision]
+        for coverage in ["whole"] if row.scope == "component" else LAYERS:
+            if row.scope == "component":
+                inside, size = count(component, row, "linear", 0)
+            elif quantized:
+                inside, size = count(component, row, coverage, 2)
+            else:
+                inside, size = 0, 2 * network.parameters
+            settings = {"precision": precision, "coverage": coverage}
+            yield settings | {"parameters": network.parameters, "quantized": inside, "bytes": size}

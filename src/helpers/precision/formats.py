@@ -1,4 +1,4 @@
-"""The weight formats, as one table, and how a weight is stored in each of them.
+"""How a weight is stored in each format of the catalogue: rounded to it, and in its library's own layer.
 
 Only storage changes: the computation stays in the type the pipeline was loaded with. Many CPUs have no half-precision
 arithmetic, so FP16 there means weights rounded to FP16, stored in FP16 and computed in FP32.
@@ -8,61 +8,35 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from math import ceil, prod
 from types import ModuleType
-from typing import Literal
 
 import torch
 from torch import nn
 
-__all__ = ["BLOCK", "CODES", "FORMATS", "Cast", "Format", "FourBit", "Storage"]
+from helpers.core.errors import Failure
+from helpers.precision.catalogue import BLOCK, PRECISIONS, Entry
+
+__all__ = ["CODES", "FORMATS", "NATIVE", "ROUNDED", "Cast", "Format", "FourBit", "Storage"]
 
 # On some CPUs the import of bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels need.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
-#: Weights that share one scale in the formats of 4 bits and fewer.
-BLOCK = 64
 
-
-@dataclass(frozen=True)
-class Format:
-    """One precision: a row of the table.
+@dataclass(frozen=True, kw_only=True)
+class Format(Entry):
+    """One precision: its row of the catalogue and its functions.
 
     Attributes:
-        title: what it is, in print.
-        bits: of one stored weight, its scale apart.
-        code: the values a stored number can have, before its scale.
-        group: what shares one scale: "channel" (an output channel), a number of consecutive weights in row-major order
-            (the last group of a weight may be shorter), None for casts.
-        scales: numbers kept with each group: 0, 1 (a scale) or 2 (a scale and a zero point).
-        backend: the library whose storage and kernels the native arm uses, "none" where there is none.
-        scope: "layers" for formats of Linear (and Conv2d) weights, "component" for casts, which take every
-            parameter.
         rounded: weight -> the nearest weight that the format can hold, of the same shape and type.
         native: layer -> the layer that stores its weight in the format; for casts, component -> None, changed in
             place; None where no library here has it.
-        scale_bytes: of one scale; None where it is kept in the computing type.
     """
 
-    title: str
-    bits: int
-    code: str
-    group: Literal["channel"] | int | None
-    scales: int
-    backend: str
-    scope: Literal["layers", "component"]
     rounded: Callable[[torch.Tensor], torch.Tensor]
     native: Callable[[nn.Module], nn.Module | None] | None = None
-    scale_bytes: int | None = None
-
-    def stored_bytes(self, shape: Sequence[int], itemsize: int) -> int:
-        """Bytes of one stored weight of `shape`, scales included, beside a computing type of `itemsize` bytes."""
-        numbers = prod(shape)
-        groups = 0 if self.group is None else shape[0] if self.group == "channel" else ceil(numbers / self.group)
-        return ceil(numbers * self.bits / 8) + groups * self.scales * (self.scale_bytes or itemsize)
 
 
 class Storage(nn.Module):
@@ -270,10 +244,6 @@ def _float8(dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
     return partial(_per_channel, lambda scaled: scaled.to(dtype), torch.finfo(dtype).max)
 
 
-def _grouped(bits: int, title: str, code: str, scales: int, round_: Callable[..., torch.Tensor]) -> Format:
-    return Format(title, bits, code, BLOCK, scales, "none", "layers", partial(_per_group, round_))
-
-
 #: FP4 of bitsandbytes' kernels (not OCP E2M1), and NF4 of QLoRA (Dettmers et al. 2023, arXiv 2305.14314, appendix E).
 _FP4 = (0.0, 0.0052083333, 0.16666667, 0.25, 0.33333333, 0.5, 0.66666667, 1.0)
 CODES = {
@@ -286,39 +256,54 @@ CODES = {
     ),
 }  # fmt: skip
 
-_QUANTO, _BNB = "optimum-quanto", "bitsandbytes"
-FORMATS: dict[str, Format] = {
-    "fp32": Format("FP32", 32, "binary32", None, 0, "torch", "component", lambda weight: weight, lambda part: None),
-    "fp16": Format(
-        "FP16", 16, "binary16", None, 0, "torch", "component",
-        partial(_same_type, dtype=torch.float16), partial(_cast, torch.float16),
-    ),
-    "fp8": Format(
-        "FP8 E4M3", 8, "float8_e4m3fn, to \N{PLUS-MINUS SIGN}448", "channel", 1, _QUANTO, "layers",
-        _float8(torch.float8_e4m3fn), partial(_quanto, "qfloat8_e4m3fn"),
-    ),
-    "fp4": Format(
-        "FP4", 4, "\N{PLUS-MINUS SIGN}{0, .0052, .1667, .25, .3333, .5, .6667, 1}", BLOCK, 1, _BNB, "layers",
-        partial(_per_group, partial(_coded, CODES["fp4"])), partial(_blockwise, "fp4"), 4,
-    ),
-    "bf16": Format(
-        "BF16", 16, "bfloat16", None, 0, "torch", "component",
-        partial(_same_type, dtype=torch.bfloat16), partial(_cast, torch.bfloat16),
-    ),
-    "int8": Format(
-        "INT8", 8, "integers -127 to 127", "channel", 1, _QUANTO, "layers",
-        partial(_per_channel, torch.round, 127.0), partial(_quanto, "qint8"),
-    ),
-    "fp8_e5m2": Format(
-        "FP8 E5M2", 8, "float8_e5m2, to \N{PLUS-MINUS SIGN}57344", "channel", 1, _QUANTO, "layers",
-        _float8(torch.float8_e5m2), partial(_quanto, "qfloat8_e5m2"),
-    ),
-    "nf4": Format(
-        "NF4", 4, "16 quantiles of a normal distribution, -1 to 1", BLOCK, 1, _BNB, "layers",
-        partial(_per_group, partial(_coded, CODES["nf4"])), partial(_blockwise, "nf4"), 4,
-    ),
-    "int4": _grouped(4, "INT4 symmetric", "integers -7 to 7", 1, partial(_symmetric, 7)),
-    "int4_affine": _grouped(4, "INT4 affine", "integers 0 to 15 less a zero point", 2, partial(_affine, 15)),
-    "int3": _grouped(3, "INT3 symmetric", "integers -3 to 3", 1, partial(_symmetric, 3)),
-    "int2": _grouped(2, "INT2 symmetric", "-1, 0, 1", 1, partial(_symmetric, 1)),
-}  # fmt: skip
+#: Key -> weight -> the nearest weight that the format can hold, of the same shape and type.
+ROUNDED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "fp32": lambda weight: weight,
+    "fp16": partial(_same_type, dtype=torch.float16),
+    "fp8": _float8(torch.float8_e4m3fn),
+    "fp4": partial(_per_group, partial(_coded, CODES["fp4"])),
+    "bf16": partial(_same_type, dtype=torch.bfloat16),
+    "int8": partial(_per_channel, torch.round, 127.0),
+    "fp8_e5m2": _float8(torch.float8_e5m2),
+    "nf4": partial(_per_group, partial(_coded, CODES["nf4"])),
+    "int4": partial(_per_group, partial(_symmetric, 7)),
+    "int4_affine": partial(_per_group, partial(_affine, 15)),
+    "int3": partial(_per_group, partial(_symmetric, 3)),
+    "int2": partial(_per_group, partial(_symmetric, 1)),
+}
+
+#: Key -> layer -> the layer that stores its weight in the format; for casts, component -> None, changed in place.
+NATIVE: dict[str, Callable[[nn.Module], nn.Module | None]] = {
+    "fp32": lambda component: None,
+    "fp16": partial(_cast, torch.float16),
+    "fp8": partial(_quanto, "qfloat8_e4m3fn"),
+    "fp4": partial(_blockwise, "fp4"),
+    "bf16": partial(_cast, torch.bfloat16),
+    "int8": partial(_quanto, "qint8"),
+    "fp8_e5m2": partial(_quanto, "qfloat8_e5m2"),
+    "nf4": partial(_blockwise, "nf4"),
+}
+
+
+class _Formats(Mapping[str, Format]):
+    """The catalogue's rows with their functions, from the module that a row names, imported when it is asked for."""
+
+    def __getitem__(self, key: str) -> Format:
+        row = PRECISIONS[key]
+        module = importlib.import_module(row.module)
+        if key not in module.ROUNDED:
+            raise Failure(f"precision {key}: {row.module}.ROUNDED has no function of it")
+        return Format(**vars(row), rounded=module.ROUNDED[key], native=getattr(module, "NATIVE", {}).get(key))
+
+    def __contains__(self, key: object) -> bool:
+        return key in PRECISIONS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PRECISIONS)
+
+    def __len__(self) -> int:
+        return len(PRECISIONS)
+
+
+#: Every precision by key; UsageError for an unknown one.
+FORMATS = _Formats()

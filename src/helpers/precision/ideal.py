@@ -6,13 +6,15 @@ not repeated here.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from helpers.precision.formats import BLOCK, CODES
+from helpers.precision.catalogue import BLOCK, PRECISIONS
+from helpers.precision.formats import CODES
 
 __all__ = ["ideal"]
 
@@ -20,10 +22,17 @@ __all__ = ["ideal"]
 def ideal(precision: str, weight: Tensor) -> Tensor:
     """The numbers that the format holds for a weight of any shape, each the nearest that its group allows; float64.
 
-    `precision` is a key of `formats.FORMATS`. Scales are not rounded to any type.
+    `precision` is a key of the catalogue. One whose functions lie in a module of its own says it in that module's table
+    IDEAL; without one its rounding is taken for its definition. Scales are not rounded to any type.
     """
     exact = weight.detach().double()
-    return _IDEAL[precision](exact) if exact.numel() else exact
+    of = _IDEAL[precision] if precision in _IDEAL else _elsewhere(precision)
+    return of(exact) if exact.numel() else exact
+
+
+def _elsewhere(precision: str) -> Callable[[Tensor], Tensor]:
+    tables = importlib.import_module(PRECISIONS[precision].module)
+    return getattr(tables, "IDEAL", {}).get(precision) or tables.ROUNDED[precision]
 
 
 def _whole(codes: Tensor) -> Tensor:

@@ -8,18 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from helpers.core.errors import Failure, UsageError, nearest
+from helpers.core.errors import Failure, UsageError
+from helpers.core.registry import unknown
+from helpers.precision.catalogue import ARMS, COMPONENTS
 from helpers.precision.coverage import Component, Coverage, holdings
 from helpers.precision.formats import FORMATS, Format
 
-__all__ = ["ARMS", "COMPONENTS", "LAYERS", "apply", "attributes", "declare_type", "targets"]
+__all__ = ["LAYERS", "apply", "attributes", "declare_type", "targets"]
 
-#: How weights are quantized. "native": by the library's own storage and kernels. "rounding": each weight becomes the
-#: nearest one that the format can hold and stays in the computing type, so that nothing but its precision differs.
-ARMS = ("native", "rounding")
-#: Parts of a pipeline by name: the network run at every step, each text encoder ("t5" the T5-like one), the VAE.
-COMPONENTS = ("denoiser", "text_encoder", "text_encoder_2", "t5", "vae")
-#: Which layers a format takes: what diffusers' quantizers take, or convolutions too.
+#: The classes of layers of each of `catalogue.COVERAGES`.
 LAYERS: dict[str, tuple[type[nn.Module], ...]] = {"linear": (nn.Linear,), "all": (nn.Linear, nn.Conv2d)}
 
 
@@ -49,7 +46,7 @@ def apply(
     it is not among them) would be quantized; Failure for weights that are not finite, or that a library would store
     more than once, with the layer named.
     """
-    row = FORMATS[_one_of("precision", precision, FORMATS)]
+    row = FORMATS[precision]
     layers = LAYERS[_one_of("coverage", coverage, LAYERS)]
     if _one_of("arm", arm, ARMS) == "native" and row.native is None:
         raise UsageError(f"{precision}: no library here stores it; use arm 'rounding'")
@@ -57,23 +54,22 @@ def apply(
     for component in components:
         _one_of("component", component, COMPONENTS)
     asked = {name: getattr(pipeline, where[name]) for name in components if name in where}
-    must = [asked["denoiser"]] if "denoiser" in asked else list(asked.values())
-    if precision != "fp32" and not any(targets(part, row, layers) for part in must):
-        raise UsageError(
-            f"{_name(pipeline)} at {precision} with coverage '{coverage}': 0 % of the"
-            f" {'denoiser' if 'denoiser' in asked else 'components'} would be quantized;"
-            " use coverage 'all' or leave the cell out"
-        )
+    must = {"denoiser": asked["denoiser"]} if "denoiser" in asked else asked
+    if precision != "fp32" and not any(targets(part, row, layers) for part in must.values()):
+        _refuse_uncovered(f"{_name(pipeline)} at {precision}", coverage, "denoiser" in asked)
     for name, part in asked.items():
         what, names = f"{_name(pipeline)} at {precision}: {name}", targets(part, row, layers)
         _refuse_undefined(what, part, row, names)
         if arm == "native" and row.scope == "layers":
             _refuse_shared(what, part, names)
-    return Coverage(
-        precision,
-        arm,
-        coverage,
-        {name: _convert(part, precision, row, arm, layers) for name, part in asked.items()},
+    parts = {name: _convert(part, precision, row, arm, layers) for name, part in asked.items()}
+    return Coverage(precision, arm, coverage, parts)
+
+
+def _refuse_uncovered(what: str, coverage: str, denoiser: bool) -> None:
+    raise UsageError(
+        f"{what} with coverage '{coverage}': 0 % of the {'denoiser' if denoiser else 'components'} would be quantized;"
+        " use coverage 'all' or leave the cell out"
     )
 
 
@@ -172,5 +168,5 @@ def _name(pipeline: Any) -> str:
 
 def _one_of(what: str, word: str, options: Iterable[str]) -> str:
     if word not in options:
-        raise UsageError(f"no {what} '{word}'{nearest(word, options)}; one of {', '.join(options)}")
+        raise unknown(what, word, options)
     return word

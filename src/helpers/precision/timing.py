@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from helpers.core import device as machine
+from helpers.core.device import accelerator, forget_peak, peaks, release, require, synchronize
 from helpers.core.errors import UsageError
 from helpers.generators.networks import Architecture, Network, build, named
 from helpers.precision.coverage import holdings
@@ -136,15 +136,15 @@ def measure(
     row = {
         "checkpoint": checkpoint.key, "precision": precision,
         "coverage": coverage if FORMATS[precision].scope == "layers" else "whole",
-        "pixels": checkpoint.pixels, "steps": steps, "fits": True, **machine.accelerator(device),
+        "pixels": checkpoint.pixels, "steps": steps, "fits": True, **accelerator(device),
     }  # fmt: skip
-    machine.forget_peak(device)
+    forget_peak(device)
     try:
         return row | _measures(checkpoint, precision, coverage, device, steps)
     except torch.OutOfMemoryError:
         return row | {"fits": False}
     finally:
-        machine.release(device)
+        release(device)
 
 
 def _measures(checkpoint: Architecture, precision: str, coverage: str, device: str, steps: int) -> dict[str, Any]:
@@ -160,15 +160,15 @@ def _measures(checkpoint: Architecture, precision: str, coverage: str, device: s
     with torch.inference_mode():
         for step in range(WARM + steps):
             if step == WARM:
-                machine.forget_peak(device)
+                forget_peak(device)
             began = perf_counter()
             denoiser(**given)
-            machine.synchronize(device)
+            synchronize(device)
             seconds.append(perf_counter() - began)
     kernels = Counter(_kernel(module) for module in denoiser.modules() if isinstance(module, (nn.Linear, nn.Conv2d)))
     return {
         "bytes": sum(size for part in parts.values() for *_, size in holdings(part)),
-        **machine.peaks(device),
+        **peaks(device),
         "seconds_per_step": median(seconds[WARM:]),
         "batch": len(next(iter(given.values()))),
         "kernels": json.dumps(dict(sorted(kernels.items()))),
@@ -189,7 +189,7 @@ def table(
     `precisions` are those of the deck by default; "all" is run beside "linear" where the denoiser has convolutions to
     speak of (the UNets). Raises UsageError for an unknown word, a format that no library stores, or no such device.
     """
-    machine.require(device)
+    require(device)
     keys = chosen(precisions or ("fp32", "fp16", "fp8", "fp4"))
     without = [key for key in keys if FORMATS[key].native is None]
     if without:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 import datetime
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import inf, isfinite, nan
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -27,19 +27,20 @@ from scipy import special
 from helpers import __version__
 from helpers.core import files
 from helpers.core.errors import Damaged, UsageError, nearest, shortened
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
+from helpers.precision.catalogue import PRECISIONS
 from helpers.study.schema import (
-    DETECTORS,
-    GENERATORS,
-    PRECISIONS,
+    ROLES,
     ArmName,
     DetectorKey,
     GeneratorKey,
     PrecisionKey,
-    Role,
     Share,
     Strict,
     explain,
+    one_of,
 )
 
 __all__ = ["COLUMNS", "Imported", "Map", "import_scores", "read_map"]
@@ -63,11 +64,9 @@ _NUMBER = re.compile(r"\+?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,3})?")
 IDENTITY = ["generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights"]
 PAIR = ["generator", "protocol", "size", "index", "detector", "weights"]
 
-Column = Literal[
-    "generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights", "logit",
-    "image_sha256",
-]  # fmt: skip
-Worded = Literal["generator", "precision", "arm", "protocol", "label", "detector", "weights"]
+WORDED = ("generator", "precision", "arm", "protocol", "label", "detector", "weights")
+Column = Annotated[str, one_of((*WORDED, "size", "index", "logit", "image_sha256"))]
+Worded = Annotated[str, one_of(WORDED)]
 Condition = Annotated[dict[str, list[str]], Field(min_length=1)]
 
 
@@ -107,7 +106,7 @@ class Logit(Strict):
     `SATURATED`, or beside the lowest where the file has lower ones, so that the order stays.
     """
 
-    scale: Literal["logit", "probability"]
+    scale: Annotated[str, one_of(("logit", "probability"))]
     detectors: list[DetectorKey] = Field(list(DETECTORS), min_length=1)
 
 
@@ -138,7 +137,7 @@ class ArmTitle(Strict):
     """What an arm beside the main one is, and what it is for, where it is for one of the study's roles."""
 
     title: str = Field(min_length=1)
-    role: Role | None = None
+    role: Annotated[str, one_of(ROLES)] | None = None
 
 
 class Known(Strict):
@@ -176,7 +175,7 @@ class Map(Strict):
     source: str = ""
     licence: str = ""
     notes: list[str] = []
-    scale: Literal["mini", "full", "unknown"] = "unknown"
+    scale: Annotated[str, one_of(("mini", "full", "unknown"))] = "unknown"
     baseline: PrecisionKey = "fp32"
     pair_by: list[str] = Field(["index"], min_length=1)
     columns: dict[Column, str] = {}
@@ -201,7 +200,7 @@ class Map(Strict):
         return self
 
 
-MODELS = {
+MODELS: dict[tuple[str, ...], type[Strict]] = {
     (): Map, ("pattern",): Pattern, ("drop",): Drop, ("correct",): Correct, ("arms",): ArmTitle, ("cells",): Known,
     ("logit",): Logit, ("wide",): Wide,
 }  # fmt: skip
@@ -305,29 +304,42 @@ def _read(file: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _read_csv(file: Path) -> tuple[list[str], list[list[str]], list[str]]:
-    rows: list[list[str]] = []
-    places: list[str] = []
-    number = 1
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(_without_nul(file, lines), strict=True)
-            names = [name.strip() for name in next(reader, [])]
-            if len(names) == 1 and (mark := next((mark for mark in ";\t|" if mark in names[0]), "")):
-                raise UsageError(f"{file}: its columns are separated by {mark!r}; export it with commas")
+    with open(file, encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(_without_nul(file, lines), strict=True)
+        number = 1
+        try:
+            names = _names(file, next(reader, []))
+            rows: list[list[str]] = []
+            places: list[str] = []
             number = reader.line_num + 1
             for row in reader:
                 if any(row):  # else a blank line
-                    if len(row) != len(names):
-                        told = f"{len(row)} fields where the first line names {len(names)}"
-                        raise UsageError(f"{file}, line {number}: {told}; put what holds a comma in quotes")
-                    rows.append(row)
+                    rows.append(_complete(file, number, row, names))
                     places.append(f"line {number}")
                 number = reader.line_num + 1
-    except UnicodeDecodeError:
-        raise UsageError(f"{file}: not UTF-8 text; export it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise UsageError(f"{file}, line {number}: not a readable row: {shortened(error)}; export it again") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{file}: not UTF-8 text; export it as CSV in UTF-8") from None
+        except csv.Error as error:
+            raise UsageError(
+                f"{file}, line {number}: not a readable row: {shortened(error)}; export it again"
+            ) from None
     return names, rows, places
+
+
+def _names(file: Path, first: list[str]) -> list[str]:
+    """The columns that the first line of a CSV file names."""
+    names = [name.strip() for name in first]
+    if len(names) == 1 and (mark := next((mark for mark in ";\t|" if mark in names[0]), "")):
+        raise UsageError(f"{file}: its columns are separated by {mark!r}; export it with commas")
+    return names
+
+
+def _complete(file: Path, number: int, row: list[str], names: list[str]) -> list[str]:
+    """A row that has a field for each column, refused where it has not."""
+    if len(row) != len(names):
+        told = f"{len(row)} fields where the first line names {len(names)}"
+        raise UsageError(f"{file}, line {number}: {told}; put what holds a comma in quotes")
+    return row
 
 
 def _without_nul(file: Path, lines: Iterable[str]) -> Iterator[str]:
@@ -348,7 +360,7 @@ def _read_parquet(file: Path) -> tuple[list[str], list[list[str]], list[str]]:
             if isinstance(level, dict) and level.get("name") and level["name"] not in names:
                 names.append(level["name"])
                 columns.append([str(at) for at in range(level["start"], level["stop"], level["step"])])
-        rows = list(zip(*columns, strict=True))
+        rows = [list(row) for row in zip(*columns, strict=True)]
     except Exception as error:  # pyarrow's errors on foreign bytes have no common base
         raise UsageError(f"{file}: not a readable table: {shortened(error)}; export it again") from None
     return names, rows, [f"row {number + 1}" for number in range(len(rows))]
@@ -455,15 +467,10 @@ def _scores(table: _Table, mapping: Map) -> tuple[pd.DataFrame, dict[str, int], 
     table.rows, scores, numbers = table.rows[~lost], scores[~lost], numbers[~lost]
     if scores.empty:
         raise UsageError(f"{table.file}: no row has a number for a logit; name the column in [columns] of a map")
-    real = scores.label == "0"
     table.refuse(
         ~scores.label.isin(["0", "1"]), "label is not 1 (fake) or 0 (real)", "name its words in [values.label]"
     )
-    for name, known, rows in (
-        ("generator", GENERATORS, ~real), ("precision", PRECISIONS, ~real), ("detector", DETECTORS, real | ~real),
-        ("protocol", PROTOCOLS, real | ~real),
-    ):  # fmt: skip
-        _known(table, scores[name][rows], name, known)
+    _require_keys(table, scores)
     logits, unsaid, notes = _logits(table, scores, numbers, mapping)
     scores = scores.assign(
         logit=logits, size=_whole_numbers(table, scores["size"], "size"), label=scores.label.astype(np.int64)
@@ -473,6 +480,17 @@ def _scores(table: _Table, mapping: Map) -> tuple[pd.DataFrame, dict[str, int], 
     if lacks:
         notes = [f"no real images for {', '.join(lacks)}: TNR and AUC stay unknown", *notes]
     return scores, {" ".join(cell): int(count) for cell, count in unscored.items()}, unsaid, notes
+
+
+def _require_keys(table: _Table, scores: pd.DataFrame) -> None:
+    """Refuse generators, precisions, detectors and protocols that no catalogue has; of a real the last two alone."""
+    for catalogue, name, rows in (
+        (GENERATORS, "generator", scores[scores.label != "0"]),
+        (PRECISIONS, "precision", scores[scores.label != "0"]),
+        (DETECTORS, "detector", scores),
+        (PROTOCOLS, "protocol", scores),
+    ):
+        _require_key(table, rows[name], name, catalogue)
 
 
 def _column(table: _Table, mapping: Map, name: str) -> pd.Series:
@@ -498,7 +516,7 @@ def _each(values: pd.Series, change: Callable[[str], Any]) -> pd.Series:
     return values.map({word: change(word) for word in values.unique()})
 
 
-def _known(table: _Table, values: pd.Series, name: str, catalogue: Sequence[str] | dict[str, Any]) -> None:
+def _require_key(table: _Table, values: pd.Series, name: str, catalogue: Collection[str]) -> None:
     wrong = ~values.isin(list(catalogue))
     if wrong.any():
         word = values[wrong].iloc[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from pathlib import Path
@@ -14,13 +14,15 @@ import pandas as pd
 
 from helpers.core import files
 from helpers.core.errors import Damaged, UsageError, nearest
+from helpers.core.registry import Registry
+from helpers.detectors.catalogue import DETECTORS
+from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import weights_for
+from helpers.precision.catalogue import BASELINE, PRECISIONS
 from helpers.results import schema
 from helpers.results.memo import once
-from helpers.study.schema import DETECTORS, GENERATORS, PRECISIONS
 
 __all__ = [
-    "BASELINE",
     "Results",
     "all_arms",
     "check_results",
@@ -30,7 +32,7 @@ __all__ = [
     "of_training",
     "own_trainings",
     "titles",
-    "vouched",
+    "read_verified",
     "with_fakes",
 ]
 
@@ -39,7 +41,6 @@ MANIFEST = (
     "study", "files", "imported", "study.arms", "study.margins", "study.generators", "study.further",
     "imported.unscored",
 )  # fmt: skip
-BASELINE = "fp32"
 
 
 class _Scores(NamedTuple):
@@ -62,7 +63,7 @@ class _Source:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the scores; None where there is none that the manifest vouches for."""
-        return vouched(self.folder, name) if self.folder else None
+        return read_verified(self.folder, name) if self.folder else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ class Results:
         """The first arm of a role ("null", "seed", "decoder", "text", "coverage", "ladder"); "" where none has it."""
         return next((name for name, arm in self.arms.items() if arm.get("role") == role), "")
 
-    def beside(self, name: str) -> pd.DataFrame | None:
+    def table(self, name: str) -> pd.DataFrame | None:
         """A table that lies beside the scores ("spectra.parquet" ...), its logits as float64; None where there is none.
 
         Raises Damaged where it lacks a column.
@@ -160,13 +161,33 @@ class Results:
         return str(self.manifest.get("study", {}).get("baseline") or BASELINE)
 
     @property
+    def lowest(self) -> str:
+        """The precision that is set against the baseline where one stands for all: the coarsest of the study's main
+        arm, as in `runs.plan`; "" where the study has the baseline alone."""
+        others = [key for key in self.manifest.get("study", {}).get("precisions") or self.precisions
+                  if key != self.baseline and key in PRECISIONS]  # fmt: skip
+        return min(others, key=lambda key: PRECISIONS[key].bits_with_scales, default="")
+
+    @property
     def margins(self) -> dict[str, float]:
         """The margins that the study file stated for its claims, by name."""
         return dict(self.manifest.get("study", {}).get("margins") or {})
 
     def titles(self, kind: str) -> dict[str, str]:
         """Keys with their titles of this study's "generator"s, "precision"s or "detector"s."""
-        return {key: titles(**{kind: key})[f"{kind}_title"] for key in getattr(self, f"{kind}s")}
+        return {key: self.titled(**{kind: key})[f"{kind}_title"] for key in getattr(self, f"{kind}s")}
+
+    def titled(self, generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
+        """The row of `titles`, where a generator that only the study knows has the study's title."""
+        row = titles(generator, precision, detector)
+        own = self.own_generators.get(generator, {}).get("title")
+        return row | {"generator_title": str(own)} if own else row
+
+    @property
+    def own_generators(self) -> dict[str, dict[str, Any]]:
+        """What the study file says of its generators that the catalogue lacks, by key."""
+        said = self.manifest.get("study", {}).get("generators") or {}
+        return {key: dict(of) for key, of in said.items() if isinstance(of, dict) and key not in GENERATORS}
 
     def logits(self, detector: str, generator: str, precision: str) -> pd.Series:
         """Raw logits of one cell by image index (N,); empty where the cell was not run."""
@@ -368,7 +389,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def vouched(folder: Path, name: str) -> pd.DataFrame | None:
+def read_verified(folder: Path, name: str) -> pd.DataFrame | None:
     """A table that lies beside the scores, its logits as float64; None where the manifest does not vouch for it.
 
     What a former study left in the folder has other bytes than the manifest says, or stands there not at all.
@@ -432,7 +453,7 @@ def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tup
     }  # fmt: skip
 
 
-def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: dict[str, Any]) -> tuple[str, ...]:
+def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: Collection[str]) -> tuple[str, ...]:
     present = set(there.unique())
     order = [key for key in catalogue if key in present] + sorted(present - set(catalogue))
     for key in asked or ():
@@ -454,12 +475,11 @@ def _cells_file(source: _Source, chosen: dict[str, tuple[str, ...]], arm: str) -
 
 def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
     """Keys with the names that readers know, for a row of a table; a key outside the catalogue is its own name."""
-    named = {"generator": (generator, GENERATORS), "detector": (detector, DETECTORS)}
+    named: dict[str, tuple[str, Registry[Any]]] = {
+        "generator": (generator, GENERATORS), "detector": (detector, DETECTORS), "precision": (precision, PRECISIONS),
+    }  # fmt: skip
     row: dict[str, str] = {}
     for column, (key, catalogue) in named.items():
         if key:
-            entry = catalogue.get(key)
-            row |= {column: key, f"{column}_title": entry.title if entry else key}
-    if precision:
-        row |= {"precision": precision, "precision_title": PRECISIONS.get(precision, precision)}
+            row |= {column: key, f"{column}_title": catalogue.title(key)}
     return row

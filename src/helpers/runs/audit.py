@@ -1,7 +1,7 @@
 """What each cell's precision did to its weights, measured before its first image and kept beside the run.
 
 A cell is refused at 0 % coverage, where the error of a layer's weights is not what its format makes of them, and where
-a native layer strays from the rounding arm.
+a native layer does not compute what simulated quantization does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from helpers import precision
-from helpers.core import device as machine
+from helpers.core.device import release
 from helpers.core.errors import Failure
 from helpers.core.files import read_json, write_json
 from helpers.precision import audit as errors
@@ -33,7 +33,7 @@ STEPS = (0.0, 0.5, 1.0)
 
 
 class QuantizationAudit:
-    """Measures cells of a plan and keeps what it found in proof/ of the run's folder.
+    """Measures cells of a plan and keeps what it found in audit/ of the run's folder.
 
     One generator's unquantized networks and recorded inputs are in memory at a time, on the CPU; outputs are computed
     on `device`.
@@ -47,7 +47,7 @@ class QuantizationAudit:
         """Measure the cell of a recipe unless that is on record; returns whether `source`, its own, was loaded for it.
 
         Raises Failure, with the layer named, where its weights' error departs from its format's by more than
-        `study.MAX_ERROR_DEVIATION`, and where a native layer strays by more than `study.MAX_KERNEL_DEVIATION`.
+        `study.MAX_ERROR_DEVIATION`, and where a native layer's output does by more than `study.MAX_KERNEL_DEVIATION`.
         """
         key, former = self._keys(recipe, source)
         if known := self._known(recipe, (key, former)):
@@ -115,10 +115,11 @@ class _Reference:
         self.expected = {name: errors.outputs(part, self.calls[name]) for name, part in self.parts.items()}
         for part in self.parts.values():
             part.to("cpu")  # two pipelines of a real checkpoint are too much for most GPUs
-        machine.release(device)
+        release(device)
 
     def compare(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, Any]:
-        """Errors of one component of a cell, and how far its native layers stray (None where there is no such arm)."""
+        """Errors of one component of a cell, and how far its native layers differ from simulated quantization (None
+        where there is no such arm)."""
         level = recipe.source.precision
         part = getattr(source.pipeline, precision.attributes(source.pipeline)[name])
         names = targets(self.parts[name], precision.FORMATS[level], LAYERS[recipe.coverage])
@@ -138,7 +139,7 @@ class _Reference:
         return found
 
     def _kernel_deviation(self, recipe: Recipe, name: str, part: Any, names: list[str]) -> tuple[str, float]:
-        """The layer that strays most from the rounding arm, and by how much."""
+        """The layer that differs most from simulated quantization, and by how much."""
         dtype = getattr(torch, recipe.computing_type(self.device))
         # torch's own: diffusers' warns of an empty list of networks to leave in FP32.
         rounded = torch.nn.Module.to(copy.deepcopy(self.parts[name]), self.device, dtype)
@@ -151,7 +152,7 @@ def _refuse_kernel(what: str, deviation: float, level: str) -> None:
     """Raise Failure for a native layer that does not compute what its rounded weight would."""
     if deviation > MAX_KERNEL_DEVIATION:
         raise Failure(
-            f"{what} strays from the rounding arm by {deviation:.2g} of its output, more than"
+            f"{what} differs from simulated quantization by {deviation:.2g} of its output, more than"
             f" {MAX_KERNEL_DEVIATION:g}; this machine's kernel for {level} cannot be trusted"
         )
 

@@ -72,6 +72,7 @@ def run(
     weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
     with lock.working(store.folder, shard):
         sweep(store.folder)
+        store.rename_former()
         states = make(plan, store, plan.shards(chosen, shard), done, progress, device)
         done.scored += score.score(store, states, weights, progress, device)
         # All of it by one share at a time: each writes what it finds, and the last one finds everything.

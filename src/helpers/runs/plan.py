@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.core.errors import UsageError, nearest, shown
+from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images.protocols import weights_for
-from helpers.study.schema import BITS, GENERATORS, PRECISIONS, Perturbations, Study, training_label
+from helpers.precision.catalogue import PRECISIONS
+from helpers.study.schema import Perturbations, Study, training_label
 
 __all__ = [
     "AUDITED",
@@ -74,7 +76,8 @@ class Recipe:
         digest: SHA-256 (hex) of what makes the images, apart from the model's files and the type it computes in.
             Nothing else counts, so another generator, another arm or more images leave these as they are.
         former_digest: what earlier versions kept in its place, a digest of the whole study.
-        generator: key of the generator, of a passed render that of the VAE's.
+        generator: key of the generator, of a passed render that of the VAE's; `entry`: its row, of the catalogue or the
+            study's own.
         checkpoint: the folder or hub id of its pipeline, with `revision` and `variant` of the hub's files.
         steps, guidance: of the sampling; `dtype`: the type in which a GPU computes all but FP32.
         way, coverage, components: what the precision is applied to, and how (`precision.apply`).
@@ -88,6 +91,7 @@ class Recipe:
     digest: str
     former_digest: str
     generator: str | None = None
+    entry: Entry | None = None
     checkpoint: str | None = None
     revision: str | None = None
     variant: str | None = None
@@ -264,6 +268,7 @@ def resolve(study: Study, images: int | None = None) -> Plan:
             return Recipe(**common, **_render(study, source))
         return Recipe(**common, **_cell(study, source, probe), prompts=prompts)
 
+    quantized = [level for level in study.precisions if level != study.baseline]
     return Plan(
         study=study.model_dump(mode="json"),
         study_digest=study.digest(),
@@ -273,7 +278,7 @@ def resolve(study: Study, images: int | None = None) -> Plan:
         weights=study.weights,
         arm=study.arm,
         baseline=study.baseline,
-        lowest=min((level for level in study.precisions if level != study.baseline), key=BITS.get, default=None),
+        lowest=min(quantized, key=lambda level: PRECISIONS[level].bits_with_scales, default=None),
         shard_size=study.shard_size,
         perturbations=study.perturbations,
     )
@@ -282,7 +287,11 @@ def resolve(study: Study, images: int | None = None) -> Plan:
 def _render(study: Study, source: Source) -> dict[str, Any]:
     """Of a render's recipe what is its own."""
     own = {"digest": _sha256({"size": source.size})}
-    return own if source.arm == "none" else own | {"generator": source.arm, "checkpoint": study.source(source.arm)}
+    if source.arm == "none":
+        return own
+    return own | {
+        "generator": source.arm, "entry": study.entry(source.arm), "checkpoint": study.source(source.arm),
+    }  # fmt: skip
 
 
 def _cell(study: Study, source: Source, probe: str) -> dict[str, Any]:
@@ -302,6 +311,7 @@ def _cell(study: Study, source: Source, probe: str) -> dict[str, Any]:
     return asked | {
         # What is not set does not count: a setting that a later version adds leaves the images of this one valid.
         "digest": _sha256({name: value for name, value in counted.items() if value is not None}),
+        "entry": study.entry(source.generator),
         "checkpoint": study.source(source.generator),
         "revision": settings.revision,
         "dtype": settings.dtype,

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from helpers import generators, precision, world
-from helpers.core import device as machine
+from helpers.core.device import accelerator, forget_peak, peaks
 from helpers.core.files import tree_sha256
 from helpers.runs.plan import Recipe
 from helpers.runs.store import versions
@@ -56,16 +56,16 @@ class AlignedRenders(Renders):
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         super().__init__(recipe)
         self.device = device
-        self.key, self.where = recipe.generator, recipe.checkpoint
+        self.key, self.where, self.entry = recipe.generator, recipe.checkpoint, recipe.entry
         self._pipeline: Any = None
 
     def model(self) -> str:
         """Digest of what makes the images: the renderer's method and the VAE's files."""
-        return tree_sha256(world.METHOD, Path(generators.source(self.key, self.where)) / "vae")
+        return tree_sha256(world.METHOD, Path(generators.source(self.key, self.where, self.entry)) / "vae")
 
     def load(self) -> None:
         """Load the pipeline that has the VAE."""
-        self._pipeline = generators.load(self.key, self.where, device=self.device)
+        self._pipeline = generators.load(self.key, self.where, entry=self.entry, device=self.device)
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices; after `load`."""
@@ -86,7 +86,7 @@ class QuantizedPipeline:
 
     def model(self) -> str:
         """Digest of what makes the images: the checkpoint's files, or its hub id and revision."""
-        where = generators.source(self.recipe.generator, self.recipe.checkpoint)
+        where = generators.source(self.recipe.generator, self.recipe.checkpoint, self.recipe.entry)
         return tree_sha256(where) if Path(where).is_dir() else tree_sha256(f"{where}@{self.recipe.revision}")
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
@@ -101,7 +101,7 @@ class QuantizedPipeline:
             size=recipe.source.size,
             batch_size=len(indices),
         )
-        self.record["peak_memory_mb"] = machine.peaks(self.device)["peak_allocated"] / 1e6
+        self.record["peak_memory_mb"] = peaks(self.device)["peak_allocated"] / 1e6
         return images
 
     def check(self, image: Image.Image) -> str | None:
@@ -111,12 +111,13 @@ class QuantizedPipeline:
     def load(self) -> None:
         """Load and quantize the pipeline."""
         recipe = self.recipe
-        _import_libraries(generators.entry(recipe.generator).pipeline)
-        machine.forget_peak(self.device)
+        _import_libraries(recipe.entry.pipeline)
+        forget_peak(self.device)
         began = time.perf_counter()
         pipeline = generators.load(
             recipe.generator,
             recipe.checkpoint,
+            entry=recipe.entry,
             dtype=recipe.computing_type(self.device),
             revision=recipe.revision,
             variant=recipe.variant,
@@ -129,7 +130,7 @@ class QuantizedPipeline:
         self.record = {
             "seconds_load": loaded - began,
             "seconds_quantize": time.perf_counter() - loaded,
-            "device": machine.accelerator(self.device)["card"] if self.device != "cpu" else "cpu",
+            "device": accelerator(self.device)["card"] if self.device != "cpu" else "cpu",
             "versions": versions(),
         }
         self.pipeline = pipeline
@@ -139,4 +140,4 @@ def _import_libraries(pipeline: str) -> None:
     # Their import takes seconds, once per process: it is not the time of the cell that happens to be first.
     for name in ("bitsandbytes", "optimum.quanto"):
         importlib.import_module(name)
-    getattr(importlib.import_module("diffusers"), pipeline)
+    getattr(importlib.import_module("diffusers"), pipeline, None)  # one that there is not is told of when it is loaded

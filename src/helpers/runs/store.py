@@ -4,7 +4,7 @@ images/<generator>/<precision>/<index>.png     images/real/<size>/<index>.png
 images/.../rejected/<index>.png                images that do not count, for the eye
 parts/<the same folders>/<start>.json          what made the shard: digests, times, rejections
 parts/<the same folders>/<start>.parquet       its scores
-proof/<generator>/<precision>.json             what was measured of the cell's weights (`runs.audit`)
+audit/<generator>/<precision>.json             what was measured of the cell's weights (`runs.audit`)
 parts/spectra, parts/patterns, parts/counterfactuals   what was measured of the scored images (`runs.stages`)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
 .lock                                          see `runs.lock`
@@ -13,6 +13,7 @@ spectra.parquet  patterns.parquet  counterfactuals.parquet   likewise, where the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -26,11 +27,11 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from helpers.core import files as paths
+from helpers.core import files
 from helpers.core.errors import Damaged
 from helpers.runs.plan import Shard, Source
 
-__all__ = ["MANIFEST", "RESULTS", "Store", "git_revision", "pixel_sha256", "versions"]
+__all__ = ["MANIFEST", "RESULTS", "STALE", "Store", "git_revision", "pixel_sha256", "versions"]
 
 #: The files that make up a run's results.
 RESULTS = ("scores.parquet", "cells.parquet", "manifest.json")
@@ -52,6 +53,14 @@ class Store:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self.notes: list[str] = []
+
+    def rename_former(self) -> None:
+        """Give what an older version named otherwise its name of today, and note it: proof/ is audit/."""
+        former, today = self.folder / "proof", self.folder / "audit"
+        if former.is_dir() and not today.exists():
+            with contextlib.suppress(FileNotFoundError):  # another share has done it
+                former.rename(today)
+                self.note(f"{former}: called {today.name}/ now")
 
     def note(self, line: str) -> None:
         """Remember what the user should know of the folder; the same is said once."""
@@ -91,7 +100,7 @@ class Store:
 
     def save(self, image: Image.Image, source: Source, index: int, rejected: bool = False) -> None:
         """Write an image as PNG; fixed settings, so equal pixels give equal files."""
-        with paths.replacing(self.image(source, index, rejected)) as temporary:
+        with files.replacing(self.image(source, index, rejected)) as temporary:
             image.save(temporary, format="PNG", compress_level=1)
 
     def open(self, source: Source, index: int) -> Image.Image | None:
@@ -111,7 +120,7 @@ class Store:
 
     def audit(self, source: Source) -> Path:
         """Path of what the audit measured of a cell's weights."""
-        return self.folder / "proof" / f"{source.folder}.json"
+        return self.folder / "audit" / f"{source.folder}.json"
 
     def part(self, shard: Shard) -> Path:
         """Path of a shard's scores."""
@@ -125,9 +134,9 @@ def pixel_sha256(image: Image.Image) -> str:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    found = paths.read_json(path)
-    files = found.setdefault("files", {})
-    if not (isinstance(files, dict) and all(isinstance(digest, str) for digest in files.values())):
+    found = files.read_json(path)
+    listed = found.setdefault("files", {})
+    if not (isinstance(listed, dict) and all(isinstance(digest, str) for digest in listed.values())):
         raise Damaged(f"{path}: its 'files' are not names with checksums")
     return found
 
@@ -147,7 +156,7 @@ def git_revision() -> str | None:
     """The commit of this checkout, with "+" where files other than results differ; None outside a repository."""
 
     def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", "-C", str(paths.ROOT), *arguments]
+        command = ["git", "--no-optional-locks", "-C", str(files.ROOT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
     try:

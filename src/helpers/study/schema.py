@@ -7,112 +7,61 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from helpers.core import files as paths
 from helpers.core.errors import UsageError, nearest, shown
+from helpers.core.registry import KEY
+from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES
+from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images import perturbations
 from helpers.images import protocols as showing
+from helpers.precision.catalogue import ARMS, BASELINE, COMPONENTS, COVERAGES, PRECISIONS
 from helpers.study import prompts
 
 __all__ = [
-    "BITS",
+    "ArmName",
     "Cell",
+    "DetectorKey",
+    "GeneratorKey",
     "MAX_ERROR_DEVIATION",
-    "DETECTORS",
-    "Detector",
-    "GENERATORS",
-    "Generator",
     "GeneratorSettings",
     "Margins",
-    "PRECISIONS",
     "Perturbations",
+    "PrecisionKey",
     "PromptSource",
+    "ROLES",
+    "Share",
     "MAX_KERNEL_DEVIATION",
     "Strict",
     "Study",
     "expected",
     "explain",
     "load",
+    "one_of",
     "training_label",
     "weights_expected",
     "weights_folder",
 ]
 
-
-@dataclass(frozen=True)
-class Generator:
-    """What is true of a generator in every study; `size` is the edge of its miniature's images in pixels.
-
-    `parameters` and `linear_share` describe the denoiser of the public checkpoint: how many numbers it has, and the
-    share of them in Linear layers, which quantization reaches. `licence` is the checkpoint's; a `gated` one is given
-    to accounts that have accepted it.
-    """
-
-    title: str
-    family: str
-    size: int
-    parameters: int
-    linear_share: float
-    licence: str
-    gated: bool = False
-
-    @property
-    def terms(self) -> str:
-        """Licence and gate, for a table."""
-        return f"{self.licence}, gated" if self.gated else self.licence
-
-
-@dataclass(frozen=True)
-class Detector:
-    """A detector's name in print, whether its backbone was trained on the task or kept frozen, and where its authors
-    publish the weights, under which terms.
-    """
-
-    title: str
-    kind: str
-    source: str
-    terms: str
-
-
-_STABILITY, _FLUX = "Stability AI Community License", "FLUX.1 [dev] Non-Commercial License"
-GENERATORS = {
-    "sd15": Generator("SD1.5", "UNet, epsilon", 64, 859_520_964, 0.314, "CreativeML Open RAIL-M"),
-    "sd21": Generator("SD2.1", "UNet, v-prediction", 96, 865_910_724, 0.348, "CreativeML Open RAIL++-M"),
-    "sdxl": Generator("SDXL", "UNet, two text encoders", 128, 2_567_463_684, 0.870, "CreativeML Open RAIL++-M"),
-    "sd3": Generator("SD3", "MMDiT, flow matching", 128, 2_028_328_000, 0.999, _STABILITY, True),
-    "sd35": Generator("SD3.5", "MMDiT, normed queries and keys", 128, 8_056_627_520, 0.9996, _STABILITY, True),
-    "flux1": Generator("Flux.1", "DiT, mixed blocks", 128, 11_901_408_320, 0.9997, _FLUX, True),
-}
-
-PRECISIONS = {
-    "fp32": "FP32",
-    "fp16": "FP16",
-    "fp8": "FP8",
-    "fp4": "FP4",
-    "bf16": "BF16",
-    "int8": "INT8",
-    "fp8_e5m2": "FP8 (E5M2)",
-    "nf4": "NF4",
-    "int4": "INT4",
-    "int4_affine": "INT4 (affine)",
-    "int3": "INT3",
-    "int2": "INT2",
-}
 
 #: A cell is refused where a native layer's output differs from that of the rounded weight, for the same input, by more
 #: than this share (Frobenius). A wrong kernel gives about 1. Single precision keeps the difference under 1e-5 and BF16
@@ -124,40 +73,25 @@ MAX_KERNEL_DEVIATION = 0.05
 #: and quotients are rounded too, and INT8 in BF16 comes to a quarter more. A wrong scale makes a multiple.
 MAX_ERROR_DEVIATION = 0.5
 
-_TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
 
-DETECTORS = {
-    "npr": Detector(
-        "NPR", "end-to-end", "github.com/chuangchuangtan/NPR-DeepfakeDetection, " + _TRUEFAKE, "none stated; CC0"
-    ),
-    "r50_nodown": Detector(
-        "R50_nodown", "end-to-end", "github.com/grip-unina/DMimageDetection, " + _TRUEFAKE, "GRIP non-profit; CC0"
-    ),
-    "r50_tf": Detector("R50_TF", "frozen backbone", _TRUEFAKE, "CC0"),
-    "clip_d": Detector(
-        "CLIP-D", "frozen backbone",
-        "github.com/grip-unina/ClipBased-SyntheticImageDetection, " + _TRUEFAKE, "Apache-2.0; CC0",
-    ),
-}  # fmt: skip
+def one_of(options: Collection[str]) -> BeforeValidator:
+    """A word that is among `options`, which may be a catalogue; they are read when a file is checked."""
 
-#: Files that CLIP-D's published backbone may lie in, beside the head's; where its authors publish it; its licence.
-CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-CLIP_SOURCE = "huggingface.co/laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K, 1.7 GB"
-CLIP_TERMS = "MIT"
+    def check(word: object) -> object:
+        if not isinstance(word, str) or word not in options:
+            raise PydanticCustomError("none_of", "Input should be one of {options}", {"options": list(options)})
+        return word
 
-#: Endings of weights files, in the order in which they are looked for.
-WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
+    return BeforeValidator(check)
 
-# pydantic wants the keys as types; a test holds these to the tables above.
-GeneratorKey = Literal["sd15", "sd21", "sdxl", "sd3", "sd35", "flux1"]
-PrecisionKey = Literal[
-    "fp32", "fp16", "fp8", "fp4", "bf16", "int8", "fp8_e5m2", "nf4", "int4", "int4_affine", "int3", "int2"
-]
-DetectorKey = Literal["npr", "r50_nodown", "r50_tf", "clip_d"]
-Component = Literal["denoiser", "text_encoder", "text_encoder_2", "t5", "vae"]
-Way = Literal["native", "rounding"]
-Layers = Literal["linear", "all"]
-Protocol = Literal["plain", "shared", "aligned"]
+
+GeneratorKey = Annotated[str, one_of(GENERATORS)]
+PrecisionKey = Annotated[str, one_of(PRECISIONS)]
+DetectorKey = Annotated[str, one_of(DETECTORS)]
+Component = Annotated[str, one_of(COMPONENTS)]
+Way = Annotated[str, one_of(ARMS)]
+Layers = Annotated[str, one_of(COVERAGES)]
+Protocol = Annotated[str, one_of(showing.PROTOCOLS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -205,7 +139,7 @@ class PromptSource(Strict):
     "file": the lines of the text file `path`, which is relative to the study file.
     """
 
-    kind: Literal["world", "grammar", "file"]
+    kind: Annotated[str, one_of(("world", "grammar", "file"))]
     path: Words | None = None
 
     @model_validator(mode="after")
@@ -217,12 +151,19 @@ class PromptSource(Strict):
         return self
 
 
+#: What a study says of a generator that the catalogue lacks: the first three must be given. None of it makes an image.
+OWN = ("title", "family", "pipeline", "licence")
+
+
 class GeneratorSettings(Strict):
     """How one generator makes its images.
 
     `checkpoint` is a folder under models/mini in a mini study; in a full one a hub id or a folder. `size` is the edge
     in pixels (a multiple of 8, the latent grid), `dtype` the type in which a GPU computes all but FP32 (float32 where
     none is named), `variant` the file variant of a hub checkpoint.
+
+    The rest is for a generator that the catalogue lacks, of any key: its `title` in print, its `family` (what kind of
+    network and diffusion, in a few words), `pipeline`, the name of its class in diffusers, and its `licence`.
     """
 
     checkpoint: Words
@@ -230,14 +171,22 @@ class GeneratorSettings(Strict):
     size: int = Field(ge=32, le=4096, multiple_of=8)
     steps: int = Field(ge=1, le=1000)
     guidance: float = Field(ge=0, le=50)
-    dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    dtype: Annotated[str, one_of(("float32", "float16", "bfloat16"))] | None = None
     variant: Words | None = None
+    title: Words | None = None
+    family: Words | None = None
+    pipeline: Words | None = None
+    licence: Words | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What a catalogued generator has no use for is not written down of it either.
+        return {name: value for name, value in handler(self).items() if value is not None or name not in OWN}
 
 
 #: What an arm is for: a change that should do nothing; another seed as a yardstick; the VAE alone quantized; the text
 #: encoders alone; more layers quantized; a ladder of ever coarser formats.
-Role = Literal["null", "seed", "decoder", "text", "coverage", "ladder"]
-ROLES: tuple[str, ...] = get_args(Role)
+ROLES = ("null", "seed", "decoder", "text", "coverage", "ladder")
 
 
 class Arm(Strict):
@@ -250,10 +199,10 @@ class Arm(Strict):
     """
 
     title: Words
-    role: Role | None = None
+    role: Annotated[str, one_of(ROLES)] | None = None
     precisions: Precisions
     images: Count
-    generators: Annotated[list[GeneratorKey], Field(min_length=1), AfterValidator(_once)] | None = None
+    generators: Annotated[list[str], Field(min_length=1), AfterValidator(_once)] | None = None
     way: Way | None = None
     coverage: Layers | None = None
     components: Components | None = None
@@ -324,12 +273,12 @@ class Study(Strict):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_filed)]
-    scale: Literal["mini", "full"]
+    scale: Annotated[str, one_of(("mini", "full"))]
     images_per_cell: Count = 500
     seed: int = Field(0, ge=0, lt=2**62)
     prompts: PromptSource
     precisions: Precisions
-    baseline: PrecisionKey = "fp32"
+    baseline: PrecisionKey = BASELINE
     detectors: Detectors
     weights: Words = "mini"
     further: dict[Words, Detectors] = {}
@@ -342,24 +291,17 @@ class Study(Strict):
     perturbations: Perturbations | None = None
     shard_size: Count = 25
     batch_size: Count = 1
-    generators: dict[GeneratorKey, GeneratorSettings] = Field(min_length=1)
+    generators: dict[str, GeneratorSettings] = Field(min_length=1)
     margins: Margins = Margins()
 
     _folder: Path = PrivateAttr(default=paths.STUDIES)
 
-    @field_validator("arms")
-    @classmethod
-    def _own_names(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
-        # These stand beside the names of arms in a column of the results.
-        taken = [name for name in arms if name in (*GENERATORS, *get_args(Way), "none")]
-        if taken:
-            raise ValueError(f"an arm cannot be called '{taken[0]}'; give it another name")
-        return arms
-
     @model_validator(mode="after")
     def _consistent(self) -> Study:
+        self._own_generators()
+        self._own_names()
         # An arm may have precisions of its own, as a ladder has.
-        asked = {
+        asked: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
             "baseline": ("precision", [self.baseline], self.precisions),
             "perturbations.precisions": (
                 "precision", self.perturbations.precisions if self.perturbations else [], self.precisions,
@@ -374,6 +316,18 @@ class Study(Strict):
         if self.scale == "mini":
             self._own_miniatures()
         return self
+
+    def _own_generators(self) -> None:
+        for key, settings in self.generators.items():
+            given = [name for name in OWN if getattr(settings, name) is not None]
+            if complaint := _of_catalogued(key, given) if key in GENERATORS else _of_own(key, given):
+                raise ValueError(f"generators.{_key(key)}{complaint}")
+
+    def _own_names(self) -> None:
+        # These stand beside the names of arms in a column of the results.
+        taken = [name for name in self.arms if name in (*GENERATORS, *self.generators, *ARMS, "none")]
+        if taken:
+            raise ValueError(f"arms: an arm cannot be called '{taken[0]}'; give it another name")
 
     def _distinct_trainings(self) -> None:
         # In tables a training is known by the last part of its path.
@@ -397,8 +351,16 @@ class Study(Strict):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The generators of the study, in the order of `GENERATORS`."""
-        return tuple(key for key in GENERATORS if key in self.generators)
+        """The generators of the study, in the order of `GENERATORS`, then its own in the file's."""
+        own = [key for key in self.generators if key not in GENERATORS]
+        return (*(key for key in GENERATORS if key in self.generators), *own)
+
+    def entry(self, generator: str) -> Entry:
+        """A generator's row: the catalogue's, or of one that the catalogue lacks what the study says of it."""
+        if generator in GENERATORS:
+            return GENERATORS[generator]
+        said = self.generators[generator].model_dump(include=set(OWN))
+        return Entry(**said)
 
     def cells(self) -> list[Cell]:
         """Every cell of the main arm, generator by generator, precisions in the order of the file."""
@@ -446,7 +408,7 @@ class Study(Strict):
         nothing that is there.
         """
         what = {
-            "generators": {key: self.generators[key].model_dump() for key in self.keys},
+            "generators": {key: self.generators[key].model_dump(exclude=set(OWN)) for key in self.keys},
             **self.model_dump(include={"scale"}),
             "seed": self.setting("seed", arm),
             "arm": self.setting("way", arm),
@@ -465,6 +427,23 @@ class Study(Strict):
     def _lines(self) -> list[str]:
         text = paths.read_text(self._folder / (self.prompts.path or ""), "a UTF-8 file of prompts, one a line")
         return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _of_catalogued(key: str, given: list[str]) -> str:
+    """What is wrong with what a study says of a generator of the catalogue, after its key; "" for nothing."""
+    return f".{given[0]}: the catalogue says it of {key}; take it out" if given else ""
+
+
+def _of_own(key: str, given: list[str]) -> str:
+    """The same of a generator that the catalogue lacks."""
+    *needed, last = OWN[:-1]
+    if not given:
+        near = _nearest_of(key, list(GENERATORS))
+        return f": no such key {shown(key)}{near}; to run another one, give its {', '.join(needed)} and {last}"
+    if key in (*ARMS, "none", "real") or not KEY.fullmatch(key):
+        return f": no generator can be called {shown(key)}; small letters, digits and _ make a name"
+    missing = next((name for name in (*needed, last) if name not in given), "")
+    return f".{missing}: missing; it must be given of what the catalogue lacks" if missing else ""
 
 
 def load(study: str | os.PathLike[str]) -> Study:
@@ -489,18 +468,19 @@ def expected(study: Study) -> list[dict[str, Any]]:
 
     Keys: generator, title, precision, arm, images, size (px), steps, guidance, source (folder or hub id), terms (gate
     and licence), bytes (int): a full cell's denoiser weights at its precision, Linear layers quantized and the rest
-    at 16 bits; a mini cell's weights on disk (None where the folder is missing).
+    at 16 bits (of a generator that nobody has counted, its weights on disk; None of one on the hub); a mini cell's
+    weights on disk (None where the folder is missing).
     """
     return [
         {
             "generator": cell.generator,
-            "title": GENERATORS[cell.generator].title,
+            "title": study.entry(cell.generator).title,
             "precision": cell.precision,
             "arm": cell.arm,
             "images": study.images_per_cell,
             **study.generators[cell.generator].model_dump(include={"size", "steps", "guidance"}),
             "source": study.source(cell.generator),
-            "terms": GENERATORS[cell.generator].terms if study.scale == "full" else "in this repository",
+            "terms": study.entry(cell.generator).terms if study.scale == "full" else "in this repository",
             "bytes": _bytes(study, cell),
         }
         for cell in study.cells()
@@ -521,8 +501,9 @@ def weights_expected(study: Study) -> list[dict[str, Any]]:
     for name in study.detectors:
         files = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
         rows.append(_weights(name, files, DETECTORS[name].source, DETECTORS[name].terms))
-    if "clip_d" in study.detectors:
-        rows.append(_weights("clip_d (backbone)", [folder / name for name in CLIP_FILES], CLIP_SOURCE, CLIP_TERMS))
+    for name in study.detectors:
+        if own := DETECTORS[name].backbone:
+            rows.append(_weights(f"{name} (backbone)", [folder / file for file in own.files], own.source, own.terms))
     return rows
 
 
@@ -555,18 +536,11 @@ def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[
     }
 
 
-#: Bits of a stored weight with its share of a block's scales (`precision.formats` has the formats themselves).
-BITS = {
-    "fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "fp4": 4.5, "nf4": 4.5, "int4": 4.25,
-    "int4_affine": 4.5, "int3": 3.25, "int2": 2.25,
-}  # fmt: skip
-
-
 def _bytes(study: Study, cell: Cell) -> int | None:
-    if study.scale == "mini":
+    generator, bits = study.entry(cell.generator), PRECISIONS[cell.precision].bits_with_scales
+    if study.scale == "mini" or generator.parameters is None or generator.linear_share is None:
         files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
         return sum(file.stat().st_size for file in files) if files else None
-    generator, bits = GENERATORS[cell.generator], BITS[cell.precision]
     reached = 1.0 if study.coverage == "all" else generator.linear_share
     return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
 
@@ -602,7 +576,7 @@ def explain(error: ValidationError, models: Models) -> str:
     place = [part for part in mistake["loc"] if part != "[key]"]
     more = f"; {len(mistakes) - 1} more after this" if len(mistakes) > 1 else ""
     where = f"{_dotted(place)}: " if place else ""  # what concerns several keys names them itself
-    return f"{where}{_complaint(mistake, place, models)}{more}"
+    return f"{where}{_complaint(dict(mistake), place, models)}{more}"
 
 
 def _dotted(place: list[str | int]) -> str:
@@ -619,10 +593,9 @@ def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) 
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     if kind == "extra_forbidden":
         return f"unknown key (value {shown(value)}){_nearest_of(place[-1], _siblings(place, models))}"
-    if kind == "literal_error":
-        options = re.findall(r"'([^']*)'", context["expected"])
+    if kind == "none_of":
         what = "key" if mistake["loc"][-1] == "[key]" else "value"
-        return f"no such {what} {shown(value)}{_nearest_of(value, options)}"
+        return f"no such {what} {shown(value)}{_nearest_of(value, context['options'])}"
     if kind == "missing":
         return "missing; this key must be given"
     if kind == "value_error":
@@ -648,10 +621,12 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
         ("margins",): Margins,
         ("arms",): Arm,
         ("perturbations",): Perturbations,
-        **{("generators", key): GeneratorSettings for key in get_args(GeneratorKey)},
+        ("generators",): GeneratorSettings,
     }
 
 
 def _siblings(place: list[str | int], models: Models) -> list[str]:
-    model = models.get(tuple(part for part in place[:-1] if isinstance(part, str)), models[()])
+    # A table may be one of several of its kind, whose names are the file's: [arms.seed].
+    path = tuple(part for part in place[:-1] if isinstance(part, str))
+    model = next((models[of] for of in (path, path[:-1]) if of in models), models[()])
     return list(model.model_fields)

@@ -2,6 +2,11 @@
 
 Everything is a pure function of a scene's seed: `scene` (what is there), `caption` and `prompt` (how it is said),
 `render` (how it looks). No module bears the name of a function, so that `helpers.world.render` means one thing.
+
+>>> caption(scene(7))
+'a photo of an orange cross on snow'
+>>> render(7, 64).shape
+(64, 64, 3)
 """
 
 from helpers.world.captions import PLACES, Parsed, caption, parse, prompt, vocabulary

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from math import exp, isfinite, isnan, nan, sqrt
+from math import isfinite, isnan, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
+from statsmodels.stats.proportion import proportion_confint
 
-from helpers.analysis.stats import metrics
 from helpers.core.scores import finite, is_fake
 
 __all__ = [
     "FEW",
     "Interval",
     "OPERATING",
+    "UNKNOWN",
     "area_interval",
     "auc",
     "balanced_accuracy",
@@ -33,6 +34,7 @@ __all__ = [
     "calibrate",
     "bootstrap_weights",
     "independent_difference",
+    "interval_columns",
     "mcnemar",
     "mean_turn",
     "operating",
@@ -40,7 +42,6 @@ __all__ = [
     "rate",
     "resampled",
     "separable",
-    "spread",
     "unseen",
     "verdicts",
     "wilson",
@@ -83,13 +84,16 @@ def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     """A proportion with Wilson's score interval (Wilson, JASA 1927); stays inside [0, 1] and has width at 0 and 1.
 
     `successes` may be a sum of shares in [0, 1], whose variance is at most that of a count.
+
+    >>> found = wilson(9, 10)
+    >>> f"{found.estimate} ({found.low:.3f} to {found.high:.3f})"
+    '0.9 (0.596 to 0.982)'
     """
     if trials == 0:
         return UNKNOWN
-    z, p = _z(confidence), successes / trials
-    centre = (p + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    return Interval(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
+    share = successes / trials
+    low, high = proportion_confint(successes, trials, alpha=1 - confidence, method="wilson")
+    return Interval(share, min(share, float(low)), max(share, float(high)))
 
 
 def rate(called: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -138,14 +142,14 @@ def _variance(values: np.ndarray) -> float:
     return float(values.var(ddof=1)) if len(values) > 1 else 0.0
 
 
-def area_interval(area: float, m: int, n: int, confidence: float = 0.95) -> Interval:
-    """The score-type interval (Newcombe 2006, method 5) of an observed AUC of M fakes against N reals: all areas whose
-    own Hanley-McNeil standard error puts them near enough to it."""
+def area_interval(area: float, fakes: int, reals: int, confidence: float = 0.95) -> Interval:
+    """The score-type interval (Newcombe 2006, method 5) of an observed AUC of so many fakes against so many reals: all
+    areas whose own Hanley-McNeil standard error puts them near enough to it."""
     z = _z(confidence)
     grid = np.linspace(0, 1, 20_001)
-    mean = (m + n) / 2
+    mean = (fakes + reals) / 2
     extra = (mean - 1) * ((1 - grid) / (2 - grid) + grid / (1 + grid))
-    error = np.sqrt(grid * (1 - grid) * (1 + extra) / (m * n))
+    error = np.sqrt(grid * (1 - grid) * (1 + extra) / (fakes * reals))
     inside = grid[np.abs(grid - area) <= z * error + 1e-12]
     return Interval(area, float(min(inside.min(initial=area), area)), float(max(inside.max(initial=area), area)))
 
@@ -350,25 +354,38 @@ def operating(
     of_real = np.arange(m, m + n) if real_clusters is None else np.asarray(real_clusters)
     names, groups = np.unique(np.concatenate([of_fake, of_real]), return_inverse=True)
     curve = _Curve(fake, real)
-    estimate = [float(value) for value in curve.figures(np.ones((m, 1)), np.ones((n, 1)))[:, 0]]
-    weights = bootstrap_weights(len(names), resamples, seed)
-    parts = [
-        curve.figures(chunk[groups[:m]], chunk[groups[m:]])
-        for chunk in (weights[:, start : start + 250].astype(np.float32) for start in range(0, resamples, 250))
-    ]  # a chunk's arrays stay in the processor's cache
-    draws = np.concatenate(parts, axis=1)
-    draws = draws[:, ~np.isnan(draws[0])]  # a resample of few clusters can miss a class
-    error = float(draws[0].std()) if draws.size else 0.0
-    ap = _in_logit(estimate[0], error * _student(min(m, n), confidence), confidence)
-    eer = resampled(estimate[1], draws[1], len(names), confidence)
-    if separable(fake, real):
-        ap = Interval(1.0, auc(fake, real, confidence).low, 1.0)
-    if min(m, n) < FEW or isnan(eer.low):
-        eer = wilson(estimate[1] * min(m, n), min(m, n), confidence)
-    found = {"ap": ap, "eer": eer}
+    ap, eer = (float(value) for value in curve.figures(np.ones((m, 1)), np.ones((n, 1)))[:, 0])
+    draws = _drawn_figures(curve, groups[:m], groups[m:], bootstrap_weights(len(names), resamples, seed))
+    found = {
+        "ap": _ap_interval(ap, draws[0], fake, real, confidence),
+        "eer": _eer_interval(eer, draws[1], min(m, n), len(names), confidence),
+    }
     ordered = np.sort(fake), np.sort(real)[::-1]
     at = {f"tpr_at_{share}": _at_fpr(*ordered, share / 100, resamples, seed, confidence) for share in (1, 5)}
     return found | at
+
+
+def _drawn_figures(curve: _Curve, of_fake: np.ndarray, of_real: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """ap and eer (2, R) under weights of the clusters (C, R), for fakes (M,) and reals (N,) of these clusters, without
+    the resamples that miss a class."""
+    chunks = (weights[:, start : start + 250].astype(np.float32) for start in range(0, weights.shape[1], 250))
+    # a chunk's arrays stay in the processor's cache
+    draws = np.concatenate([curve.figures(chunk[of_fake], chunk[of_real]) for chunk in chunks], axis=1)
+    return draws[:, ~np.isnan(draws[0])]
+
+
+def _ap_interval(ap: float, draws: np.ndarray, fake: np.ndarray, real: np.ndarray, confidence: float) -> Interval:
+    """Average precision with its interval: see `operating`."""
+    if separable(fake, real):
+        return Interval(1.0, auc(fake, real, confidence).low, 1.0)
+    error = float(draws.std()) if draws.size else 0.0
+    return _in_logit(ap, error * _student(min(len(fake), len(real)), confidence), confidence)
+
+
+def _eer_interval(eer: float, draws: np.ndarray, smaller: int, clusters: int, confidence: float) -> Interval:
+    """Equal error rate with its interval, of so many images in the smaller class: see `operating`."""
+    found = resampled(eer, draws, clusters, confidence)
+    return wilson(eer * smaller, smaller, confidence) if smaller < FEW or isnan(found.low) else found
 
 
 def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
@@ -376,9 +393,9 @@ def _in_logit(estimate: float, error: float, confidence: float) -> Interval:
     NaN without one."""
     if not error > 0 or not 0 < estimate < 1:
         return Interval(estimate, nan, nan)
-    half = min(_z(confidence) * error / (estimate * (1 - estimate)), 500.0)
-    odds = (1 - estimate) / estimate
-    return Interval(estimate, 1 / (1 + odds * exp(half)), 1 / (1 + odds * exp(-half)))
+    half = _z(confidence) * error / (estimate * (1 - estimate))
+    low, high = special.expit(special.logit(estimate) + np.array([-half, half]))
+    return Interval(estimate, float(low), float(high))
 
 
 def _at_fpr(fake: np.ndarray, real: np.ndarray, share: float, draws: int, seed: int, confidence: float) -> Interval:
@@ -500,6 +517,9 @@ def _difference(first: Interval, second: Interval, correlation: float) -> Interv
     return Interval(delta, max(-1.0, delta - below), min(1.0, delta + above))
 
 
-def spread(name: str, interval: metrics.Interval) -> dict[str, float]:
-    """An interval as three entries of a table's row: the name, and with _low and _high."""
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+def interval_columns(**intervals: Interval) -> dict[str, float]:
+    """Intervals by name as entries of a table's row, three for each: NAME, NAME_low and NAME_high."""
+    found: dict[str, float] = {}
+    for name, interval in intervals.items():
+        found |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return found

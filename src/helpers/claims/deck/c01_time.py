@@ -9,8 +9,9 @@ from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed
 from helpers.claims.claim import Claim, World
 from helpers.claims.rule import Finding, margins, verdict
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results import Results
-from helpers.study.schema import PRECISIONS, Margins
+from helpers.study.schema import Margins
 
 __all__ = ["CLAIM", "time"]
 
@@ -52,7 +53,7 @@ def _timed(runs: pd.DataFrame, limit: float) -> Finding:
     half = (wide.fp4 / wide.fp16).dropna() if "fp16" in wide else pd.Series(dtype=float)
     against = f"; against FP16 it is {half.min():.2f} to {half.max():.2f}" if len(half) else ""
     sentence = (
-        f"On {listed(sorted(set(runs.card)))} a denoising step at {PRECISIONS['fp4']} takes {shares.min():.2f} to"
+        f"On {listed(sorted(set(runs.card)))} a denoising step at {PRECISIONS['fp4'].title} takes {shares.min():.2f} to"
         f" {shares.max():.2f} of its time at FP32 ({len(shares)} checkpoints){against}; up to {limit:.2f} counts as"
         " drastic."
     )

@@ -11,8 +11,8 @@ from helpers.analysis.words import counted, named, number
 from helpers.claims.claim import Claim, World
 from helpers.claims.figures import Figure, accuracies, judge, missing
 from helpers.claims.rule import Finding, margins
+from helpers.generators.catalogue import GENERATORS
 from helpers.results import Results
-from helpers.study.schema import GENERATORS
 
 __all__ = ["CLAIM"]
 

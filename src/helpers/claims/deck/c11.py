@@ -29,7 +29,9 @@ def judge_claim(results: Results) -> Finding:
         for group in groups
     )
     figure = Figure(
-        lambda level: mean_change(results, *groups, confidence=level), images, high=-margins(results)["drop"]
+        lambda level: mean_change(results, groups[0], groups[1], confidence=level),
+        images,
+        high=-margins(results)["drop"],
     )
     return judge(
         {"end-to-end minus feature-based": figure},

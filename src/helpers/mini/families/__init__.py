@@ -17,8 +17,8 @@ import torch
 from diffusers import AutoencoderKL
 
 from helpers.core.errors import UsageError, nearest
+from helpers.generators.catalogue import GENERATORS
 from helpers.mini.families.common import MAX_TOKENS, VAES, Decoder, Family, Recipe, build_vae, tokenizer
-from helpers.study.schema import GENERATORS
 
 __all__ = ["FAMILIES", "MAX_TOKENS", "VAES", "Decoder", "Family", "Recipe", "build", "build_vae", "tokenizer"]
 

@@ -93,6 +93,18 @@ class Recipe:
     probe: int = 60
 
 
+#: The detectors of which miniatures are trained, and how each learns.
+RECIPES = {
+    "npr": Recipe(steps=600, rate=5e-4, every=60),
+    "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
+    "r50_tf": Recipe(steps=1000, rate=1e-3, every=100, crop=WHOLE),
+    "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
+    "patch_probe": Recipe(steps=600, rate=1e-3, every=100, crop=WHOLE),
+}
+#: How a detector learns that has no miniature of its own.
+ORDINARY = Recipe(steps=900, rate=1e-3, every=100)
+
+
 @dataclass(frozen=True)
 class Training:
     """One training of detectors: which ones, on whose images, with which seed, and against which reals.
@@ -100,7 +112,7 @@ class Training:
     `aligned` reals were passed through the generator's own VAE.
     """
 
-    detectors: tuple[str, ...] = ("npr", "r50_nodown", "r50_tf", "clip_d", "patch_probe")
+    detectors: tuple[str, ...] = tuple(RECIPES)
     generators: tuple[str, ...] = tuple(FAMILIES)
     seed: int = 0
     aligned: bool = False
@@ -118,14 +130,6 @@ TRAININGS = (
     | _seeds("mini-sdxl", 3, Training(generators=("sdxl",)))
     | _seeds("mini-aligned", 3, Training(aligned=True))
 )
-
-RECIPES = {
-    "npr": Recipe(steps=600, rate=5e-4, every=60),
-    "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
-    "r50_tf": Recipe(steps=1000, rate=1e-3, every=100, crop=WHOLE),
-    "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
-    "patch_probe": Recipe(steps=600, rate=1e-3, every=100, crop=WHOLE),
-}
 
 
 def augmented(image: np.ndarray, rng: np.random.Generator, crop: int | None) -> Image.Image:
@@ -257,15 +261,9 @@ class Task:
 
 
 def recipe_of(name: str) -> Recipe:
-    """Return a detector's own recipe.
-
-    Raises:
-        UsageError: there is no such detector, or it has no recipe.
-    """
-    if name not in RECIPES:
-        module(name)  # tells a wrong name
-        raise UsageError(f"{name} has no recipe to train by; those that have one are {', '.join(RECIPES)}")
-    return RECIPES[name]
+    """Return how a detector learns. Raises UsageError where there is no such detector."""
+    module(name)  # tells a wrong name
+    return RECIPES.get(name, ORDINARY)
 
 
 def on_generators(

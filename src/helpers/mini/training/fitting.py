@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.core.files import replacing
-from helpers.mini.training.loop import run_steps
+from helpers.mini.training.loop import run_steps, set_rate
 
 __all__ = ["Best", "card", "fit"]
 
@@ -79,8 +79,7 @@ def fit(
 
     def step(done: int) -> dict[str, float]:
         torch.manual_seed(1_000_003 * seed + done)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * _schedule(done, steps)
+        set_rate(optimizer, rate * _schedule(done, steps))
         model.train()
         value = loss(np.random.default_rng([seed, done]))
         optimizer.zero_grad(set_to_none=True)

@@ -60,7 +60,7 @@ class _Folders:
 
 
 def _opened(path: str) -> Image.Image:
-    with stream.opened(Path(path)) as image:
+    with stream.open_image(Path(path)) as image:
         return decode(image)
 
 

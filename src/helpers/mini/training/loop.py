@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -98,36 +99,41 @@ def run_steps(
     """
     folder.mkdir(parents=True, exist_ok=True)
     saved, log = folder / f"{name}.pt", folder / f"{name}.csv"
-    done, seconds = 0, 0.0
-    if saved.exists():
-        held = torch.load(saved, map_location="cpu", weights_only=True)
-        done, seconds = held["done"], held["seconds"]
-        for key, value in state.items():
-            value.load_state_dict(held["state"][key])
+    done, seconds = _resume(saved, state)
     started = last = time.monotonic()
-    sums: dict[str, float] = {}
+    sums: dict[str, float] = defaultdict(float)
     since = 0
     bar = tqdm(total=steps, initial=done, desc=name, mininterval=5)
     while done < steps:
         for key, value in step(done).items():
-            sums[key] = sums.get(key, 0.0) + float(value)
+            sums[key] += float(value)
         done, since = done + 1, since + 1
         bar.update()
         now = time.monotonic()
         if now - last >= every or done == steps:
-            means = {key: value / since for key, value in sums.items()}
+            means = {key: total / since for key, total in sums.items()}
             bar.set_postfix({key: f"{value:.4g}" for key, value in means.items()})
             _log(log, {"step": done, "seconds": round(seconds + now - started, 1), **means})
-            _save(saved, {"done": done, "seconds": seconds + now - started,
-                          "state": {key: value.state_dict() for key, value in state.items()}})  # fmt: skip
-            sums, since, last = {}, 0, now
+            _save(saved, state, done, seconds + now - started)
+            sums, since, last = defaultdict(float), 0, now
     bar.close()
     return {"steps": done, "seconds": round(seconds + time.monotonic() - started, 1)}
 
 
-def _save(path: Path, what: Mapping[str, Any]) -> None:
+def _resume(path: Path, state: Mapping[str, Any]) -> tuple[int, float]:
+    """Load the last checkpoint, where there is one, into the objects of `state`: steps done and seconds spent."""
+    if not path.exists():
+        return 0, 0.0
+    held = torch.load(path, map_location="cpu", weights_only=True)
+    for key, value in state.items():
+        value.load_state_dict(held["state"][key])
+    return held["done"], held["seconds"]
+
+
+def _save(path: Path, state: Mapping[str, Any], done: int, seconds: float) -> None:
+    held = {key: value.state_dict() for key, value in state.items()}
     with replacing(path) as temporary:
-        torch.save(what, temporary)
+        torch.save({"done": done, "seconds": seconds, "state": held}, temporary)
 
 
 def _log(path: Path, row: Mapping[str, float]) -> None:

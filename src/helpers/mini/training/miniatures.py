@@ -36,7 +36,6 @@ from helpers.mini.training.loop import record
 from helpers.mini.training.samples import WORK
 from helpers.mini.training.text import train_text_encoder
 from helpers.mini.training.vae import train_decoder, train_encoder
-from helpers.study import schema
 
 __all__ = ["AGAIN", "NAMES", "calibrate", "evaluate", "train", "train_denoiser_again", "train_generator"]
 
@@ -133,11 +132,22 @@ def _store(pipeline: Any, card: dict[str, Any], folder: Path) -> Path:
     for part in _stored_in_half(pipeline):
         part.half()
     pipeline.save_pretrained(beside, safe_serialization=True)
+    _declare_single(beside)
     (beside / CARD).write_text(json.dumps(card, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
     _share_weights(folder)
     return folder
+
+
+def _declare_single(folder: Path) -> None:
+    """Let a text encoder's configuration ask for single precision, whatever its weights are stored in.
+
+    transformers loads a network in the type that its configuration names, diffusers in single precision: a pipeline
+    that is loaded with no further word had its text encoders in 16 bits, and the denoiser refused what they gave it.
+    """
+    for path in folder.glob("text_encoder*/config.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
 
 
 def _share_weights(folder: Path) -> None:
@@ -198,7 +208,7 @@ def calibrate(count: int = 60) -> pd.DataFrame:
     Levels are tried from the mildest until the best detector's AUC falls under `protocols.WINDOW`. The table is
     written to models/mini/shared.csv: level, detector, auc (mean over generators), chosen.
     """
-    scorers = {name: detectors.load(name, "mini") for name in schema.DETECTORS}
+    scorers = {name: detectors.load(name, "mini") for name in train_detectors.RECIPES}
     pairs = [tuple(_pictures(images, key, count) for images in (samples.fakes, samples.reals)) for key in FAMILIES]
     areas: dict[int, dict[str, float]] = {}
     for level in tqdm(range(1, len(protocols.LEVELS) + 1), desc="shared", unit=" levels"):

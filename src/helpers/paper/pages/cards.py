@@ -15,7 +15,7 @@ from helpers.claims import CLAIMS, Outcome, by_condition, disagreement
 from helpers.paper import page, tables
 from helpers.results.results import Results
 
-__all__ = ["MARKS", "elsewhere", "power", "scorecard"]
+__all__ = ["MARKS", "verdicts_by_condition", "power", "scorecard"]
 
 
 def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
@@ -56,7 +56,7 @@ MARKS = {
 }
 
 
-def elsewhere(results: Results) -> HTML:
+def verdicts_by_condition(results: Results) -> HTML:
     """The verdict on every claim under every protocol, training and threshold, the page's own first."""
     found = by_condition(results)
     keys, names = [claim.key for claim in CLAIMS if claim.again], found.condition.unique()

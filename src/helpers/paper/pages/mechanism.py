@@ -10,37 +10,39 @@ from IPython.display import HTML, Markdown, display
 
 from helpers import charts
 from helpers.analysis import decoder, dose_response, image_traces
+from helpers.analysis.words import named
 from helpers.claims import smoothing
 from helpers.claims.rule import margins
 from helpers.paper import page, tables
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
-    "autocorrelation", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder", "levels", "moved",
-    "predictions", "radial", "relations", "shares",
+    "autocorrelation", "component_shifts", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder",
+    "levels", "predictions", "radial", "relations", "shares",
 ]  # fmt: skip
 
 MISSING = {
     "spectra": "The spectra of this study's images were not measured, so this figure is missing.",
     "filters": "This study has no filtered images, so what a filter does to its detectors is not known.",
     "ladder": "This study has no ladder of formats.",
-    "arms": "This study has nothing beside FP32.",
+    "arms": "This study has nothing beside its baseline.",
     "shares": "This study has neither reals passed through the VAE nor the protocol aligned: no shares are known.",
 }
 
 
-def _figure(name: str, chart: Callable[..., Any], table: pd.DataFrame, missing: str, *rest: Any) -> None:
+def _figure(name: str, chart: Callable[..., Any], table: pd.DataFrame, missing: str, *rest: Any, **words: str) -> None:
     """Show and glue a chart of a table; without rows, say what is missing."""
     if table.empty:
         display(Markdown(MISSING[missing]))
     else:
-        page.glue_figure(name, chart(table, *rest))
+        page.glue_figure(name, chart(table, *rest, **words))
 
 
 def radial(results: Results, generator: str = "sd3") -> None:
     """The radial spectra."""
-    _figure("radial", charts.radial, image_traces.curves(results), "spectra", generator)
+    base = named(results.baseline)
+    _figure("radial", charts.radial, image_traces.curves(results), "spectra", generator, against=base)
 
 
 def autocorrelation(results: Results, generator: str = "sd3") -> None:
@@ -49,25 +51,28 @@ def autocorrelation(results: Results, generator: str = "sd3") -> None:
 
 
 def detail(results: Results) -> None:
-    """The change of fine detail against FP32, with the margin of smoothing."""
-    _figure("detail", charts.detail, image_traces.changes(results), "spectra", "high", margins(results)["smoothing"])
+    """The change of fine detail against the baseline, with the margin of smoothing."""
+    rest = ("high", margins(results)["smoothing"], named(results.baseline))
+    _figure("detail", charts.detail, image_traces.changes(results), "spectra", *rest)
 
 
 def fingerprints(results: Results) -> None:
-    """The correlation of fingerprints with FP32's."""
+    """The correlation of fingerprints with the baseline's."""
     table = image_traces.fingerprints(results)
     table = table.dropna(subset=["correlation"]) if len(table) else table
-    _figure("fingerprints", charts.fingerprints, table, "spectra")
+    _figure("fingerprints", charts.fingerprints, table, "spectra", named(results.baseline))
 
 
 def filters(results: Results, generator: str = "sd3") -> None:
-    """What FP4 and filters do to each detector."""
-    _figure("filters", charts.filters, image_traces.treatments(results), "filters", generator)
+    """What the lowest precision and filters do to each detector."""
+    rest = (generator, named(results.lowest), named(results.baseline))
+    _figure("filters", charts.filters, image_traces.treatments(results), "filters", *rest)
 
 
 def ladder(results: Results, generator: str = "sd3", detector: str = "npr") -> None:
     """Response against weight error along the ladder of formats."""
-    _figure("ladder", charts.ladder, dose_response.ladder(results), "ladder", generator, detector)
+    rest = (generator, detector, "shift", named(results.baseline))
+    _figure("ladder", charts.ladder, dose_response.ladder(results), "ladder", *rest)
 
 
 def _table(
@@ -82,7 +87,7 @@ def _table(
 
 
 def levels(results: Results) -> HTML:
-    """What NPR reads and the peaks of upsampling, of reals, of FP32 images and of the lowest precision's."""
+    """What NPR reads and the peaks of upsampling, of reals, of the first precision's images and of the last's."""
     table = image_traces.levels(results)
     table = (
         table[table.precision.isin(["real", results.precisions[0], results.precisions[-1]])] if len(table) else table
@@ -98,15 +103,16 @@ def levels(results: Results) -> HTML:
 def predictions(results: Results) -> HTML:
     """The four predictions of the smoothing filter with their verdicts and sentences."""
     found = smoothing.predictions(results)
+    said = {key: smoothing.in_study(results, words) for key, words in smoothing.PREDICTIONS.items()}
     rows = [
         f"<dt>({key}) {words}: {page.Verdict(found[key].verdict)._repr_html_()}</dt><dd>{found[key].sentence}</dd>"
-        for key, words in smoothing.PREDICTIONS.items()
+        for key, words in said.items()
     ]
     return HTML(f"<dl>{''.join(rows)}</dl>")
 
 
 def shares(results: Results) -> HTML:
-    """What each detector's detection of FP32 images is owed to."""
+    """What each detector's detection at the baseline is owed to."""
     table = decoder.shares(results)
     known = table[[f"{name}_generators" for name in ("decoder", "retrained")]].sum(axis=1) > 0
     columns = {
@@ -114,31 +120,32 @@ def shares(results: Results) -> HTML:
         "denoiser": ("denoiser alone", 2, False),
         "retrained": ("retrained", 2, False),
     }
-    caption = "Shares of the detection of FP32 images, mean over generators"
+    caption = f"Shares of the detection of {named(results.baseline)} images, mean over generators"
     return _table(table[known], columns, {"detector_title": "detector"}, caption, "shares")
 
 
-def moved(results: Results) -> HTML:
+def component_shifts(results: Results) -> HTML:
     """What quantizing the denoiser moves, and what quantizing the VAE alone."""
-    table = decoder.moved(results)
+    table = decoder.component_shifts(results)
     columns = {"shift": ("mean shift", 2, True), "size": ("root mean square", 2, False)}
     keys = {"detector_title": "detector", "precision_title": "precision", "part": "quantized"}
     for column, order in (("precision", list(PRECISIONS)), ("detector", list(results.detectors))) if len(table) else ():
         table = table.sort_values(column, key=lambda keys, order=order: keys.map(order.index), kind="stable")
-    caption = "Paired change of logit, in standard deviations of FP32's, all generators"
+    caption = f"Paired change of logit, in standard deviations of {named(results.baseline)}'s, all generators"
     return _table(table, columns, keys, caption, "arms")
 
 
 def detection(results: Results) -> HTML:
-    """How the AUC changes against FP32, with and without the decoder's traces in the reals."""
+    """How the AUC changes against the baseline, with and without the decoder's traces in the reals."""
     table = decoder.detection(results)
-    table = table[table.precision != results.precisions[0]]
+    table = table[table.precision != results.baseline]
     columns = {
         "plain_change": ("against renders", 3, True),
         "aligned_change": ("aligned", 3, True),
     }
     keys = {"detector_title": "detector", "precision_title": "precision"}
-    return _table(table, columns, keys, "Change of AUC against FP32, mean over generators", "arms")
+    caption = f"Change of AUC against {named(results.baseline)}, mean over generators"
+    return _table(table, columns, keys, caption, "arms")
 
 
 def relations(results: Results) -> HTML:
@@ -150,7 +157,7 @@ def relations(results: Results) -> HTML:
         "miss_bits": ("missed by bits", 2, False),
         "gain_error": ("bits less errors", 2, True),
     }
-    caption = "What the shift follows; misses in standard deviations of the FP32 logits"
+    caption = f"What the shift follows; misses in standard deviations of the {named(results.baseline)} logits"
     return _table(dose_response.relations(results), columns, {"detector_title": "detector"}, caption, "ladder")
 
 
@@ -161,5 +168,5 @@ def contrasts(results: Results) -> HTML:
         "beyond": ("beyond", 2, True),
     }
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}
-    caption = "Shifts at equal bits, in standard deviations of the FP32 logits"
+    caption = f"Shifts at equal bits, in standard deviations of the {named(results.baseline)} logits"
     return _table(dose_response.contrasts(results), columns, keys, caption, "ladder")

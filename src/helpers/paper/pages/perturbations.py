@@ -11,12 +11,15 @@ from helpers.paper import page, tables
 __all__ = ["figure", "table"]
 
 
-def figure(effects: pd.DataFrame) -> None:
-    """Display what each perturbation changes (see `analysis.perturbed.effects`), where the study has such scores."""
+def figure(effects: pd.DataFrame, against: str = "FP32") -> None:
+    """Display what each perturbation changes (see `analysis.perturbed.effects`), where the study has such scores.
+
+    `against` names the baseline.
+    """
     if effects.empty:
         display(Markdown("This study has no perturbed scores, so there is no chart."))
         return
-    page.glue_figure("perturbations", charts.perturbations(effects))
+    page.glue_figure("perturbations", charts.perturbations(effects, against=against))
 
 
 def table(effects: pd.DataFrame, measure: str, caption: str) -> HTML:

@@ -13,8 +13,8 @@ from helpers.analysis.real_checkpoints import BASE
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.paper import tables
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
-from helpers.study.schema import PRECISIONS
 
 __all__ = [
     "NOTHING", "agreement", "agreement_note", "answer", "aucs_note", "both", "doubtful_note", "ladder_note",
@@ -52,15 +52,13 @@ def answer(results: Results) -> str:
     )
     first = (
         f"In the one public study of real checkpoints with scores of single images, NF4 {moved} the accuracy of "
-        f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS[BASE]}, averaged over {cells}."
+        f"detection: {number(theirs, 3, sign=True)} against {PRECISIONS.title(BASE)}, averaged over {cells}."
     )
-    every = public_study.ALL
-    leading = table[(table.generator == every) & (table.detector != every) & (table.precision == "nf4")]
-    leading = leading.loc[leading.change.abs().idxmax()]
+    leading = real.leading_detector(table, "nf4")
     most = f"{words.named(leading.detector)} has the most of it, {tables.interval(leading, 'change', 3, sign=True)}."
     beside = (
         f" {_the(results).capitalize()} at NF4, on the same generators and detectors: {number(ours, 3, sign=True)} "
-        f"against {PRECISIONS[results.baseline]}."
+        f"against {PRECISIONS.title(results.baseline)}."
         if ours and not isnan(ours.estimate)
         else ""
     )
@@ -69,18 +67,16 @@ def answer(results: Results) -> str:
 
 def agreement_note(results: Results) -> str:
     """How many comparisons agree, part or stay open."""
-    found = public_study.agreement(public_study.public_effects(), real.own_effects(results))
+    found = real.agreement(results)
     if found.empty:
         return NOTHING
-    counts = found.verdict.value_counts()
-    agree, part, undecided = (int(counts.get(key, 0)) for key in ("agree", "part", "open"))
-    zero = int(((found.shift_low_real <= 0) & (found.shift_high_real >= 0)).sum())
+    counts = real.agreement_counts(found)
     same = f"{len(found)} comparisons" if len(found) > 1 else "1 comparison"
     return (
         f"Of {same} of the same generator, detector and format, both move the score in the same "
-        f"direction in {agree} and in opposite directions in {part}; {undecided} stay open, as an interval holds zero "
-        f"({zero} of the public study's {len(found)} do). The intervals of the standardized size overlap in "
-        f"{int(found.sizes.sum())}."
+        f"direction in {counts['agree']} and in opposite directions in {counts['part']}; {counts['open']} stay open, "
+        f"as an interval holds zero ({counts['public_zero']} of the public study's {len(found)} do). The intervals of "
+        f"the standardized size overlap in {counts['sizes']}."
     )
 
 
@@ -108,7 +104,7 @@ def resemblance_note(results: Results) -> str:
     own = real.own_effects(results)
     own = own[(own.generator != public_study.ALL) & (own.precision == "nf4")].r if len(own) else own.change
     if len(own):
-        base = PRECISIONS[results.baseline]
+        base = PRECISIONS.title(results.baseline)
         parts.append(f"For {base} and NF4 of {_the(results)} it is {own.min():.2f} to {own.max():.2f}.")
     return " ".join(parts).replace("-", "\N{MINUS SIGN}")
 
@@ -127,7 +123,7 @@ def _titled(table: pd.DataFrame) -> pd.DataFrame:
 
 def _formats(rows: pd.DataFrame) -> list[str]:
     """The rows' formats, with a star where what was quantized is in doubt."""
-    return [PRECISIONS[p] + "*" * (arm != "native") for p, arm in zip(rows.precision, rows.arm, strict=True)]
+    return [PRECISIONS[p].title + "*" * (arm != "native") for p, arm in zip(rows.precision, rows.arm, strict=True)]
 
 
 def scores() -> HTML:
@@ -142,7 +138,9 @@ def scores() -> HTML:
             "AUC": [f"{row.auc_before:.3f}{tables.ARROW}{row.auc:.3f}" for row in rows.itertuples()],
         }
     )  # fmt: skip
-    return tables.table(_titled(shown), f"Public study: scores against {PRECISIONS[BASE]}, {rows.n.max()} pairs a row")
+    return tables.table(
+        _titled(shown), f"Public study: scores against {PRECISIONS.title(BASE)}, {rows.n.max()} pairs a row"
+    )
 
 
 def verdicts() -> HTML:
@@ -158,7 +156,7 @@ def verdicts() -> HTML:
         }
     )  # fmt: skip
     return tables.table(
-        _titled(shown), f"Public study: verdicts against {PRECISIONS[BASE]}, {rows.n.max()} pairs a row"
+        _titled(shown), f"Public study: verdicts against {PRECISIONS.title(BASE)}, {rows.n.max()} pairs a row"
     )
 
 
@@ -172,27 +170,24 @@ def aucs_note() -> str:
 def power_note(results: Results) -> str:
     """What as many pairs can and cannot show, and this study's own."""
     table = public_study.power(public_study.public_effects())
-    n, tests = int(table.n.max()), len(table)
-    flips, corrected = public_study.min_discordant_pairs(), public_study.min_discordant_pairs(0.05 / tests)
-    least, change = public_study.minimal_detectable_effect(n), public_study.flips_for_power(n)
+    shown, corrected = real.sensitivity(table), real.sensitivity(table, tests=len(table))
     low, high = table.loc[table.shift_seen.idxmin()], table.loc[table.shift_seen.idxmax()]
     seen = [f"{row.shift_seen:.2f} logits for {_cell(row)}" for row in (low, high)]
     text = (
-        f"{n} pairs show a shift with 80 % power from {least:.2f} standard deviations of the paired "
-        f"differences on: from {seen[0]} to {seen[1]}. Of accuracy, McNemar's exact test needs {flips} verdicts that "
-        f"all turn the same way, a change of {flips / n:.2f}, and shows a change with 80 % power from "
-        f"{change:.2f} on; to outlast Holm's correction over {tests} comparisons the first needs "
-        f"{corrected} verdicts, {corrected / n:.2f}."
+        f"{shown.pairs} pairs show a shift with 80 % power from {shown.shift:.2f} standard deviations of the paired "
+        f"differences on: from {seen[0]} to {seen[1]}. Of accuracy, McNemar's exact test needs {shown.flips} verdicts "
+        f"that all turn the same way, a change of {shown.change:.2f}, and shows a change with 80 % power from "
+        f"{shown.powerful_change:.2f} on; to outlast Holm's correction over {len(table)} comparisons the first needs "
+        f"{corrected.flips} verdicts, {corrected.change:.2f}."
     )
     own = real.own_effects(results)
     if own.empty:
         return text
-    cells = own[own.generator != public_study.ALL]
-    pairs, named = int(cells.n.max()), listed(list(cells.arm_title.unique()))
-    have, least = "have" if results.scale == "mini" else "has", public_study.minimal_detectable_effect(pairs)
+    ours, named = real.sensitivity(own), listed(list(own[own.generator != public_study.ALL].arm_title.unique()))
+    have = "have" if results.scale == "mini" else "has"
     return (
-        f"{text} {_the(results).capitalize()} {have} {pairs} pairs a cell here ({named}): "
-        f"{least:.2f} standard deviations, and a change of accuracy of {flips / pairs:.2f}."
+        f"{text} {_the(results).capitalize()} {have} {ours.pairs} pairs a cell here ({named}): "
+        f"{ours.shift:.2f} standard deviations, and a change of accuracy of {ours.change:.2f}."
     )
 
 
@@ -203,7 +198,7 @@ def _cell(row: pd.Series) -> str:
 
 def both(results: Results) -> pd.DataFrame:
     """The public study's effects and this study's, cell by cell, with `whose` in print."""
-    own = f"{_whose(results)} (against {PRECISIONS[results.baseline]})"
+    own = f"{_whose(results)} (against {PRECISIONS.title(results.baseline)})"
     whose = {"public": "public study, real checkpoints (against FP16)", "own": own}
     table = real.side_by_side(results)
     return table.assign(whose=table.study.map(whose))
@@ -211,7 +206,7 @@ def both(results: Results) -> pd.DataFrame:
 
 def agreement(results: Results) -> HTML:
     """Row by row: direction and size of the effect in both, with both intervals."""
-    found = public_study.agreement(public_study.public_effects(), real.own_effects(results))
+    found = real.agreement(results)
     if found.empty:
         return HTML(f"<p>{NOTHING}</p>")
     named = [f"{words.named(g)} {words.named(d)}" for g, d in zip(found.generator, found.detector, strict=True)]
@@ -241,7 +236,7 @@ def published(results: Results) -> HTML:
     heads = [_whose(results), "trained on SDXL"]
     names = dict(zip(found.training.unique(), heads, strict=False))
     shown = tables.crossed(found, ["generator", "detector", "published"], "training", "tpr").rename(columns=names)
-    caption = f"Fakes called fake: TrueFake's Table III and {_the(results)} at {PRECISIONS[results.baseline]}"
+    caption = f"Fakes called fake: TrueFake's Table III and {_the(results)} at {PRECISIONS.title(results.baseline)}"
     return tables.table(_titled(shown), caption)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import analysis, charts
@@ -14,9 +15,10 @@ from helpers.analysis import miniatures as miniatures_
 from helpers.core import files
 from helpers.core.errors import Damaged
 from helpers.paper import tables
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
-__all__ = ["controls", "images", "live_check", "miniatures", "proofs", "settings"]
+__all__ = ["audits", "controls", "formats", "images", "live_check", "miniatures", "settings"]
 
 
 ALONE = "the figures rest on the stored results alone."
@@ -25,6 +27,20 @@ ALONE = "the figures rest on the stored results alone."
 def images(results: Results) -> HTML:
     """How many images each cell has scores of."""
     return tables.matrix(inventory.fakes(results), "images", "{:.0f}", "Images per cell")
+
+
+def formats() -> HTML:
+    """The catalogue of precisions, for the page on methods."""
+    groups = {"channel": "an output channel", None: tables.DASH}
+    rows = [
+        {
+            "precision": row.title, "format": key, "bits": row.bits, "a stored number": row.code,
+            "one scale for": groups.get(row.group, f"a block of {row.group}"), "scales to it": row.scales,
+            "library": row.backend,
+        }
+        for key, row in PRECISIONS.items()
+    ]  # fmt: skip
+    return tables.table(pd.DataFrame(rows))
 
 
 def settings(results: Results) -> HTML:
@@ -50,8 +66,8 @@ def miniatures(results: Results) -> None:
         display(charts.training_loss(curves))
 
 
-#: Columns of `proofs` for print, those that an older run lacks left out.
-PROOFS = {
+#: Columns of `audits` for print, those that an older run lacks left out.
+AUDITS = {
     "generator_title": "generator", "precision_title": "precision", "component": "component",
     "parameters": "parameters", "share": "in the format", "bytes": "MB", "weight_error": "weight error",
     "expected_error": "by definition", "attention": "attention", "feed-forward": "feed-forward",
@@ -62,9 +78,9 @@ ERRORS = ("weight_error", "expected_error", "output_error", "attention", "feed-f
 FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation": "{:.1e}", "parameters": "{:,}"}
 
 
-def proofs(results: Results, arm: str = "") -> HTML:
+def audits(results: Results, arm: str = "") -> HTML:
     """What was measured of each component of each quantized cell of an arm (default the main one)."""
-    found = controls_.proofs(results)
+    found = controls_.audits(results)
     found = found[(found.arm == (arm or results.arm)) & (found.precision != "fp32")] if len(found) else found
     if found.empty or "output_error" not in found:
         return tables.missing("This study has no record of what its precisions did to the weights.")
@@ -73,7 +89,7 @@ def proofs(results: Results, arm: str = "") -> HTML:
         bytes=[f"{before:.2f}{tables.ARROW}{after:.2f}" for before, after in sizes],
         **{name: found[name].map(form.format, na_action="ignore") for name, form in FORMS.items() if name in found},
     )
-    columns = {name: title for name, title in PROOFS.items() if name in shown}
+    columns = {name: title for name, title in AUDITS.items() if name in shown}
     caption = "Each component at each precision; errors are relative (Frobenius), by kind of layer too"
     return tables.table(shown[list(columns)].rename(columns=columns), caption)
 

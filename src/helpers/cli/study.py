@@ -1,0 +1,169 @@
+"""The commands on a study: its cells (`grid`), making and scoring them (`run`), checking its archive (`verify`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from helpers.cli.show import Names, StudyName, place, table_text, words
+from helpers.core.errors import Failure, UsageError, nearest, shown
+
+if TYPE_CHECKING:
+    from helpers.study.schema import Study
+
+__all__ = ["grid", "run", "verify"]
+
+
+def grid(study: StudyName = "mini") -> None:
+    """Show the cells of a study and its detectors, what each needs and what is present.
+
+    Example: quantdetect grid full
+    """
+    from helpers.study import schema as studies
+
+    loaded = studies.load(study)
+    out = _default_out(loaded)
+    archived = _archived(loaded)
+    rows = [_grid_row(needs, out, archived) for needs in studies.expected(loaded)]
+    typer.echo(table_text(rows))
+    typer.echo(
+        f"{len(rows)} cells x {loaded.images_per_cell} images; detectors {', '.join(loaded.detectors)};"
+        f" 'made' counts images in {place(out)}, 'archived' those behind results/{loaded.name}"
+    )
+    if loaded.arms:
+        typer.echo("\n" + table_text([_arm_row(loaded, name, out, archived) for name in loaded.arms]))
+    rows = [
+        row | {"file": place(row["file"]), "there": "yes" if row["there"] else "no"}
+        for row in studies.weights_expected(loaded)
+    ]
+    typer.echo("\n" + table_text(rows))
+
+
+def run(
+    study: StudyName = "mini",
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default _build/runs/STUDY.")] = None,
+    generators: Names = None,
+    precisions: Names = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Images per cell; default the study's.")] = None,
+    arms: Names = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N shares.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default cpu, for a full study cuda.")] = None,
+    executor: Annotated[str, typer.Option(help="local: in this process.")] = "local",
+) -> None:
+    """Make the images of a study and score them; what exists and is valid is kept, so call it again to go on.
+
+    Example: quantdetect run mini --generators sd3 --precisions fp32,fp4 --images 50
+    """
+    from helpers.runs import parse_share
+    from helpers.study import schema as studies
+
+    if executor != "local":
+        raise UsageError(f"no executor {shown(executor)}{nearest(executor, ['local'])}; use local")
+    loaded = studies.load(study)
+    share = parse_share(shard) if shard else None
+    out = out or _default_out(loaded)
+    device = device or ("cuda" if loaded.scale == "full" else "cpu")
+    from helpers.core import device as machine
+    from helpers.runs import make
+
+    machine.require(device)
+    done = make.run(loaded, out, words(generators), words(precisions), images, share, arms=words(arms), device=device)
+    for note in done.notes:
+        typer.echo(note)
+    if done.nothing:
+        typer.echo(f"nothing to do: all images and scores are in {place(out)}")
+    else:
+        typer.echo(f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {place(out)}")
+
+
+def verify(
+    study: StudyName = "mini",
+    images: Annotated[int, typer.Option(min=1, help="Images of every cell.")] = 2,
+    results: Annotated[Path | None, typer.Option(help="Folder of the archive; default results/STUDY.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .json file for the outcome.")] = None,
+) -> None:
+    """Make a sample of the archived run again on this machine and compare images and logits.
+
+    Example: quantdetect verify mini --images 2 --out check.json
+    """
+    from helpers.core import files
+    from helpers.study import schema as studies
+
+    loaded = studies.load(study)
+    if out is not None:
+        files.probe(out)
+    from helpers.runs import verify as verification
+
+    outcome = verification.verify(loaded, images, results or files.RESULTS / loaded.name, out)
+    rows = [*outcome["cells"], *outcome["real"]]
+    typer.echo(table_text([_verify_row(row) for row in rows]))
+    equal, made = sum(row["images_equal"] for row in rows), sum(row["images"] for row in rows)
+    typer.echo(f"{equal} of {made} images equal to the last bit; {'agrees' if outcome['agree'] else 'DISAGREES'}")
+    if not outcome["agree"]:
+        apart = [f"{row['generator']}/{row['precision']}" for row in rows if not row["agree"]]
+        raise Failure(f"the archive is not reproduced here: {', '.join(apart)}")
+
+
+def _default_out(study: Study) -> Path:
+    from helpers.core import files
+
+    return files.BUILD / "runs" / study.name
+
+
+def _archived(study: Study) -> dict[tuple[str, str, str], int]:
+    """Images of each (generator, precision, arm) in the study's stored results; empty where there are none."""
+    import pandas as pd
+
+    from helpers.core import files
+
+    stored = files.RESULTS / study.name / "cells.parquet"
+    if not stored.is_file():
+        return {}
+    return pd.read_parquet(stored).groupby(["generator", "precision", "arm"])["images"].sum().to_dict()
+
+
+def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
+    main = "" if needs["arm"] == "native" else f"-{needs['arm']}"
+    folder = out / "images" / needs["generator"] / f"{needs['precision']}{main}"
+    size, local = needs["bytes"], Path(needs["source"]).is_absolute()
+    return {
+        "generator": needs["generator"],
+        "precision": needs["precision"],
+        "images": needs["images"],
+        "made": sum(1 for _ in folder.glob("[0-9]*.png")),
+        "archived": int(archived.get((needs["generator"], needs["precision"], needs["arm"]), 0)),
+        "px": needs["size"],
+        "steps": needs["steps"],
+        "guidance": needs["guidance"],
+        "weights": ("missing" if local else "not counted") if size is None else f"{size / 1e6:,.1f} MB",
+        "terms": needs["terms"],
+        "source": place(Path(needs["source"])) if local else needs["source"],
+    }
+
+
+def _arm_row(study: Study, name: str, out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
+    """An arm beside the main one, all its cells in a line."""
+    arm = study.arms[name]
+    cells = [cell for cell in study.beside() if cell.arm == name]
+    folders = [out / "images" / cell.generator / f"{cell.precision}-{name}" for cell in cells]
+    return {
+        "arm": name,
+        "cells": len(cells),
+        "images": len(cells) * arm.images,
+        "made": sum(1 for folder in folders for _ in folder.glob("[0-9]*.png")),
+        "archived": sum(archived.get((cell.generator, cell.precision, name), 0) for cell in cells),
+        "precisions": ",".join(arm.precisions),
+        "what": arm.title,
+    }
+
+
+def _verify_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "generator": row["generator"],
+        "precision": row["precision"] if row["precision"] != "none" else f"{row['size']} px",
+        "equal": f"{row['images_equal']}/{row['images']}",
+        **{f"d {name}": f"{value:.2g}" for name, value in row["max_logit_diff"].items()},
+        "agree": "yes" if row["agree"] else "NO",
+    }

@@ -1,0 +1,166 @@
+"""Every figure is valid Vega-Lite over small data, embedded with no outside address, safe against its own text."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+import vl_convert
+
+from helpers import analysis, charts
+from helpers.analysis import paired
+from helpers.charts import theme
+from helpers.charts.heatmap import METRICS
+from helpers.detectors.catalogue import DETECTORS
+from helpers.paper import explorer as widgets
+from helpers.paper.pages import real_checkpoints
+from helpers.precision.catalogue import PRECISIONS
+from helpers.results import importing
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory):
+    return analysis.load(synthetic.write(tmp_path_factory.mktemp("study"), synthetic.DECK, images=40))
+
+
+FIGURES = {
+    "heatmap": lambda study: charts.heatmap(analysis.cells(study)),
+    "anomaly": lambda study: charts.anomaly(analysis.cells(study)),
+    "forest": lambda study: charts.shift_forest(analysis.shifts(study), analysis.trainings(study)),
+    "density": lambda study: charts.density(analysis.densities(study)),
+    "robustness": lambda study: charts.robustness(analysis.cells(study)),
+    "legacy": lambda study: charts.legacy(analysis.cells(study)),
+    "beside": lambda study: charts.effect_by_study(real_checkpoints.both(study)),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_a_small_bundle_of_everything(study, name: str) -> None:
+    charts.enable()
+    spec = FIGURES[name](study).to_dict()
+    assert spec["width"] == "container" and spec["params"]
+    out = theme.render(spec)
+    assert "http" not in out["text/html"].replace(spec["$schema"], "")
+    assert 'role="img"' in out["text/html"] and "<noscript><img" in out["text/html"]
+    assert len(out["text/html"]) < 400_000
+    assert out["image/png"].startswith("iVBOR")
+    assert "null" not in json.dumps(spec["datasets"])[:200]
+
+
+def test_a_density_has_its_whole_mass_and_an_interval_that_few_images_widen(study, tmp_path) -> None:
+    many = analysis.load(synthetic.write(tmp_path, synthetic.DECK, images=400))
+    widths = []
+    for results in (study, many):
+        found = analysis.densities(results, points=201)
+        for scale in ("logit", "score"):
+            own = found[(found.scale == scale) & (found.generator == "sd3") & (found.detector == "npr")]
+            assert np.trapezoid(own.fp4, own.x) == pytest.approx(1, abs=0.02)
+            inside = (own.fp4_low <= own.fp4 + 1e-3) & (own.fp4 <= own.fp4_high + 1e-3)
+            assert (own.fp4_low >= 0).all() and inside.mean() > 0.95
+        widths.append((own.fp4_high - own.fp4_low).mean())
+    # Ten times the images: on the scale of scores, where the kernel's width is fixed, about the root of ten.
+    assert widths[0] / widths[1] == pytest.approx(10**0.5, rel=0.25)
+
+
+def test_controls_stand_in_the_forest_with_colours_of_their_own(tmp_path) -> None:
+    results = analysis.load(synthetic.write(tmp_path, images=30, placebo=0.05))
+    found = paired.effects(results, resamples=50)
+    text = json.dumps(charts.shift_forest(found, analysis.trainings(results)).to_dict())
+    assert "null control" in text and theme.CONTROL_COLOURS["batch"] in text and "Cliff's delta" in text
+
+
+def test_the_heatmap_offers_the_figures_it_has(study) -> None:
+    few, all_ = (charts.heatmap(analysis.cells(study, resamples=n)).to_dict() for n in (0, 20))
+    menus = [spec["params"][0]["bind"]["options"] for spec in (few, all_)]
+    assert "tpr_at_1" not in menus[0] and menus[1] == list(METRICS)
+
+
+def drawn(chart) -> list[str]:
+    """The words in a chart's picture."""
+    charts.enable()
+    spec = chart.to_dict()
+    spec["width"] = 600
+    return re.findall(r"<text[^>]*>([^<]*)</text>", vl_convert.vegalite_to_svg(json.dumps(spec)))
+
+
+def scored(tmp_path, *cells, reals=True):
+    """A study of three images in each of these (generator, precision, detector), all called fake."""
+    rows = [(g, p, i, 1, d, 2.0) for g, p, d in cells for i in range(3)]
+    rows += [("real", "none", i, 0, d, -1.0) for d in sorted({d for _, _, d in cells}) for i in range(3) if reals]
+    table = pd.DataFrame(rows, columns=["generator", "precision", "index", "label", "detector", "logit"])
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    importing.import_scores(tmp_path / "scores.csv", tmp_path / "study")
+    return analysis.load(tmp_path / "study")
+
+
+def test_a_heatmap_prints_a_dash_where_there_is_no_figure(tmp_path) -> None:
+    found = analysis.cells(scored(tmp_path, ("sd15", "fp32", "npr"), ("sd15", "fp4", "npr"), reals=False))
+    words = drawn(charts.heatmap(found.assign(auc=[np.nan, 0.5]), "auc"))
+    assert "null" not in words and "NaN" not in words and words.count("\N{EN DASH}") == 1 and "0.50" in words
+    offered = charts.heatmap(found).to_dict()["params"][0]["bind"]["options"]
+    assert offered == ["tpr"]  # without reals nothing else is known
+
+
+def test_a_heatmap_names_every_row(tmp_path) -> None:
+    cells = [("sd15", "fp32", "npr"), ("sd15", "fp4", "npr"), ("sd3", "fp32", "r50_tf"), ("sd3", "fp4", "r50_tf")]
+    words = drawn(charts.heatmap(analysis.cells(scored(tmp_path, *cells))))
+    assert words.count("FP32") == words.count("FP4") == 2 and words.count("1.00") == 4
+
+
+def test_the_line_of_a_density_stands_at_the_threshold(study) -> None:
+    for limit, share in ((0.0, 0.5), (1.5, 1 / (1 + math.exp(-1.5)))):
+        spec = charts.density(analysis.densities(replace(study, threshold=limit))).to_dict()
+        rows = spec["datasets"][spec["layer"][-1]["data"]["name"]]
+        at = {row["scale"]: row["threshold"] for row in rows if row["detector"] == "npr"}
+        assert at == {"score": pytest.approx(share), "logit": limit}
+
+
+def test_bars_stand_beside_the_studys_own_baseline(tmp_path) -> None:
+    found = analysis.cells(scored(tmp_path, ("sd3", "fp32", "npr"), ("sd3", "bf16", "npr"), ("sd3", "fp4", "npr")))
+    spec = charts.anomaly(found, baseline="bf16").to_dict()
+    assert "BF16 against " in json.dumps(spec["params"]) and "at BF16 and FP4" in spec["description"]
+
+
+def test_shifts_are_told_against_the_studys_own_baseline(study) -> None:
+    chart = charts.shift_forest(analysis.shifts(study, resamples=20), pd.DataFrame(), against="BF16")
+    assert any(word.startswith("more real than at BF16") for word in drawn(chart))
+    spec = chart.to_dict()
+    assert "against BF16 for" in spec["description"] and "standard deviations at BF16" in json.dumps(spec["params"])
+
+
+def test_text_cannot_leave_its_place() -> None:
+    charts.enable()
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "data": {"values": [{"a": "</script><b>"}]},
+    }
+    out = theme.render(spec | {"mark": "point", "description": '"><script>'})["text/html"]
+    assert out.count("</script>") == 1 and 'aria-label="&quot;&gt;&lt;script&gt;"' in out
+
+
+def test_each_precision_and_detector_has_a_colour_of_its_own() -> None:
+    for catalogue in (PRECISIONS, DETECTORS):
+        scale = theme.colours(catalogue, [row.title for row in catalogue.values()]).to_dict()
+        assert len(set(scale["range"])) == len(catalogue) and theme.OTHER not in scale["range"]
+
+
+def test_the_bundle_is_one_closed_script(tmp_path) -> None:
+    text = charts.bundle(tmp_path).read_text(encoding="utf-8")
+    assert text.startswith("(function () {") and "vegaEmbed" in text
+
+
+def test_the_explorer_follows_its_choosers(study) -> None:
+    charts.enable()
+    explorer = widgets.explore(study, "sd3", "npr")
+    before, shown = explorer.table.value, explorer.figure.outputs
+    assert set(explorer.rows.generator) == {"sd3"} and shown
+    explorer.precisions.value = ("fp4",)
+    assert list(explorer.rows.precision) == ["fp4"] and explorer.table.value != before
+    explorer.detector.value = "r50_tf"
+    assert list(explorer.rows.detector) == ["r50_tf"] and explorer.figure.outputs != shown

@@ -1,0 +1,620 @@
+"""A run's folder under what happens to folders: kills, damage, copies, strangers' files, other runs, other studies.
+
+Images are noise drawn from the cell's name and the index, so that a run takes a second; scores are NPR's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from helpers import detectors
+from helpers.core import files
+from helpers.core.errors import Failure, UsageError
+from helpers.detectors import detector
+from helpers.runs import Source, Store, audit, digests, lock, make, plan, sources
+from helpers.runs.shard import state_of
+from helpers.runs.stages import perturbed
+from helpers.study import schema
+
+SHARD, IMAGES = 2, 4
+FP4 = Source("sd15", "fp4", "native", 64, 1)
+TABLES = ("scores", "spectra", "patterns", "counterfactuals", "perturbed")
+
+
+def settings(**changes):
+    """SD1.5 at FP32 and FP4 and its renders, four images in shards of two, one detector, one perturbation."""
+    loaded = schema.load("mini")
+    sample = schema.Perturbations(names=["jpeg:75"], precisions=["fp32", "fp4"], images=3)
+    few = {"generators": {"sd15": loaded.generators["sd15"]}, "precisions": ["fp32", "fp4"], "detectors": ["npr"]}
+    plain = {"protocols": ["plain"], "further": {}, "arms": {}, "perturbations": sample}
+    sizes = {"shard_size": SHARD, "images_per_cell": IMAGES, "batch_size": 1}
+    return loaded.model_copy(update=few | plain | sizes | changes)
+
+
+class Noise:
+    """Noise in place of a pipeline's images."""
+
+    def __init__(self, recipe, device="cpu"):
+        self.source, self.record = recipe.source, {}
+        self.words = f"{recipe.folder} {recipe.seed}"
+
+    def model(self):
+        return "noise"
+
+    def load(self):
+        self.record = {"seconds_load": 0.0, "seconds_quantize": 0.0, "peak_memory_mb": 1.0, "device": "cpu"}
+
+    def make(self, indices):
+        return [self.image(index) for index in indices]
+
+    def image(self, index):
+        seed = int(hashlib.sha256(f"{self.words} {index}".encode()).hexdigest()[:8], 16)
+        size = self.source.size
+        return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8))
+
+    def check(self, image):
+        return None
+
+
+class NoAudit:
+    """In place of the audit of a cell's weights."""
+
+    def __init__(self, *arguments):
+        pass
+
+    def audit(self, recipe, source):
+        return False
+
+    def columns(self, recipe):
+        return {"coverage": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def _noise(monkeypatch):
+    monkeypatch.setattr(sources, "open_source", Noise)
+    monkeypatch.setattr(audit, "QuantizationAudit", NoAudit)
+
+
+def run(folder, share=None, **changes):
+    return make.run(settings(**changes), folder, shard=share, progress=False)
+
+
+def contents(folder):
+    """Bytes of everything that does not tell the time."""
+    files = [path for path in folder.rglob("[!.]*") if path.suffix in (".png", ".parquet") and path.stem != "cells"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished run that nothing happened to. Read only."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "open_source", Noise)
+        patch.setattr(audit, "QuantizationAudit", NoAudit)
+        run(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """A copy of it, to be damaged."""
+    return shutil.copytree(whole, tmp_path / "run")
+
+
+def sound(folder, whole):
+    """Whether the folder holds what a run holds that nothing happened to, and its manifest vouches for it."""
+    listed = json.loads((folder / "manifest.json").read_text())["files"]
+    assert listed == {name: files.file_sha256(folder / name) for name in listed}
+    assert set(listed) == {"cells.parquet", *(f"{name}.parquet" for name in TABLES)}
+    assert not list(folder.rglob(".tmp-*"))
+    assert contents(folder) == contents(whole)
+    return True
+
+
+def test_scores_are_the_detectors_own_in_double_precision(whole):
+    table = pd.read_parquet(whole / "scores.parquet")
+    images = [Noise(plan.resolve(settings()).recipes[FP4]).image(index) for index in range(IMAGES)]
+    logits = detectors.load("npr").score(images).astype(np.float64)
+    found = table[table["precision"] == "fp4"].set_index("index")["logit"]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found.sort_index(), logits, rtol=1e-5)
+    for name in ("counterfactuals", "perturbed"):
+        assert pd.read_parquet(whole / f"{name}.parquet")["logit"].dtype == np.float64
+
+
+# Kills
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing that would clear up after an error does."""
+
+
+def killing(monkeypatch, at, renamed):
+    """Let the writing of the `at`-th file end as in a kill, before or after it takes its place."""
+    calls, dead = [], subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+
+    @contextmanager
+    def replacing(path):
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        calls.append(path)
+        temporary = path.with_name(f".tmp-{files._host()}-{dead.pid}-{len(calls):08x}{path.suffix}")
+        yield temporary
+        if len(calls) == at and not renamed:
+            raise Killed
+        temporary.replace(path)
+        if len(calls) == at:
+            raise Killed
+
+    for module in ("helpers.core.files", "helpers.runs.stages.cache"):
+        monkeypatch.setattr(f"{module}.replacing", replacing)
+    return calls
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_run_that_is_killed_at_any_file_goes_on_to_the_same_bytes(tmp_path, whole, monkeypatch, renamed):
+    with monkeypatch.context() as patch:
+        calls = killing(patch, 0, renamed)
+        run(tmp_path / "counted")
+    assert len(calls) > 40
+    # One run dies again and again, ever further on, until it is through.
+    kills, at = 0, 1
+    while True:
+        with monkeypatch.context() as patch:
+            killing(patch, at, renamed)
+            try:
+                run(tmp_path / "run")
+                break
+            except Killed:
+                kills, at = kills + 1, at % 7 + 3
+    assert kills > 8
+    assert sound(tmp_path / "run", whole) and run(tmp_path / "run").nothing
+
+
+WORKING = """
+import sys, time
+from pathlib import Path
+from helpers.core.files import replacing
+from helpers.runs import lock
+folder = Path(sys.argv[1])
+with lock.working(folder), replacing(folder / "parts/sd15/fp4/0000.json") as temporary:
+    temporary.write_text("{")
+    print("works", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_process_leaves_its_lock_and_its_temporaries_to_nobody(folder, whole):
+    with subprocess.Popen([sys.executable, "-c", WORKING, folder], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "works\n"
+        with pytest.raises(Failure, match=rf"another run works there \(process {process.pid}\)"):
+            run(folder)
+        os.kill(process.pid, signal.SIGKILL)
+    assert len(list(folder.rglob(".tmp-*"))) == 1
+    assert run(folder).nothing and sound(folder, whole)
+
+
+def test_a_living_writers_temporary_is_left_alone_and_a_dead_ones_is_swept(folder):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    own = folder / f"parts/.tmp-{files._host()}-{os.getpid()}-00000000.json"
+    left = folder / f"parts/sd15/fp4/.tmp-{files._host()}-{dead.pid}-00000000.json"
+    other = folder / f"parts/.tmp-00000000-{dead.pid}-00000000.json"  # another machine's
+    for path in (own, left, other):
+        path.write_text("{")
+    assert run(folder).nothing
+    assert own.exists() and other.exists() and not left.exists()
+
+
+# Other runs
+
+
+def test_a_second_run_is_refused_and_names_the_first(folder):
+    with lock.working(folder), pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
+        run(folder)
+    with lock.working(folder), pytest.raises(Failure, match="another run works there"):
+        run(folder, (1, 2))
+    with lock.working(folder, (1, 2)):
+        with pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
+            run(folder)
+        with pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
+            run(folder, (1, 2))
+        assert run(folder, (2, 2)).nothing
+        (folder / ".lock-2-of-2").write_text("999999999")  # as of a share that was killed
+        with pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
+            run(folder)
+    (folder / ".lock").write_text("999999999")  # and of a run that was
+    with lock.working(folder, (1, 2)), pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
+        run(folder)
+    assert run(folder).nothing
+
+
+def test_shares_side_by_side_make_the_whole(tmp_path, whole):
+    failed = []
+
+    def share(i):
+        try:
+            run(tmp_path, (i, 3))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=share, args=(i,)) for i in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and sound(tmp_path, whole) and run(tmp_path).nothing
+
+
+def test_a_share_waits_with_its_results_for_one_that_writes_them(tmp_path, monkeypatch):
+    scored, score = threading.Event(), make.score.score
+    monkeypatch.setattr(make.score, "score", lambda *arguments: (score(*arguments), scored.set())[0])
+    thread = threading.Thread(target=run, args=(tmp_path, (1, 2)))
+    (tmp_path).mkdir(exist_ok=True)
+    with lock.merging(tmp_path):
+        thread.start()
+        assert scored.wait(60)
+        assert not (tmp_path / "manifest.json").exists()
+    thread.join()
+    assert (tmp_path / "manifest.json").exists()
+
+
+# Damage
+
+
+def known(folder, start=SHARD):
+    """The state of a shard of FP4 as it is taken from the folder, and what is noted of the folder."""
+    store = Store(folder)
+    state = state_of(plan.resolve(settings()), store, plan.Shard(FP4, start, start + SHARD), "noise")
+    return state, store.notes
+
+
+def changed(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "null", "3", "{", "", "[" * 100_000, '{"a": ' + "9" * 5_000 + "}", '{"study": 3}']
+)
+def test_a_part_of_another_shape_is_named_and_forgotten(folder, text):
+    (folder / "parts/sd15/fp4/0002.json").write_text(text)
+    state, notes = known(folder)
+    assert state.missing() == [2, 3] and not state.rejected and not state.scorings
+    assert len(notes) == 1 and "sd15/fp4/0002.json" in notes[0] and notes[0].endswith("made again")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"images": 3},
+        {"images": {"x": {"sha256": "0", "seconds": 1}}},
+        {"images": {"2": {"sha256": 5, "seconds": 1}}},
+        {"images": {"0": {"sha256": "0", "seconds": 1}}},  # an index of the shard before
+        {"rejected": {"4": "blank"}},
+        {"rejected": []},
+        {"record": []},
+        {"record": {"peak_memory_mb": []}},
+        {"scorings": {"npr/mini/plain": {}}},
+        {"shard": 5},
+        {"shard": "sd15/fp4/0000"},
+    ],
+)
+def test_a_part_with_foreign_values_is_named_and_forgotten(folder, changes):
+    changed(folder / "parts/sd15/fp4/0002.json", **changes)
+    state, notes = known(folder)
+    assert state.missing() == [2, 3] and not state.rejected and not state.scorings
+    assert len(notes) == 1 and "sd15/fp4/0002.json" in notes[0] and notes[0].endswith("made again")
+
+
+def test_damage_of_every_kind_at_once_is_mended_to_the_same_bytes(folder, whole):
+    (folder / "parts/sd15/fp4/0002.json").write_text("[]")
+    changed(folder / "parts/sd15/fp4/0000.json", images=3)
+    (folder / "parts/sd15/fp32/0000.parquet").write_bytes(b"PAR1")
+    pd.DataFrame({"a": [1]}).to_parquet(folder / "perturbed/sd15/fp4.parquet")
+    (folder / "images/sd15/fp32/0003.png").unlink()
+    os.mkfifo(folder / "images/sd15/fp32/0003.png")
+    (folder / "images/sd15/fp32/0002.png").write_bytes(b"no image")
+    (folder / "manifest.json").write_text("null")
+    done = run(folder)
+    assert done.made == IMAGES + 2 and len(done.notes) == 5 and sound(folder, whole)
+
+
+def copied(folder, of, to, *kinds):
+    """Copy one shard's files over another's of the same size."""
+    for kind in kinds:
+        if kind == "images":
+            for index in range(SHARD):
+                source, start = to.rsplit("/", 1)
+                target = folder / f"images/{source}/{int(start) + index:04d}.png"
+                other, first = of.rsplit("/", 1)
+                shutil.copy(folder / f"images/{other}/{int(first) + index:04d}.png", target)
+        else:
+            shutil.copy(folder / f"parts/{of}.{kind}", folder / f"parts/{to}.{kind}")
+
+
+@pytest.mark.parametrize("of", ["sd15/fp32/0000", "sd15/fp4/0002"])
+@pytest.mark.parametrize("kinds", [("json",), ("json", "images"), ("json", "images", "parquet")])
+def test_a_copied_part_is_told_by_what_it_says_of_itself(folder, whole, of, kinds):
+    copied(folder, of, "sd15/fp4/0000", *kinds)
+    done = run(folder)
+    assert done.made == SHARD and any("of another shard" in note for note in done.notes)
+    assert sound(folder, whole)
+
+
+@pytest.mark.parametrize("of", ["sd15/fp32/0000", "sd15/fp4/0002", "real/64/0000"])
+def test_copied_scores_are_made_again(folder, whole, of):
+    copied(folder, of, "sd15/fp4/0000", "parquet")
+    done = run(folder)
+    assert done.made == 0 and done.scored >= SHARD and sound(folder, whole)
+    assert any("fp4/0000.parquet: scores of another shard; made again" in note for note in done.notes)
+
+
+def older(path):
+    """As former versions wrote a part: a digest of the study for the recipe's, no name of its shard, logits in single
+    precision.
+    """
+    known = json.loads(path.read_text())
+    del known["shard"], known["recipe"]
+    known["study"] = f"{settings().digest()}/{SHARD}"
+    path.write_text(json.dumps(known))
+    scores = pd.read_parquet(path.with_suffix(".parquet"))
+    scores.astype({"logit": "float32"}).to_parquet(path.with_suffix(".parquet"))
+
+
+def test_a_former_versions_folder_holds(folder, whole):
+    for path in (folder / "parts").glob("*/*/0*.json"):
+        older(path)
+    (folder / "scores.parquet").unlink()  # merged again from the parts
+    done = run(folder)
+    assert (done.made, done.notes) == (0, [])
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(folder / "scores.parquet"), pd.read_parquet(whole / "scores.parquet"), check_exact=True
+    )
+
+
+@pytest.mark.parametrize("kinds", [("json",), ("json", "images"), ("json", "images", "parquet")])
+def test_a_former_versions_copied_part_is_made_again(folder, whole, kinds):
+    older(folder / "parts/sd15/fp32/0000.json")
+    copied(folder, "sd15/fp32/0000", "sd15/fp4/0000", *kinds)
+    for suffix in ("json", "parquet"):
+        shutil.copy(whole / f"parts/sd15/fp32/0000.{suffix}", folder / f"parts/sd15/fp32/0000.{suffix}")
+    done = run(folder)
+    assert done.made == SHARD and any("fp4/0000" in note for note in done.notes) and sound(folder, whole)
+
+
+def tables(frame):
+    """Parquet tables under a part's name that are not the part, `frame`."""
+    yield pd.DataFrame({"a": [1]})
+    yield frame.assign(index=frame["index"].astype(str))
+    yield frame.assign(index=frame["index"] + 0.5)
+    yield frame.assign(logit="high")
+    yield frame.assign(image_sha256=[[1]] * len(frame))
+    yield pd.concat([frame, frame])
+    yield frame.assign(logit=np.nan)
+
+
+@pytest.mark.parametrize("which", range(7))
+def test_a_foreign_table_under_a_parts_name_is_no_part(folder, which):
+    for path in (folder / "parts/sd15/fp4/0000.parquet", folder / "perturbed/sd15/fp4.parquet"):
+        list(tables(pd.read_parquet(path)))[which].to_parquet(path)
+    state, notes = known(folder, 0)
+    assert len(state.images) == SHARD and state.scores().empty and perturbed._kept(state.store, FP4).empty
+    assert len(notes) == (0 if which == 6 else 2)  # a logit that is not finite counts as missing
+
+
+def test_damaged_tables_are_written_again(folder, whole):
+    (folder / "perturbed.parquet").write_bytes(b"damaged")
+    run(folder)
+    assert sound(folder, whole)
+    for place, name in enumerate([*TABLES, "cells"]):
+        (folder / f"{name}.parquet").write_bytes(b"damaged" * (place % 2))
+    run(folder)
+    assert sound(folder, whole)
+
+
+def test_a_measured_part_of_other_things_is_made_again(folder, whole):
+    found = []
+    for kind in ("spectra/sd15/fp4", "patterns/sd15/fp4", "counterfactuals/sd15/fp4/sham"):
+        found += (folder / "parts" / kind).iterdir()
+        shutil.copy(next((folder / "parts" / kind.replace("fp4", "fp32")).iterdir()), found[-1])
+    done = run(folder)
+    assert all(any(path.name in note for note in done.notes) for path in found) and sound(folder, whole)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", '{"files": 3}', '{"files": {"scores.parquet": 3}}', "{}"])
+def test_a_damaged_manifest_is_written_again(folder, whole, text):
+    (folder / "manifest.json").write_text(text)
+    assert make.run(settings(), folder, progress=False).merged and sound(folder, whole)
+
+
+def test_strangers_files_are_no_parts(folder, whole):
+    strangers = [
+        "notes.json",
+        "0001.json",
+        "00002.json",
+        "2.json",
+        ".0000-1a2b3c4d.json",
+        "²².json",
+        "9" * 40 + ".json",
+    ]
+    for name in strangers:
+        (folder / "parts/sd15/fp4" / name).write_text("[]")
+    (folder / "parts/spectra/sd15/fp4/.old-1a2b3c4d.parquet").write_text("")
+    done = run(folder)
+    assert done.nothing and sound_but_strangers(folder)
+    named = [note for note in done.notes if "no part of this run" in note]
+    assert len(named) == len(strangers) - 1  # hidden files are not spoken of
+    assert all((folder / "parts/sd15/fp4" / name).exists() for name in strangers)
+
+
+def sound_but_strangers(folder):
+    listed = json.loads((folder / "manifest.json").read_text())["files"]
+    return all(files.file_sha256(folder / name) == digest for name, digest in listed.items())
+
+
+# Other studies
+
+
+def test_nothing_of_a_former_study_is_vouched_for(folder):
+    """Fewer precisions: no counterfactuals. No perturbations: no such table. Both files go."""
+    run(folder, precisions=["fp32"], perturbations=None)
+    listed = json.loads((folder / "manifest.json").read_text())["files"]
+    assert set(listed) == {path.name for path in folder.glob("*.parquet")}
+    assert set(listed) == {"scores.parquet", "cells.parquet", "spectra.parquet", "patterns.parquet"}
+    assert set(pd.read_parquet(folder / "spectra.parquet")["precision"]) == {"fp32", "none"}
+
+
+def test_cells_of_a_former_study_are_left_out_and_said_to_be(folder):
+    done = make.run(settings(seed=9), folder, precisions=["fp32"], progress=False)
+    assert any("sd15/fp4" in note and "left out of the results" in note for note in done.notes)
+    for name in ("scores", "spectra", "perturbed"):
+        assert set(pd.read_parquet(folder / f"{name}.parquet")["precision"]) == {"fp32", "none"}
+    assert not (folder / "counterfactuals.parquet").exists()
+
+
+# Digests
+
+
+def test_the_device_tells_images_apart():
+    loaded = schema.load("mini")
+    recipes = plan.resolve(loaded, 1).recipes
+    cell, aligned = recipes[Source("sd3", "fp4", "native", 128, 1)], recipes[Source("real", "none", "sd3", 128, 0)]
+    render = recipes[Source("real", "none", "none", 64, 0)]
+    for recipe in (cell, aligned):
+        assert digests.image_digest(recipe, "cuda") != digests.image_digest(recipe)
+        assert digests.image_digest(recipe, "cuda:0") == digests.image_digest(recipe, "cuda:1")
+    assert digests.image_digest(render, "cuda") == digests.image_digest(render)
+    half = loaded.generators["sd3"].model_copy(update={"dtype": "float16"})
+    lower = plan.resolve(loaded.model_copy(update={"generators": loaded.generators | {"sd3": half}}), 1)
+    assert digests.image_digest(lower.recipes[cell.source], "cuda").endswith("/cuda/float16")
+    assert digests.image_digest(lower.recipes[cell.source]) == digests.image_digest(cell)  # a CPU computes as it did
+
+
+def _digests(loaded):
+    return {source: recipe.digest for source, recipe in plan.resolve(loaded, 1).recipes.items()}
+
+
+def test_what_concerns_other_sources_leaves_a_recipes_digest():
+    mini = schema.load("mini")
+    whole = _digests(mini)
+    few = {key: settings for key, settings in mini.generators.items() if key in ("sd15", "sd3")}
+    for changes in ({"generators": few}, {"arms": {}}, {"precisions": ["fp32", "fp4"]}, {"detectors": ["npr"]},
+                    {"images_per_cell": 3}, {"baseline": "fp16"}, {"perturbations": None}):  # fmt: skip
+        found = _digests(mini.model_copy(update=changes))
+        assert found.items() <= whole.items()
+    slower = few["sd3"].model_copy(update={"steps": 99})
+    found = _digests(mini.model_copy(update={"generators": few | {"sd3": slower}}))
+    changed = {source for source in found if found[source] != whole[source]}
+    assert changed == {source for source in found if source.generator == "sd3"}
+
+
+def test_each_setting_that_makes_an_image_counts_in_its_digest():
+    mini = schema.load("mini")
+    cell = Source("sd15", "fp4", "native", 64, 1)
+    other = mini.generators["sd15"].model_copy
+    grammar = schema.PromptSource(kind="grammar")
+    changed = [{"seed": 5}, {"coverage": "all"}, {"components": ["denoiser"]}, {"prompts": grammar}]
+    changed += [{"generators": {"sd15": other(update=one)}} for one in
+                ({"steps": 99}, {"guidance": 1.5}, {"variant": "fp16"})]  # fmt: skip
+    found = [_digests(mini.model_copy(update=changes))[cell] for changes in [{}, *changed]]
+    assert len(set(found)) == len(found)
+    arms = {source.arm: digest for source, digest in _digests(mini).items() if source.folder.startswith("sd15/fp32")}
+    assert arms["native"] != arms["batch"]  # computed in other batches
+
+
+def test_a_generator_added_makes_no_image_again(folder):
+    """Also of a folder that an earlier version left: its records are brought up to date by the first call."""
+    for path in (folder / "parts").glob("*/*/0*.json"):
+        older(path)
+    assert run(folder).made == 0
+    both = {key: schema.load("mini").generators[key] for key in ("sd15", "sd21")}
+    done = make.run(settings(generators=both), folder, ["sd15"], progress=False)
+    assert (done.made, done.scored) == (0, 0) and not any("again" in note for note in done.notes)
+
+
+def test_the_archives_digests_stay():
+    manifest = json.loads((files.RESULTS / "mini/manifest.json").read_text())
+    loaded = schema.load("mini")
+    assert loaded.digest() == manifest["study_digest"]
+    for scoring in plan.scorings(loaded)[3:5]:  # CLIP-D under `plain`, NPR under `shared`
+        assert digests.scoring_digest(scoring) == manifest["models"][f"scorings/{scoring.key}"]
+
+
+def test_a_run_that_goes_on_elsewhere_mixes_nothing(folder, monkeypatch):
+    monkeypatch.setattr(make.score, "score", lambda *arguments: 0)
+    done = make.run(settings(), folder, device="cuda", progress=False)
+    assert done.made == 2 * IMAGES  # all fakes; a render is the same everywhere
+    assert any("another device" in note for note in done.notes)
+
+
+def test_another_backbone_makes_scores_stale(tmp_path):
+    shutil.copy(detectors.weights_path("npr", "mini"), tmp_path / "npr.safetensors")
+    torch.save({"fc.weight": torch.zeros(1, 4), "fc.bias": torch.zeros(1)}, tmp_path / "clip_d.pth")
+    backbone = tmp_path / "open_clip_model.safetensors"
+    backbone.write_bytes(b"one")
+    loaded = settings(weights=str(tmp_path), detectors=["npr", "clip_d"])
+    before = [digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)]
+    backbone.write_bytes(b"another")
+    after = [digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)]
+    assert before[0] == after[0] and before[1] != after[1]
+
+
+# What ends a run
+
+
+def test_a_logit_that_is_not_finite_ends_the_run_with_its_image_named(tmp_path, monkeypatch):
+    score = detector.score
+
+    def undefined(*arguments):
+        logits = score(*arguments)
+        logits[-1] = np.nan
+        return logits
+
+    monkeypatch.setattr(detector, "score", undefined)
+    with pytest.raises(Failure, match=r"images/sd15/fp32/0001\.png: npr \(weights mini\)"):
+        run(tmp_path)
+    assert not (tmp_path / "scores.parquet").exists() and not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_place_that_takes_no_files_is_refused_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(make, "make", lambda *arguments: pytest.fail("work was begun"))
+    for name in ("file", "n" * 300):
+        with pytest.raises(UsageError, match="name another place"):
+            run(tmp_path / name)
+
+
+def test_a_full_disk_leaves_no_file_that_looks_whole(tmp_path, whole, monkeypatch):
+    written, save = [], Image.Image.save
+
+    def full(image, path, **options):
+        save(image, path, **options)
+        written.append(path)
+        if len(written) == 6:
+            Path(path).write_bytes(Path(path).read_bytes()[:50])
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(tmp_path)
+    assert len(list(tmp_path.rglob("*.png"))) == 5 and not list(tmp_path.rglob(".tmp-*"))
+    run(tmp_path)
+    assert sound(tmp_path, whole)

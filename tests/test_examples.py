@@ -1,0 +1,92 @@
+"""What documents show to be typed does what they say: README, the book's page on reproducing, docstrings."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer
+from PIL import Image
+
+from helpers import world
+from helpers.cli import app, book
+from helpers.core import files
+
+SOURCE = files.ROOT / "src"
+README = (files.ROOT / "README.md").read_text(encoding="utf-8")
+REPRODUCE = (files.BOOK / "reproduce.md").read_text(encoding="utf-8")
+#: (what is typed, how long it takes) of the rows of the README's table.
+ROWS = [
+    (command, takes.strip())
+    for what, takes in re.findall(r"^\|[^|]+\|([^|]*`[^|]+)\|([^|]+)\|$", README, re.MULTILINE)
+    for command in re.findall(r"`(quantdetect [^`]+)`", what)
+]
+TYPED = [command for command, _ in ROWS] + re.findall(r"^\$ (quantdetect .+)$", REPRODUCE, re.MULTILINE)
+TAKES = {"seconds", "minutes", "hours", "hours, a GPU", "minutes, a GPU"}
+EXAMPLES = [
+    path for path in sorted(SOURCE.rglob("*.py")) if re.search(r"^\s*>>> ", path.read_text(encoding="utf-8"), re.M)
+]
+
+
+def test_the_table_says_of_each_command_how_long_it_takes() -> None:
+    assert len(ROWS) >= 15 and {takes for _, takes in ROWS} <= TAKES
+    assert {command.split()[1] for command, _ in ROWS} == {*app.COMMANDS, "train"}
+
+
+@pytest.mark.parametrize("command", TYPED)
+def test_a_command_is_understood(command: str) -> None:
+    group, words = typer.main.get_command(app.app), book.joined(shlex.split(command)[1:])
+    while hasattr(group, "commands"):
+        group, words = group.commands[words[0]], words[1:]
+    group.make_context(group.name, words)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with what the README's examples name: images, scores and a map, an older run."""
+    folder = tmp_path
+    (folder / "FOLDER").mkdir()
+    for seed in range(2):
+        Image.fromarray(world.render(seed, 64)).save(folder / "FOLDER" / f"{seed}.png")
+    scores = pd.read_parquet(files.RESULTS / "mini" / "scores.parquet")
+    scores = scores[(scores["detector"] == "npr") & (scores["index"] < 40)]
+    scores.rename(columns={"generator": "model"}).to_csv(folder / "scores.csv", index=False)
+    (folder / "map.toml").write_text('[columns]\ngenerator = "model"\n', encoding="utf-8")
+    shutil.copytree(files.RESULTS / "mini", folder / "results" / "again")
+    return folder
+
+
+@pytest.mark.parametrize("command", [command for command, takes in ROWS if takes == "seconds"])
+def test_what_takes_seconds_works(
+    command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(files, "BUILD", place / "_build")
+    assert app.main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_scripts_of_the_readme_are_there() -> None:
+    scripts = re.findall(r"\b(benchmarks/\w+\.py)", README)
+    assert scripts and all((files.ROOT / script).is_file() for script in scripts)
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert len(names["images"]) == len(names["logits"]) == 1
+    assert 0 < names["coverage"].share <= 1
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_the_examples_of_docstrings_are_true(path: Path) -> None:
+    name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried and not failed
