@@ -30,11 +30,11 @@ def main() -> None:
     study = analysis.load(parser.parse_args().results)
     tasks: dict[str, Callable[[], object]] = {
         "cells, every figure with its interval": lambda: analysis.cells(study, resamples=RESAMPLES),
-        "paired effects and controls": lambda: paired.effects(study, resamples=RESAMPLES),
+        "paired effects and controls": lambda: paired.paired_effects(study, resamples=RESAMPLES),
         "further than the controls": lambda: paired.beyond(study, resamples=RESAMPLES),
         "other trainings": lambda: analysis.trainings(study),
         "other protocols and trainings": lambda: analysis.conditions(study),
-        "arms beside the main one": lambda: (controls.spreads(study), controls.audits(study)),
+        "arms beside the main one": lambda: (controls.spreads(study), controls.weight_audits(study)),
         "claims": lambda: claims.evaluate(study),
         "claims under every condition": lambda: claims.by_condition(study),
         "densities": lambda: analysis.densities(study),

@@ -18,7 +18,8 @@ import pytest  # noqa: E402
 MARKS = {
     "models": {
         "detectors", "generators", "mini", "precision", "runs", "cli/test_malformed.py", "cli/test_offline.py",
-        "test_add_one.py", "core/test_catalogues.py", "analysis/test_baseline.py", "test_examples.py", "test_wheel.py",
+        "test_add_one.py", "core/test_catalogues.py", "core/test_device.py", "analysis/test_baseline.py",
+        "test_examples.py", "test_wheel.py",
     },
     "slow": {
         "claims", "cli/test_malformed.py", "cli/test_offline.py", "detectors/test_detect.py", "mini", "paper", "runs",

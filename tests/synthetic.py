@@ -86,6 +86,21 @@ def write(
     return folder
 
 
+def renamed_arm(folder: Path, old: str, new: str) -> Path:
+    """The study in a folder with another name for one of its arms, whose role stays; its contact sheets likewise."""
+    for file in folder.glob("*.parquet"):
+        table = pd.read_parquet(file)
+        if "arm" in table:
+            table.assign(arm=table.arm.replace(old, new)).to_parquet(file)
+    for file in (folder / "contact").glob(f"*-{old}.webp"):
+        file.rename(file.with_name(file.name.replace(f"-{old}.", f"-{new}.")))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    arms = manifest["study"]["arms"]
+    manifest["study"]["arms"] = {new if name == old else name: arm for name, arm in arms.items()}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return vouch(folder)
+
+
 def _fakes(
     rng: np.random.Generator, detector: str, generator: str, effects: Mapping, images: int, level: float
 ) -> pd.DataFrame:

@@ -118,7 +118,8 @@ def ladder(folder: Path, by: str = "error", size: float = 3.0, images: int = 60)
     base = scores[(scores.precision == "fp32") & (scores.arm == "native") & (scores["index"] < images)]
     base = base[base.weights == "mini"]
     rows, made = [], []
-    for precision, (bits, _) in dose_response.FORMATS.items():
+    for precision in errors:
+        bits, _ = dose_response.FORMATS[precision]
         shift = {"error": errors[precision], "bits": {8: 0.01, 4: 0.1, 3: 0.3, 2: 0.7}[bits]}.get(by, errors[precision])
         shift += 0.3 * (by == "format" and precision == "fp4")
         noise = rng.normal(0, 0.1, len(base)).astype(np.float32)
@@ -131,7 +132,7 @@ def ladder(folder: Path, by: str = "error", size: float = 3.0, images: int = 60)
     pd.concat([cells, pd.DataFrame(made)]).to_parquet(folder / "cells.parquet")
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    arm = {"title": "ladder", "role": "ladder", "precisions": list(dose_response.FORMATS), "images": images}
+    arm = {"title": "ladder", "role": "ladder", "precisions": list(errors), "images": images}
     arm["way"] = "rounding"
     manifest["study"]["arms"] = (manifest["study"].get("arms") or {}) | {"ladder": arm}
     path.write_text(json.dumps(manifest), encoding="utf-8")

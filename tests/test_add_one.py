@@ -212,7 +212,7 @@ def test_a_run_has_them_and_a_page_tells_of_them(checkout):
         execution.execute(page, "page.ipynb", {"results": "made", "generators": ["sd16"], "detectors": ["darkness"]})
         print(json.dumps({
             "titles": [found.titles(kind) for kind in ("generator", "precision", "detector")],
-            "perturbed": perturbed.what(perturbed.effects(found)),
+            "perturbed": perturbed.what(perturbed.perturbation_effects(found)),
             "coverage": found.cells.set_index("precision").coverage["int5"],
             "verdict": claims.evaluate(found, "C12")[0].verdict,
             "lists": [

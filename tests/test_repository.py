@@ -15,14 +15,13 @@ import helpers
 from helpers.core import files
 
 PROJECT = tomllib.loads((files.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NOT_LOCKED = {"ray"}  # for clusters: they bring their own
 LOCK = (files.ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 ENVIRONMENT = yaml.safe_load((files.ROOT / "environment.yml").read_text(encoding="utf-8"))
 
 
 def wanted():
     extras = PROJECT["optional-dependencies"]
-    chosen = [*PROJECT["dependencies"], *(line for key in extras.keys() - NOT_LOCKED for line in extras[key])]
+    chosen = [*PROJECT["dependencies"], *(line for key in extras for line in extras[key])]
     return sorted({requirement.name: requirement for requirement in map(Requirement, chosen)}.items())
 
 

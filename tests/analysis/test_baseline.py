@@ -12,7 +12,8 @@ import synthetic_traces
 
 from helpers import analysis, charts
 from helpers.analysis import decoder, image_traces
-from helpers.claims import perturbed, smoothing
+from helpers.claims import smoothing
+from helpers.claims.perturbed import perturbation_finding
 from helpers.runs import plan
 from helpers.study import schema
 
@@ -59,7 +60,7 @@ def test_the_mechanism_is_judged_alike_and_names_the_studys_own(both):
     for key, finding in findings[0].items():
         assert findings[1][key].sentence == told(finding.sentence)
         assert findings[1][key].figures == finding.figures
-    for sentence in (smoothing.answer, smoothing.moves):
+    for sentence in (smoothing.smoothing_answer, smoothing.moves):
         assert sentence(second) == told(sentence(first))
     owed = [smoothing.decoder(found) for found in both]
     assert owed[1].sentence == told(owed[0].sentence) and owed[1].verdict == owed[0].verdict
@@ -86,7 +87,7 @@ def test_a_figure_names_the_studys_own():
 def test_perturbations_are_held_against_it(tmp_path):
     folders = [synthetic_perturbed.write(tmp_path / name) for name in ("first", "second")]
     first, second = analysis.load(folders[0]), analysis.load(renamed(folders[1]))
-    assert perturbed.answer(second).sentence == told(perturbed.answer(first).sentence)
+    assert perturbation_finding(second).sentence == told(perturbation_finding(first).sentence)
 
 
 def test_a_run_filters_at_the_precision_that_is_read(tmp_path):

@@ -318,7 +318,7 @@ def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -
         sign = -1 if row.protocol == "aligned" else 1
         assert row.auc_fp4 == pytest.approx(roc_auc_score(own.label, sign * own.logit))
         assert row.tpr_fp4 == pytest.approx((sign * own.logit[own.label == 1] > 0).mean())
-    table = tables.conditions(study, "tpr").data
+    table = tables.conditions(analysis.conditions(study), study, "tpr").data
     assert "mini-aligned" in table and table.index("SD1.5") < table.index("SD3")  # the catalogue's order
     again = found[(found.weights == "mini-s1") & (found.generator == "sd3")].iloc[0]
     assert f"{again.tpr_fp32:.2f} \N{RIGHTWARDS ARROW} {again.tpr_fp4:.2f}" in table
@@ -337,6 +337,9 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     drawn = [row for rows in bands["datasets"].values() for row in rows if row.get("generator_title") == "SD3"]
     npr = next(row for row in drawn if row["detector"] == "npr" and row["precision"] == "fp4")
     assert npr["shift_min"] == pytest.approx(fp4.shift_min, abs=1e-3)
-    assert f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}" in tables.trainings(study, "sd3").data
+    assert (
+        f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}"
+        in tables.trainings(trainings(study), "FP32", "sd3").data
+    )
     alone = analysis.load(synthetic.write(tmp_path / "one", images=20))
-    assert trainings(alone).empty and "one training of each" in tables.trainings(alone).data
+    assert trainings(alone).empty and "one training of each" in tables.trainings(trainings(alone), "FP32").data

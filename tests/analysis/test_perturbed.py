@@ -15,7 +15,7 @@ from helpers import analysis, charts
 from helpers.analysis import perturbed
 from helpers.analysis.stats import metrics
 from helpers.charts import theme
-from helpers.claims import perturbed as perturbed_
+from helpers.claims.perturbed import perturbation_finding
 from helpers.core import files
 from helpers.paper.execution import execute
 from helpers.paper.pages import perturbations
@@ -33,7 +33,7 @@ def row(effects: pd.DataFrame, detector: str, precision: str, name: str) -> pd.S
 
 
 def test_estimates_are_the_mean_over_generators_of_the_metrics(study):
-    effects = perturbed.effects(study, resamples=200)
+    effects = perturbed.perturbation_effects(study, resamples=200)
     assert len(effects) == 4 * 2 * 3 and list(effects.perturbation.unique()) == ["none", "jpeg:75", "blur:1"]
     fakes = [study.logits("npr", generator, "fp4").to_numpy() - np.float32(1) for generator in study.generators]
     reals = [study.reals("npr", generator).to_numpy() for generator in study.generators]
@@ -47,7 +47,7 @@ def test_estimates_are_the_mean_over_generators_of_the_metrics(study):
 def test_an_interval_is_as_wide_as_delongs(study):
     """One generator alone, whose area has a closed form for its variance."""
     one = analysis.load(study.folder, generators=["sd3"])
-    found = row(perturbed.effects(one), "npr", "fp32", "none")
+    found = row(perturbed.perturbation_effects(one), "npr", "fp32", "none")
     delong = metrics.auc(one.logits("npr", "sd3", "fp32"), one.reals("npr", "sd3"))
     assert found.auc_high - found.auc_low == pytest.approx(delong.high - delong.low, rel=0.25)
 
@@ -56,7 +56,7 @@ def test_what_changes_nothing_costs_no_more_than_sixty_prompts_can_hide(study):
     """The differences are paired: a perturbation without effect has no spread, whatever the images'; but 0 of 60 is not
     0 of all, as Wilson's interval says."""
     most = stats.binomtest(0, 60).proportion_ci(method="wilson").high
-    effects = perturbed.effects(study, resamples=200)
+    effects = perturbed.perturbation_effects(study, resamples=200)
     for detector in study.detectors:
         found = row(effects, detector, "fp32", "blur:1")
         assert found.auc_low < found.auc_high
@@ -73,7 +73,7 @@ def test_what_changes_nothing_costs_no_more_than_sixty_prompts_can_hide(study):
 def test_the_answer_follows_the_data(tmp_path, fp4, jpeg, verdict, said):
     effects = {(d, g, "fp4"): fp4 for d in synthetic.DETECTORS for g in synthetic.SIZES}
     loaded = analysis.load(write(tmp_path, effects, {"jpeg:75": jpeg}))
-    found = perturbed_.answer(loaded)
+    found = perturbation_finding(loaded)
     assert found.verdict == verdict and said in found.sentence
     for of in perturbed.damages(loaded):
         assert of.difference.estimate == pytest.approx(of.quantization.estimate - of.perturbation.estimate)
@@ -81,7 +81,7 @@ def test_the_answer_follows_the_data(tmp_path, fp4, jpeg, verdict, said):
 
 def test_detectors_that_differ_are_named_apart(tmp_path):
     effects = {("npr", g, "fp4"): -1.5 for g in synthetic.SIZES}
-    found = perturbed_.answer(analysis.load(write(tmp_path, effects, {"jpeg:75": -0.8})))
+    found = perturbation_finding(analysis.load(write(tmp_path, effects, {"jpeg:75": -0.8})))
     assert found.verdict == "depends"
     assert "less damaging than JPEG 75 for R50_nodown, R50_TF and CLIP-D and more damaging than JPEG 75 for NPR" in (
         found.sentence
@@ -90,15 +90,15 @@ def test_detectors_that_differ_are_named_apart(tmp_path):
 
 def test_a_study_without_perturbed_scores_says_so(tmp_path):
     loaded = analysis.load(synthetic.write(tmp_path / "bare", images=20))
-    assert perturbed.effects(loaded).empty and perturbed_.answer(loaded).verdict == "not testable"
-    assert "no perturbed.parquet" in perturbations.table(perturbed.effects(loaded), "auc", "").data
+    assert perturbed.perturbation_effects(loaded).empty and perturbation_finding(loaded).verdict == "not testable"
+    assert "no perturbed.parquet" in perturbations.table(perturbed.perturbation_effects(loaded), "auc", "").data
     only = analysis.load(write(tmp_path / "some"), precisions=["fp32", "fp8"])
-    assert perturbed_.answer(only).verdict == "not testable"
-    assert set(perturbed.effects(only, resamples=10).precision) == {"fp32"}
+    assert perturbation_finding(only).verdict == "not testable"
+    assert set(perturbed.perturbation_effects(only, resamples=10).precision) == {"fp32"}
 
 
 def test_chart_and_table_show_every_condition(study):
-    effects = perturbed.effects(study, resamples=100)
+    effects = perturbed.perturbation_effects(study, resamples=100)
     charts.enable()
     spec = charts.perturbations(effects).to_dict()
     assert spec["width"] == "container" and len(spec["params"]) == 2

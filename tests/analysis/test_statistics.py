@@ -169,7 +169,7 @@ def test_the_whole_table_raises_no_false_alarm_on_studies_without_effects(tmp_pa
     alarms = 0
     for seed in range(12):
         results = analysis.load(synthetic.write(tmp_path / str(seed), images=60, seed=seed))
-        found = paired.effects(results, resamples=20)
+        found = paired.paired_effects(results, resamples=20)
         alarms += bool((found[["p_holm", "shift_p_holm"]] < 0.05).any(axis=None))
     assert alarms <= stats.binom.ppf(0.999, 12, 0.10)  # two families a study
 
@@ -256,3 +256,26 @@ def test_a_mean_of_verdicts_that_hardly_turn_is_covered(images: int, lost: float
     found = [metrics.mean_turn(row, weights, index, resamples=400) for row in turned]
     assert held(found, 0.01 - lost) >= 0.91
     assert all(interval.low < interval.estimate < interval.high for interval in found)
+
+
+@pytest.mark.parametrize("between", [0.0, 1.0])
+@pytest.mark.parametrize("sizes", [[4, 3, 4, 2] + [1] * 7, [1] * 15])
+def test_medians_of_unlike_clusters_are_covered(sizes: list[int], between: float) -> None:
+    rng, clusters = np.random.default_rng(8), np.repeat(np.arange(len(sizes)), sizes)
+    found = [
+        metrics.bootstrap_median(
+            rng.normal(0, between, len(sizes))[clusters] + rng.normal(0, 1, len(clusters)), clusters, resamples=500
+        )
+        for _ in range(STUDIES)
+    ]
+    assert 0.91 <= coverage(found, 0) <= 0.975
+
+
+def test_a_bootstrap_of_medians_is_that_of_the_values_drawn() -> None:
+    rng = np.random.default_rng(9)
+    for n in (5, 8, 9):
+        values, clusters = rng.normal(size=n), np.array([0, 1, 2, 0, 1, 2, 0, 0, 0][:n])
+        weights = metrics.bootstrap_weights(3)[clusters].astype(int)
+        drawn = [np.median(np.repeat(values, times)) for times in weights.T]
+        assert metrics.bootstrap_median(values, clusters) == metrics.resampled(float(np.median(values)), drawn, 3)
+    assert np.isnan(metrics.bootstrap_median([], []).estimate)

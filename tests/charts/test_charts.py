@@ -69,10 +69,14 @@ def test_a_density_has_its_whole_mass_and_an_interval_that_few_images_widen(stud
 
 
 def test_controls_stand_in_the_forest_with_colours_of_their_own(tmp_path) -> None:
-    results = analysis.load(synthetic.write(tmp_path, images=30, placebo=0.05))
-    found = paired.effects(results, resamples=50)
-    text = json.dumps(charts.shift_forest(found, analysis.trainings(results)).to_dict())
-    assert "null control" in text and theme.CONTROL_COLOURS["batch"] in text and "Cliff's delta" in text
+    results = analysis.load(synthetic.write(tmp_path / "batch", images=30, placebo=0.05))
+    renamed = synthetic.renamed_arm(synthetic.write(tmp_path / "groups", images=30, placebo=0.05), "batch", "groups")
+    for name, study in (("batch", results), ("groups", analysis.load(renamed))):
+        found = paired.paired_effects(study, resamples=50)
+        assert dict(zip(found.arm, found.role, strict=True)) == {"native": "", name: "null"}
+        chart = charts.shift_forest(found, analysis.trainings(study)).to_dict()
+        text = json.dumps(chart)
+        assert "null control" in text and theme.CONTROL_COLOURS["null"] in text and "Cliff's delta" in text
 
 
 def test_the_heatmap_offers_the_figures_it_has(study) -> None:

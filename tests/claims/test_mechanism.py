@@ -44,7 +44,7 @@ def test_a_smoothing_filter_is_found_to_be_one(smooth):
     assert {key: finding.verdict for key, finding in found.items()} == dict.fromkeys("abcd", "supported")
     whole = smoothing.smoothing(smooth)
     assert whole.verdict == "supported" and whole.sentence.startswith("Quantization is a smoothing filter here")
-    assert smoothing.answer(smooth).startswith("Yes: FP4 removes fine detail")
+    assert smoothing.smoothing_answer(smooth).startswith("Yes: FP4 removes fine detail")
     assert set(smoothing.lowered(smooth)) == {(g, d) for g in TWO for d in synthetic_traces.END_TO_END}
 
 
@@ -80,11 +80,11 @@ def test_what_does_not_smooth_is_contradicted(made, name, kwargs, verdicts):
     assert {key: found[key].verdict for key in verdicts} == verdicts
     whole = smoothing.smoothing(study)
     assert whole.verdict == "contradicted" and "is not a smoothing filter" in whole.sentence
-    assert smoothing.answer(study).startswith("No:")
+    assert smoothing.smoothing_answer(study).startswith("No:")
     if name == "spared":
         assert "no fall that a filter could explain" in found["c"].sentence
     if name == "rough":
-        assert "adds fine detail" in smoothing.answer(study)
+        assert "adds fine detail" in smoothing.smoothing_answer(study)
 
 
 def test_fingerprints_part_where_images_do(smooth, made):
@@ -100,7 +100,7 @@ def test_fingerprints_part_where_images_do(smooth, made):
 def test_a_study_without_spectra_says_so(tmp_path):
     study = analysis.load(synthetic.write(tmp_path, images=20, generators=TWO))
     assert smoothing.smoothing(study).verdict == smoothing.decoder(study).verdict == "not testable"
-    assert "no spectra" in smoothing.answer(study)
+    assert "no spectra" in smoothing.smoothing_answer(study)
     for table in (
         image_traces.changes,
         image_traces.curves,

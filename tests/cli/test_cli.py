@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -65,6 +66,38 @@ def test_grid_tells_which_weights_of_detectors_are_there(capsys, tmp_path):
     assert "MIT" in rows["clip_d (backbone)"] and "CommonPool.XL" in rows["clip_d (backbone)"]
     status, said, _ = call(capsys, "grid", "mini")
     assert status == 0 and "npr.safetensors" in said and "  no  " not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"PAR1", "not a readable Parquet table"), (None, "it lacks the column 'images'")],
+    ids=["four bytes", "another table"],
+)
+def test_grid_tells_of_a_damaged_archive_in_one_line(capsys, tmp_path, monkeypatch, content, said):
+    stored = tmp_path / "mini" / "cells.parquet"
+    stored.parent.mkdir()
+    monkeypatch.setattr(files, "RESULTS", tmp_path)
+    if content is None:
+        pd.DataFrame({"generator": ["sd3"], "precision": "fp4", "arm": "native"}).to_parquet(stored)
+    else:
+        stored.write_bytes(content)
+    status, _, error = call(capsys, "grid", "mini")
+    assert status == 1 and f"{stored}: {said}" in error and error.count("\n") == 1
+    (tmp_path / "mini" / "manifest.json").write_text('{"files": {"cells.parquet": "of others"}}', encoding="utf-8")
+    status, _, error = call(capsys, "grid", "mini")
+    assert status == 1 and f"{stored}: not the record that its manifest.json vouches for" in error
+
+
+def test_grid_counts_the_images_of_the_archive(capsys, tmp_path, monkeypatch):
+    cells = pd.DataFrame({"generator": ["sd3"], "precision": "fp4", "arm": "native", "images": 7})
+    (tmp_path / "mini").mkdir()
+    cells.to_parquet(tmp_path / "mini" / "cells.parquet")
+    monkeypatch.setattr(files, "RESULTS", tmp_path)
+    status, said, _ = call(capsys, "grid", "mini")
+    lines = said.splitlines()
+    place = lines[0].split().index("archived")
+    found = {tuple(line.split()[:2]): line.split()[place] for line in lines[1:] if line.startswith("sd3 ")}
+    assert status == 0 and found["sd3", "fp4"] == "7" and found["sd3", "fp32"] == "0"
 
 
 def test_full_grid_names_checkpoints_and_gates(capsys):
@@ -189,7 +222,7 @@ def test_a_failure_exits_1(capsys, monkeypatch):
         "max_logit_diff": {"npr": 9.0},
     }
     outcome = {"cells": [row | {"agree": False}], "real": [], "agree": False}
-    monkeypatch.setattr(verify, "verify", lambda *arguments, **options: outcome)
+    monkeypatch.setattr(verify, "verify_archive", lambda *arguments, **options: outcome)
     status, said, error = call(capsys, "verify")
     assert status == 1 and "sd3/fp4" in error and "DISAGREES" in said
 

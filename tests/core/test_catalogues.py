@@ -76,7 +76,9 @@ def test_every_row_says_what_others_read():
     # Scales: 4 bytes to 64 weights, or 2 in 16 bits; a zero point is one number more.
     assert {key: row.bits_with_scales for key, row in PRECISIONS.items()} == {
         "fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp8_e5m2": 8, "int8": 8, "fp4": 4.5, "nf4": 4.5, "int4": 4.25,
-        "int4_affine": 4.5, "int3": 3.25, "int2": 2.25,
+        "int4_affine": 4.5, "int3": 3.25, "int2": 2.25, "w4a4": 4.25,
+        # One byte to 32 (MX specification) or 16; two to 32; GGUF's block of 144 bytes to 256.
+        "mxfp4": 4.25, "nvfp4": 4.5, "q8_0": 8.5, "q4_0": 4.5, "q4_k": 4.5,
     }  # fmt: skip
 
 
@@ -191,10 +193,28 @@ def test_generators_precisions_and_perturbations_come_from_packages_too(tmp_path
     assert said.splitlines() == ["Mine None INT5 dimmed to 0.5 dim:0.5", "False"]
 
 
+@pytest.mark.parametrize("key", ["common", "sd16"])
+def test_a_generator_of_another_package_has_no_miniature(tmp_path, key):
+    place = installed(tmp_path, "more", {"quantdetect.generators": f"{key} = more.rows:MINE"}, rows=ROWS)
+    said = python(
+        """
+        from helpers.generators.catalogue import GENERATORS
+        from helpers.mini.families import FAMILIES
+        print(*GENERATORS)
+        print(*FAMILIES)
+        """,
+        place,
+    )
+    assert said.splitlines() == [f"sd15 sd21 sdxl sd3 sd35 flux1 {key}", "sd15 sd21 sdxl sd3 sd35 flux1"]
+
+
 def test_the_methods_page_prints_the_table_of_formats():
     cells = re.findall("<td>(.*?)</td>", setup.formats().data)
-    printed = {cells[place + 1]: cells[place : place + 7] for place in range(0, len(cells), 7)}
+    printed = {cells[place + 1]: cells[place : place + 10] for place in range(0, len(cells), 10)}
     assert list(printed) == list(PRECISIONS)
-    quantiles = "16 quantiles of a normal distribution, -1 to 1"
-    assert printed["nf4"] == ["NF4", "nf4", "4", quantiles, "a block of 64", "1", "bitsandbytes"]
+    quantiles, of = "16 quantiles of a normal distribution, -1 to 1", "QLoRA, arXiv 2305.14314"
+    row = ["NF4", "nf4", "4", quantiles, "a block of 64", "1", "4.5", "as computed", "bitsandbytes", of]
+    assert printed["nf4"] == row
+    assert all(len(row[-1]) > 3 for row in printed.values())  # each says who defines it
+    assert printed["w4a4"][7] == "INT4, each token in groups of 64" and "2411.05007" in printed["w4a4"][-1]
     assert "```{glue} formats" in (files.BOOK / "methods.md").read_text(encoding="utf-8")

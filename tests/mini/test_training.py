@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from helpers.core.errors import UsageError
 from helpers.core.files import MODELS
 from helpers.mini import families
+from helpers.mini.learning.loop import EMA, ramp, record, run_steps, step_rng
 from helpers.mini.training import denoiser, miniatures
 from helpers.mini.training import text as train_text
 from helpers.mini.training import vae as train_vae
-from helpers.mini.training.loop import EMA, ramp, record, run_steps, step_rng
 
 
 def _regression(folder, steps, stop=None):
@@ -52,7 +52,7 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path):
 
 
 def test_every_step_is_logged_where_no_time_is_to_pass_between_checkpoints(tmp_path, monkeypatch):
-    monkeypatch.setattr("helpers.mini.training.loop.time.monotonic", lambda: 7.0)  # a clock coarser than any step
+    monkeypatch.setattr("helpers.mini.learning.loop.time.monotonic", lambda: 7.0)  # a clock coarser than any step
     spent, *_ = _regression(tmp_path, 30)
     assert spent == {"steps": 30, "seconds": 0.0}
     logged = (tmp_path / "line.csv").read_text().splitlines()[1:]
@@ -173,7 +173,7 @@ def test_a_family_is_built_as_its_trained_miniature_is_stored(key, tmp_path):
 
 
 def test_every_family_has_a_file_and_every_file_a_family():
-    files = {path.stem for path in Path(families.__file__).parent.glob("*.py")} - {"__init__", "common"}
+    files = {path.stem for path in Path(families.__file__).parent.glob("*.py")} - {"__init__", "_common"}
     assert files == set(families.FAMILIES)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -11,13 +12,14 @@ from torch import nn
 
 from helpers import analysis, generators, precision
 from helpers.analysis import footprint as footprint_
-from helpers.claims.deck import c01_memory, c01_time
+from helpers.claims import savings
 from helpers.cli import app as command
 from helpers.cli import footprint as footprint_command
 from helpers.core.errors import Failure, UsageError
-from helpers.generators.catalogue import GENERATORS
+from helpers.generators.catalogue import GENERATORS, checkpoint_titles
 from helpers.generators.networks import Architecture, Network, architecture, architectures, build
-from helpers.precision import footprint, timing
+from helpers.paper.pages import savings as page
+from helpers.precision import coverage, footprint, timing
 from helpers.precision.formats import FORMATS
 from helpers.study import schema
 
@@ -33,7 +35,7 @@ KEYS = {"sd15": "sd15", "sd21": "sd21", "sdxl": "sdxl", "sd3": "sd3", "sd35": "s
 
 @pytest.fixture(scope="module")
 def counted() -> pd.DataFrame:
-    return footprint.table(precisions=["fp32", "fp16", "fp8", "fp4", "bf16"])
+    return footprint.table(precisions=["fp32", "fp16", "fp8", "fp4", "bf16", "nvfp4", "q4_k"])
 
 
 def test_the_eight_networks_have_the_published_sizes():
@@ -86,6 +88,41 @@ def test_four_bits_and_a_scale_of_four_bytes_per_block(counted):
     assert row.bytes == linear * 4.5 / 8 + 2 * (row.parameters - linear)
 
 
+#: By hand: bytes of a block in memory over its weights, of formats that no library here stores.
+BYTES = {"mxfp4": 17 / 32, "nvfp4": 9 / 16, "q8_0": 34 / 32, "q4_0": 18 / 32, "q4_k": 144 / 256, "w4a4": 34 / 64}
+
+
+@pytest.mark.parametrize("key", BYTES)
+def test_formats_of_today_are_counted_block_by_block(key):
+    """T5 again: 24 layers of 7 weights, whose rows are whole numbers of every block."""
+    stored = (
+        footprint_.weights().set_index(["checkpoint", "component", "precision", "coverage"]).loc["flux1-dev", "t5", key]
+    )
+    linear = 24 * (4 * 4096 * 4096 + 3 * 4096 * 10240)
+    weights = 24 * 7 * 4 if key == "nvfp4" else 0  # one FP32 scale each
+    row = stored.loc["linear"]
+    assert row.quantized == linear
+    assert row.bytes == linear * BYTES[key] + weights + 2 * (row.parameters - linear)
+
+
+def test_every_format_has_its_memory_beside_the_others():
+    found = footprint_.at_formats().set_index(["precision", "title"])
+    assert list(found.index.get_level_values(0).unique()) == list(FORMATS)
+    assert (found.loc["fp16"].share == 1).all() and (found.loc["fp32"].share == 2).all()
+    counted = footprint_.totals().loc["Flux.1 dev"]
+    assert found.loc[("nvfp4", "Flux.1 dev"), "gb"] == pytest.approx(counted["nvfp4", "linear"] / 1e9)
+    assert found.loc[("nvfp4", "Flux.1 dev"), "bits"] == 4.5
+    assert found.loc["mxfp4"].gb.lt(found.loc["nvfp4"].gb).all()
+
+
+def test_the_page_shows_every_format():
+    shown = page._at_formats(footprint_.at_formats()).data
+    sd15 = footprint_.totals().loc["SD1.5"]
+    for key in ("nvfp4", "q4_k", "w4a4"):
+        cell = f"{sd15[key, 'linear'] / 1e9:.2f} ({sd15[key, 'linear'] / sd15['fp16', 'whole']:.0%})"
+        assert FORMATS[key].title in shown and cell in shown
+
+
 @pytest.mark.parametrize("coverage", ["linear", "all"])
 @pytest.mark.parametrize("key", ["fp8", "int8", "fp8_e5m2", "nf4", "fp4"])
 def test_the_count_is_what_a_quantized_miniature_stores(key, coverage):
@@ -118,7 +155,7 @@ def test_the_grid_says_what_the_footprint_counts(key):
 
 
 def test_the_names_in_print_are_those_of_the_architectures():
-    assert footprint_.CHECKPOINTS == {key: entry.title for key, entry in architectures().items()}
+    assert checkpoint_titles() == {key: entry.title for key, entry in architectures().items()}
 
 
 def test_the_command_prints_components_and_sums(tmp_path, capsys):
@@ -128,6 +165,8 @@ def test_the_command_prints_components_and_sums(tmp_path, capsys):
     assert lines[0].split() == ["checkpoint", "component", "fp16", "fp4", "linear", "fp4", "all"]
     assert lines[4].split()[:4] == ["sd15", "in", "all", "2.132"]
     assert len(pd.read_csv(out)) == 3 * 3
+    assert command.main(["footprint", "--checkpoints", "sd15", "--precisions", "nvfp4,q4_k", "--out", str(out)]) == 0
+    assert "nvfp4 linear" in capsys.readouterr().out
     assert command.main(["footprint", "--checkpoints", "sdxI"]) == 2
     assert "no checkpoint 'sdxI' (nearest: 'sdxl')" in capsys.readouterr().err
     assert command.main(["footprint", "--precisions", "fp5"]) == 2
@@ -233,11 +272,55 @@ def test_a_format_without_kernels_has_no_time():
         timing.table("cpu", ["sd15"], ["int3"])
 
 
-def test_memory_falls_and_time_is_not_this_projects_to_say():
-    memory, time = c01_memory.memory(), c01_time.time()
-    assert memory.verdict == "supported" and set(memory.figures) == set(footprint_.CHECKPOINTS.values())
+def test_the_archived_run_holds_the_bytes_that_are_counted():
+    """Counted without weights on any machine, held on a GPU by the libraries' own layers: the same to the byte."""
+    counted, runs = footprint_.weights(), footprint_.measured()
+    assert len(runs) > 30 and runs.fits.all()
+    for run in runs.itertuples():
+        parts = counted[counted.checkpoint == run.checkpoint]
+        plain = ("fp32" if run.precision == "fp32" else "bf16", "whole")  # CLIP encoders and VAE
+        ways = {
+            part: (run.precision, run.coverage) if part in ("denoiser", "t5") else plain for part in parts.component
+        }
+        asked = [(part, *way) for part, way in ways.items()]
+        assert parts.set_index(["component", "precision", "coverage"]).bytes[asked].sum() == run.bytes
+        assert run.bytes < run.peak_allocated or run.precision == "fp8"  # packed anew for the kernel
+
+
+def test_weights_that_a_kernel_packs_take_the_bytes_of_what_they_are_packed_in():
+    """Four codes of 8 bits in a whole number of 32: a tensor in a tensor, whose own shape and type say four times as
+    much.
+    """
+
+    class Packed(torch.Tensor):  # as optimum-quanto's MarlinF8PackedTensor, which only a GPU can make
+        @staticmethod
+        def __new__(cls, codes):
+            return torch.Tensor._make_wrapper_subclass(cls, (64, 32), dtype=torch.int32)
+
+        def __init__(self, codes):
+            self.codes = codes
+
+        def __tensor_flatten__(self):
+            return ["codes"], {}
+
+        def __torch_dispatch__(self, *_):
+            raise NotImplementedError
+
+    packed = Packed(torch.zeros(16, 32, dtype=torch.int32))
+    assert packed.nbytes == 4 * 64 * 32 and coverage._bytes(packed) == 64 * 32
+
+
+def test_memory_falls_and_published_times_do_not(tmp_path, monkeypatch):
+    shutil.copy(footprint_.FOLDER / "memory.csv", tmp_path)
+    shutil.copy(footprint_.FOLDER / "published.csv", tmp_path)
+    monkeypatch.setattr(footprint_, "FOLDER", tmp_path)  # where no run on a GPU is archived
+    memory, time = savings.memory(), savings.time()
+    assert memory.verdict == "supported" and set(memory.figures) == set(checkpoint_titles().values())
     assert memory.figures["Flux.1 dev"].estimate == pytest.approx(9.98 / 67.48, abs=0.001)
-    assert c01_memory.memory(0.1).verdict == "contradicted"
+    assert savings.memory(0.1).verdict == "contradicted"
+    against = savings.memory(base="fp16")
+    # SD1.5's UNet is half convolutions, which stay: 1.74 of 2.13 GB.
+    assert against.verdict == "contradicted" and against.figures["SD1.5"].estimate == pytest.approx(0.82, abs=0.005)
     assert time.verdict == "not testable" and "published timings" in time.sentence and "none is faster" in time.sentence
 
 
@@ -249,7 +332,8 @@ def test_an_archived_gpu_run_is_judged(tmp_path, monkeypatch, fp4, expected):
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "device.csv", index=False)
     monkeypatch.setattr(analysis.footprint, "FOLDER", tmp_path)
-    found = c01_time.time()
+    found = savings.time()
     assert found.verdict == expected and found.figures["Flux.1 dev"].estimate == fp4
-    assert f"{fp4 / 0.5:.2f}" in found.sentence and "On X" in found.sentence
-    assert c01_memory.memory().verdict == "not testable"
+    assert f"{fp4:.0%} (1 DiT)" in found.sentence and "On X" in found.sentence
+    assert savings.time(base="fp16").figures["Flux.1 dev"].estimate == fp4 / 0.5
+    assert savings.memory().verdict == "not testable"

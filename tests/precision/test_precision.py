@@ -148,6 +148,8 @@ def test_rounded_codes_are_the_published_ones(code, shape):
 
 
 LAYER_FORMATS = [key for key, row in FORMATS.items() if row.scope == "layers"]
+#: Those of this file alone; formats with blocks of their own have one (test_blocks.py).
+PLAIN = [key for key in LAYER_FORMATS if FORMATS[key].module == "helpers.precision.formats"]
 
 
 def _hard(which: str) -> torch.Tensor:
@@ -167,7 +169,7 @@ def _hard(which: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("which", ["zeros", "a channel of zeros", "one outlier", "subnormals", "huge"])
-@pytest.mark.parametrize("key", LAYER_FORMATS)
+@pytest.mark.parametrize("key", PLAIN)
 def test_hard_weights_stay_finite_and_within_a_step(key, which):
     weight, row = _hard(which), FORMATS[key]
     rounded = row.rounded(weight)
@@ -176,7 +178,7 @@ def test_hard_weights_stay_finite_and_within_a_step(key, which):
     off = (rounded - weight).abs().reshape(len(groups), -1).amax(1)
     # Half the widest gap between neighbouring codes, as a share of the largest magnitude; subnormals may become 0.
     gap = {"fp8": 32 / 448, "fp8_e5m2": 8192 / 57344, "int8": 1 / 127, "fp4": 1 / 3, "nf4": 0.3039}
-    gap |= {"int4": 1 / 7, "int4_affine": 2 / 15, "int3": 1 / 3, "int2": 1.0}
+    gap |= {"int4": 1 / 7, "w4a4": 1 / 7, "int4_affine": 2 / 15, "int3": 1 / 3, "int2": 1.0}
     assert (off <= gap[key] / 2 * groups * 1.001 + 1e-38).all()
     assert (rounded[weight == 0] == 0).all()
     if row.native:
@@ -215,7 +217,7 @@ TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
-@pytest.mark.parametrize("key", LAYER_FORMATS)
+@pytest.mark.parametrize("key", PLAIN)
 def test_the_error_is_the_formats_own_at_every_magnitude(key, dtype):
     """Against the libraries alone in single precision, and, where there is none, against the step of the integers."""
     torch.manual_seed(4)
@@ -226,7 +228,8 @@ def test_the_error_is_the_formats_own_at_every_magnitude(key, dtype):
         if FORMATS[key].native:
             expected = off(plain(key, exact), exact)
         else:  # uniform numbers on equal steps: a step / sqrt(12) of 1 / sqrt(3)
-            expected = 0.5 * {"int4": 1 / 7, "int4_affine": 2 / 15, "int3": 1 / 3, "int2": 1.0}[key]
+            steps = {"int4": 1 / 7, "w4a4": 1 / 7, "int4_affine": 2 / 15, "int3": 1 / 3, "int2": 1.0}
+            expected = 0.5 * steps[key]
         least = float(torch.finfo(dtype).tiny * torch.finfo(dtype).eps) / float(exact.abs().max())
         arms = [FORMATS[key].rounded(weight)] + ([stored(key, weight)] if FORMATS[key].native else [])
         for found in arms:
@@ -256,7 +259,7 @@ def test_uniform_weights_are_off_by_what_the_theory_says():
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
-@pytest.mark.parametrize("key", LAYER_FORMATS)
+@pytest.mark.parametrize("key", PLAIN)
 def test_rows_of_zeros_one_number_and_one_outlier_in_every_type(key, dtype):
     torch.manual_seed(6)
     top = float(torch.finfo(dtype).max) / (8 if key == "int4_affine" else 1)
@@ -413,8 +416,13 @@ def test_formats_without_a_library_are_for_the_rounding_arm_only():
 @pytest.mark.parametrize("key", LAYER_FORMATS)
 def test_stored_bytes_are_those_of_the_storage(key):
     row = FORMATS[key]
-    if not row.native:  # by hand: 40 x 96 numbers in 60 groups of 64, scales (and zero points) in two bytes
-        assert row.stored_bytes((40, 96), 2) == 3840 * row.bits // 8 + 60 * row.scales * 2
+    # By hand: 40 x 96 numbers in 60 groups of 64, scales (and zero points) in two bytes; others in 120 blocks of 32,
+    # 240 of 16 (and one scale of them all) or 15 of 256.
+    counted = {"int4": 1920 + 120, "w4a4": 1920 + 120, "int4_affine": 1920 + 240, "int3": 1440 + 120, "int2": 960 + 120}
+    counted |= {"mxfp4": 1920 + 120, "nvfp4": 1920 + 240 + 4, "q8_0": 3840 + 240, "q4_0": 1920 + 240}
+    counted |= {"q4_k": 1920 + 15 * (8 * (6 + 6) // 8 + 2 + 2)}
+    if not row.native:
+        assert row.stored_bytes((40, 96), 2) == counted[key]
         return
     for layer in (nn.Linear(96, 40), nn.Linear(64, 9, bias=False), nn.Conv2d(3, 5, 3)):
         bias = 0 if layer.bias is None else 4 * len(layer.bias)

@@ -23,6 +23,7 @@ from helpers.cli import app as command
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import sentences
+from helpers.paper.pages import heatmap
 from helpers.results import importing
 
 MINI = files.RESULTS / "mini"
@@ -401,7 +402,7 @@ def test_scores_of_which_nobody_says_the_scale_have_no_figure_at_a_threshold(tmp
         (controls.spreads(study), ["changed", "tpr", "tpr_before"]),
         (analysis.conditions(study), ["tpr_fp32", "tpr_fp4"]),
         (public_study.summary(study), ["tpr", "tpr_before", "tnr", "change", "lost", "p", "p_holm"]),
-        (public_study.effects(study, ["fp4"]), ["change", "lost", "gained", "p"]),
+        (public_study.study_effects(study, ["fp4"]), ["change", "lost", "gained", "p"]),
     ):
         assert len(frame) and frame[names].isna().all(axis=None)
     assert set(analysis.densities(study).scale) == {"logit"} and analysis.densities(study).threshold.isna().all()
@@ -429,7 +430,7 @@ def test_claims_on_such_scores_say_why_they_cannot_be_tested(tmp_path):
     assert told["C7"].verdict == "supported"  # a shift in standard deviations needs no threshold
     calibrated = claims.by_condition(study).set_index(["condition", "key"]).loc["plain, calibrated threshold"]
     assert calibrated.verdict["C3"] == "contradicted" and calibrated.estimate["C3"] == 1.0
-    assert why[len("This study cannot say: whether ") : -1] in sentences.overview(study).sentence
+    assert why[len("This study cannot say: whether ") : -1] in heatmap.overview(study).sentence
     for outcome in told.values():
         assert not re.search(r"\bnan\b", outcome.answer)
     note = sentences.scale_note(study)
@@ -458,7 +459,7 @@ def test_a_detector_whose_scale_is_not_said_leaves_the_figures_of_the_others(tmp
     assert (told["C4"].verdict, both["C4"].verdict) == ("contradicted", "contradicted")
     start = "Not all of it is known: whether the scores by NPR are logits or probabilities is not said. "
     assert told["C4"].answer == start + both["C4"].answer
-    for said in (sentences.overview(mixed).sentence, *(outcome.answer for outcome in told.values())):
+    for said in (heatmap.overview(mixed).sentence, *(outcome.answer for outcome in told.values())):
         assert not re.search(r"\bnan\b", said)
 
 

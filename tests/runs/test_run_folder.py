@@ -33,7 +33,7 @@ from helpers.study import schema
 
 SHARD, IMAGES = 2, 4
 FP4 = Source("sd15", "fp4", "native", 64, 1)
-TABLES = ("scores", "spectra", "patterns", "counterfactuals", "perturbed")
+TABLES = ("scores", "spectra", "patterns", "distances", "counterfactuals", "perturbed")
 
 
 def settings(**changes):
@@ -477,7 +477,8 @@ def test_nothing_of_a_former_study_is_vouched_for(folder):
     run(folder, precisions=["fp32"], perturbations=None)
     listed = json.loads((folder / "manifest.json").read_text())["files"]
     assert set(listed) == {path.name for path in folder.glob("*.parquet")}
-    assert set(listed) == {"scores.parquet", "cells.parquet", "spectra.parquet", "patterns.parquet"}
+    tables = ("scores", "cells", "spectra", "patterns", "distances")
+    assert set(listed) == {f"{name}.parquet" for name in tables}
     assert set(pd.read_parquet(folder / "spectra.parquet")["precision"]) == {"fp32", "none"}
 
 

@@ -12,12 +12,11 @@ import pytest
 from PIL import Image
 
 from helpers import analysis, generators, world
-from helpers.core import files
+from helpers.core import columns, files
 from helpers.core.errors import Failure, UsageError
 from helpers.detectors.catalogue import DETECTORS
 from helpers.precision import audit
 from helpers.runs import Source, Store, digests, make, merge, parse_share, plan, score, store, verify
-from helpers.runs import shard as state
 from helpers.runs.stages import contact
 from helpers.study import schema
 
@@ -78,7 +77,10 @@ def test_every_cell_has_its_images_and_scores(whole):
     assert set(table["protocol"]) == {"plain"} and set(table["weights"]) == {"mini"}
     assert ((table["label"] == 0) == (table["generator"] == "real")).all()
     assert table["logit"].dtype == np.float64 and np.isfinite(table["logit"]).all()
-    assert list(pd.read_parquet(folder / "scores.parquet").columns) == list(state.COLUMNS)
+    for name in ("scores.parquet", "cells.parquet"):
+        declared, found = columns.TABLES[name], pd.read_parquet(folder / name)
+        assert tuple(found) == tuple(key for key in declared.names if key != "note")  # which imports alone have
+        columns.check(declared, found, name)
 
 
 def test_cells_say_what_was_quantized(whole):
@@ -239,7 +241,7 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
     loaded = quick(generators={"sd3": quick().generators["sd3"]}, precisions=["fp32", "fp4"])
     results = tmp_path / "archive"
     make.run(loaded, results, images=IMAGES, progress=False)
-    report = verify.verify(loaded, 1, results, tmp_path / "check.json", progress=False)
+    report = verify.verify_archive(loaded, 1, results, tmp_path / "check.json", progress=False)
     assert report["agree"] and json.loads((tmp_path / "check.json").read_text()) == report
     archived = json.loads((results / "manifest.json").read_text())
     assert report["study_digest"] == archived["study_digest"]
@@ -250,14 +252,14 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
     table = pd.read_parquet(results / "scores.parquet")
     table.loc[table["precision"] == "fp4", "logit"] += 5
     table.to_parquet(results / "scores.parquet")
-    report = verify.verify(loaded, 1, results, progress=False)
+    report = verify.verify_archive(loaded, 1, results, progress=False)
     assert [row["agree"] for row in report["cells"]] == [True, False] and not report["agree"]
 
     table[table["precision"] != "fp4"].to_parquet(results / "scores.parquet")
     with pytest.raises(Failure, match="sd3/fp4"):
-        verify.verify(loaded, 1, results, progress=False)
+        verify.verify_archive(loaded, 1, results, progress=False)
     with pytest.raises(UsageError, match="another study"):
-        verify.verify(quick(seed=1), 1, results, progress=False)
+        verify.verify_archive(quick(seed=1), 1, results, progress=False)
 
 
 def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):
@@ -310,15 +312,26 @@ def test_a_recipe_says_all_that_makes_an_image():
     recipes = plan.resolve(loaded, 3).recipes
     ladder = recipes[Source("sd15", "int2", "ladder", 64, 1)]
     assert (ladder.way, ladder.coverage, ladder.steps) == ("rounding", "linear", loaded.generators["sd15"].steps)
-    assert ladder.prompts == tuple(loaded.prompts_for(3)) and ladder.images == 3
+    # All of the study's, so that an image that is there already keeps the words that it was made of.
+    assert ladder.prompts == tuple(loaded.prompts_for(loaded.images_per_cell)) and ladder.images == 3
     assert recipes[Source("sd15", "fp32", "seed", 64, 1)].seed == 2000 and ladder.seed == 1000
     assert recipes[Source("real", "none", "none", 64, 0)].checkpoint is None
     with pytest.raises(UsageError, match="at least 1"):
         plan.resolve(loaded, 0)
 
 
-def test_a_full_study_has_no_renders():
-    assert all(source.label for source in plan.sources(schema.load("full")))
+def test_a_full_study_has_reals_where_it_names_photographs():
+    full = schema.load("full")
+    assert [source.folder for source in plan.sources(full) if not source.label] == ["real/512", "real/768", "real/1024"]
+    assert all(source.label for source in plan.sources(full.model_copy(update={"reals": None})))
+
+
+def test_a_run_without_its_photographs_says_so_before_any_work(tmp_path):
+    full = schema.load("full")
+    missing = full.reals.model_copy(update={"path": str(tmp_path / "none")})
+    with pytest.raises(UsageError, match="reals: no folder .*none; put photographs there"):
+        make.run(full.model_copy(update={"reals": missing}), tmp_path / "run", ["sd15"], ["fp32"], 1, progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "-1/2", ""])

@@ -13,24 +13,33 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
-from helpers.core import scores as scores_
+from helpers.core.scores import probability
 from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results
 
-__all__ = ["EFFECTS", "cells", "half", "mean_change", "paired_logits", "share_called", "shifts", "standard_shift"]
+__all__ = [
+    "EFFECTS", "Overview", "accuracy_overview", "cells", "half", "mean_change", "paired_logits", "share_called",
+    "shifts", "standard_shift",
+]  # fmt: skip
 
 
 def mean_change(
-    results: Results, detectors: Sequence[str], against: Sequence[str] = (), confidence: float = 0.95
+    results: Results,
+    detectors: Sequence[str],
+    against: Sequence[str] = (),
+    confidence: float = 0.95,
+    precision: str = "",
 ) -> Interval:
-    """Mean change of verdict from FP32 to FP4, minus the same of `against`; prompts are resampled whole.
+    """Mean change of verdict from the baseline to a precision (default the study's lowest), minus the same of the
+    detectors `against`; prompts are resampled whole.
 
     Each generator and detector has the same weight, whatever its number of images. Unknown where a detector has no
     threshold.
     """
+    precision = precision or results.lowest
     values, index, weights = [], [], []
     for group, sign in ((detectors, 1.0), (against, -1.0)):
-        rows = [(results.threshold_of(d), *paired_logits(results, d, g, "fp4"))
+        rows = [(results.threshold_of(d), *paired_logits(results, d, g, precision))
                 for g in results.generators for d in group]  # fmt: skip
         rows = [row for row in rows if len(row[1])]
         if group and not rows or any(isnan(limit) for limit, *_ in rows):
@@ -44,6 +53,34 @@ def mean_change(
     return metrics.mean_turn(*map(np.concatenate, (values, weights, index)), confidence=confidence)
 
 
+@dataclass(frozen=True)
+class Overview:
+    """All cells of a study at once.
+
+    Attributes:
+        combinations: of generator, precision and detector of which the accuracy is known.
+        worst, best: the rows of `cells` of the lowest and the highest accuracy.
+        precision: the key of the one at which `change` is, the study's lowest; "" where it has the baseline alone.
+        change: the mean change of accuracy there, over the detectors with a threshold; see `mean_change`.
+    """
+
+    combinations: int
+    worst: pd.Series
+    best: pd.Series
+    precision: str
+    change: Interval
+
+
+def accuracy_overview(results: Results) -> Overview | None:
+    """The range of accuracy and its mean change; None where no accuracy is known."""
+    table = cells(results).dropna(subset="tpr")
+    if table.empty:
+        return None
+    worst, best = (table.loc[place] for place in (table.tpr.idxmin(), table.tpr.idxmax()))
+    judging = [key for key in results.detectors if key not in results.unjudged]
+    return Overview(len(table), worst, best, results.lowest, mean_change(results, judging))
+
+
 #: Measures of an effect in the table of `shifts`.
 EFFECTS = ("shift", "standard", "score", "change")
 
@@ -55,8 +92,8 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
     those of the generator's own image size.
 
     `calibrated` is the balanced accuracy on images of odd index, fakes of this precision and reals, at the logit
-    `calibrated_at` that is best on the FP32 fakes and the reals of even index: a threshold that has seen no image it is
-    used on and no quantized one. Its interval is for this threshold as it is.
+    `calibrated_at` that is best on the baseline's fakes and the reals of even index: a threshold that has seen no image
+    it is used on and no quantized one. Its interval is for this threshold as it is.
 
     `mean_logit` is bootstrapped by prompt, and so are, where `resamples` are asked for, `metrics.OPERATING` (ap, eer,
     tpr_at_1, tpr_at_5): fake i and real i are of prompt i and are drawn together.
@@ -158,11 +195,11 @@ def standard_shift(
 
 
 def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
-    """One row per generator, detector and precision other than the baseline (FP32 where the study names no other):
+    """One row per generator, detector and precision other than the baseline:
     what changes in the same images, paired by index.
 
-    `shift` is the mean logit difference, `standard` the same in standard deviations of the FP32 logits and `score`
-    the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
+    `shift` is the mean logit difference, `standard` the same in standard deviations of the baseline's logits and
+    `score` the mean difference of the probabilities (all bootstrapped by prompt), `change` the difference of accuracy
     (Newcombe), `lost` and `gained` the verdicts that turned to real and to fake, `changed` their share (Wilson), `p`
     McNemar's exact p-value, uncorrected. Of a detector without a threshold what rests on verdicts is NaN, of one whose
     scale is unsaid `score`.
@@ -188,8 +225,8 @@ def _changes(
     """The columns n to changed of a row of `shifts`, for paired logits (N,) (N,) of the images with this index (N,)."""
     before, after = (metrics.verdicts(logits, results.threshold_of(detector)) for logits in (base, other))
     lost, gained, p = metrics.mcnemar(before, after)
-    by_prompt = {"clusters": index, "resamples": resamples, "confidence": confidence}
-    score = scores_.probability(other) - scores_.probability(base)
+    by_prompt: dict[str, Any] = {"clusters": index, "resamples": resamples, "confidence": confidence}
+    score = probability(other) - probability(base)
     known = detector not in results.unsaid  # else the scores may be probabilities already
     figures = {
         "shift": metrics.bootstrap_mean(other - base, reach=np.ptp(base), **by_prompt),

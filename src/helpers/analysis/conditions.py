@@ -17,7 +17,7 @@ __all__ = ["conditions", "own_training", "trainings", "trainings_of", "under"]
 
 
 def trainings(results: Results) -> pd.DataFrame:
-    """How far a detector's own training moves an effect: the changes against FP32 under each of its seeds.
+    """How far a detector's own training moves an effect: the changes against the baseline under each of its seeds.
 
     One row per generator, detector and precision, for detectors that the study scored with more than one seed (weights
     `X` and `X-s1`, `X-s2` ...): trainings, and each of `EFFECTS` (as in `shifts`) as _mean, _min and _max.

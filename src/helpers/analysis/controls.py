@@ -12,13 +12,16 @@ from helpers.analysis.stats import metrics
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, all_arms
 
-__all__ = ["audits", "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads"]
+__all__ = [
+    "differences", "exact_casts", "null_control", "positive", "scored_arms", "spreads", "turned", "weight_audits",
+]  # fmt: skip
 
 
 def differences(results: Results) -> pd.DataFrame:
-    """Logits of the main arm's and the other arms' fakes less those of the baseline (FP32), image by image.
+    """Logits of the main arm's and the other arms' fakes less those of the baseline, image by image.
 
-    One row per image: arm, arm_title, generator, precision, detector (with titles), index, before (the FP32 logit),
+    One row per image: arm, arm_title, generator, precision, detector (with titles), index, before (the logit at the
+    baseline),
     after, change. The protocol and the training are the page's. Rows are in the order of the study, main arm first.
     """
     rows = all_arms(results)
@@ -47,9 +50,10 @@ def _arm_titles(results: Results) -> dict[str, str]:
 def spreads(results: Results) -> pd.DataFrame:
     """How far each arm moves each detector at each precision, over all generators.
 
-    n images; `mean` and `spread` (standard deviation) of the paired changes of logit, `largest` the largest in
-    magnitude, `changed` the share of images whose verdict changes, `tpr` the share called fake, `tpr_before` that of
-    the same images at FP32; these three are NaN of a detector without a threshold.
+    n images, and `images`, the most that any detector has of the arm at that precision; `mean` and `spread` (standard
+    deviation) of the paired changes of logit, `largest` the largest in magnitude, `changed` the share of images whose
+    verdict changes, `tpr` the share called fake, `tpr_before` that of the same images at the baseline; these three are
+    NaN of a detector without a threshold.
     """
     rows = differences(results)
     if rows.empty:
@@ -58,7 +62,7 @@ def spreads(results: Results) -> pd.DataFrame:
     rows["fake"], rows["was"] = (metrics.verdicts(rows[name], limits) for name in ("after", "before"))
     rows["turned"] = (rows.fake - rows.was).abs()
     keys = ["arm", "arm_title", "precision", "precision_title", "detector", "detector_title"]
-    return (
+    found = (
         rows.groupby(keys, sort=False)
         .agg(
             n=("change", "size"),
@@ -71,6 +75,7 @@ def spreads(results: Results) -> pd.DataFrame:
         )
         .reset_index()
     )
+    return found.assign(images=found.groupby(["arm", "precision"], sort=False).n.transform("max"))
 
 
 def scored_arms(results: Results) -> dict[str, Any]:
@@ -95,6 +100,12 @@ def null_control(results: Results) -> pd.DataFrame:
     coarse = found[(found.arm == results.arm) & (found.precision == last)]
     both = null.merge(coarse[["detector_title", "spread"]], on="detector_title", suffixes=("", "_last"))
     return both.assign(turned=(both.changed * both.n).round())[columns]
+
+
+def turned(null: pd.DataFrame) -> tuple[int, int]:
+    """How many verdicts the null control turns, by the table of `null_control`, and of how many that are known."""
+    known = null.dropna(subset="turned")
+    return int(known.turned.sum()), int(known.n.sum())
 
 
 def positive(results: Results) -> str:
@@ -125,7 +136,7 @@ def positive(results: Results) -> str:
     )
 
 
-def audits(results: Results) -> pd.DataFrame:
+def weight_audits(results: Results) -> pd.DataFrame:
     """What was measured of every component of every cell, all arms: one row per arm, generator, precision, component.
 
     parameters; share stored in the format; bytes_before, bytes_after; weight_error of the whole component and one
@@ -151,5 +162,5 @@ def audits(results: Results) -> pd.DataFrame:
 
 
 def exact_casts(audited: pd.DataFrame, precision: str = "fp16") -> bool:
-    """Whether a cast changed nothing of some component's weights, by the table of `audits`."""
+    """Whether a cast changed nothing of some component's weights, by the table of `weight_audits`."""
     return "weight_error" in audited and bool((audited.weight_error[audited.precision == precision] == 0).any())

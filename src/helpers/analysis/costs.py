@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from math import nan
 from typing import Any
 
@@ -12,7 +13,7 @@ from helpers.generators.catalogue import GENERATORS
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
-__all__ = ["MEASURED", "costs", "images_per_cell", "settings"]
+__all__ = ["MEASURED", "Record", "costs", "images_per_cell", "on_cpu", "record", "settings"]
 
 
 #: What a run measures of each cell, in seconds and MB.
@@ -56,6 +57,28 @@ def costs(results: Results) -> pd.DataFrame:
         table[f"_{column}"] = table[column].map({key: place for place, key in enumerate(catalogue)}).fillna(99)
     order = ["_generator", "_precision"]
     return table.sort_values(order).drop(columns=order).reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Record:
+    """On which devices a study's cells were made, how many images were rejected, and for which reasons."""
+
+    devices: list[str]
+    rejected: int
+    reasons: list[str]
+
+
+def record(costs: pd.DataFrame) -> Record | None:
+    """What a table of `costs` has on record of all cells; None where no device is on record."""
+    if costs.empty or not any(costs.device):
+        return None
+    reasons = sorted({reason for reason in costs.rejected_why if reason})
+    return Record(sorted(set(costs.device)), int(costs.rejected.sum()), reasons)
+
+
+def on_cpu(costs: pd.DataFrame) -> bool:
+    """Whether all cells of a table of `costs` were made on a CPU."""
+    return set(costs.get("device", ())) == {"cpu"}
 
 
 def settings(results: Results) -> pd.DataFrame:

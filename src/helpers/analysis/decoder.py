@@ -20,7 +20,7 @@ from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.memo import once
 from helpers.results.results import Results, titles
 
-__all__ = ["areas", "component_shifts", "detection", "shares"]
+__all__ = ["areas", "component_shifts", "detection", "known_shares", "shares"]
 
 #: Detection above chance (AUC less 1/2) below which it has no shares.
 LEAST = 0.05
@@ -40,39 +40,40 @@ def areas(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _Resampled:
     """A figure of so many prompts, whole and resampled (R + 1,), and how far it goes if every prompt changes."""
 
     values: np.ndarray
     prompts: int
     reach: float = 1.0
 
-    def __sub__(self, other: _Drawn) -> _Drawn:
-        return _Drawn(self.values - other.values, min(self.prompts, other.prompts))
+    def __sub__(self, other: _Resampled) -> _Resampled:
+        return _Resampled(self.values - other.values, min(self.prompts, other.prompts))
 
-    def __truediv__(self, whole: _Drawn) -> _Drawn:
-        return _Drawn(self.values / whole.values, min(self.prompts, whole.prompts), float(1 / abs(whole.values[0])))
+    def __truediv__(self, whole: _Resampled) -> _Resampled:
+        return _Resampled(self.values / whole.values, min(self.prompts, whole.prompts), float(1 / abs(whole.values[0])))
 
     def __float__(self) -> float:
         return float(self.values[0])
 
 
-def _detection(fake: pd.Series, real: pd.Series, both: pd.Index) -> _Drawn | None:
-    """AUC above 1/2 on the prompts that both have; None of fewer than two."""
+def _detection(fake: pd.Series, real: pd.Series, both: pd.Index) -> _Resampled:
+    """AUC above 1/2 on the prompts that both have, two or more."""
     sides = (series[both].to_numpy(np.float64) for series in (fake, real))
-    return _Drawn(areas(*sides) - 0.5, len(both)) if len(both) > 1 else None
+    return _Resampled(areas(*sides) - 0.5, len(both))
 
 
 @once
-def _above_chance(results: Results, detector: str, generator: str, precision: str) -> _Drawn | None:
+def _above_chance(results: Results, detector: str, generator: str, precision: str) -> _Resampled | None:
     """AUC above 1/2 of a cell, prompts drawn for fakes and reals at once."""
     fake, real = results.logits(detector, generator, precision), results.reals(detector, generator)
-    return _detection(fake, real, fake.index.intersection(real.index))
+    both = fake.index.intersection(real.index)
+    return _detection(fake, real, both) if len(both) > 1 else None
 
 
-def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _Drawn, _Drawn] | None:
-    """Detection above chance of the baseline's fakes against renders, of renders passed through the generator's VAE
-    against renders, and of the baseline's fakes against those: the same prompts and the same detector throughout.
+def _decoded(results: Results, detector: str, generator: str) -> tuple[_Resampled, _Resampled, _Resampled] | None:
+    """Detection above chance of the baseline's fakes against reals, of reals passed through the generator's VAE
+    against reals, and of the baseline's fakes against those: the same prompts and the same detector throughout.
     """
     table = read(results, "counterfactuals.parquet")
     rows = table[(table.treatment == "decoded") & (table.arm == generator)]
@@ -84,21 +85,21 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[_Drawn, _
     both = passed.index.intersection(fake.index).intersection(real.index)
     if len(both) < 2:
         return None
-    return tuple(_detection(*pair, both) for pair in ((fake, real), (passed, real), (fake, passed)))
+    return _detection(fake, real, both), _detection(passed, real, both), _detection(fake, passed, both)
 
 
 def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """What detection at the baseline is owed to, as shares of the AUC above 1/2 against renders; with ends.
+    """What detection at the baseline is owed to, as shares of the AUC above 1/2 against reals; with ends.
 
     One row per detector (with title), the mean over generators where the detector finds anything: `decoder`, what
-    renders keep that were only passed through the generator's VAE; `denoiser`, what is left of fakes against those,
+    reals keep that were only passed through the generator's VAE; `denoiser`, what is left of fakes against those,
     by the same detector; `retrained`, what is left of it when detectors are trained and tested with such reals
     (`aligned`). Detectors can find the same image by both, so the shares need not add up to 1.
     """
     rows = []
     aligned = _aligned(results)
     for detector in results.detectors:
-        found: dict[str, list[_Drawn]] = {"decoder": [], "denoiser": [], "retrained": []}
+        found: dict[str, list[_Resampled]] = {"decoder": [], "denoiser": [], "retrained": []}
         for generator in results.generators:
             parts = _decoded(results, detector, generator)
             if parts is not None and float(parts[0]) > LEAST:
@@ -115,7 +116,12 @@ def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _mean_of(values: list[_Drawn], confidence: float) -> Interval:
+def known_shares(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `shares` of detectors of which the share of the decoder, or what training keeps, is known."""
+    return table[(table.decoder_generators + table.retrained_generators) > 0]
+
+
+def _mean_of(values: list[_Resampled], confidence: float) -> Interval:
     """Mean over cells of figures that drew the same prompts."""
     if not values:
         return metrics.UNKNOWN
@@ -151,7 +157,9 @@ def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _changes(results: Results | None, detectors: Sequence[str], precision: str) -> tuple[list[_Drawn], list[_Drawn]]:
+def _changes(
+    results: Results | None, detectors: Sequence[str], precision: str
+) -> tuple[list[_Resampled], list[_Resampled]]:
     """Detection above chance of each generator's and detector's cell at a precision, and its change."""
     pairs = [] if results is None else [
         tuple(_above_chance(results, d, g, p) for p in (precision, results.baseline)) for g in results.generators

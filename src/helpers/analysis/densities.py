@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis.stats import metrics
-from helpers.core import scores as scores_
+from helpers.core.scores import probability
 from helpers.results.results import Results
 
 __all__ = ["densities"]
@@ -38,7 +38,7 @@ def _curves(results: Results, generator: str, detector: str, points: int) -> lis
     if not logits:
         return []
     limit = results.threshold_of(detector)
-    limits = {"score": float(scores_.probability(limit)), "logit": limit}
+    limits = {"score": float(probability(limit)), "logit": limit}
     grids = {"score": np.linspace(0, 1, points), "logit": _span(np.concatenate(list(logits.values())), points)}
     frames = []
     for scale in grids if detector not in results.unsaid else ("logit",):
@@ -60,7 +60,7 @@ def _span(logits: np.ndarray, points: int) -> np.ndarray:
 def _density(values: np.ndarray, grid: np.ndarray, scale: str, resamples: int = 200) -> np.ndarray:
     """A density on a grid (K,) with the ends of its interval: (3, K)."""
     width = 0.025 if scale == "score" else max(0.05, 0.9 * values.std() * len(values) ** -0.2)
-    data = values if scale == "logit" else scores_.probability(values)
+    data = values if scale == "logit" else probability(values)
     kernel = np.zeros((len(grid), len(values)), np.float32)
     for reflected in [data, -data, 2 - data] if scale == "score" else [data]:
         kernel += np.exp(-0.5 * ((grid[:, None] - reflected[None, :]) / width) ** 2).astype(np.float32)

@@ -1,7 +1,7 @@
 """Dose and response along the ladder of formats: does detection follow the bits, the weight error, or the format?
 
-The response is the mean paired shift of logit, in standard deviations of the generator's FP32 logits; the dose is the
-relative error that a format leaves in the denoiser's weights (Frobenius), as measured. Everything is resampled by
+The response is the mean paired shift of logit, in standard deviations of the generator's baseline logits; the dose is
+the relative error that a format leaves in the denoiser's weights (Frobenius), as measured. Everything is resampled by
 prompt, the same prompts in all cells at once.
 """
 
@@ -24,15 +24,19 @@ from helpers.results.results import Results, titles
 
 __all__ = ["CONTRASTS", "FORMATS", "contrasts", "ladder", "ladder_arm", "off_zero", "relations", "weight_errors"]
 
-#: Bits of a stored weight and the family of its code, of every format whose layers are quantized, the finest first.
+#: Bits of a stored weight and the family of its code, of every format of layers' weights alone, the finest first. One
+#: of inputs too is no rung: the error of its weights is not its dose.
 FORMATS = {
     key: (row.bits, row.family)
     for key, row in sorted(PRECISIONS.items(), key=lambda item: -item[1].bits)
-    if row.scope == "layers"
+    if row.scope == "layers" and not row.inputs
 }
 
 #: Formats of equal bits that are set side by side: the first less the second.
-CONTRASTS = (("nf4", "fp4"), ("nf4", "int4"), ("int4_affine", "int4"), ("fp4", "int4"), ("fp8", "int8"))
+CONTRASTS = (
+    ("nf4", "fp4"), ("nf4", "int4"), ("int4_affine", "int4"), ("fp4", "int4"), ("fp8", "int8"),
+    ("nvfp4", "mxfp4"), ("nvfp4", "fp4"), ("q4_k", "q4_0"), ("q8_0", "int8"),
+)  # fmt: skip
 
 #: A ladder has at least so many formats.
 _RUNGS = 4
@@ -75,7 +79,7 @@ def weight_errors(results: Results) -> dict[tuple[str, str], float]:
 
 
 def _changes(results: Results) -> pd.DataFrame:
-    """Paired changes along the ladder, in standard deviations of the FP32 logits (`moved`), image by image."""
+    """Paired changes along the ladder, in standard deviations of the baseline's logits (`moved`), image by image."""
     rows = controls.differences(results)
     rows = rows[(rows.arm == ladder_arm(results)) & rows.precision.isin(FORMATS)]
     spread = rows.drop_duplicates(["generator", "detector", "index"]).groupby(["generator", "detector"]).before.std()
@@ -142,7 +146,8 @@ def _ranked(shifts: np.ndarray, dose: np.ndarray) -> np.ndarray:
     ranks, doses = stats.rankdata(shifts, axis=-1), stats.rankdata(dose, axis=-1)[:, None, :]
     ranks, doses = (values - values.mean(axis=-1, keepdims=True) for values in (ranks, doses))
     norm = np.sqrt((ranks**2).sum(axis=-1) * (doses**2).sum(axis=-1))
-    return np.divide((ranks * doses).sum(axis=-1), norm, out=np.zeros(norm.shape), where=norm > 0)
+    found: np.ndarray = np.divide((ranks * doses).sum(axis=-1), norm, out=np.zeros(norm.shape), where=norm > 0)
+    return found
 
 
 def _peers(formats: tuple[str, ...]) -> dict[int, list[int]]:

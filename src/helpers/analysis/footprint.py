@@ -5,14 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.core import files
+from helpers.generators.catalogue import GENERATORS, checkpoint_titles
+from helpers.precision.catalogue import PRECISIONS
 
-__all__ = ["CHECKPOINTS", "GIB", "PARTS", "at_fp4", "by_precision", "measured", "published", "totals", "weights"]
+__all__ = [
+    "GIB", "PARTS", "at_formats", "at_fp4", "by_family", "by_precision", "measured", "published", "totals", "weights",
+]  # fmt: skip
 
-#: The checkpoints of `precision.architectures`, by key, with their names in print.
-CHECKPOINTS = {
-    "sd15": "SD1.5", "sd21": "SD2.1", "sdxl": "SDXL", "sd3": "SD3 medium", "sd35-large": "SD3.5 large",
-    "sd35-medium": "SD3.5 medium", "flux1-dev": "Flux.1 dev", "flux1-schnell": "Flux.1 schnell",
-}  # fmt: skip
 #: Bytes of a GiB, which many tools print as "GB".
 GIB = 2**30
 FOLDER = files.RESULTS / "footprint"
@@ -28,8 +27,18 @@ PARTS = {"denoiser": ["denoiser"], "T5": ["t5"], "CLIP": ["text_encoder", "text_
 
 def _read(name: str) -> pd.DataFrame:
     path = FOLDER / name
-    found = pd.read_csv(path, keep_default_na=True) if path.is_file() else pd.DataFrame(columns=["checkpoint"])
-    return found.assign(title=found.checkpoint.map(CHECKPOINTS).fillna(found.checkpoint))
+    found = files.read_csv(path, ["checkpoint"]) if path.is_file() else pd.DataFrame(columns=["checkpoint"])
+    return found.assign(title=found.checkpoint.map(checkpoint_titles()).fillna(found.checkpoint))
+
+
+def by_family(shares: pd.Series) -> dict[str, pd.Series]:
+    """Shares by checkpoint (its name in print) in two parts, "UNets" and "DiTs"; a family without any is left out."""
+    kinds = {
+        title: "UNets" if GENERATORS[key.partition("-")[0]].family.startswith("UNet") else "DiTs"
+        for key, title in checkpoint_titles().items()
+    }
+    found = {kind: shares[[title for title in shares.index if kinds[title] == kind]] for kind in ("UNets", "DiTs")}
+    return {kind: part for kind, part in found.items() if len(part)}
 
 
 def weights() -> pd.DataFrame:
@@ -40,8 +49,15 @@ def weights() -> pd.DataFrame:
 
 
 def measured() -> pd.DataFrame:
-    """What `quantdetect footprint --device cuda` measured; empty where no run is archived."""
-    return _read("device.csv")
+    """What `quantdetect footprint --device cuda` measured; empty where no run is archived.
+
+    `ratio` is a step's seconds to those of the same checkpoint at FP16, NaN where that was not run.
+    """
+    found = _read("device.csv")
+    if found.empty:
+        return found
+    base = found[found.precision == "fp16"].set_index("title").seconds_per_step
+    return found.assign(ratio=found.seconds_per_step / found.title.map(base))
 
 
 def published() -> pd.DataFrame:
@@ -87,4 +103,24 @@ def at_fp4() -> pd.DataFrame:
         row["denoiser_share"] = four.quantized["denoiser"] / four.parameters["denoiser"]
         row["all_share"] = four.quantized.sum() / four.parameters.sum()
         rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def at_formats() -> pd.DataFrame:
+    """Every format of weights on every checkpoint, linear layers, in the catalogue's order: precision (key) and
+    precision_title, bits (of a weight with its share of the scales, beside 16 bits), title (of the checkpoint), `gb`
+    (10^9 bytes of all its weights) and `share` of what they take at FP16. Formats that were not counted are left out.
+    """
+    counted = weights()
+    if counted.empty:
+        return pd.DataFrame(columns=["precision", "precision_title", "bits", "title", "gb", "share"])
+    sizes = counted[counted.coverage != "all"].groupby(["precision", "title"], sort=False).bytes.sum()
+    order = [key for key in PRECISIONS if key in sizes.index]
+    rows = [
+        {
+            "precision": key, "precision_title": PRECISIONS[key].title, "bits": PRECISIONS[key].bits_with_scales,
+            "title": title, "gb": size / 1e9, "share": size / sizes["fp16", title],
+        }
+        for key in order for title, size in sizes[key].items()
+    ]  # fmt: skip
     return pd.DataFrame(rows)

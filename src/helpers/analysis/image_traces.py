@@ -67,7 +67,8 @@ def _compared(results: Results) -> list[tuple[str, str, str]]:
 
 
 def _decibels(values: pd.Series) -> np.ndarray:
-    return 10 * np.log10(np.maximum(values.to_numpy(np.float64), 1e-6))
+    decibels: np.ndarray = 10 * np.log10(np.maximum(values.to_numpy(np.float64), 1e-6))
+    return decibels
 
 
 def paired(results: Results, generator: str, precision: str, arm: str, figure: str) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +165,8 @@ def _thinned(spectra_: np.ndarray) -> np.ndarray:
     """Spectra (N, B) without their first bin, the mean of neighbours where they have too many points."""
     step = -(-(spectra_.shape[1] - 1) // POINTS)
     kept = (spectra_.shape[1] - 1) // step * step
-    return spectra_[:, 1 : kept + 1].reshape(len(spectra_), -1, step).mean(axis=2)
+    means: np.ndarray = spectra_[:, 1 : kept + 1].reshape(len(spectra_), -1, step).mean(axis=2)
+    return means
 
 
 def autocorrelations(results: Results, lags: int = 8) -> pd.DataFrame:
@@ -215,9 +217,9 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
             ]
             row = results.titled(generator) | {"precision_title": name}
             row |= {"precision": precision if arm == results.arm else arm}
-            row |= interval_columns(correlation=_of_draws(*found, len(base[0]), confidence))
-            further = (f - a for f, a in zip(found, against, strict=True))
-            row |= interval_columns(further=_of_draws(*further, len(base[0]), confidence))
+            row |= interval_columns(correlation=_of_draws(found[0], found[1], len(base[0]), confidence))
+            further, again = (f - a for f, a in zip(found, against, strict=True))
+            row |= interval_columns(further=_of_draws(further, again, len(base[0]), confidence))
             rows.append(row | {"reliability": spectra.reliability(base[0])})
     return pd.DataFrame(rows)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def measures(folder: Path = MINI) -> pd.DataFrame:
     table = Path(folder) / "measures.csv"
     if not table.is_file():
         return pd.DataFrame()
-    long = pd.read_csv(table)
+    long = files.read_csv(table, ["generator", "measure", "value", "target", "met"])
     rows = []
     for name, title in MEASURES.items():
         of = long[long.measure == name].set_index("generator")
@@ -68,7 +67,7 @@ def cards(folder: Path = MINI) -> list[dict[str, Any]]:
     found = [folder / key / files.CARD for key in GENERATORS]
     found += [folder / "judge.json", *sorted((folder / "backbones").glob("*.json"))]
     found += sorted((folder / "detectors").glob("*.json"))
-    return [json.loads(file.read_text(encoding="utf-8")) for file in found if file.is_file()]
+    return [files.read_json(file) for file in found if file.is_file()]
 
 
 def overview(folder: Path = MINI) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """What a precision does to the scores of the same images, and whether it does more than what should do nothing.
 
-Everything is paired: image i at a precision has the prompt and the noise of image i at FP32. A control is a change that
-should not matter (images computed in batches, weights cast to 16 bits) or one whose size is a yardstick (another
-seed): "FP4 moves the score" means that it moves the same images further than the control does.
+Everything is paired: image i at a precision has the prompt and the noise of image i at the baseline. A control is a
+change that should not matter (images computed in batches, weights cast to 16 bits) or one whose size is a yardstick
+(another seed): "FP4 moves the score" means that it moves the same images further than the control does.
 """
 
 from __future__ import annotations
@@ -29,33 +29,35 @@ __all__ = [
     "beyond_by_control",
     "cliff",
     "controls",
-    "effects",
     "holm",
     "identical",
+    "paired_effects",
     "paired_permutation_test",
 ]
 
 #: Roles of the arms that are controls, with their names in print.
 CONTROLS = {"null": "null control", "seed": "other seed"}
 
-#: The p-values of a row of `effects`; each is one family with Holm's correction, in a column `X_holm`.
+#: The p-values of a row of `paired_effects`; each is one family with Holm's correction, in a column `X_holm`.
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
 
 
-def effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
-    """`cells.shifts` and more: one row per generator, detector and precision other than FP32, then one per control.
+def paired_effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
+    """`cells.shifts` and more: one row per generator, detector and precision other than the baseline, then one per
+    control.
 
     Beside the columns of `shifts` there are the shares of images `lost_share` (fake to real) and `gained_share`
-    (Wilson); `shift_p` (paired t-test); `ks` with `ks_p` and `wasserstein` (in standard deviations of FP32) with
-    `wasserstein_p`, both from `paired_permutation_test`; `cliff` (bootstrapped by prompt); and for each of `TESTS`
+    (Wilson); `shift_p` (paired t-test); `ks` with `ks_p` and `wasserstein` (in standard deviations of the baseline)
+    with `wasserstein_p`, both from `paired_permutation_test`; `cliff` (bootstrapped by prompt); and for each of `TESTS`
     the same corrected by Holm over the family of all rows of the main arm (`X_holm`; NaN for controls). `arm` names
-    the control; there the precision is its key and its title.
+    the control and `role` its role in the study file ("" in the main arm); there the precision is its key and its
+    title.
     """
-    main = shifts(results, confidence, resamples).assign(arm=results.arm)
+    main = shifts(results, confidence, resamples).assign(arm=results.arm, role="")
     frames = [main] if len(main) else []
     for name, (title, series) in _arms(results).items():
         rows = shifts(_control_cells(results, series, name), confidence, resamples)
-        frames.append(rows.assign(arm=name, precision=name, precision_title=title))
+        frames.append(rows.assign(arm=name, role=results.arms[name]["role"], precision=name, precision_title=title))
     if not frames:
         return pd.DataFrame()
     found = pd.concat(frames, ignore_index=True)
@@ -141,7 +143,8 @@ def cliff(
     def delta(weights: np.ndarray) -> np.ndarray:  # (N, R) -> (R,)
         below = np.concatenate([np.zeros((1, weights.shape[1])), np.cumsum(weights[order], axis=0)])
         total = below[-1]
-        return np.einsum("nr,nr->r", weights, below[less] + below[up_to] - total) / total**2
+        deltas: np.ndarray = np.einsum("nr,nr->r", weights, below[less] + below[up_to] - total) / total**2
+        return deltas
 
     estimate = float(delta(np.ones((n, 1)))[0])
     drawn = metrics.bootstrap_weights(len(names), resamples, seed)
@@ -197,8 +200,8 @@ def controls(results: Results) -> dict[str, tuple[str, Series]]:
     """The study's controls by key, each with its name and its logits by (detector, generator).
 
     What changes no logit of a detector on a generator is the baseline again and no control of it: `identical` names it.
-    "batch", "seed" ...: arms at FP32 whose role in the study file is "null" or "seed"; "fp16": the main
-    arm's FP16, which on a CPU computes in 32 bits with weights cast to 16.
+    Beside the arms at the baseline whose role in the study file is "null" or "seed", by their names, there is "fp16":
+    the main arm's FP16, which on a CPU computes in 32 bits with weights cast to 16.
     """
     return {
         name: (title, moved)
@@ -219,7 +222,7 @@ def _same(results: Results, key: tuple[str, str], logits: pd.Series) -> bool:
 
 
 def _candidates(results: Results) -> dict[str, tuple[str, Series]]:
-    found = _arms(results)
+    found: dict[str, tuple[str, Series]] = _arms(results)
     if "fp16" in results.precisions and results.baseline != "fp16":
         pairs = [(d, g) for d in results.detectors for g in results.generators]
         series = {(d, g): results.logits(d, g, "fp16") for d, g in pairs}
@@ -232,7 +235,7 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
     rows = all_arms(results)
     found: dict[str, tuple[str, Series]] = {}
     for name, arm in results.arms.items():
-        kind = CONTROLS.get(arm.get("role"), "")
+        kind = CONTROLS.get(str(arm.get("role")), "")
         own = rows[(rows.arm == name) & (rows.precision == results.baseline)]
         if kind and len(own):
             groups = own.groupby(["detector", "generator"])
@@ -241,7 +244,7 @@ def _arms(results: Results) -> dict[str, tuple[str, Series]]:
 
 
 def _control_cells(results: Results, series: Series, name: str) -> Results:
-    """The study as if the control were its one precision beside FP32, for `cells.shifts`."""
+    """The study as if the control were its one precision beside the baseline, for `cells.shifts`."""
     base, pairs = results.baseline, [(d, g) for d in results.detectors for g in results.generators]
     kept = {(d, g, base): results.logits(d, g, base) for d, g in pairs}
     kept |= {(d, g, name): logits for (d, g), logits in series.items()}
@@ -249,18 +252,19 @@ def _control_cells(results: Results, series: Series, name: str) -> Results:
 
 
 def _paired(base: pd.Series, other: pd.Series | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    shared = base.index[:0] if other is None else base.index.intersection(other.index)
+    other = base[:0] if other is None else other
+    shared = base.index.intersection(other.index)
     return base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64), shared.to_numpy()
 
 
 def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
     """Whether each precision moves the same images' scores further than each control does.
 
-    One row per control, generator, detector and precision other than FP32 and the control itself: `excess` is the mean
-    size of the change of logit beyond that of the control's, in standard deviations of the FP32 logits, bootstrapped
-    by prompt; `apart` the difference of the two mean shifts in the same unit; `p` that of a one-sided paired t-test of
-    the excess, `p_holm` the same corrected over the family of all rows of one control; `further` whether that is
-    under 1 - confidence. Images are those that FP32, precision and control all have.
+    One row per control, generator, detector and precision other than the baseline and the control itself: `excess` is
+    the mean size of the change of logit beyond that of the control's, in standard deviations of the baseline's logits,
+    bootstrapped by prompt; `apart` the difference of the two mean shifts in the same unit; `p` that of a one-sided
+    paired t-test of the excess, `p_holm` the same corrected over the family of all rows of one control; `further`
+    whether that is under 1 - confidence. Images are those that baseline, precision and control all have.
     """
     rows = [
         row

@@ -19,7 +19,7 @@ from helpers.images.perturbations import KINDS, NONE
 from helpers.results.memo import once
 from helpers.results.results import Results, of_training, titles
 
-__all__ = ["Damage", "MEASURES", "TABLE", "damages", "effects", "title", "what"]
+__all__ = ["Damage", "MEASURES", "TABLE", "damages", "perturbation_effects", "title", "what"]
 
 TABLE = "perturbed.parquet"
 
@@ -52,7 +52,7 @@ def title(name: str) -> str:
     return ", ".join(KINDS[kind].title.format(amount) if kind in KINDS else "untouched" for kind, _, amount in parts)
 
 
-def effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
+def perturbation_effects(results: Results, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
     """One row per detector, precision and perturbation ("none" first): n prompts, then each of `MEASURES`, its `_low`
     and `_high`, and its change against untouched images at the baseline, NAME_change with `_low` and `_high`.
 
@@ -90,8 +90,10 @@ def damages(
             drawn[key][1][measure] for key in ((baseline, NONE), (precision, NONE), (baseline, perturbation))
         )
         n = drawn[baseline, NONE][0]
-        losses = (base - quantized, base - perturbed, perturbed - quantized)
-        found.append(Damage(detector, *(_interval(values, n) for values in losses), n))
+        lost, dropped, further = (
+            _interval(values, n) for values in (base - quantized, base - perturbed, perturbed - quantized)
+        )
+        found.append(Damage(detector, lost, dropped, further, n))
     return found
 
 
@@ -186,6 +188,6 @@ def _measured(fake: np.ndarray, real: np.ndarray, weights: np.ndarray, limit: fl
 
 
 def what(table: pd.DataFrame) -> str:
-    """What was done to the images of a table of `effects`, in words: "JPEG 95, JPEG 75 and blur 1 px"."""
+    """What was done to the images of a table of `perturbation_effects`, in words: "JPEG 95, JPEG 75 and blur 1 px"."""
     done = table[table.perturbation != NONE].perturbation_title.unique() if len(table) else ()
     return listed(list(done))

@@ -32,9 +32,7 @@ __all__ = [
     "ALL",
     "agreement",
     "beside_published",
-    "effects",
     "flips_for_power",
-    "ladders",
     "mean_changes",
     "min_discordant_pairs",
     "minimal_detectable_effect",
@@ -42,6 +40,7 @@ __all__ = [
     "public_effects",
     "published_aucs",
     "published_rates",
+    "study_effects",
     "summary",
 ]
 
@@ -54,26 +53,17 @@ KEYS = ["generator", "detector", "precision"]
 def published_rates() -> pd.DataFrame:
     """TPR and TNR that TrueFake's table prints: source, figure, images (a generator or a set of reals), detector,
     value, in_training (whether the detectors were trained on that generator)."""
-    return pd.read_csv(PUBLISHED / "rates.csv")
+    return files.read_csv(PUBLISHED / "rates.csv")
 
 
 def published_aucs() -> pd.DataFrame:
     """AUC as the public study states it: source, generator, detector, label (its word), precision (our key), auc."""
-    return pd.read_csv(PUBLISHED / "aucs.csv")
-
-
-def ladders() -> pd.DataFrame:
-    """Public ladders of images at falling precision of the weights, one prompt and seed each.
-
-    source, ladder, format, bits, psnr_db (against the ladder's first image), high_db (mean log power above half
-    Nyquist), residual (RMS of NPR's residual, of 0..1), finest first.
-    """
-    return pd.read_csv(PUBLISHED / "ladders.csv")
+    return files.read_csv(PUBLISHED / "aucs.csv")
 
 
 def public_effects(file: Path = SUMMARY) -> pd.DataFrame:
     """The public study's effects as `summary` computed them from its scores."""
-    return pd.read_csv(file, keep_default_na=True)
+    return files.read_csv(file)
 
 
 def summary(results: Results) -> pd.DataFrame:
@@ -189,7 +179,7 @@ def mean_changes(pairs: pd.DataFrame, threshold: ArrayLike = 0.0) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def effects(results: Results, precisions: Sequence[str]) -> pd.DataFrame:
+def study_effects(results: Results, precisions: Sequence[str]) -> pd.DataFrame:
     """A study's own effects at the named precisions, from the first of its arms that has them (the main one first).
 
     One row per generator, detector and precision: the columns of `effect`, and `arm_title`; rows of generator "all"

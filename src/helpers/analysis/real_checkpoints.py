@@ -1,4 +1,4 @@
-"""A study beside the public ones of real checkpoints: the same effects in both, published rates, public ladders.
+"""A study beside the public ones of real checkpoints: the same effects in both, published rates.
 
 The public study's own figures are read and computed in `helpers.analysis.public_study`.
 """
@@ -21,11 +21,14 @@ __all__ = [
     "Sensitivity",
     "agreement",
     "agreement_counts",
+    "correlation_span",
     "correlations_of_runs",
+    "direction",
     "doubtful",
-    "ladder_steps",
     "leading_detector",
+    "least_and_most_seen",
     "mean_change",
+    "own_correlation_span",
     "own_effects",
     "public_cells",
     "published_beside",
@@ -47,14 +50,14 @@ def public_cells() -> pd.DataFrame:
 
 
 def own_effects(results: Results) -> pd.DataFrame:
-    """A study's effects in the public study's formats, for its generators and detectors (`public_study.effects`)."""
+    """`public_study.study_effects` of a study in the public study's formats, for its generators and detectors."""
     there = public_cells()
     narrowed = replace(
         results,
         generators=tuple(key for key in results.generators if key in set(there.generator)),
         detectors=tuple(key for key in results.detectors if key in set(there.detector)),
     )
-    return public_study.effects(narrowed, FORMATS)
+    return public_study.study_effects(narrowed, FORMATS)
 
 
 def mean_change(effects: pd.DataFrame, precision: str) -> Interval | None:
@@ -62,6 +65,11 @@ def mean_change(effects: pd.DataFrame, precision: str) -> Interval | None:
     every = public_study.ALL
     rows = effects[(effects.generator == every) & (effects.detector == every) & (effects.precision == precision)]
     return Interval(*rows[["change", "change_low", "change_high"]].iloc[0]) if len(rows) else None
+
+
+def direction(change: Interval) -> int:
+    """1 where the whole interval lies above zero, -1 where below, else 0."""
+    return 1 if change.low > 0 else -1 if change.high < 0 else 0
 
 
 def leading_detector(effects: pd.DataFrame, precision: str) -> pd.Series:
@@ -117,6 +125,11 @@ def sensitivity(effects: pd.DataFrame, tests: int = 1) -> Sensitivity:
     )
 
 
+def least_and_most_seen(power: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """The rows of `public_study.power` whose pairs show the smallest shift, and the largest alone."""
+    return power.loc[power.shift_seen.idxmin()], power.loc[power.shift_seen.idxmax()]
+
+
 def side_by_side(results: Results) -> pd.DataFrame:
     """The public study's effects and this study's in the cells that both have, with titles.
 
@@ -156,6 +169,19 @@ def correlations_of_runs() -> pd.DataFrame:
     runs = [named[pair] for pair in zip(table.against, table.precision, strict=True)]
     wide = table.assign(runs=runs).pivot(index=["generator", "detector"], columns="runs", values="r")
     return wide[list(named.values())]
+
+
+def correlation_span(wide: pd.DataFrame, generator: str) -> dict[str, tuple[float, float]]:
+    """The least and the largest over detectors, by pair of runs, of a table of `correlations_of_runs`."""
+    own = wide.loc[generator]
+    return {str(runs): (float(low), float(high)) for runs, low, high in zip(wide, own.min(), own.max(), strict=True)}
+
+
+def own_correlation_span(results: Results, precision: str = "nf4") -> tuple[float, float] | None:
+    """The same of a study's own baseline and precision, over generators and detectors; None where it has none."""
+    own = own_effects(results)
+    own = own[(own.generator != public_study.ALL) & (own.precision == precision)] if len(own) else own
+    return (float(own.r.min()), float(own.r.max())) if len(own) else None
 
 
 def stated_aucs() -> pd.DataFrame:
@@ -199,15 +225,3 @@ def _rank_correlation(pairs: np.ndarray, resamples: int) -> Interval:
     with np.errstate(invalid="ignore"):
         ranks = [stats.spearmanr(*pairs[rows].T).statistic for rows in drawn if np.ptp(pairs[rows], 0).all()]
     return Interval(float(stats.spearmanr(*pairs.T).statistic), *np.quantile(ranks, [0.025, 0.975]))
-
-
-def ladder_steps() -> pd.DataFrame:
-    """How far the symmetric 4-bit rung of each public ladder lies from the mean of its neighbours: ladder, `high_db`
-    (energy above half Nyquist, in dB).
-    """
-    rows = []
-    for name, rungs in public_study.ladders().groupby("ladder", sort=False):
-        place = list(rungs.format).index("q4_0")
-        beside = rungs.iloc[[at for at in (place - 1, place + 1) if 0 <= at < len(rungs)]]
-        rows.append({"ladder": name, "high_db": float(rungs.high_db.iloc[place] - beside.high_db.mean())})
-    return pd.DataFrame(rows)

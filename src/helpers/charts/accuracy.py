@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.charts import layers, theme
+from helpers.precision.catalogue import BASELINE
 
 __all__ = ["anomaly", "legacy", "robustness"]
 
@@ -21,7 +22,7 @@ TOOLTIPS = [
 
 
 def anomaly(
-    cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4", baseline: str = "fp32"
+    cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4", baseline: str = BASELINE
 ) -> alt.LayerChart:
     """Bars of accuracy per detector at the baseline and at one other precision, with Wilson intervals; menus choose
     generator and precision.
@@ -69,7 +70,9 @@ def _bars(base: alt.Chart, precisions: Mapping[str, str], detectors: Sequence[st
 
 
 def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95) -> alt.LayerChart:
-    """Accuracy of each detector from FP32 down, with Wilson intervals, and the line; a menu chooses the generator."""
+    """Accuracy of each detector from the finest precision down, with Wilson intervals, and the line; a menu chooses the
+    generator.
+    """
     generators, precisions, detectors = layers.titles_of(cells)
     base = (
         alt.Chart(cells[[*COLUMNS, "generator_title"]].round(4))
@@ -96,9 +99,9 @@ def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95
     return layers.compose([limit, lines, spans, points], menus, description, 260)
 
 
-def legacy(cells: pd.DataFrame, precision: str = "fp32") -> alt.LayerChart:
-    """Accuracy on every generator, oldest first, one mark per detector with its interval; a menu chooses the
-    precision.
+def legacy(cells: pd.DataFrame, precision: str = BASELINE) -> alt.LayerChart:
+    """Accuracy on every generator, oldest first, one mark per detector with its interval; a menu chooses the precision,
+    from `precision` on.
     """
     generators, precisions, detectors = layers.titles_of(cells)
     base = (

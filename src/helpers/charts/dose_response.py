@@ -19,6 +19,7 @@ MEASURES = {
 FAMILIES = {
     "integer, symmetric": ("#000000", "circle"),
     "integer, affine": ("#009E73", "square"),
+    "integer, -8 to 7": ("#CC79A7", "triangle-down"),
     "floating point": ("#D55E00", "triangle-up"),
     "normal float": ("#0072B2", "diamond"),
 }

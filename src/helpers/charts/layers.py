@@ -50,10 +50,14 @@ def tooltips(*entries: tuple[str, ...]) -> list[alt.Tooltip]:
     return [alt.Tooltip(**dict(zip(names, entry, strict=False))) for entry in entries]
 
 
-def titled_colours(field: str, named: Mapping[str, str]) -> alt.Color:
-    """The fixed colours of precisions, controls or detectors for a field of their titles, in order."""
+def titled_colours(field: str, named: Mapping[str, str], roles: Mapping[str, str] | None = None) -> alt.Color:
+    """The fixed colours of precisions, controls or detectors for a field of their titles, in order.
+
+    `roles` says of a control, by its key, the role of its arm, which has the colour.
+    """
     titles = list(named.values())
-    return alt.Color(f"{field}:N", sort=titles).scale(theme.colours(named, titles))
+    keys = [(roles or {}).get(key) or key for key in named]
+    return alt.Color(f"{field}:N", sort=titles).scale(theme.colours(keys, titles))
 
 
 def coloured(field: str, colours: Mapping[str, str]) -> alt.Color:

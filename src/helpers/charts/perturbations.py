@@ -16,8 +16,8 @@ def perturbations(
     effects: pd.DataFrame, detector: str = "npr", measure: str = "auc_change", against: str = "FP32"
 ) -> alt.LayerChart:
     """The change against untouched images at the baseline with its interval, per perturbation and precision; menus
-    choose the detector and the measure. `effects` is the table of `helpers.analysis.perturbed.effects`, `against` names
-    the baseline.
+    choose the detector and the measure. `effects` is the table of `analysis.perturbed.perturbation_effects`, `against`
+    names the baseline.
     """
     precisions, detectors = (theme.options(effects, key) for key in ("precision", "detector"))
     order = list(effects.perturbation_title.unique())

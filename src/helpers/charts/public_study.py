@@ -1,4 +1,4 @@
-"""Real checkpoints beside this study's: the same effect in both, and public ladders of formats."""
+"""Real checkpoints beside this study's: the same effect in both."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import pandas as pd
 
 from helpers.charts import layers, theme
 
-__all__ = ["effect_by_study", "public_ladders"]
+__all__ = ["effect_by_study"]
 
 EFFECTS = {
     "standard": "standard deviations",
     "shift": "logits",
     "change": "accuracy",
-}
-MEASURES = {
-    "high_db": "power above half Nyquist, dB",
-    "residual": "NPR residual, RMS of 0 to 1",
-    "psnr_db": "PSNR to the first image, dB",
 }
 COLOURS = ["#D55E00", "#0072B2", "#009E73"]  # Okabe and Ito's, for what has no colour elsewhere
 
@@ -57,32 +52,3 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
         "detector, format and measure."
     )
     return layers.compose([layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(22))
-
-
-def public_ladders(table: pd.DataFrame, measure: str = "high_db") -> alt.LayerChart:
-    """Public ladders of formats, rung by rung, finest at the top of each; a menu chooses the measure.
-
-    `table` is that of `helpers.analysis.public_study.ladders`. A symmetric 4-bit format (q4_0) is ringed.
-    """
-    names = list(table.ladder.unique())
-    rungs = table.assign(rung=table.ladder + " " + table.format, symmetric=table.format == "q4_0")
-    base = (
-        alt.Chart(rungs.drop(columns="source"))
-        .transform_calculate(value="datum[measure]")
-        .transform_filter("isValid(datum.value)")
-        .encode(
-            x=alt.X("value:Q", title=None).scale(zero=False).axis(tickCount=5),
-            y=alt.Y("rung:N", sort=list(rungs.rung), title=None).axis(ticks=False, domain=False),
-            color=layers.coloured("ladder", dict(zip(names, COLOURS, strict=False))).legend(symbolOpacity=1),
-            tooltip=layers.tooltips(("rung:N", "rung"), ("bits:Q", "bits"), ("value:Q", "measure", ".4~f")),
-        )
-    )
-    lines = base.mark_line(strokeWidth=1.5, opacity=0.6).encode(order="row:Q").transform_window(row="row_number()")
-    points = base.mark_point(filled=True, size=50, opacity=1)
-    rings = base.transform_filter("datum.symmetric").mark_point(size=200, strokeWidth=1.5, filled=False)
-    menus = [theme.choice("measure", "Measure", MEASURES, measure)]
-    description = (
-        f"{MEASURES[measure]} along public ladders of formats ({', '.join(names)}), finest first; the symmetric 4-bit "
-        "format is ringed; a menu chooses the measure."
-    )
-    return layers.compose([lines, points, rings], menus, description, alt.Step(18))

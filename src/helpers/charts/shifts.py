@@ -27,7 +27,7 @@ def shift_forest(
     """The paired change against the baseline with its interval, per generator and precision; menus choose detector and
     measure.
 
-    `shifts` is the table of `helpers.analysis.shifts`, or that of `helpers.analysis.paired.effects`, which adds the
+    `shifts` is the table of `helpers.analysis.shifts`, or that of `analysis.paired.paired_effects`, which adds the
     controls; `trainings` is that of `helpers.analysis.trainings`: behind an interval a pale band spans what the
     detector's other trainings find. Left of zero the images look more real than at the baseline,
     whose title is `against`.
@@ -50,7 +50,7 @@ def shift_forest(
     base = layers.grouped_rows(
         base, ("generator_title", generators.values()), ("precision_title", precisions.values()),
         # The bands' paleness is not the colour's.
-        layers.titled_colours("precision_title", precisions).legend(symbolOpacity=1),
+        layers.titled_colours("precision_title", precisions, _roles(shifts)).legend(symbolOpacity=1),
     )  # fmt: skip
     bands = base.mark_rule(strokeWidth=11, opacity=0.2).encode(x="least:Q", x2="most:Q")
     axis = f"more real than at {against}  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
@@ -66,6 +66,11 @@ def shift_forest(
     )
     stack = [bands.transform_filter("isValid(datum.least)"), layers.rule(x=0), *marks]
     return layers.compose(stack, menus, description, layers.stacked_offsets(14))
+
+
+def _roles(shifts: pd.DataFrame) -> dict[str, str]:
+    """The role of each control's arm by the key that stands among the precisions."""
+    return dict(zip(shifts.precision, shifts.role, strict=True)) if "role" in shifts else {}
 
 
 def _with_trainings(shifts: pd.DataFrame, trainings: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:

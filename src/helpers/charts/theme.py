@@ -29,7 +29,7 @@ __all__ = [
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
 
-CONTROL_COLOURS = {"batch": "#999999", "seed": "#4d4d4d"}  # changes that are no precision
+CONTROL_COLOURS = {"null": "#999999", "seed": "#4d4d4d"}  # by role: changes that are no precision
 REAL, NULL, OTHER = "#666666", "#999999", "#666666"  # reals, the null control, keys without a colour
 
 # Where columns are narrow a detector's name takes two lines.
@@ -120,12 +120,13 @@ def bundle(folder: str | Path) -> Path:
 
 
 def colours(keys: Iterable[str], titles: Iterable[str]) -> alt.Scale:
-    """The fixed colours of precisions, controls or detectors, for a field that holds their titles."""
+    """The fixed colours of precisions, roles of controls or detectors, for a field that holds their titles."""
     return alt.Scale(domain=list(titles), range=[colour(key) for key in keys])
 
 
 def colour(key: str, other: str = OTHER) -> str:
-    """The colour of a precision or detector, as its row has it, or of a control; `other` for a key without one."""
+    """The colour of a precision or detector, as its row has it, or of a control by its arm's role; `other` for a key
+    without one."""
     row = next((of[key] for of in (PRECISIONS, DETECTORS) if key in of), None)
     return row.colour if row else CONTROL_COLOURS.get(key, other)
 

@@ -62,8 +62,8 @@ class Claim:
 
     @property
     def key(self) -> str:
-        """What tells this statement from all others: C4, C4_size ..."""
-        return f"{self.id}_{self.part}" if self.part else self.id
+        """What tells this statement from all others: C4, C4_size, C1_time_from_FP16 ..."""
+        return f"{self.id}_{self.part}".replace(" ", "_") if self.part else self.id
 
     @property
     def title(self) -> str:

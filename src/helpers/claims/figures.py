@@ -19,7 +19,18 @@ from helpers.analysis.words import listed, named, number
 from helpers.claims.rule import LEAST_IMAGES, NOT_TESTABLE, Finding, margins, too_few, unscaled, verdict
 from helpers.results import Results
 
-__all__ = ["Figure", "accuracies", "judge", "known", "losses", "missing", "present", "shifts", "stay_high", "unjudged"]
+__all__ = [
+    "Figure",
+    "accuracies",
+    "finding_of",
+    "known_figures",
+    "losses",
+    "missing",
+    "present",
+    "shifts",
+    "stay_high",
+    "unjudged",
+]
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Figure:
         return found if self.n >= LEAST_IMAGES else NOT_TESTABLE
 
 
-def judge(figures: dict[str, Figure], sentence: Callable[[dict[str, Interval], str], str]) -> Finding:
+def finding_of(figures: dict[str, Figure], sentence: Callable[[dict[str, Interval], str], str]) -> Finding:
     """The finding on these figures. `sentence` writes it from the 95 % intervals and the name of the deciding figure,
     the one that lies furthest on the wrong side of its region, or nearest to it. A figure of fewer than `LEAST_IMAGES`
     says nothing, for or against, and one that is not known decides nothing: it is said why."""
@@ -132,7 +143,7 @@ def stay_high(results: Results, precisions: Sequence[str], where: str) -> Findin
     names = listed([named(key) for key in present(["sdxl", "flux1"], results.generators)])
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
-        shown = known(shown)
+        shown = known_figures(shown)
         above = sum(interval.low >= high for interval in shown.values())
         below = sum(interval.high < high for interval in shown.values())
         if len(shown) == 1:
@@ -142,10 +153,10 @@ def stay_high(results: Results, precisions: Sequence[str], where: str) -> Findin
             f"their intervals {above} lie above {high:.2f}, {below} below and {len(shown) - above - below} across it."
         )
 
-    return judge(figures, sentence)
+    return finding_of(figures, sentence)
 
 
-def known(shown: dict[str, Interval]) -> dict[str, Interval]:
+def known_figures(shown: dict[str, Interval]) -> dict[str, Interval]:
     """The figures whose estimate is a number."""
     return {name: interval for name, interval in shown.items() if not isnan(interval.estimate)}
 

@@ -7,10 +7,10 @@ from helpers.analysis.words import listed, named, number
 from helpers.claims.rule import LEAST_IMAGES, NOT_TESTABLE, Finding, too_few
 from helpers.results.results import Results
 
-__all__ = ["answer"]
+__all__ = ["perturbation_finding"]
 
 
-def answer(results: Results, precision: str = "", perturbation: str = "jpeg:75") -> Finding:
+def perturbation_finding(results: Results, precision: str = "", perturbation: str = "jpeg:75") -> Finding:
     """Whether a precision costs more or less AUC than a perturbation, detector by detector, as a sentence.
 
     By default the precision is the results' lowest one.

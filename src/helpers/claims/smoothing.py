@@ -40,7 +40,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["PREDICTIONS", "answer", "decoder", "in_study", "lowered", "moves", "predictions", "smoothing"]
+__all__ = ["PREDICTIONS", "decoder", "in_study", "lowered", "moves", "predictions", "smoothing", "smoothing_answer"]
 
 #: Share of detection from which it is owed to the decoder: the greater part.
 HALF = 0.5
@@ -226,7 +226,7 @@ def smoothing(results: Results) -> Finding:
 WORDS = {"contradicted": "is not", "supported": "is", "inconclusive": "cannot be said to be"}
 
 
-def answer(results: Results) -> str:
+def smoothing_answer(results: Results) -> str:
     """The plain answer to: is quantization a smoothing filter, here? With what a smoothing filter would do instead."""
     found = smoothing(results)
     if found.verdict not in WORDS:
@@ -314,7 +314,7 @@ def moves(results: Results) -> str:
     )  # fmt: skip
     return in_study(
         results,
-        f"Detection moves {which}: from FP32 to FP4 the AUC changes by {number(plain, 3, sign=True)} against renders "
+        f"Detection moves {which}: from FP32 to FP4 the AUC changes by {number(plain, 3, sign=True)} against reals "
         f"and by {number(again, 3, sign=True)} under aligned, mean over generators and detectors, a difference of "
         f"{number(further, 3, sign=True)}.",
     )

@@ -30,14 +30,14 @@ def report(
 
     if not files.NOTEBOOKS.is_dir():
         raise UsageError("the notebooks are not installed; call report in a checkout of the repository")
-    from helpers.paper import build as reporting
+    from helpers.paper.build import build
 
     pairs = [pair.partition("=") for pair in parameter or ()]
     lone = next((name for name, sign, _ in pairs if not sign), None)
     if lone is not None:
         raise UsageError(f"-p {shortened(lone)}: its value is missing; write -p NAME VALUE, as in -p threshold 0.5")
     values = {name: _literal(value) for name, _, value in pairs}
-    page = reporting.build(results or files.RESULTS / "mini", out or files.BUILD, values)
+    page = build(results or files.RESULTS / "mini", out or files.BUILD, values)
     typer.echo(f"the book is {place(page)}")
 
 

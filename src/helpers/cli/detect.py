@@ -40,26 +40,26 @@ def detect(
     changes = perturbations.chain(perturbations.parse(text) for text in perturb or ())
     names = words(detectors)
     write = writer(out) if out else None
-    from helpers.core import device as machine
-    from helpers.detectors import folder as judging
+    from helpers.core.device import require
+    from helpers.detectors import folder
 
-    machine.require(device)
-    table = judging.score_files(path, names, weights, changes, device)
+    require(device)
+    table = folder.score_files(path, names, weights, changes, device)
     if write:
         write(table)
-        typer.echo(f"{judging.counted(table)} in {place(out)}")
+        typer.echo(f"{folder.counted(table)} in {place(out)}")
     else:
-        typer.echo(table_text([_judged_row(row, names) for row in table.to_dict("records")]))
-        typer.echo(judging.counted(table))
-    for note in judging.confounds(table):
+        typer.echo(table_text([_file_row(row, names) for row in table.to_dict("records")]))
+        typer.echo(folder.counted(table))
+    for note in folder.confounds(table):
         typer.echo(f"note: {note}", err=True)
     broken = int((table["error"] != "").sum())
     if broken:
         raise Failure(f"{broken} of {len(table)} files could not be scored; the column 'error' says why")
 
 
-def _judged_row(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """A judged file on the screen: a logit per detector, or the error."""
+def _file_row(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A scored file on the screen: a logit per detector, or the error."""
     shown = {name: "-" if row["error"] else f"{row[f'{name}_logit']:+.3f}" for name in names}
     size = f"{row['width']}x{row['height']}" if row["width"] else "-"
     return {"path": readable(row["path"]), "format": row["format"] or "-", "size": size, **shown, "error": row["error"]}

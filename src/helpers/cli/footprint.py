@@ -40,10 +40,11 @@ def footprint(
         frame = timing.table(device, *keys)
         rows = [_measured_row(row) for row in frame.to_dict("records")]
     else:
-        from helpers.precision import footprint as counting
+        from helpers.precision.catalogue import DECK
+        from helpers.precision.footprint import table
 
-        frame = counting.table(*keys)
-        rows = _weights_rows(frame, keys[1] or ("fp32", "fp16", "fp8", "fp4"))
+        frame = table(*keys)
+        rows = _weights_rows(frame, keys[1] or DECK)
     with files.replacing(out) as temporary:
         frame.to_csv(temporary, index=False)
     typer.echo(table_text(rows))

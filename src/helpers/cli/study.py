@@ -21,12 +21,12 @@ def grid(study: StudyName = "mini") -> None:
 
     Example: quantdetect grid full
     """
-    from helpers.study import schema as studies
+    from helpers.study import schema
 
-    loaded = studies.load(study)
+    loaded = schema.load(study)
     out = _default_out(loaded)
     archived = _archived(loaded)
-    rows = [_grid_row(needs, out, archived) for needs in studies.expected(loaded)]
+    rows = [_grid_row(needs, out, archived) for needs in schema.expected(loaded)]
     typer.echo(table_text(rows))
     typer.echo(
         f"{len(rows)} cells x {loaded.images_per_cell} images; detectors {', '.join(loaded.detectors)};"
@@ -34,9 +34,10 @@ def grid(study: StudyName = "mini") -> None:
     )
     if loaded.arms:
         typer.echo("\n" + table_text([_arm_row(loaded, name, out, archived) for name in loaded.arms]))
+    typer.echo("\n" + _reals_line(schema.reals_expected(loaded)))
     rows = [
         row | {"file": place(row["file"]), "there": "yes" if row["there"] else "no"}
-        for row in studies.weights_expected(loaded)
+        for row in schema.weights_expected(loaded)
     ]
     typer.echo("\n" + table_text(rows))
 
@@ -57,18 +58,18 @@ def run(
     Example: quantdetect run mini --generators sd3 --precisions fp32,fp4 --images 50
     """
     from helpers.runs import parse_share
-    from helpers.study import schema as studies
+    from helpers.study import schema
 
     if executor != "local":
         raise UsageError(f"no executor {shown(executor)}{nearest(executor, ['local'])}; use local")
-    loaded = studies.load(study)
+    loaded = schema.load(study)
     share = parse_share(shard) if shard else None
     out = out or _default_out(loaded)
     device = device or ("cuda" if loaded.scale == "full" else "cpu")
-    from helpers.core import device as machine
+    from helpers.core.device import require
     from helpers.runs import make
 
-    machine.require(device)
+    require(device)
     done = make.run(loaded, out, words(generators), words(precisions), images, share, arms=words(arms), device=device)
     for note in done.notes:
         typer.echo(note)
@@ -89,14 +90,14 @@ def verify(
     Example: quantdetect verify mini --images 2 --out check.json
     """
     from helpers.core import files
-    from helpers.study import schema as studies
+    from helpers.study import schema
 
-    loaded = studies.load(study)
+    loaded = schema.load(study)
     if out is not None:
         files.probe(out)
-    from helpers.runs import verify as verification
+    from helpers.runs.verify import verify_archive
 
-    outcome = verification.verify(loaded, images, results or files.RESULTS / loaded.name, out)
+    outcome = verify_archive(loaded, images, results or files.RESULTS / loaded.name, out)
     rows = [*outcome["cells"], *outcome["real"]]
     typer.echo(table_text([_verify_row(row) for row in rows]))
     equal, made = sum(row["images_equal"] for row in rows), sum(row["images"] for row in rows)
@@ -114,14 +115,10 @@ def _default_out(study: Study) -> Path:
 
 def _archived(study: Study) -> dict[tuple[str, str, str], int]:
     """Images of each (generator, precision, arm) in the study's stored results; empty where there are none."""
-    import pandas as pd
-
     from helpers.core import files
+    from helpers.results.results import archived_images
 
-    stored = files.RESULTS / study.name / "cells.parquet"
-    if not stored.is_file():
-        return {}
-    return pd.read_parquet(stored).groupby(["generator", "precision", "arm"])["images"].sum().to_dict()
+    return archived_images(files.RESULTS / study.name)
 
 
 def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
@@ -146,7 +143,7 @@ def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, s
 def _arm_row(study: Study, name: str, out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
     """An arm beside the main one, all its cells in a line."""
     arm = study.arms[name]
-    cells = [cell for cell in study.beside() if cell.arm == name]
+    cells = [cell for cell in study.arm_cells() if cell.arm == name]
     folders = [out / "images" / cell.generator / f"{cell.precision}-{name}" for cell in cells]
     return {
         "arm": name,
@@ -157,6 +154,22 @@ def _arm_row(study: Study, name: str, out: Path, archived: dict[tuple[str, str, 
         "precisions": ",".join(arm.precisions),
         "what": arm.title,
     }
+
+
+def _reals_line(needs: dict[str, Any]) -> str:
+    """What the real images are, where they come from, and whether they are there."""
+    if needs["kind"] is None:
+        return "reals: none, so no AUC, TNR or calibrated threshold; [reals] in the study file names photographs"
+    what = f"reals: {needs['images']} images of {', '.join(map(str, needs['sizes']))} px"
+    if needs["kind"] == "world":
+        return f"{what}: renders of the miniature world"
+    where = place(needs["path"])
+    whose = f"{what}: photographs in {where} ({needs['licence']})"
+    wanted = f"{needs['images']} or more, {needs['least']} px or more on the shorter side"
+    if needs["files"] is None:
+        return f"{whose}: missing; put {wanted}, there, or take [reals] out of the study file"
+    short = "too few; " if needs["files"] < needs["images"] else ""
+    return f"{whose}: {needs['files']} files; {short}it takes {wanted}"
 
 
 def _verify_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from helpers.cli.show import place, table_text
+from helpers.detectors.catalogue import DETECTORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ def train_mini(
 
 
 def train_detector(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="npr, r50_nodown, r50_tf or clip_d.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(DETECTORS)}.")],
     real: Annotated[Path, typer.Option(metavar="DIR", help="Folder of real images.")],
     fake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of fake images.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="A .safetensors file; card and split are put beside it.")],

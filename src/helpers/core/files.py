@@ -31,6 +31,7 @@ __all__ = [
     "STUDIES",
     "file_sha256",
     "probe",
+    "read_csv",
     "read_json",
     "read_parquet",
     "read_text",
@@ -242,6 +243,29 @@ def read_parquet(path: str | os.PathLike[str], columns: Iterable[str] = ()) -> p
         raise Damaged(f"{path}: cannot be read: {error.strerror or _line(error)}") from None
     except Exception as error:  # pyarrow's errors on foreign bytes have no common base
         raise Damaged(f"{path}: not a readable Parquet table: {_line(error)}") from None
+    return _with_columns(frame, path, columns)
+
+
+def read_csv(path: str | os.PathLike[str], columns: Iterable[str] = ()) -> pd.DataFrame:
+    """The table in a CSV file of this project's own; with `columns` it must have those, and may have more.
+
+    Raises:
+        Damaged: it is missing or cannot be read, is not such a table, or lacks a column.
+    """
+    import pandas as pd
+
+    try:
+        if not Path(path).is_file():
+            raise FileNotFoundError(2, "no such file")
+        frame = pd.read_csv(path)
+    except OSError as error:
+        raise Damaged(f"{path}: cannot be read: {error.strerror or _line(error)}") from None
+    except ValueError as error:  # pandas' errors of parsing and of decoding are such
+        raise Damaged(f"{path}: not a readable CSV table: {_line(error)}") from None
+    return _with_columns(frame, path, columns)
+
+
+def _with_columns(frame: pd.DataFrame, path: str | os.PathLike[str], columns: Iterable[str]) -> pd.DataFrame:
     missing = [name for name in columns if name not in frame]
     if missing:
         raise Damaged(f"{path}: it lacks the column {missing[0]!r}")

@@ -8,23 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from scipy import stats
 from tqdm import tqdm
 
 from helpers import detectors as detection
 from helpers.core.errors import UsageError
 from helpers.core.scores import is_fake, probability
 from helpers.detectors import stream
+from helpers.images.confounds import differences
 from helpers.images.perturbations import Perturbation
 
-__all__ = ["PAIRS", "TELLING", "confounds", "counted", "labels", "score_files"]
+__all__ = ["PAIRS", "confounds", "counted", "labels", "score_files"]
 
 #: Names of folders that say what is in them, real and fake, as in the public sets of real and generated images.
 PAIRS = (("real", "fake"), ("reals", "fakes"), ("0_real", "1_fake"), ("nature", "ai"))
 LABELS = {name: label for pair in PAIRS for name, label in zip(pair, ("real", "fake"), strict=True)}
-
-#: Balanced accuracy of guessing by format or size alone from which a note is due; 0.5 tells nothing.
-TELLING = 0.6
 
 
 def score_files(
@@ -102,43 +99,6 @@ def counted(table: pd.DataFrame) -> str:
 
 
 def confounds(table: pd.DataFrame) -> list[str]:
-    """Notes where format or size alone tell the labelled reals from the fakes: then a detector may do no more.
-
-    Each is judged by the balanced accuracy of the best guess from it: half of 1 + total variation for formats, half
-    of 1 + the Kolmogorov-Smirnov distance for pixel counts.
-    """
+    """Notes where format or size alone tell the labelled reals from the fakes: then a detector may do no more."""
     there = table[table["error"] == ""]
-    real, fake = (there[there["label"] == label] for label in ("real", "fake"))
-    if real.empty or fake.empty:
-        return []
-    notes = []
-    shares = [of["format"].value_counts(normalize=True) for of in (real, fake)]
-    best = (1 + shares[0].sub(shares[1], fill_value=0).abs().sum() / 2) / 2
-    if best >= TELLING:
-        notes.append(_note("format", best, _formats(real), _formats(fake), len(real), len(fake)))
-    pixels = [of["width"] * of["height"] for of in (real, fake)]
-    best = (1 + stats.ks_2samp(*pixels).statistic) / 2
-    if best >= TELLING:
-        notes.append(_note("size", best, _sizes(real), _sizes(fake), len(real), len(fake)))
-    return notes
-
-
-def _note(what: str, best: float, real: str, fake: str, reals: int, fakes: int) -> str:
-    return (
-        f"reals and fakes differ in {what}: {reals} reals are {real}, {fakes} fakes {fake}; {what} alone tells them "
-        f"apart with a balanced accuracy of {best:.2f}, so scores may show no more than that"
-    )
-
-
-def _formats(of: pd.DataFrame) -> str:
-    return ", ".join(f"{count} {name}" for name, count in of["format"].value_counts().items())
-
-
-def _sizes(of: pd.DataFrame) -> str:
-    pixels = of.assign(pixels=of["width"] * of["height"]).sort_values("pixels")
-    least, middle, most = (pixels.iloc[place] for place in (0, len(pixels) // 2, -1))
-    return f"{_size(least)} to {_size(most)} (median {_size(middle)})"
-
-
-def _size(row: pd.Series) -> str:
-    return f"{row['width']}x{row['height']}"
+    return [f"reals and fakes {found}, so scores may show no more than that" for found in differences(there)]

@@ -30,7 +30,7 @@ from helpers.detectors.detector import Detector
 from helpers.detectors.preprocessing import SIZE_RULES, Unfit, check_size, decode
 from helpers.images.perturbations import Perturbation
 
-__all__ = ["FORMATS", "FileScore", "find", "judge", "open_image", "placed"]
+__all__ = ["FORMATS", "FileScore", "find", "format_of", "judge", "open_image", "placed", "reason"]
 
 #: What is read; anything else is no image here.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -150,10 +150,10 @@ def _windows(paths: Sequence[Path]) -> Iterator[list[FileScore]]:
                 warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"),
                 open_image(path) as image,
             ):
-                seen.format, (seen.width, seen.height) = _CODECS.get(image.format, image.format), image.size
+                seen.format, (seen.width, seen.height) = format_of(image), image.size
                 check_size(*image.size)
         except Exception as error:  # a file of strangers can make a decoder raise anything
-            seen.error = _why(error)
+            seen.error = reason(error)
         size = 0 if seen.error else seen.width * seen.height
         if window and (pixels + size > WINDOW_PIXELS or len(window) == WINDOW_FILES):
             yield window
@@ -176,6 +176,11 @@ def open_image(path: Path) -> Iterator[Image.Image]:
             raise Unfit("the file is empty")
         with Image.open(file, formats=FORMATS) as image:
             yield image
+
+
+def format_of(image: Image.Image) -> str:
+    """The format of a picture that was opened from a file, one of `FORMATS`."""
+    return _CODECS.get(image.format, image.format)
 
 
 @contextmanager
@@ -203,7 +208,7 @@ def _read(seen: FileScore, rules: set[str], perturbation: Perturbation | None) -
             image = perturbation(image, int(seen.sha256[:8], 16))
         return {rule: np.asarray(SIZE_RULES[rule].apply(image)) for rule in rules}
     except Exception as error:  # as above
-        seen.error = seen.error or _why(error)
+        seen.error = seen.error or reason(error)
         return {}
 
 
@@ -244,8 +249,8 @@ def _scored(window: list[FileScore], work: list[tuple[str, list[int], Future[np.
         yield seen
 
 
-def _why(error: Exception) -> str:
-    """An error in one line, in a reader's words."""
+def reason(error: Exception) -> str:
+    """Why a picture could not be opened or decoded, by the error, in one line and in a reader's words."""
     if isinstance(error, UnidentifiedImageError):
         return f"not an image ({', '.join(FORMATS)}), or a broken one"
     if isinstance(error, Image.DecompressionBombError):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from helpers.core.registry import Registry
 
-__all__ = ["GENERATORS", "Entry"]
+__all__ = ["ARCHITECTURES", "GENERATORS", "Entry", "checkpoint_titles"]
+
+#: Configurations of public checkpoints' networks as their own files give them, with the parameters that each has.
+ARCHITECTURES = Path(__file__).with_name("architectures.json")
 
 
 @dataclass(frozen=True)
@@ -130,3 +135,9 @@ GENERATORS = Registry(
     group="quantdetect.generators",
     kind=Entry,
 )
+
+
+def checkpoint_titles() -> dict[str, str]:
+    """The public checkpoints whose networks are known (`generators.networks`), by key, with their names in print."""
+    table = json.loads(ARCHITECTURES.read_text(encoding="utf-8"))
+    return {key: entry["title"] for key, entry in table["checkpoints"].items()}

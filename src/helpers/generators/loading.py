@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,13 +51,15 @@ def load(
     revision: str | None = None,
     variant: str | None = None,
     device: str = "cpu",
+    vae_only: bool = False,
 ) -> DiffusionPipeline:
     """The generator's pipeline, ready to sample: evaluation mode, no gradients, no progress bar, no safety checker.
 
     `weights` and `entry` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the
     computation (default float32). In float16, what overflows there computes in float32: T5's last layers, which
     transformers keeps so, the attention of a network whose configuration asks for it (SD2.1 gives black images
-    otherwise), and a VAE whose configuration asks for it (SDXL's, by its pipeline). Raises UsageError where the weights
+    otherwise), and a VAE whose configuration asks for it (SDXL's, by its pipeline). `vae_only` leaves denoiser and T5
+    out, which are nearly all of a checkpoint: such a pipeline serves `reconstruct`. Raises UsageError where the weights
     are missing, are another generator's, or overflow in `dtype`, Failure where they cannot be read or hold numbers that
     are not finite.
     """
@@ -66,7 +69,8 @@ def load(
     if dtype == "float16" and not row.half:
         raise UsageError(f"{key}: overflows in float16 and gives undefined pixels; use dtype bfloat16")
     chosen = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}
-    pipeline = _read(key, row, where, dtype=getattr(torch, dtype or "float32"), **row.loading, **chosen)
+    without = _without(row) if vae_only else {}
+    pipeline = _read(key, row, where, dtype=getattr(torch, dtype or "float32"), **row.loading, **chosen, **without)
     if type(pipeline).__name__ != row.pipeline:
         raise UsageError(
             f"{key}: '{where}' holds a {type(pipeline).__name__}, not a {row.pipeline}; name another folder"
@@ -77,6 +81,16 @@ def load(
     pipeline = _quiet(pipeline).to(device)
     _refuse_undefined(f"{key}: '{where}'", pipeline, dtype)
     return pipeline
+
+
+def _without(row: Entry) -> dict[str, None]:
+    """Arguments of `from_pretrained` that leave a pipeline's denoiser and T5 where they are."""
+    import diffusers
+
+    # A class that there is not is told of when it is read.
+    pipeline = getattr(diffusers, row.pipeline, diffusers.DiffusionPipeline)
+    large = {"unet", "transformer", row.t5}
+    return dict.fromkeys(large.intersection(inspect.signature(pipeline).parameters))
 
 
 def _read(key: str, row: Entry, where: str, **arguments: Any) -> DiffusionPipeline:

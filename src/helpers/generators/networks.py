@@ -6,18 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from helpers.core.errors import Failure, UsageError, nearest
+from helpers.generators.catalogue import ARCHITECTURES
 
 __all__ = ["Architecture", "Network", "architecture", "architectures", "build", "named"]
-
-#: Configurations as the checkpoints' own files give them, and the parameters that each network has.
-TABLE = Path(__file__).with_name("architectures.json")
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Architecture:
 @cache
 def architectures() -> dict[str, Architecture]:
     """All eight, by key."""
-    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    table = json.loads(ARCHITECTURES.read_text(encoding="utf-8"))
     networks = {
         key: Network(entry["class"], entry["config"], entry["parameters"]) for key, entry in table["networks"].items()
     }

@@ -139,14 +139,14 @@ def period_peaks(images: np.ndarray, periods: Sequence[int] = PERIODS) -> np.nda
 
 
 def npr_energy(pixels: ArrayLike) -> np.ndarray:
-    """Root mean square (N,) in levels of what NPR sees of RGB pixels (N, S, S, 3): each pixel less its 2 x 2 block's
+    """Root mean square (N,) in levels of what NPR sees of RGB pixels (N, H, W, 3): each pixel less its 2 x 2 block's
     first.
 
     Tan et al., CVPR 2024: the image less its nearest-neighbour down- and upsampled copy; their factor 2/3 left out.
     """
     pixels = np.asarray(pixels, dtype=np.float64)
-    size = pixels.shape[1] // 2 * 2
-    pixels = pixels[:, :size, :size]
+    height, width = (side // 2 * 2 for side in pixels.shape[1:3])
+    pixels = pixels[:, :height, :width]
     first = pixels[:, ::2, ::2].repeat(2, axis=1).repeat(2, axis=2)
     return np.sqrt(((pixels - first) ** 2).mean(axis=(1, 2, 3)))
 

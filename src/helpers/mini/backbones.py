@@ -29,7 +29,7 @@ from helpers import world
 from helpers.detectors import clip_d, r50_tf
 from helpers.detectors.preprocessing import preprocess, tensor
 from helpers.detectors.weights import write
-from helpers.mini.training import data, fitting
+from helpers.mini.learning import data, fitting
 
 __all__ = [
     "CONTEXT",

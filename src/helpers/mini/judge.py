@@ -7,6 +7,7 @@ image in training. Where a solid stands follows from the prompt's relation, so e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ from torch.nn import functional as F
 from helpers import world
 from helpers.core.errors import UsageError
 from helpers.core.files import MODELS, replacing
-from helpers.mini.training import data, fitting
-from helpers.mini.training.data import to_tensor
+from helpers.mini.learning import data, fitting
+from helpers.mini.learning.data import to_tensor
 
-__all__ = ["FEATURES", "Judge", "crops", "features", "fidelity", "load", "train_judge"]
+__all__ = ["FEATURES", "FILE", "Judge", "crops", "features", "fidelity", "load", "readings", "train_judge"]
+
+#: Where the trained judge lies.
+FILE = MODELS / "mini" / "judge.safetensors"
 
 #: Length of the features in which Frechet distances are measured.
 FEATURES = 96
@@ -113,9 +117,9 @@ def _roughened(images: Tensor, rng: np.random.Generator) -> Tensor:
     return images
 
 
-def _split(images: Tensor, scenes: Sequence[world.Scene]) -> tuple[Tensor, Tensor]:
+def _split(images: Tensor, relations: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Whole pictures (N, 3, 64, 64) and the crops of all their solids (K, 3, 32, 32)."""
-    return _resized(images, WHOLE), crops(images, [scene.relation for scene in scenes])
+    return _resized(images, WHOLE), crops(images, relations)
 
 
 @torch.inference_mode()
@@ -126,6 +130,29 @@ def features(judge: Judge, images: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
+def readings(judge: Judge, images: np.ndarray, relations: Sequence[str]) -> list[world.Parsed]:
+    """What the judge reads off pictures: the ground, and colour and shape of each solid in reading order.
+
+    Args:
+        images: uint8 (N, S, S, 3).
+        relations: how the solids stand in each of the N prompts, which says where to look for them.
+    """
+    found = []
+    for start in range(0, len(images), 50):
+        part = list(relations[start : start + 50])
+        whole, solids = _split(to_tensor(images[start : start + 50]), part)
+        grounds, (colours, shapes) = judge.grounds(whole), judge.solids(solids)
+        read = zip(_named(colours, tuple(world.COLOURS)), _named(shapes, world.SHAPES), strict=True)
+        for ground, relation in zip(_named(grounds, tuple(world.GROUNDS)), part, strict=True):
+            own = tuple(islice(read, len(world.RELATIONS[relation][0])))
+            found.append(world.Parsed(ground, relation, own))
+    return found
+
+
+def _named(logits: Tensor, names: Sequence[str]) -> list[str]:
+    return [names[place] for place in logits.argmax(1).tolist()]
+
+
 def fidelity(judge: Judge, images: np.ndarray, scenes: Sequence[world.Scene]) -> dict[str, float]:
     """Shares of grounds, and of single solids' colours and shapes, that the judge reads as the scenes have them.
 
@@ -133,14 +160,15 @@ def fidelity(judge: Judge, images: np.ndarray, scenes: Sequence[world.Scene]) ->
         images: uint8 (N, S, S, 3), image i made from the caption of scene i.
         scenes: N scenes.
     """
-    right: dict[str, list[Tensor]] = {"ground": [], "colour": [], "shape": []}
-    for start in range(0, len(images), 50):
-        part = scenes[start : start + 50]
-        whole, solids = _split(to_tensor(images[start : start + 50]), part)
-        found = (judge.grounds(whole), *judge.solids(solids))
-        for name, logits, wanted in zip(right, found, _answers(part), strict=True):
-            right[name].append(logits.argmax(1).eq(wanted))
-    return {name: round(torch.cat(values).double().mean().item(), 4) for name, values in right.items()}
+    found = readings(judge, images, [scene.relation for scene in scenes])
+    solids = [
+        (colour == solid.colour, shape == solid.shape)
+        for scene, own in zip(scenes, found, strict=True)
+        for solid, (colour, shape) in zip(scene.solids, own.solids, strict=True)
+    ]
+    colour, shape = np.mean(solids, axis=0)
+    ground = np.mean([own.ground == scene.ground for scene, own in zip(scenes, found, strict=True)])
+    return {name: round(float(share), 4) for name, share in (("ground", ground), ("colour", colour), ("shape", shape))}
 
 
 def train_judge(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 900) -> Path:
@@ -156,7 +184,7 @@ def train_judge(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
         size = int(rng.choice(list(POOL)))
         chosen = rng.integers(POOL[size], size=32)
         scenes = [shown[i] for i in chosen]
-        whole, solids = _split(_roughened(to_tensor(pools[size][chosen]), rng), scenes)
+        whole, solids = _split(_roughened(to_tensor(pools[size][chosen]), rng), [scene.relation for scene in scenes])
         found = (judge.grounds(whole.to(device)), *judge.solids(solids.to(device)))
         return sum(F.cross_entropy(f, w.to(device)) for f, w in zip(found, _answers(scenes), strict=True))
 
@@ -182,7 +210,7 @@ def train_judge(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps
     return path
 
 
-def load(path: Path = MODELS / "mini" / "judge.safetensors") -> Judge:
+def load(path: Path = FILE) -> Judge:
     """Return the trained judge, in single precision and evaluation mode.
 
     Raises:

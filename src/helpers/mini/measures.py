@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from diffusers import AutoencoderKL
 from scipy import linalg
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -25,8 +27,7 @@ from helpers import generators, world
 from helpers.core.files import CARD, replacing
 from helpers.generators.catalogue import GENERATORS
 from helpers.mini import judge
-from helpers.mini.training import data
-from helpers.mini.training.vae import evaluate_vae
+from helpers.mini.learning.data import pool, to_tensor
 from helpers.study import schema
 
 __all__ = ["COUNT", "TABLE", "TARGETS", "evaluate", "frechet", "measure", "nearest", "spread", "trivial_auc"]
@@ -119,6 +120,24 @@ def _of_one_prompt(key: str) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([np.asarray(image) for image in made]), np.stack(same)
 
 
+def _of_vae(vae: AutoencoderKL, folder: Path, size: int, device: str, count: int = 64) -> dict[str, Any]:
+    """Measures of a VAE on validation renders: PSNR in dB, and the share of energy above half Nyquist that survives."""
+    images = pool(folder, "validation", size, count)
+    with torch.no_grad():
+        wanted = to_tensor(images).to(device)
+        parts = [vae.decode(vae.encode(part).latent_dist.mean).sample for part in wanted.split(8)]
+        made = torch.cat(parts).clamp(-1, 1)
+    psnr = 10 * torch.log10(4 / (made - wanted).square().mean((1, 2, 3)))
+    return {"psnr_db": round(psnr.mean().item(), 2), "fine_energy": round(_fine(made) / _fine(wanted), 3)}
+
+
+def _fine(image: torch.Tensor) -> float:
+    """Mean power of the grey image above half the Nyquist frequency."""
+    across = torch.fft.fftfreq(image.shape[-1], device=image.device)
+    above = torch.hypot(across[None], across[:, None]) > 0.25
+    return torch.fft.fft2(image.mean(1), norm="ortho").abs().square().mean(0)[above].mean().item()
+
+
 def measure(key: str, fakes: np.ndarray, work: Path, device: str = "cpu") -> dict[str, float]:
     """All measures of one shipped generator.
 
@@ -129,13 +148,13 @@ def measure(key: str, fakes: np.ndarray, work: Path, device: str = "cpu") -> dic
         device: where the VAE is run.
     """
     size, reader = fakes.shape[1], judge.load()
-    reals, others = (data.pool(work, split, size, COUNT)[: len(fakes)] for split in ("validation", "train"))
+    reals, others = (pool(work, split, size, COUNT)[: len(fakes)] for split in ("validation", "train"))
     seen = judge.features(reader, reals)
     alone, alike = _of_one_prompt(key)
-    vae = evaluate_vae(generators.load(key, "mini").vae, work, size, device)
+    vae = _of_vae(generators.load(key, "mini").vae, work, size, device)
     read = judge.fidelity(reader, fakes, _scenes("validation", len(fakes)))
     on_renders = judge.fidelity(reader, reals, _scenes("validation", len(fakes)))
-    known = data.pool(work, "train", size, 6000)
+    known = pool(work, "train", size, 6000)
     return {
         **{f"vae_{name}": value for name, value in vae.items()},
         **read,

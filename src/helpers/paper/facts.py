@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Collection, Sequence
 
 from helpers import analysis
-from helpers.analysis import controls, image_traces, paired, perturbed
+from helpers.analysis import controls, dose, image_traces, paired, perturbed
 from helpers.analysis.conditions import trainings_of
+from helpers.analysis.costs import on_cpu
 from helpers.paper import contact
 from helpers.results.results import Results
 
@@ -19,17 +20,19 @@ FACTS: dict[str, Callable[[Results], bool]] = {
     "reals": lambda results: bool((results.scores.label == 0).any()),
     "settings": lambda results: analysis.settings(results).steps.notna().any(),
     "costs": lambda results: any(analysis.costs(results).get("device", ())),
-    "cpu": lambda results: set(analysis.costs(results).get("device", ())) == {"cpu"},
-    "audits": lambda results: "output_error" in controls.audits(results),
-    "exact-fp16": lambda results: controls.exact_casts(controls.audits(results)),
+    "cpu": lambda results: on_cpu(analysis.costs(results)),
+    "audits": lambda results: "output_error" in controls.weight_audits(results),
+    "exact-fp16": lambda results: controls.exact_casts(controls.weight_audits(results)),
     "arms": lambda results: bool(controls.scored_arms(results)),
     "null-control": lambda results: results.arm_of("null") in controls.scored_arms(results),
     "other-seed": lambda results: results.arm_of("seed") in controls.scored_arms(results),
     "controls": lambda results: bool(paired.controls(results)),
     "ladder": lambda results: results.arm_of("ladder") in controls.scored_arms(results),
-    "contact": lambda results: bool(contact.sheets(results, "")),
+    "contact": lambda results: bool(contact.sheets(results)),
     "contact-ladder": lambda results: bool(contact.sheets(results, "ladder")),
     "spectra": lambda results: len(image_traces.read(results, "spectra.parquet")) > 0,
+    "distances": lambda results: len(image_traces.read(results, dose.TABLE)) > 0,
+    "readings": lambda results: len(dose.content(results)) > 0,
     "filtered": lambda results: len(image_traces.read(results, "counterfactuals.parquet")) > 0,
     "perturbed": lambda results: results.protocol == "plain" and len(image_traces.read(results, perturbed.TABLE)) > 0,
 }  # fmt: skip

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from helpers import analysis
 from helpers.analysis import paired, words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
@@ -19,7 +18,7 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
 __all__ = [
-    "ARROW", "DASH", "beyond", "conditions", "crossed", "effects", "figure", "interval", "intervals", "matrix",
+    "ARROW", "DASH", "beyond", "conditions", "crossed", "effect_sizes", "figure", "interval", "intervals", "matrix",
     "missing", "p_value", "table", "trainings",
 ]  # fmt: skip
 
@@ -87,8 +86,8 @@ def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HT
     return table(printed.rename_axis(None, axis=1).reset_index(names="generator"), caption)
 
 
-def effects(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
-    """Effect sizes on a generator, from `analysis.paired.effects`, with intervals and Holm's corrected p-values.
+def effect_sizes(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
+    """Effect sizes on a generator, from `analysis.paired.paired_effects`, with intervals and Holm's corrected p-values.
 
     Without `detectors`, of all of them.
     """
@@ -134,12 +133,14 @@ def _no_images(generators: Sequence[str]) -> HTML:
     return missing(f"This study has no images of {named}, so there is no table of them.")
 
 
-def trainings(results: Results, *generators: str) -> HTML:
-    """How far each detector's own training moves the change of accuracy: its least and most over the trainings."""
-    found = analysis.trainings(results)
+def trainings(found: pd.DataFrame, against: str, *generators: str) -> HTML:
+    """How far each detector's own training moves the change of accuracy: its least and most over the trainings.
+
+    `found` is the table of `analysis.trainings`, `against` names the baseline; without `generators`, all are shown.
+    """
     if not len(found):
         return missing("This study has one training of each detector, so the spread between trainings is not known.")
-    found = found[found.generator.isin(generators or results.generators)]
+    found = found[found.generator.isin(generators or found.generator)]
     if found.empty:
         return _no_images(generators)
     spread = [
@@ -148,17 +149,15 @@ def trainings(results: Results, *generators: str) -> HTML:
     ]
     keys = {"generator_title": "generator", "detector_title": "detector", "trainings": "trainings"}
     wide = crossed(found.assign(spread=spread), list(keys), "precision_title", "spread").rename(columns=keys)
-    base = words.named(results.baseline)
-    return table(wide, f"Change of accuracy against {base}, in points: least to most of a detector's trainings")
+    return table(wide, f"Change of accuracy against {against}, in points: least to most of a detector's trainings")
 
 
-def conditions(results: Results, measure: str = "auc", *generators: str) -> HTML:
+def conditions(found: pd.DataFrame, results: Results, measure: str = "auc", *generators: str) -> HTML:
     """One figure ("auc" or "tpr") of every protocol and training at the first precision and the last, per generator.
 
-    Without `generators`, all of the page's.
+    `found` is the table of `analysis.conditions` of these results. Without `generators`, all of the page's.
     """
     both = list(dict.fromkeys((results.precisions[0], results.precisions[-1])))
-    found = analysis.conditions(results)
     found = found[found.generator.isin(generators or results.generators)]
     if found.empty:
         return _no_images(generators)

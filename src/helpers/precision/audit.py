@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from helpers.precision.catalogue import UNQUANTIZED
 from helpers.precision.formats import FORMATS
 from helpers.precision.ideal import ideal
 from helpers.study.schema import MAX_ERROR_DEVIATION
@@ -109,7 +110,7 @@ def changes(component: nn.Module, original: nn.Module, names: Sequence[str], pre
 def _norms(layer: nn.Module, key: str, before: Tensor, precision: str) -> list[float]:
     exact, dtype = before.double(), getattr(layer, key).dtype
     # Of a layer format the weight alone is quantized; a bias has no more than the computing type.
-    taken = precision if key == "weight" or FORMATS[precision].scope == "component" else "fp32"
+    taken = precision if key == "weight" or FORMATS[precision].scope == "component" else UNQUANTIZED
     norms = [float((value - exact).norm()) for value in (dense(layer, key), ideal(taken, before.to(dtype)))]
     whole, type_ = float(exact.norm()), torch.finfo(dtype)
     return [*norms, whole, type_.eps * whole + type_.tiny * type_.eps * exact.numel() ** 0.5]

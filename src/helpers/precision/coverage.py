@@ -75,7 +75,18 @@ def _held(parameter: Tensor) -> tuple[int, int, int]:
         return state.shape.numel(), 4, parameter.nbytes + state.absmax.nbytes
     qtype = getattr(parameter, "qtype", None)  # optimum-quanto
     if qtype is not None:
-        inner, _ = parameter.__tensor_flatten__()
-        return parameter.numel(), qtype.bits, sum(getattr(parameter, name).nbytes for name in inner)
+        return parameter.numel(), qtype.bits, _bytes(parameter)
     bits = getattr(parameter, "rounded_bits", 8 * parameter.element_size())
     return parameter.numel(), bits, parameter.nbytes
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Bytes of the plain tensors in a tensor of tensors.
+
+    A kernel's own packing is another such tensor within: Marlin's, on a GPU, says of itself that it has a whole number
+    of 32 bits for each weight, where it holds one for four.
+    """
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return tensor.nbytes
+    inner, _ = tensor.__tensor_flatten__()
+    return sum(_bytes(getattr(tensor, name)) for name in inner)

@@ -19,7 +19,7 @@ from torch import nn
 from helpers.core.errors import Failure
 from helpers.precision.catalogue import BLOCK, PRECISIONS, Entry
 
-__all__ = ["CODES", "FORMATS", "NATIVE", "ROUNDED", "Cast", "Format", "FourBit", "Storage"]
+__all__ = ["CODES", "FORMATS", "INPUTS", "NATIVE", "ROUNDED", "Cast", "Format", "FourBit", "Storage"]
 
 # On some CPUs the import of bitsandbytes, which diffusers imports, warns of a package that only its BF16 kernels need.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -33,10 +33,13 @@ class Format(Entry):
         rounded: weight -> the nearest weight that the format can hold, of the same shape and type.
         native: layer -> the layer that stores its weight in the format; for casts, component -> None, changed in
             place; None where no library here has it.
+        rounded_inputs: inputs of a layer (..., features) -> the nearest that the format can hold, of the same shape and
+            type; None where they stay as computed.
     """
 
     rounded: Callable[[torch.Tensor], torch.Tensor]
     native: Callable[[nn.Module], nn.Module | None] | None = None
+    rounded_inputs: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 class Storage(nn.Module):
@@ -216,6 +219,13 @@ def _per_group(round_: Callable[[torch.Tensor], torch.Tensor], weight: torch.Ten
     return round_(groups).flatten()[: len(flat)].view(weight.shape).to(weight.dtype)
 
 
+def _per_token(round_: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
+    """`round_` of groups of 64 consecutive features of each token (..., features), in single precision."""
+    features = inputs.shape[-1]
+    filled = nn.functional.pad(inputs.float(), (0, -features % BLOCK))  # zeros change no largest magnitude
+    return round_(filled.reshape(-1, BLOCK)).view(filled.shape)[..., :features].to(inputs.dtype)
+
+
 def _symmetric(levels: int, groups: torch.Tensor) -> torch.Tensor:
     """Integers -levels to levels times a scale: the group's largest magnitude / levels."""
     scale = _scale(groups.abs().amax(1, keepdim=True), levels)
@@ -270,6 +280,12 @@ ROUNDED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "int4_affine": partial(_per_group, partial(_affine, 15)),
     "int3": partial(_per_group, partial(_symmetric, 3)),
     "int2": partial(_per_group, partial(_symmetric, 1)),
+    "w4a4": partial(_per_group, partial(_symmetric, 7)),
+}
+
+#: Key -> inputs of a layer (..., features) -> the nearest that the format can hold, scaled anew in every call.
+INPUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "w4a4": partial(_per_token, partial(_symmetric, 7)),
 }
 
 #: Key -> layer -> the layer that stores its weight in the format; for casts, component -> None, changed in place.
@@ -293,7 +309,8 @@ class _Formats(Mapping[str, Format]):
         module = importlib.import_module(row.module)
         if key not in module.ROUNDED:
             raise Failure(f"precision {key}: {row.module}.ROUNDED has no function of it")
-        return Format(**vars(row), rounded=module.ROUNDED[key], native=getattr(module, "NATIVE", {}).get(key))
+        native, inputs = (getattr(module, table, {}).get(key) for table in ("NATIVE", "INPUTS"))
+        return Format(**vars(row), rounded=module.ROUNDED[key], native=native, rounded_inputs=inputs)
 
     def __contains__(self, key: object) -> bool:
         return key in PRECISIONS

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from helpers.core.errors import Failure, UsageError
 from helpers.core.registry import unknown
-from helpers.precision.catalogue import ARMS, COMPONENTS
+from helpers.precision.catalogue import ARMS, COMPONENTS, UNQUANTIZED
 from helpers.precision.coverage import Component, Coverage, holdings
 from helpers.precision.formats import FORMATS, Format
 
@@ -41,7 +42,8 @@ def apply(
 
     `arm` is one of `ARMS`. `coverage` says which layers the formats of 8 bits and fewer take: "linear" (what users of
     these libraries get) or "all" (Linear and Conv2d). Casts (fp16, bf16) take every parameter of a component, as a
-    pipeline in that type does. A component that the pipeline lacks is left out. Raises UsageError for unknown words,
+    pipeline in that type does. A format of inputs too (w4a4) rounds what these layers are given, whenever they are
+    called. A component that the pipeline lacks is left out. Raises UsageError for unknown words,
     for a format without a native library in the native arm, and where nothing of the denoiser (of any component, if
     it is not among them) would be quantized; Failure for weights that are not finite, or that a library would store
     more than once, with the layer named.
@@ -55,7 +57,7 @@ def apply(
         _one_of("component", component, COMPONENTS)
     asked = {name: getattr(pipeline, where[name]) for name in components if name in where}
     must = {"denoiser": asked["denoiser"]} if "denoiser" in asked else asked
-    if precision != "fp32" and not any(targets(part, row, layers) for part in must.values()):
+    if precision != UNQUANTIZED and not any(targets(part, row, layers) for part in must.values()):
         _refuse_uncovered(f"{_name(pipeline)} at {precision}", coverage, "denoiser" in asked)
     for name, part in asked.items():
         what, names = f"{_name(pipeline)} at {precision}: {name}", targets(part, row, layers)
@@ -87,14 +89,14 @@ def _convert(
     component: nn.Module, precision: str, row: Format, arm: str, layers: tuple[type[nn.Module], ...]
 ) -> Component:
     before = list(holdings(component))
-    if precision != "fp32":
+    if precision != UNQUANTIZED:
         _CONVERT[arm](component, row, targets(component, row, layers))
         component.requires_grad_(False).eval()
     after = list(holdings(component))
     total = sum(parameters for parameters, _, _ in before)
     if sum(parameters for parameters, _, _ in after) != total:
         raise Failure(f"{type(component).__name__} at {precision}: parameters were lost or counted twice")
-    few = 0 if precision == "fp32" else sum(parameters for parameters, bits, _ in after if bits <= row.bits)
+    few = 0 if precision == UNQUANTIZED else sum(parameters for parameters, bits, _ in after if bits <= row.bits)
     return Component(
         total, few, few / total, sum(size for *_, size in before), sum(size for *_, size in after), precision
     )
@@ -118,20 +120,33 @@ def _round(component: nn.Module, row: Format, names: Sequence[str]) -> None:
                 parameter.data = row.rounded(parameter.data)
                 parameter.rounded_bits = row.bits
                 done.add(id(parameter))
+        if row.rounded_inputs:
+            module.register_forward_pre_hook(partial(_with_rounded_inputs, row.rounded_inputs))
+
+
+def _with_rounded_inputs(
+    rounded: Callable[[Tensor], Tensor], layer: nn.Module, args: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """A layer's arguments with its input rounded; a convolution's tokens are its pixels."""
+    inputs, *others = args
+    if isinstance(layer, nn.Conv2d):
+        return rounded(inputs.movedim(-3, -1)).movedim(-1, -3), *others
+    return rounded(inputs), *others
 
 
 _CONVERT = {"native": _pack, "rounding": _round}
 
 
 def _refuse_undefined(what: str, component: nn.Module, row: Format, names: Sequence[str]) -> None:
-    """Raise Failure for a weight that is not finite, or would not be after a cast."""
+    """Raise Failure for a weight that is not finite, or that the format cannot hold."""
     for name in names:
         for key, parameter in component.get_submodule(name)._parameters.items():
             if parameter is None or (row.scope == "layers" and key != "weight"):
                 continue
             if not torch.isfinite(parameter).all():
                 raise Failure(f"{what}.{name}.{key} holds numbers that are not finite; get the weights again")
-            if row.scope == "component" and not torch.isfinite(row.rounded(parameter)).all():
+            beyond = row.scope == "layers" and (parameter.abs() > row.largest).any()
+            if beyond or (row.scope == "component" and not torch.isfinite(row.rounded(parameter)).all()):
                 raise Failure(f"{what}.{name}.{key} holds numbers too large for the format; use bf16")
 
 

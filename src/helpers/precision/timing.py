@@ -21,6 +21,7 @@ from tqdm import tqdm
 from helpers.core.device import accelerator, forget_peak, peaks, release, require, synchronize
 from helpers.core.errors import UsageError
 from helpers.generators.networks import Architecture, Network, build, named
+from helpers.precision.catalogue import DECK, UNQUANTIZED
 from helpers.precision.coverage import holdings
 from helpers.precision.footprint import QUANTIZED, chosen
 from helpers.precision.formats import FORMATS
@@ -36,7 +37,7 @@ CLIP_TOKENS, SD3_TOKENS, FLUX_TOKENS = 77, 77 + 256, 512
 
 def computing_type(precision: str) -> torch.dtype:
     """What a checkpoint computes in here: FP32 and FP16 in themselves, all other formats in BF16."""
-    return {"fp32": torch.float32, "fp16": torch.float16}.get(precision, torch.bfloat16)
+    return {UNQUANTIZED: torch.float32, "fp16": torch.float16}.get(precision, torch.bfloat16)
 
 
 def materialise(network: Network, precision: str, coverage: str, device: str, dtype: torch.dtype) -> nn.Module:
@@ -149,7 +150,7 @@ def measure(
 
 def _measures(checkpoint: Architecture, precision: str, coverage: str, device: str, steps: int) -> dict[str, Any]:
     dtype = computing_type(precision)
-    plain = "fp32" if precision == "fp32" else "bf16"
+    plain = precision if precision == UNQUANTIZED else "bf16"
     parts = {
         name: materialise(network, precision if name in QUANTIZED else plain, coverage, device, dtype)
         for name, network in checkpoint.parts.items()
@@ -190,7 +191,7 @@ def table(
     speak of (the UNets). Raises UsageError for an unknown word, a format that no library stores, or no such device.
     """
     require(device)
-    keys = chosen(precisions or ("fp32", "fp16", "fp8", "fp4"))
+    keys = chosen(precisions or DECK)
     without = [key for key in keys if FORMATS[key].native is None]
     if without:
         raise UsageError(f"{without[0]}: no library here stores it, so it has no time; leave it out")

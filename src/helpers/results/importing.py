@@ -26,11 +26,12 @@ from scipy import special
 
 from helpers import __version__
 from helpers.core import files
+from helpers.core.columns import IDENTITY, KEYS, SCORES, TABLES, ordered
 from helpers.core.errors import Damaged, UsageError, nearest, shortened
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
-from helpers.precision.catalogue import PRECISIONS
+from helpers.precision.catalogue import BASELINE, PRECISIONS
 from helpers.study.schema import (
     ROLES,
     ArmName,
@@ -43,14 +44,11 @@ from helpers.study.schema import (
     one_of,
 )
 
-__all__ = ["COLUMNS", "Imported", "Map", "import_scores", "read_map"]
+__all__ = ["DEFAULTS", "Imported", "Map", "import_scores", "read_map"]
 
-#: The columns of scores.parquet, with what holds where neither the file nor the map says anything; None: must be given.
-COLUMNS: dict[str, str | None] = {
-    "generator": None, "precision": None, "arm": "native", "protocol": "plain", "size": "0", "index": None,
-    "label": None, "detector": None, "weights": "imported", "logit": None, "image_sha256": "",
-}  # fmt: skip
 MAIN = "native"
+#: What a column of scores holds where neither the file nor the map says anything; the others must be given.
+DEFAULTS = {"arm": MAIN, "protocol": "plain", "size": "0", "weights": "imported", "image_sha256": ""}
 WHAT = "a table of scores, .csv or .parquet"
 #: What stands for a logit that is not known, in small letters.
 MISSING = {"", "na", "n/a", "nan", "none", "null", "<na>"}
@@ -60,12 +58,11 @@ LARGEST = float(np.finfo(np.float32).max)
 #: Where a probability of exactly 1 stands as a logit: that of the largest float64 below 1. That of 0 is its negative.
 SATURATED = 36.7368005696771
 _NUMBER = re.compile(r"\+?[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,3})?")
-# What makes a row one score of one image; a second row with the same is a duplicate.
-IDENTITY = ["generator", "precision", "arm", "protocol", "size", "index", "label", "detector", "weights"]
-PAIR = ["generator", "protocol", "size", "index", "detector", "weights"]
-
-WORDED = ("generator", "precision", "arm", "protocol", "label", "detector", "weights")
-Column = Annotated[str, one_of((*WORDED, "size", "index", "logit", "image_sha256"))]
+#: What a fake and its twin share.
+PAIR = [name for name in IDENTITY if name not in ("precision", "arm", "label")]
+#: The columns whose words a map can translate.
+WORDED = tuple(name for name in SCORES.names if name in (*KEYS, "label"))
+Column = Annotated[str, one_of((*WORDED, *(name for name in SCORES.names if name not in WORDED)))]
 Worded = Annotated[str, one_of(WORDED)]
 Condition = Annotated[dict[str, list[str]], Field(min_length=1)]
 
@@ -176,7 +173,7 @@ class Map(Strict):
     licence: str = ""
     notes: list[str] = []
     scale: Annotated[str, one_of(("mini", "full", "unknown"))] = "unknown"
-    baseline: PrecisionKey = "fp32"
+    baseline: PrecisionKey = BASELINE
     pair_by: list[str] = Field(["index"], min_length=1)
     columns: dict[Column, str] = {}
     constants: dict[Column, str | int | float] = {}
@@ -451,7 +448,7 @@ def _scores(table: _Table, mapping: Map) -> tuple[pd.DataFrame, dict[str, int], 
     """The rows as scores.parquet has them, every column checked for what it may hold; how many rows have no logit, by
     generator, precision and detector; the detectors of which the scale is unsaid; and remarks.
     """
-    scores = pd.DataFrame({name: _column(table, mapping, name) for name in COLUMNS if name != "index"})
+    scores = pd.DataFrame({name: _column(table, mapping, name) for name in SCORES.names if name != "index"})
     for rule in mapping.correct:
         hit = _hit(table, rule.when, "on which [[correct]] depends")
         for name, key in rule.set.items():
@@ -475,7 +472,7 @@ def _scores(table: _Table, mapping: Map) -> tuple[pd.DataFrame, dict[str, int], 
     scores = scores.assign(
         logit=logits, size=_whole_numbers(table, scores["size"], "size"), label=scores.label.astype(np.int64)
     )
-    scores.insert(5, "index", _index(table, mapping))
+    scores = ordered(SCORES, scores.assign(index=_index(table, mapping)))
     lacks = sorted(set(scores.detector) - set(scores.detector[scores.label == 0]))
     if lacks:
         notes = [f"no real images for {', '.join(lacks)}: TNR and AUC stay unknown", *notes]
@@ -504,8 +501,8 @@ def _column(table: _Table, mapping: Map, name: str) -> pd.Series:
     if theirs not in table.rows and name not in mapping.columns:
         if name == "label":
             return (_column(table, mapping, "generator") != "real").astype(int).astype(str)
-        if COLUMNS[name] is not None:
-            return pd.Series(COLUMNS[name], index=table.rows.index)
+        if name in DEFAULTS:
+            return pd.Series(DEFAULTS[name], index=table.rows.index)
     words = mapping.values.get(name, {})
     given = table.column(theirs, f"which should hold the {name}; name it in [columns] of a map").str.strip()
     return _each(given, lambda word: words.get(word, word)) if words else given
@@ -641,7 +638,7 @@ def _cells(scores: pd.DataFrame, mapping: Map) -> pd.DataFrame:
             | {"images": int(group[["size", "index"]].drop_duplicates().shape[0]), "rejected": 0, "rejected_why": ""}
             | {"note": said.note if said else ""}
         )
-    return pd.DataFrame(rows)
+    return ordered(TABLES["cells.parquet"], pd.DataFrame(rows))
 
 
 def _unpaired(scores: pd.DataFrame, baseline: str) -> dict[str, int]:

@@ -12,19 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from helpers.core import files
+from helpers.core import columns, files
 from helpers.core.errors import Damaged, UsageError, nearest
 from helpers.core.registry import Registry
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import weights_for
 from helpers.precision.catalogue import BASELINE, PRECISIONS
-from helpers.results import schema
 from helpers.results.memo import once
 
 __all__ = [
     "Results",
     "all_arms",
+    "archived_images",
     "check_results",
     "from_frame",
     "load",
@@ -38,8 +38,8 @@ __all__ = [
 
 #: The tables of keys in a manifest, those that hold others first.
 MANIFEST = (
-    "study", "files", "imported", "study.arms", "study.margins", "study.generators", "study.further",
-    "imported.unscored",
+    "study", "files", "imported", "reals", "study.reals", "study.arms", "study.margins", "study.generators",
+    "study.further", "imported.unscored",
 )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ class _Source:
 class Results:
     """One study's results, narrowed to what a page asked for.
 
-    `scores` holds one row per image and detector (columns as in `helpers.results.schema`, logits float64), `cells` one
+    `scores` holds one row per image and detector (columns as in `helpers.core.columns`, logits float64), `cells` one
     per generator and precision; `generators`, `precisions` and `detectors` are keys in the order of the catalogue;
     `threshold` is the logit above which an image is called fake. `dropped` counts the rows without a number for a
     logit, which were left out here or when the scores were imported, by "GENERATOR PRECISION DETECTOR". `unsaid` are
@@ -119,12 +119,12 @@ class Results:
 
     def arm_of(self, role: str) -> str:
         """The first arm of a role ("null", "seed", "decoder", "text", "coverage", "ladder"); "" where none has it."""
-        return next((name for name, arm in self.arms.items() if arm.get("role") == role), "")
+        return next((name for name, arm in self.arms.items() if role and arm.get("role") == role), "")
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table that lies beside the scores ("spectra.parquet" ...), its logits as float64; None where there is none.
 
-        Raises Damaged where it lacks a column.
+        Raises Damaged where it lacks a column or a column is not as declared.
         """
         return self.source.table(name)
 
@@ -177,7 +177,7 @@ class Results:
         """Keys with their titles of this study's "generator"s, "precision"s or "detector"s."""
         return {key: self.titled(**{kind: key})[f"{kind}_title"] for key in getattr(self, f"{kind}s")}
 
-    def titled(self, generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
+    def titled(self, generator: str = "", precision: str = "", detector: str = "") -> dict[str, Any]:
         """The row of `titles`, where a generator that only the study knows has the study's title."""
         row = titles(generator, precision, detector)
         own = self.own_generators.get(generator, {}).get("title")
@@ -271,7 +271,7 @@ def from_frame(
 ) -> Results:
     """The results that a table of scores holds: one row per image and detector, as in `scores.parquet`.
 
-    The columns are those of `helpers.results.schema`; `manifest` is what a folder's manifest.json would say ({"study":
+    The columns are those of `helpers.core.columns`; `manifest` is what a folder's manifest.json would say ({"study":
     {"baseline": "bf16"}}, say). The rest is as in `load`. Nothing lies beside such scores, so there are no spectra.
 
     >>> import pandas as pd
@@ -351,14 +351,14 @@ def _state(file: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=2)
 def _read(file: Path, changed: int, size: int) -> _Scores:
-    return _checked(files.read_parquet(file, schema.COLUMNS), str(file))
+    return _checked(files.read_parquet(file, columns.SCORES.needed), str(file))
 
 
 def _checked(scores: pd.DataFrame, where: str) -> _Scores:
-    schema.check(schema.TABLES["scores.parquet"], scores, where)
+    columns.check(columns.SCORES, scores, where)
     # Words are compared by number, ten times as fast.
-    scores = scores.astype(dict.fromkeys(schema.KEYS, "category") | {"logit": np.float64})
-    twice = scores.duplicated(schema.IDENTITY)
+    scores = scores.astype(dict.fromkeys(columns.KEYS, "category") | {"logit": np.float64})
+    twice = scores.duplicated(columns.IDENTITY)
     if twice.any():
         row = scores[twice].iloc[0]
         what = f"{row.generator} {row.precision} {row.arm} {row['index']} by {row.detector} ({row.weights})"
@@ -393,12 +393,37 @@ def read_verified(folder: Path, name: str) -> pd.DataFrame | None:
     """A table that lies beside the scores, its logits as float64; None where the manifest does not vouch for it.
 
     What a former study left in the folder has other bytes than the manifest says, or stands there not at all.
-    Raises Damaged where it lacks a column.
+    Raises Damaged where it lacks a column or a column is not as declared.
     """
     if not _vouches(folder, name):
         return None
-    table = files.read_parquet(folder / name, schema.TABLES[name].needed if name in schema.TABLES else ())
+    table = _table(folder, name)
     return table.astype({"logit": np.float64}) if "logit" in table else table
+
+
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    """A table of a results folder, as declared."""
+    table = columns.TABLES[name]
+    found = files.read_parquet(folder / name, table.needed)
+    columns.check(table, found, str(folder / name))
+    return found
+
+
+def archived_images(folder: Path) -> dict[tuple[str, str, str], int]:
+    """Images of each (generator, precision, arm) by the record of a folder's cells; empty where it has no record.
+
+    Raises Damaged where the record cannot be read, is another than the manifest vouches for or does not count images.
+    """
+    name = "cells.parquet"
+    if not (folder / name).is_file():
+        return {}
+    if _vouches(folder, name) is False:
+        raise Damaged(f"{folder / name}: not the record that its manifest.json vouches for; run the study again")
+    cells = _table(folder, name)
+    if "images" not in cells:
+        raise Damaged(f"{folder / name}: it lacks the column 'images'; run the study again")
+    counts = cells.groupby(["generator", "precision", "arm"])["images"].sum()
+    return {(str(g), str(p), str(arm)): int(count) for (g, p, arm), count in counts.items()}
 
 
 def _vouches(folder: Path, name: str) -> bool | None:
@@ -438,7 +463,7 @@ def all_arms(results: Results) -> pd.DataFrame:
     """Fakes of every arm under the page's protocol and training: all that `load` narrows, but for the arm."""
     rows = results.stored
     rows = of_training(results, rows[(rows.label == 1) & (rows.protocol == results.protocol)])
-    return rows.astype(dict.fromkeys(schema.KEYS, str))
+    return rows.astype(dict.fromkeys(columns.KEYS, str))
 
 
 def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tuple[str, ...]]) -> dict[str, int]:
@@ -473,7 +498,7 @@ def _cells_file(source: _Source, chosen: dict[str, tuple[str, ...]], arm: str) -
     return table[kept & (table.arm == arm)].reset_index(drop=True)
 
 
-def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, str]:
+def titles(generator: str = "", precision: str = "", detector: str = "") -> dict[str, Any]:
     """Keys with the names that readers know, for a row of a table; a key outside the catalogue is its own name."""
     named: dict[str, tuple[str, Registry[Any]]] = {
         "generator": (generator, GENERATORS), "detector": (detector, DETECTORS), "precision": (precision, PRECISIONS),

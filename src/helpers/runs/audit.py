@@ -17,7 +17,8 @@ from helpers import precision
 from helpers.core.device import release
 from helpers.core.errors import Failure
 from helpers.core.files import read_json, write_json
-from helpers.precision import audit as errors
+from helpers.precision import audit
+from helpers.precision.catalogue import UNQUANTIZED
 from helpers.precision.quantize import LAYERS, targets
 from helpers.runs import sources
 from helpers.runs.digests import made_by
@@ -108,11 +109,11 @@ class _Reference:
         source.load()
         where = precision.attributes(source.pipeline)
         self.parts = {name: getattr(source.pipeline, attribute) for name, attribute in where.items()}
-        with errors.Recorder(self.parts) as recorder:
+        with audit.Recorder(self.parts) as recorder:
             for index in range(AUDITED):
                 source.make([index])
         self.calls = {name: _chosen(name, calls) for name, calls in recorder.calls.items()}
-        self.expected = {name: errors.outputs(part, self.calls[name]) for name, part in self.parts.items()}
+        self.expected = {name: audit.outputs(part, self.calls[name]) for name, part in self.parts.items()}
         for part in self.parts.values():
             part.to("cpu")  # two pipelines of a real checkpoint are too much for most GPUs
         release(device)
@@ -123,16 +124,16 @@ class _Reference:
         level = recipe.source.precision
         part = getattr(source.pipeline, precision.attributes(source.pipeline)[name])
         names = targets(self.parts[name], precision.FORMATS[level], LAYERS[recipe.coverage])
-        changes = errors.changes(part, self.parts[name], names, level)
+        changes = audit.changes(part, self.parts[name], names, level)
         _refuse_departed(f"{recipe.folder}: {name}", changes, level)
         found = {
-            "weight_errors": errors.weight_errors(changes, self.parts[name]),
-            "expected_error": errors.weight_errors(changes, self.parts[name], "expected")["all"],
-            "output_error": errors.output_error(errors.outputs(part, self.calls[name]), self.expected[name]),
+            "weight_errors": audit.weight_errors(changes, self.parts[name]),
+            "expected_error": audit.weight_errors(changes, self.parts[name], "expected")["all"],
+            "output_error": audit.output_error(audit.outputs(part, self.calls[name]), self.expected[name]),
             "native_deviation": None,
             "native_layer": None,
         }
-        if recipe.way == "native" and level != "fp32":
+        if recipe.way == "native" and level != UNQUANTIZED:
             layer, deviation = self._kernel_deviation(recipe, name, part, names)
             _refuse_kernel(f"{recipe.folder}: {name}.{layer}", deviation, level)
             found |= {"native_deviation": deviation, "native_layer": layer}
@@ -144,7 +145,7 @@ class _Reference:
         # torch's own: diffusers' warns of an empty list of networks to leave in FP32.
         rounded = torch.nn.Module.to(copy.deepcopy(self.parts[name]), self.device, dtype)
         precision.apply(_Lone(name, rounded), recipe.source.precision, "rounding", recipe.coverage, [name])
-        found = errors.kernel_deviations(part, rounded, names, self.calls[name])
+        found = audit.kernel_deviations(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
 
 
@@ -157,11 +158,11 @@ def _refuse_kernel(what: str, deviation: float, level: str) -> None:
         )
 
 
-def _refuse_departed(what: str, changes: dict[str, errors.Change], precision: str) -> None:
+def _refuse_departed(what: str, changes: dict[str, audit.Change], precision: str) -> None:
     """Raise Failure for a layer whose weights are not in the format: both arms may be wrong in the same way."""
     for name, change in changes.items():
         if change.departs:
-            found, expected = (errors.relative(value**2, change.whole**2) for value in (change.found, change.expected))
+            found, expected = (audit.relative(value**2, change.whole**2) for value in (change.found, change.expected))
             raise Failure(
                 f"{what}.{name} is off by {found:.2g} of its norm, where {precision} by its definition puts it off by"
                 f" {expected:.2g}; compute in another type (the generator's dtype) or leave the"
@@ -198,7 +199,7 @@ class _Lone:
         setattr(self, attribute, part)
 
 
-def _chosen(name: str, calls: list[errors.Call]) -> list[errors.Call]:
+def _chosen(name: str, calls: list[audit.Call]) -> list[audit.Call]:
     """Of a denoiser's calls those of some steps of every image; of other components all."""
     if name != "denoiser":
         return calls

@@ -32,8 +32,8 @@ def made_by(recipe: Recipe, model: str, device: str = "cpu") -> MadeBy:
 def image_digest(recipe: Recipe, device: str = "cpu") -> str:
     """Digest of the settings behind a source's images, of the size of its shards, and of what computes them.
 
-    Devices of another kind, or other types, round otherwise: such images must not meet in one cell. A render is made
-    by no network.
+    Devices of another kind, or other types, round otherwise: such images must not meet in one cell. Renders and
+    photographs are made by no network.
     """
     return _digest(recipe.digest, recipe, device)
 

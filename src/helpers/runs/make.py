@@ -17,8 +17,8 @@ from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import Plan, Recipe, Shard
 from helpers.runs.progress import bar
 from helpers.runs.shard import State, state_of
-from helpers.runs.sources import QuantizedPipeline, Renders
-from helpers.runs.stages import filtered, perturbed, spectra
+from helpers.runs.sources import QuantizedPipeline, Reals
+from helpers.runs.stages import distances, filtered, perturbed, spectra
 from helpers.runs.store import STALE, Store, pixel_sha256
 from helpers.study.schema import Study
 
@@ -69,6 +69,8 @@ def run(
     store, done = Store(out), Done()
     chosen = planning.sources(study, generators, precisions, arms)
     plan = planning.resolve(study, images)
+    for note in plan.reals.notes if plan.reals else ():
+        store.note(note)
     weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
     with lock.working(store.folder, shard):
         sweep(store.folder)
@@ -79,6 +81,7 @@ def run(
         with lock.merging(store.folder):
             done.merged |= merge.merge(plan, store, weights, device)
             done.merged |= spectra.write(plan, store, progress=progress)
+            done.merged |= distances.write(plan, store, progress=progress)
             done.merged |= filtered.write(plan, store, device=device, progress=progress)
             done.scored += perturbed.score(plan, store, weights, progress, device)
     done.notes += store.notes
@@ -151,7 +154,7 @@ def _batches(shard: Shard, missing: Sequence[int], size: int) -> list[range]:
 
 def _make_batch(
     store: Store,
-    source: QuantizedPipeline | Renders,
+    source: QuantizedPipeline | Reals,
     state: State,
     batch: range,
     missing: Sequence[int],

@@ -7,16 +7,18 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from helpers.core.columns import SCORES, TABLES, ordered
 from helpers.core.files import file_sha256, tree_sha256, write_json, write_parquet
 from helpers.runs import audit, sources
 from helpers.runs.plan import Plan, Recipe, Scoring, Shard, Source
-from helpers.runs.shard import COLUMNS, State, of, state_of
+from helpers.runs.shard import State, of, state_of
 from helpers.runs.stages.contact import write_sheets
 from helpers.runs.store import MANIFEST, RESULTS, STALE, Store, git_revision, versions
 
@@ -53,8 +55,28 @@ def _merged(plan: Plan, store: Store, parts: str) -> bool:
     return (
         there
         and (manifest.get("parts"), manifest.get("study")) == (parts, plan.study)
+        and manifest.get("reals") == _reals(plan, manifest)
         and all((file := store.folder / name).is_file() and file_sha256(file) == files[name] for name in files)
     )
+
+
+def _reals(plan: Plan, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the manifest says of photographs: which files the real images are, and what was left out; else None.
+
+    A call for fewer images takes the first of the same files: what is known of more of them stays.
+    """
+    if plan.reals is None:
+        return None
+    known, chosen = manifest.get("reals"), plan.reals
+    if isinstance(known, dict) and known.get("digest") == chosen.digest:
+        if len(known.get("photographs") or ()) > len(chosen.photographs):
+            return known
+    rows = [asdict(photograph) for photograph in chosen.photographs]
+    return {
+        "digest": chosen.digest,
+        "left_out": chosen.left_out,
+        "photographs": [{name: value for name, value in row.items() if name != "path"} for row in rows],
+    }
 
 
 def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], parts: str, device: str) -> None:
@@ -64,8 +86,9 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
         "cells.parquet": _cells_table(plan, audit.QuantizationAudit(plan, store, device), states),
     }
     for name, frame in tables.items():
-        write_parquet(frame, store.folder / name)
+        write_parquet(ordered(TABLES[name], frame), store.folder / name)
     write_sheets(plan, store, _digests(states))
+    reals = _reals(plan, store.manifest())
     # The manifest last: what is without one is written again.
     write_json(
         {
@@ -78,6 +101,7 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
             "images_per_cell": _images_per_cell(states),
             "models": models | {f"scorings/{scoring.key}": digest for scoring, digest in weights.items()},
             "parts": parts,
+            **({"reals": reals} if reals else {}),
         },
         store.folder / MANIFEST,
     )
@@ -111,7 +135,7 @@ def _scores_table(states: Sequence[State], weights: Mapping[Scoring, str]) -> pd
         for scoring, digest in weights.items():
             valid = [frame[of(frame, scoring)] for state, frame in parts if state.scorings.get(scoring.key) == digest]
             frames += [pd.concat(valid).sort_values("index")] if any(map(len, valid)) else []
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(SCORES.names))
 
 
 def _cells_table(plan: Plan, audited: audit.QuantizationAudit, states: Sequence[State]) -> pd.DataFrame:

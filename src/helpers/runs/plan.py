@@ -12,13 +12,16 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.core.errors import UsageError, nearest, shown
 from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images.protocols import weights_for
-from helpers.precision.catalogue import PRECISIONS
+from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.study.schema import Perturbations, Study, training_label
+
+if TYPE_CHECKING:
+    from helpers.runs.photographs import Chosen, Photograph
 
 __all__ = [
     "AUDITED",
@@ -42,7 +45,7 @@ AUDITED = 2
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from: a cell of the study (label 1), or the renderer of real images at one size (label 0).
+    """Where images come from: a cell of the study (label 1), or the real images at one size (label 0).
 
     `size` is in pixels; the precision is "none" for real images. Their arm is "none" too, or the generator through
     whose VAE they were passed (protocol `aligned`).
@@ -66,8 +69,8 @@ class Source:
 class Recipe:
     """How a source's images are made: all that the study says of it.
 
-    What a source does not have is None: a render has neither a checkpoint nor prompts, a render passed through a VAE
-    has the checkpoint alone.
+    What a source does not have is None: a real image has neither a checkpoint nor prompts, one that was passed through
+    a VAE has the checkpoint alone.
 
     Attributes:
         source: whose images these are.
@@ -76,12 +79,13 @@ class Recipe:
         digest: SHA-256 (hex) of what makes the images, apart from the model's files and the type it computes in.
             Nothing else counts, so another generator, another arm or more images leave these as they are.
         former_digest: what earlier versions kept in its place, a digest of the whole study.
-        generator: key of the generator, of a passed render that of the VAE's; `entry`: its row, of the catalogue or the
+        generator: key of the generator, of a passed real that of the VAE's; `entry`: its row, of the catalogue or the
             study's own.
         checkpoint: the folder or hub id of its pipeline, with `revision` and `variant` of the hub's files.
         steps, guidance: of the sampling; `dtype`: the type in which a GPU computes all but FP32.
         way, coverage, components: what the precision is applied to, and how (`precision.apply`).
         seed: of image 0, image i has `seed` + i; `prompts`: of the images, by index.
+        photographs: the files of real images by index; empty where they are renders.
     """
 
     source: Source
@@ -103,6 +107,7 @@ class Recipe:
     components: tuple[str, ...] = ()
     seed: int | None = None
     prompts: tuple[str, ...] = ()
+    photographs: tuple[Photograph, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -114,7 +119,7 @@ class Recipe:
 
         On a CPU everything computes in single precision, since many have no arithmetic of 16 bits.
         """
-        return "float32" if self.source.precision == "fp32" or device == "cpu" else self.dtype or "float32"
+        return "float32" if self.source.precision == UNQUANTIZED or device == "cpu" else self.dtype or "float32"
 
 
 @dataclass(frozen=True)
@@ -168,11 +173,11 @@ def sources(
     precisions: Sequence[str] | None = None,
     arms: Sequence[str] | None = None,
 ) -> list[Source]:
-    """The chosen cells, those of the main arm first, then the renders at their sizes (in a mini study only).
+    """The chosen cells, those of the main arm first, then the reals at their sizes, where it has any.
 
     Raises UsageError for a generator, precision or arm that the study does not have.
     """
-    every = study.cells() + study.beside()
+    every = study.cells() + study.arm_cells()
     keys = _chosen("generator", generators, study.keys, GENERATORS)
     levels = _chosen("precision", precisions, list(dict.fromkeys(cell.precision for cell in every)), PRECISIONS)
     ways = _chosen("arm", arms, [study.arm, *study.arms], ())
@@ -180,7 +185,7 @@ def sources(
     fakes = [
         Source(cell.generator, cell.precision, cell.arm, study.generators[cell.generator].size, 1) for cell in cells
     ]
-    if study.scale != "mini":
+    if study.reals_kind is None:
         return fakes
     sizes = sorted({study.generators[key].size for key in keys})
     own = [key for key in keys if "aligned" in study.protocols]
@@ -207,13 +212,14 @@ class Plan:
 
     Attributes:
         study: the study file's content, for the manifest; `study_digest` its digest, by which archives are told apart.
-        recipes: every source, those of the main arm first, then the arms', then the renders.
+        recipes: every source, those of the main arm first, then the arms', then the reals.
         references: generator -> recipe of its images in the main arm without quantization, with which cells are
             compared, whether or not the study has that cell.
         scorings: every way in which images are scored; `weights` is the training that the study is about.
         arm: the main arm; `baseline` the precision with which others are compared, `lowest` the coarsest of the others
             (None where there is none).
         shard_size: images of a shard; `perturbations`: the study's sample to be scored once more.
+        reals: the photographs that are the real images, None where they are renders or there are none.
     """
 
     study: Mapping[str, Any]
@@ -227,6 +233,7 @@ class Plan:
     lowest: str | None
     shard_size: int
     perturbations: Perturbations | None
+    reals: Chosen | None = None
 
     def shards(self, chosen: Iterable[Source], share: tuple[int, int] | None = None) -> list[Shard]:
         """Shards of the chosen sources; with share (i, n) every n-th of them from the i-th.
@@ -246,14 +253,16 @@ class Plan:
 def resolve(study: Study, images: int | None = None) -> Plan:
     """The plan of a run with `images` images per cell (default: the study's number), at most an arm's own number.
 
-    Raises UsageError for less than one image, and for more images than prompts.
+    Raises UsageError for less than one image, and for more images than prompts or photographs.
     """
     images = study.images_per_cell if images is None else images
     if images < 1:
         raise UsageError(f"{images} images per cell: ask for at least 1")
     every = sources(study)
-    prompts = tuple(study.prompts_for(max(images, AUDITED)))
+    # Those of the study's own number too: a folder may hold more images than this call asks for, and they are measured.
+    prompts = tuple(study.prompts_for(max(images, AUDITED, study.images_per_cell)))
     probe = _sha256(study.prompt_probe())
+    chosen = _photographs(study, images)
     former = {arm: study.digest(arm) for arm in {source.arm for source in every} | {study.arm}}
 
     def recipe(source: Source) -> Recipe:
@@ -265,7 +274,7 @@ def resolve(study: Study, images: int | None = None) -> Plan:
             "former_digest": former[source.arm],
         }
         if source.label == 0:
-            return Recipe(**common, **_render(study, source))
+            return Recipe(**common, **_real(study, source, chosen))
         return Recipe(**common, **_cell(study, source, probe), prompts=prompts)
 
     quantized = [level for level in study.precisions if level != study.baseline]
@@ -273,7 +282,9 @@ def resolve(study: Study, images: int | None = None) -> Plan:
         study=study.model_dump(mode="json"),
         study_digest=study.digest(),
         recipes={source: recipe(source) for source in every},
-        references={key: recipe(Source(key, "fp32", study.arm, study.generators[key].size, 1)) for key in study.keys},
+        references={
+            key: recipe(Source(key, UNQUANTIZED, study.arm, study.generators[key].size, 1)) for key in study.keys
+        },
         scorings=tuple(scorings(study)),
         weights=study.weights,
         arm=study.arm,
@@ -281,16 +292,28 @@ def resolve(study: Study, images: int | None = None) -> Plan:
         lowest=min(quantized, key=lambda level: PRECISIONS[level].bits_with_scales, default=None),
         shard_size=study.shard_size,
         perturbations=study.perturbations,
+        reals=chosen,
     )
 
 
-def _render(study: Study, source: Source) -> dict[str, Any]:
-    """Of a render's recipe what is its own."""
-    own = {"digest": _sha256({"size": source.size})}
+def _photographs(study: Study, images: int) -> Chosen | None:
+    """The photographs of a study whose reals they are."""
+    if study.reals_kind != "folder":
+        return None
+    from helpers.runs import photographs  # it brings torch, which a plan without photographs does without
+
+    return photographs.choose(study.reals_folder, images, study.reals_least, study.seed)
+
+
+def _real(study: Study, source: Source, chosen: Chosen | None) -> dict[str, Any]:
+    """Of the recipe of real images what is its own."""
+    of = {"size": source.size} | ({"photographs": chosen.digest} if chosen else {})
+    own: dict[str, Any] = {"digest": _sha256(of), "photographs": chosen.photographs if chosen else ()}
     if source.arm == "none":
         return own
     return own | {
         "generator": source.arm, "entry": study.entry(source.arm), "checkpoint": study.source(source.arm),
+        **study.generators[source.arm].model_dump(include={"revision", "variant"}),
     }  # fmt: skip
 
 

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 from pydantic import BaseModel, ValidationError
 
+from helpers.core.columns import SCORES, ordered, problem
 from helpers.core.errors import Damaged
 from helpers.core.files import read_json, read_parquet, write_json
 from helpers.runs.digests import MadeBy, made_by
-from helpers.runs.plan import Plan, Scoring, Shard
+from helpers.runs.plan import Plan, Scoring, Shard, Source
 from helpers.runs.store import Store, pixel_sha256
 
-__all__ = ["CELL", "COLUMNS", "State", "of", "state_of"]
+__all__ = ["CELL", "State", "of", "state_of"]
 
-#: Columns of scores.parquet.
-COLUMNS = (
-    "generator",
-    "precision",
-    "arm",
-    "protocol",
-    "size",
-    "index",
-    "label",
-    "detector",
-    "weights",
-    "logit",
-    "image_sha256",
-)
-
-
-#: Those that say of which source a row is; the fields of `Source`.
-CELL = ("generator", "precision", "arm", "size", "label")
-
-_WHOLE = ("size", "index", "label")
+#: The columns of scores that say of which source a row is.
+CELL = tuple(field.name for field in fields(Source))
 
 
 class _Image(BaseModel):
@@ -144,17 +126,15 @@ class State:
         """The shard's scores that hold: of images on record with the pixels on record."""
         frame = self.store.read(self._own, self.store.part(self.shard))
         if frame is None:
-            return pd.DataFrame(columns=list(COLUMNS))
+            return pd.DataFrame(columns=list(SCORES.names))
         known = {index: image["sha256"] for index, image in self.images.items()}
         return frame[(frame["index"].map(known) == frame["image_sha256"]) & np.isfinite(frame["logit"])]
 
     def _own(self, path: Path) -> pd.DataFrame:
         """The table of scores, logits in double precision; raises Damaged where it is not this shard's."""
-        frame = read_parquet(path, COLUMNS)[list(COLUMNS)]
-        for name in COLUMNS:
-            fits = types.is_integer_dtype if name in _WHOLE else types.is_string_dtype
-            if not (types.is_float_dtype if name == "logit" else fits)(frame[name]):
-                raise Damaged(f"{path}: the column {name!r} holds {frame[name].dtype}")
+        frame = read_parquet(path, SCORES.names)[list(SCORES.names)]
+        if wrong := problem(SCORES, frame):
+            raise Damaged(f"{path}: {wrong}")
         own = (frame[list(CELL)] == list(astuple(self.shard.source))).all(axis=1) & frame["index"].isin(self.slot)
         if not own.all():
             raise Damaged(f"{path}: scores of another shard")
@@ -188,7 +168,7 @@ class State:
             "logit": np.asarray(logits, dtype="float64"),
             "image_sha256": [self.images[index]["sha256"] for index in indices],
         }
-        return pd.DataFrame(values, columns=list(COLUMNS))
+        return ordered(SCORES, pd.DataFrame(values))
 
     def _valid(self, index: int) -> bool:
         image = self.store.open(self.shard.source, index)

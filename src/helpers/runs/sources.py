@@ -1,4 +1,4 @@
-"""Sources of images, ready to make them by their recipes: a quantized pipeline, or the renderer of real images."""
+"""Sources of images, ready to make them by their recipes: a quantized pipeline, or real images."""
 
 from __future__ import annotations
 
@@ -13,63 +13,112 @@ from PIL import Image
 from helpers import generators, precision, world
 from helpers.core.device import accelerator, forget_peak, peaks
 from helpers.core.files import tree_sha256
+from helpers.runs import photographs
 from helpers.runs.plan import Recipe
 from helpers.runs.store import versions
 
-__all__ = ["AlignedRenders", "QuantizedPipeline", "Renders", "open_source"]
+__all__ = ["Aligned", "Photographs", "QuantizedPipeline", "Reals", "Renders", "open_source"]
 
 
-def open_source(recipe: Recipe, device: str = "cpu") -> QuantizedPipeline | Renders:
+def open_source(recipe: Recipe, device: str = "cpu") -> QuantizedPipeline | Reals:
     """The source of a recipe's images; pipelines run on `device`. It holds nothing large until `load`."""
     if recipe.source.label:
         return QuantizedPipeline(recipe, device)
-    return Renders(recipe) if recipe.checkpoint is None else AlignedRenders(recipe, device)
+    reals = Photographs(recipe) if recipe.photographs else Renders(recipe)
+    return reals if recipe.checkpoint is None else Aligned(reals, recipe, device)
 
 
-class Renders:
-    """Renders of the miniature world's test scenes: index i shows the scene whose caption is prompt i."""
+class Reals:
+    """Real images of one size. They always count, and nothing is measured of their making (`record`)."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.size = recipe.source.size
         self.record: dict[str, Any] = {}
 
     def model(self) -> str:
-        """Digest of what makes the images: the renderer's method."""
-        return tree_sha256(world.METHOD)
+        """Digest of what makes the images, beside the recipe."""
+        return tree_sha256(self.method)
+
+    @property
+    def method(self) -> str:
+        """The number of the method that makes them."""
+        raise NotImplementedError
 
     def load(self) -> None:
         """Nothing to load."""
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices."""
-        first = world.SPLITS["test"]
-        return [Image.fromarray(world.render(first + index, self.size)) for index in indices]
+        raise NotImplementedError
 
     def check(self, image: Image.Image) -> str | None:
-        """A render always counts."""
+        """A real image always counts."""
         return None
 
 
-class AlignedRenders(Renders):
-    """The same renders after a generator's own VAE, in full precision: reals of the protocol `aligned`."""
+class Renders(Reals):
+    """Renders of the miniature world's test scenes: index i shows the scene whose caption is prompt i."""
 
-    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+    @property
+    def method(self) -> str:
+        """The renderer's."""
+        return world.METHOD
+
+    def make(self, indices: Sequence[int]) -> list[Image.Image]:
+        """The images of the given indices."""
+        first = world.SPLITS["test"]
+        return [Image.fromarray(world.render(first + index, self.size)) for index in indices]
+
+
+class Photographs(Reals):
+    """Photographs of a folder, cropped and shrunk (see `helpers.runs.photographs`): index i is the recipe's i-th."""
+
+    def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
-        self.device = device
-        self.key, self.where, self.entry = recipe.generator, recipe.checkpoint, recipe.entry
+        self.photographs = recipe.photographs
+
+    @property
+    def method(self) -> str:
+        """That of cropping and shrinking; which files are taken is the recipe's."""
+        return f"photographs {photographs.METHOD}"
+
+    def make(self, indices: Sequence[int]) -> list[Image.Image]:
+        """The images of the given indices. Raises Failure where a file cannot be read any more."""
+        return [photographs.open_square(self.photographs[index], self.size) for index in indices]
+
+
+class Aligned(Reals):
+    """Real images after a generator's own VAE, in full precision: reals of the protocol `aligned`."""
+
+    def __init__(self, reals: Reals, recipe: Recipe, device: str = "cpu") -> None:
+        super().__init__(recipe)
+        self.reals, self.recipe, self.device = reals, recipe, device
         self._pipeline: Any = None
 
     def model(self) -> str:
-        """Digest of what makes the images: the renderer's method and the VAE's files."""
-        return tree_sha256(world.METHOD, Path(generators.source(self.key, self.where, self.entry)) / "vae")
+        """Digest of what makes the images: the reals' method and the VAE's files, or its hub id and revision."""
+        where = generators.source(self.recipe.generator, self.recipe.checkpoint, self.recipe.entry)
+        folder = Path(where)
+        return tree_sha256(
+            self.reals.method, folder / "vae" if folder.is_dir() else f"{where}@{self.recipe.revision}/vae"
+        )
 
     def load(self) -> None:
         """Load the pipeline that has the VAE."""
-        self._pipeline = generators.load(self.key, self.where, entry=self.entry, device=self.device)
+        recipe = self.recipe
+        self._pipeline = generators.load(
+            recipe.generator,
+            recipe.checkpoint,
+            entry=recipe.entry,
+            revision=recipe.revision,
+            variant=recipe.variant,
+            device=self.device,
+            vae_only=True,
+        )
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices; after `load`."""
-        return generators.reconstruct(self._pipeline, super().make(indices))
+        return generators.reconstruct(self._pipeline, self.reals.make(indices))
 
 
 class QuantizedPipeline:

@@ -5,10 +5,10 @@ images/.../rejected/<index>.png                images that do not count, for the
 parts/<the same folders>/<start>.json          what made the shard: digests, times, rejections
 parts/<the same folders>/<start>.parquet       its scores
 audit/<generator>/<precision>.json             what was measured of the cell's weights (`runs.audit`)
-parts/spectra, parts/patterns, parts/counterfactuals   what was measured of the scored images (`runs.stages`)
+parts/{spectra,patterns,distances,counterfactuals}   what was measured of the scored images (`runs.stages`)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
 .lock                                          see `runs.lock`
-spectra.parquet  patterns.parquet  counterfactuals.parquet   likewise, where the images were at hand
+spectra.parquet  patterns.parquet  distances.parquet  counterfactuals.parquet   likewise, where the images were at hand
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from helpers.core import files
+from helpers.core import columns, files
 from helpers.core.errors import Damaged
 from helpers.runs.plan import Shard, Source
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["MANIFEST", "RESULTS", "STALE", "Store", "git_revision", "pixel_sha256", "versions"]
 
@@ -79,6 +82,20 @@ class Store:
         except Damaged as error:
             self.note(f"{error}; made again")
             return None
+
+    def table(self, name: str, needed: Iterable[str] = ()) -> pd.DataFrame:
+        """One of the run's own tables ("spectra.parquet"), checked as it is declared, with the `needed` columns.
+
+        Raises Damaged where it is missing or not as declared.
+        """
+        path, table = self.folder / name, columns.TABLES[name]
+        found = files.read_parquet(path, [*table.needed, *needed])
+        columns.check(table, found, str(path))
+        return found
+
+    def scores(self) -> pd.DataFrame:
+        """The run's scores: every column of scores.parquet, in order; raises Damaged as `table` does."""
+        return self.table(columns.SCORES.file, columns.SCORES.names)[list(columns.SCORES.names)]
 
     def manifest(self) -> dict[str, Any]:
         """What manifest.json holds; where it is missing or damaged, `files` (name -> SHA-256) that are none."""

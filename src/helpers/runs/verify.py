@@ -17,16 +17,16 @@ from tqdm import tqdm
 from helpers import detectors as detection
 from helpers.core.device import processor
 from helpers.core.errors import Damaged, Failure, UsageError
-from helpers.core.files import file_sha256, read_json, read_parquet, write_json
+from helpers.core.files import file_sha256, read_json, write_json
 from helpers.core.scores import is_fake
 from helpers.runs import plan as planning
 from helpers.runs.plan import Recipe, Source
-from helpers.runs.shard import COLUMNS, of
+from helpers.runs.shard import of
 from helpers.runs.sources import open_source
-from helpers.runs.store import pixel_sha256, versions
+from helpers.runs.store import Store, pixel_sha256, versions
 from helpers.study.schema import Study
 
-__all__ = ["TOLERANCE", "verify"]
+__all__ = ["TOLERANCE", "verify_archive"]
 
 #: Largest difference of a logit from the archived one, as absolute + relative x |archived logit|. `same`: where the
 #: pixels are equal, so that only the detector's rounding differs. `near`: where they are not, for CPUs round
@@ -34,7 +34,7 @@ __all__ = ["TOLERANCE", "verify"]
 TOLERANCE = {"same": {"absolute": 1e-3, "relative": 1e-3}, "near": {"absolute": 0.25, "relative": 0.05}}
 
 
-def verify(
+def verify_archive(
     study: Study,
     images: int,
     results: str | os.PathLike[str],
@@ -42,7 +42,7 @@ def verify(
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Compare the first `images` archived images of the main arm's cells, and of the renders per size, with new ones.
+    """Compare the first `images` archived images of the main arm's cells, and of the reals per size, with new ones.
 
     `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report:
     study_digest and scores_sha256, which say what archive it is of (as in manifest.json, under `files`); machine,
@@ -86,7 +86,7 @@ def _machine() -> dict[str, Any]:
 
 def _archive(study: Study, results: Path) -> pd.DataFrame:
     try:
-        scores = read_parquet(results / "scores.parquet", COLUMNS)
+        scores = Store(results).scores()
         manifest = read_json(results / "manifest.json")
     except Damaged as error:
         raise UsageError(f"no readable archived run: {error}; name its folder") from None

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,13 +28,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from helpers.core import files as paths
+from helpers.core import files
 from helpers.core.errors import UsageError, nearest, shown
 from helpers.core.registry import KEY
 from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES
 from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images import perturbations
-from helpers.images import protocols as showing
+from helpers.images.protocols import LEVELS, PROTOCOLS, weights_for
 from helpers.precision.catalogue import ARMS, BASELINE, COMPONENTS, COVERAGES, PRECISIONS
 from helpers.study import prompts
 
@@ -49,6 +50,7 @@ __all__ = [
     "PrecisionKey",
     "PromptSource",
     "ROLES",
+    "Reals",
     "Share",
     "MAX_KERNEL_DEVIATION",
     "Strict",
@@ -57,6 +59,7 @@ __all__ = [
     "explain",
     "load",
     "one_of",
+    "reals_expected",
     "training_label",
     "weights_expected",
     "weights_folder",
@@ -91,7 +94,7 @@ DetectorKey = Annotated[str, one_of(DETECTORS)]
 Component = Annotated[str, one_of(COMPONENTS)]
 Way = Annotated[str, one_of(ARMS)]
 Layers = Annotated[str, one_of(COVERAGES)]
-Protocol = Annotated[str, one_of(showing.PROTOCOLS)]
+Protocol = Annotated[str, one_of(PROTOCOLS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -149,6 +152,38 @@ class PromptSource(Strict):
         if self.kind != "file" and self.path is not None:
             raise ValueError(f"path is for prompts of kind 'file', not of kind '{self.kind}'; take one of them out")
         return self
+
+
+class Reals(Strict):
+    """Where a study's real images come from.
+
+    kind "world": renders of the miniature world's test scenes, image i of the scene of prompt i; "folder": photographs
+    in the folder `path` (relative to the study file, or absolute) under the `licence`, in a few words. Of these the
+    first as many as a cell has images are taken, in an order drawn from their contents and the study's seed. One counts
+    where its shorter side has at least `shrink` times the pixels of the study's largest images: it is shrunk to them,
+    which takes its own compression out (see `helpers.runs.photographs`).
+    """
+
+    kind: Annotated[str, one_of(("world", "folder"))]
+    path: Words | None = None
+    licence: Words | None = None
+    shrink: float | None = Field(None, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _of_a_folder(self) -> Reals:
+        given = {name: getattr(self, name) for name in ("path", "licence", "shrink")}
+        if self.kind == "folder":
+            missing = next((name for name in ("path", "licence") if given[name] is None), "")
+            if missing:
+                raise ValueError(f"{missing} is missing; reals of kind 'folder' need a path and a licence")
+        elif foreign := next((name for name, value in given.items() if value is not None), ""):
+            raise ValueError(f"{foreign} is for reals of kind 'folder', not '{self.kind}'; take one of them out")
+        return self
+
+    @property
+    def least_shrink(self) -> float:
+        """How many times the pixels of the study's images a photograph's shorter side must have: 2 unless said."""
+        return 2.0 if self.shrink is None else self.shrink
 
 
 #: What a study says of a generator that the catalogue lacks: the first three must be given. None of it makes an image.
@@ -213,7 +248,7 @@ class Arm(Strict):
 class Perturbations(Strict):
     """What is done to a sample of the images before they are scored once more: the `names` (see
     `helpers.images.perturbations`), at which `precisions` of the main arm, and to the first `images` of each cell and
-    of the renders.
+    of the reals.
     """
 
     names: list[str] = Field(min_length=1)
@@ -269,7 +304,8 @@ class Study(Strict):
     ladder of formats, by name.
 
     `weights` is the detectors' training that the study is about, `further` maps the labels of other trainings to the
-    detectors that have them; `shared_level` is the difficulty of the protocol `shared`.
+    detectors that have them; `shared_level` is the difficulty of the protocol `shared`. `reals` are renders in a mini
+    study unless it says otherwise, and none in a full one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_filed)]
@@ -283,18 +319,19 @@ class Study(Strict):
     weights: Words = "mini"
     further: dict[Words, Detectors] = {}
     protocols: Annotated[list[Protocol], Field(min_length=1), AfterValidator(_once)] = ["plain"]
-    shared_level: int = Field(1, ge=1, le=len(showing.LEVELS))
+    shared_level: int = Field(1, ge=1, le=len(LEVELS))
     arm: Way = "native"
     coverage: Layers = "linear"
     components: Components = ["denoiser", "t5"]
     arms: dict[ArmName, Arm] = {}
     perturbations: Perturbations | None = None
+    reals: Reals | None = None
     shard_size: Count = 25
     batch_size: Count = 1
     generators: dict[str, GeneratorSettings] = Field(min_length=1)
     margins: Margins = Margins()
 
-    _folder: Path = PrivateAttr(default=paths.STUDIES)
+    _folder: Path = PrivateAttr(default=files.STUDIES)
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -315,7 +352,14 @@ class Study(Strict):
         self._distinct_trainings()
         if self.scale == "mini":
             self._own_miniatures()
+        elif self.reals is not None and self.reals.kind == "world":
+            raise ValueError("reals.kind: 'world' is what miniatures were trained on; a full study takes a 'folder'")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Manifests of studies that say nothing of reals are older than the key.
+        return {name: value for name, value in handler(self).items() if value is not None or name != "reals"}
 
     def _own_generators(self) -> None:
         for key, settings in self.generators.items():
@@ -331,7 +375,7 @@ class Study(Strict):
 
     def _distinct_trainings(self) -> None:
         # In tables a training is known by the last part of its path.
-        every = [showing.weights_for(protocol, self.weights) for protocol in showing.PROTOCOLS]
+        every = [weights_for(protocol, self.weights) for protocol in PROTOCOLS]
         labels = {training_label(weights): "weights" for weights in every}
         for further in self.further:
             label = training_label(further)
@@ -340,7 +384,7 @@ class Study(Strict):
             labels[label] = shown(further)
 
     def _own_miniatures(self) -> None:
-        shipped = os.path.realpath(paths.MODELS / "mini")
+        shipped = os.path.realpath(files.MODELS / "mini")
         for key in self.keys:
             place = os.path.realpath(self.source(key))
             if Path(shipped) not in Path(place).parents:
@@ -366,7 +410,7 @@ class Study(Strict):
         """Every cell of the main arm, generator by generator, precisions in the order of the file."""
         return [Cell(key, precision, self.arm) for key in self.keys for precision in self.precisions]
 
-    def beside(self) -> list[Cell]:
+    def arm_cells(self) -> list[Cell]:
         """Every cell of the other arms, arm by arm, then as in `cells`."""
         return [
             Cell(key, precision, name)
@@ -388,7 +432,25 @@ class Study(Strict):
     def source(self, generator: str) -> str:
         """What a pipeline is loaded from: a mini study's folder under models/mini, else the checkpoint."""
         checkpoint = self.generators[generator].checkpoint
-        return str(paths.MODELS / "mini" / checkpoint) if self.scale == "mini" else checkpoint
+        return str(files.MODELS / "mini" / checkpoint) if self.scale == "mini" else checkpoint
+
+    @property
+    def reals_kind(self) -> str | None:
+        """What the real images are: "world" (renders), "folder" (photographs), None where there are none."""
+        if self.reals is not None:
+            return self.reals.kind
+        return "world" if self.scale == "mini" else None
+
+    @property
+    def reals_folder(self) -> Path:
+        """The folder of photographs, of reals of kind "folder"."""
+        return (self._folder / (self.reals and self.reals.path or "")).resolve()
+
+    @property
+    def reals_least(self) -> int:
+        """The pixels that a photograph's shorter side must have, of reals of kind "folder"."""
+        shrink = self.reals.least_shrink if self.reals else 1.0
+        return ceil(shrink * max(settings.size for settings in self.generators.values()))
 
     def prompts_for(self, count: int) -> list[str]:
         """The first `count` prompts. Raises UsageError where a prompt file has fewer."""
@@ -425,7 +487,7 @@ class Study(Strict):
         return self._lines() if self.prompts.kind == "file" else self.prompts_for(min(100, prompts.COUNT))
 
     def _lines(self) -> list[str]:
-        text = paths.read_text(self._folder / (self.prompts.path or ""), "a UTF-8 file of prompts, one a line")
+        text = files.read_text(self._folder / (self.prompts.path or ""), "a UTF-8 file of prompts, one a line")
         return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -449,7 +511,7 @@ def _of_own(key: str, given: list[str]) -> str:
 def load(study: str | os.PathLike[str]) -> Study:
     """Read and check a study: a path, or the name of a shipped one ("mini", "full"). Raises UsageError."""
     path = _find(study)
-    data = paths.read_toml(path, "a TOML study file")
+    data = files.read_toml(path, "a TOML study file")
     try:
         loaded = Study.model_validate(data)
     except ValidationError as error:
@@ -487,20 +549,38 @@ def expected(study: Study) -> list[dict[str, Any]]:
     ]
 
 
+def reals_expected(study: Study) -> dict[str, Any]:
+    """What the study's real images are and whether they are there.
+
+    Keys: kind ("world", "folder" or None), images (of each size), sizes (px), and of a folder path, licence, least (px
+    of the shorter side), files (how many the folder holds, whatever they are; None where there is no folder).
+    """
+    sizes = sorted({settings.size for settings in study.generators.values()}) if study.reals_kind else []
+    found: dict[str, Any] = {"kind": study.reals_kind, "images": study.images_per_cell, "sizes": sizes}
+    if study.reals is None or study.reals.kind != "folder":
+        return found
+    folder = study.reals_folder
+    shown_files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = sum(1 for _ in shown_files) if folder.is_dir() else None
+    return found | {
+        "path": folder, "licence": study.reals.licence, "least": study.reals_least, "files": files,
+    }  # fmt: skip
+
+
 def weights_expected(study: Study) -> list[dict[str, Any]]:
     """Which file each detector of the study is loaded from, and the published backbone that CLIP-D's needs beside it.
 
     Keys: detector, file (the one that is there, else the first that would do), there (bool), source, terms.
     """
     if study.scale == "mini":
-        folder, here = paths.MODELS / "mini" / "detectors", "trained by this project"
+        folder, here = files.MODELS / "mini" / "detectors", "trained by this project"
         label = study.weights.removeprefix("mini")
         return [_weights(name, [folder / f"{name}{label}.safetensors"], here, "Apache-2.0") for name in study.detectors]
     folder = weights_folder(study.weights)
     rows = []
     for name in study.detectors:
-        files = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
-        rows.append(_weights(name, files, DETECTORS[name].source, DETECTORS[name].terms))
+        beside = [folder / f"{name}{suffix}" for suffix in WEIGHTS_SUFFIXES]
+        rows.append(_weights(name, beside, DETECTORS[name].source, DETECTORS[name].terms))
     for name in study.detectors:
         if own := DETECTORS[name].backbone:
             rows.append(_weights(f"{name} (backbone)", [folder / file for file in own.files], own.source, own.terms))
@@ -510,7 +590,7 @@ def weights_expected(study: Study) -> list[dict[str, Any]]:
 def weights_folder(weights: str | os.PathLike[str]) -> Path:
     """The folder of released weights: a path, or where there is none, the folder of that name under models."""
     path = Path(weights)
-    return path if path.exists() or path.is_absolute() else paths.MODELS / path
+    return path if path.exists() or path.is_absolute() else files.MODELS / path
 
 
 def training_label(weights: str | os.PathLike[str]) -> str:
@@ -525,11 +605,11 @@ def training_label(weights: str | os.PathLike[str]) -> str:
     return name
 
 
-def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[str, Any]:
-    there = next((file for file in files if file.is_file()), None)
+def _weights(detector: str, choices: list[Path], source: str, terms: str) -> dict[str, Any]:
+    there = next((file for file in choices if file.is_file()), None)
     return {
         "detector": detector,
-        "file": there or files[0],
+        "file": there or choices[0],
         "there": there is not None,
         "source": source,
         "terms": terms,
@@ -539,8 +619,8 @@ def _weights(detector: str, files: list[Path], source: str, terms: str) -> dict[
 def _bytes(study: Study, cell: Cell) -> int | None:
     generator, bits = study.entry(cell.generator), PRECISIONS[cell.precision].bits_with_scales
     if study.scale == "mini" or generator.parameters is None or generator.linear_share is None:
-        files = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
-        return sum(file.stat().st_size for file in files) if files else None
+        stored = list(Path(study.source(cell.generator)).rglob("*.safetensors"))
+        return sum(file.stat().st_size for file in stored) if stored else None
     reached = 1.0 if study.coverage == "all" else generator.linear_share
     return round(generator.parameters * (reached * bits + (1 - reached) * max(bits, 16)) / 8)
 
@@ -555,10 +635,10 @@ def _caption(index: int) -> str:
 def _find(study: str | os.PathLike[str]) -> Path:
     path = Path(study)
     if path.suffix != ".toml" and path.parent == Path("."):
-        path = paths.STUDIES / f"{path.name}.toml"
+        path = files.STUDIES / f"{path.name}.toml"
     if os.path.lexists(path):
         return path
-    shipped = sorted(file.stem for file in paths.STUDIES.glob("*.toml"))
+    shipped = sorted(file.stem for file in files.STUDIES.glob("*.toml"))
     mend = f"name one of {', '.join(shipped)} or a TOML file"
     raise UsageError(f"no study {shown(str(study))}{nearest(study, shipped)}; {mend}")
 
@@ -621,6 +701,7 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
         ("margins",): Margins,
         ("arms",): Arm,
         ("perturbations",): Perturbations,
+        ("reals",): Reals,
         ("generators",): GeneratorSettings,
     }
 

@@ -6,6 +6,7 @@ of images a cell. Nothing here looks at results: a study's size is judged by wha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
@@ -61,7 +62,7 @@ def table(margins: dict[str, float] | None = None, sizes: tuple[int, ...] = (30,
     """One row per claim and truth: claim, truth (words), and the power at each number of images, `n_30`, `n_100` ..."""
     limits = Margins().model_dump() | (margins or {})
     high, fall, moved, same = (limits[name] for name in ("high", "drop", "shift", "overlap"))
-    asked = [
+    asked: list[tuple[str, str, Callable[[float, int, float], float], float, float]] = [
         *(("C2, C9: stays high", f"accuracy {p:.2f}", stays_high, p, high) for p in (0.97, 0.98, 0.99)),
         *(("C4: a drop", f"{100 * p:.0f} % lost, 1 % gained", drop, p, fall) for p in (0.08, 0.10, 0.15)),
         *(("C7: a shift", f"{d:.1f} SD to the left", shift, d, moved) for d in (0.6, 0.7)),

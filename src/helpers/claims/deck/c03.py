@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.analysis.words import named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import accuracies, judge, missing
+from helpers.claims.figures import accuracies, finding_of, missing
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
 
@@ -17,7 +17,7 @@ def judge_claim(results: Results) -> Finding:
     figures = accuracies(results, ["sd15"], [results.baseline], ["npr"], high=margins(results)["challenging"])
     if not figures:
         return missing(f"scores of NPR on SD1.5 at {base}")
-    return judge(figures, lambda shown, worst: f"At {base} NPR's accuracy on SD1.5 is {number(shown[worst])}.")
+    return finding_of(figures, lambda shown, worst: f"At {base} NPR's accuracy on SD1.5 is {number(shown[worst])}.")
 
 
 CLAIM = Claim(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import judge, known, losses, missing
+from helpers.claims.figures import finding_of, known_figures, losses, missing
 from helpers.claims.rule import END_TO_END, Finding, margins
 from helpers.results import Results
 
@@ -21,13 +21,13 @@ def judge_claim(results: Results) -> Finding:
         return missing(f"pairs of {base} and FP4 images of SD3 for an end-to-end detector")
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
-        shown = known(shown)
+        shown = known_figures(shown)
         parts = [f"by {number(change, sign=True)} for {name.split(' on ')[0]}" for name, change in shown.items()]
         fell = f"{sum(change.high <= -drop for change in shown.values())} of {len(shown)}"
         falls = f", a drop for {fell}" if len(shown) > 1 else ""
         return f"On SD3, from {base} to FP4, accuracy changes {listed(parts)}{falls}."
 
-    return judge(figures, sentence)
+    return finding_of(figures, sentence)
 
 
 CLAIM = Claim(

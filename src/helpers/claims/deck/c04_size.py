@@ -7,7 +7,7 @@ from math import isnan
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import accuracies, judge, missing, present
+from helpers.claims.figures import accuracies, finding_of, missing, present
 from helpers.claims.rule import END_TO_END, Finding, margins
 from helpers.results import Results
 
@@ -29,7 +29,7 @@ def judge_claim(results: Results) -> Finding:
         parts = [f"from {number(shown[b])} to {number(shown[a])} for {named(d)}" for d, b, a in pairs]
         return f"On SD3, from {base} to FP4, accuracy goes {listed(parts)}."
 
-    return judge(before | after, sentence)
+    return finding_of(before | after, sentence)
 
 
 CLAIM = Claim(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.analysis.words import number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import accuracies, judge, missing
+from helpers.claims.figures import accuracies, finding_of, missing
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
 
@@ -16,7 +16,7 @@ def judge_claim(results: Results) -> Finding:
     figures = accuracies(results, ["sd3"], ["fp4"], ["r50_tf"], low=margins(results)["robust"])
     if not figures:
         return missing("scores of R50_TF on SD3 at FP4")
-    return judge(figures, lambda shown, worst: f"R50_TF's accuracy on SD3 at FP4 is {number(shown[worst])}.")
+    return finding_of(figures, lambda shown, worst: f"R50_TF's accuracy on SD3 at FP4 is {number(shown[worst])}.")
 
 
 CLAIM = Claim(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import judge, missing, shifts
+from helpers.claims.figures import finding_of, missing, shifts
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
 
@@ -23,7 +23,7 @@ def judge_claim(results: Results) -> Finding:
         parts = [f"{number(figure, sign=True)} at {precision}" for precision, figure in shown.items()]
         return f"NPR's logits on SD3 shift, in standard deviations of the {base} scores, by {listed(parts)}."
 
-    return judge(figures, sentence)
+    return finding_of(figures, sentence)
 
 
 CLAIM = Claim(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.analysis.words import named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import judge, missing, shifts
+from helpers.claims.figures import finding_of, missing, shifts
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
 
@@ -19,7 +19,7 @@ def judge_claim(results: Results) -> Finding:
     figures = shifts(results, "r50_tf", "sd3", others, low=-most, high=most)
     if not figures:
         return missing("pairs of R50_TF's scores on SD3")
-    return judge(
+    return finding_of(
         figures,
         lambda shown, worst: (
             f"The largest of R50_TF's shifts on SD3 is {number(shown[worst], sign=True)} standard deviations of the "

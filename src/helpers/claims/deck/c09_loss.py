@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import judge, known, losses, missing, present
+from helpers.claims.figures import finding_of, known_figures, losses, missing, present
 from helpers.claims.rule import Finding, margins
 from helpers.results import Results
 
@@ -21,13 +21,13 @@ def judge_claim(results: Results) -> Finding:
     names = listed([named(key) for key in present(["sdxl", "flux1"], results.generators)])
 
     def sentence(shown: dict[str, Interval], worst: str) -> str:
-        shown = known(shown)
+        shown = known_figures(shown)
         change = f"{number(shown[worst], sign=True)}, {worst}"
         if len(shown) == 1:
             return f"From {base} to FP4 accuracy changes by {change}."
         return f"From {base} to FP4 the largest loss of accuracy among {len(shown)} on {names} is a change of {change}."
 
-    return judge(figures, sentence)
+    return finding_of(figures, sentence)
 
 
 CLAIM = Claim(

@@ -9,7 +9,7 @@ import pandas as pd
 from helpers.analysis.stats import metrics
 from helpers.analysis.words import counted, named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import Figure, accuracies, judge, missing
+from helpers.claims.figures import Figure, accuracies, finding_of, missing
 from helpers.claims.rule import Finding, margins
 from helpers.generators.catalogue import GENERATORS
 from helpers.results import Results
@@ -33,7 +33,7 @@ def judge_claim(results: Results) -> Finding:
         lambda level: metrics.independent_difference(rate(level), old.at(level)), old.n, high=-limits["drop"],
         unjudged=old.unjudged,
     )  # fmt: skip
-    return judge(
+    return finding_of(
         figures,
         lambda shown, worst: (
             f"At {base} NPR finds {number(old.at(0.95))} of SD1.5's images and {number(rate(0.95))} of those of the "

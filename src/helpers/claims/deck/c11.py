@@ -7,7 +7,7 @@ from math import isnan
 from helpers.analysis.cells import mean_change, paired_logits
 from helpers.analysis.words import named, number
 from helpers.claims.claim import Claim, World
-from helpers.claims.figures import Figure, judge, missing, present, unjudged
+from helpers.claims.figures import Figure, finding_of, missing, present, unjudged
 from helpers.claims.rule import END_TO_END, FROZEN, NOT_TESTABLE, Finding, margins, unscaled
 from helpers.results import Results
 
@@ -18,7 +18,7 @@ def judge_claim(results: Results) -> Finding:
     """The end-to-end detectors are less robust to FP4 than the feature-based ones, over all generators."""
     base = named(results.baseline)
     groups = [present(group, results.detectors) for group in (END_TO_END, FROZEN)]
-    changes = [mean_change(results, group) for group in groups]
+    changes = [mean_change(results, group, precision="fp4") for group in groups]
     lacking = unjudged(results, *groups[0], *groups[1])
     if all(groups) and lacking:
         return Finding(NOT_TESTABLE, f"This study cannot say: {unscaled(lacking)}.", {})
@@ -29,11 +29,11 @@ def judge_claim(results: Results) -> Finding:
         for group in groups
     )
     figure = Figure(
-        lambda level: mean_change(results, groups[0], groups[1], confidence=level),
+        lambda level: mean_change(results, groups[0], groups[1], level, "fp4"),
         images,
         high=-margins(results)["drop"],
     )
-    return judge(
+    return finding_of(
         {"end-to-end minus feature-based": figure},
         lambda shown, worst: (
             f"From {base} to FP4 accuracy, averaged over generators, changes by {number(changes[0], 3, sign=True)} for "

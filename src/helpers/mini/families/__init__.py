@@ -3,7 +3,7 @@
 What is kept of each family: its denoiser class, its prediction type and scheduler, how many text encoders of which
 kind feed it and through which layers, the channels of its VAE, and the ratio of resolutions 512 : 768 : 1024. One file
 per generator, named after its key, holds what is its own as `FAMILY`; a generator of the catalogue that has no file
-here has no miniature.
+here, and one of another package, has no miniature. No key begins with `_`, so `_common` can be none.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from diffusers import AutoencoderKL
 
 from helpers.core.errors import UsageError, nearest
 from helpers.generators.catalogue import GENERATORS
-from helpers.mini.families.common import MAX_TOKENS, VAES, Decoder, Family, Recipe, build_vae, tokenizer
+from helpers.mini.families._common import MAX_TOKENS, VAES, Decoder, Family, Recipe, build_vae, tokenizer
 
 __all__ = ["FAMILIES", "MAX_TOKENS", "VAES", "Decoder", "Family", "Recipe", "build", "build_vae", "tokenizer"]
 
 #: Every miniature by key, in the catalogue's order.
 FAMILIES: Mapping[str, Family] = {
-    key: import_module(f"{__name__}.{key}").FAMILY for key in GENERATORS if find_spec(f"{__name__}.{key}")
+    key: import_module(f"{__name__}.{key}").FAMILY for key in GENERATORS.own if find_spec(f"{__name__}.{key}")
 }
 
 

@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from torch import Tensor, nn
 
-from helpers.mini.families.common import (
+from helpers.mini.families._common import (
     CLIP_WIDTH,
     MAX_TOKENS,
     T5_WIDTH,

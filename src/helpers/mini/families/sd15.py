@@ -8,7 +8,7 @@ from typing import Any
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
-from helpers.mini.families.common import CLIP_WIDTH, SCHEDULE, UNET, Decoder, Family, Recipe, clip_encoder, tokenizer
+from helpers.mini.families._common import CLIP_WIDTH, SCHEDULE, UNET, Decoder, Family, Recipe, clip_encoder, tokenizer
 
 __all__ = ["FAMILY"]
 

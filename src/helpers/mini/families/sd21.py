@@ -12,7 +12,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from helpers.mini.families import sd15
-from helpers.mini.families.common import CLIP_WIDTH, SCHEDULE, UNET, Recipe, clip_encoder, tokenizer
+from helpers.mini.families._common import CLIP_WIDTH, SCHEDULE, UNET, Recipe, clip_encoder, tokenizer
 
 __all__ = ["FAMILY"]
 

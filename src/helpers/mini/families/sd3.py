@@ -13,7 +13,7 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
-from helpers.mini.families.common import (
+from helpers.mini.families._common import (
     CLIP_WIDTH,
     MAX_TOKENS,
     T5_WIDTH,

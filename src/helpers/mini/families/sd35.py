@@ -7,7 +7,7 @@ from dataclasses import replace
 from diffusers import SD3Transformer2DModel
 
 from helpers.mini.families import sd3
-from helpers.mini.families.common import Recipe
+from helpers.mini.families._common import Recipe
 
 __all__ = ["FAMILY"]
 

@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
-from helpers.mini.families.common import CLIP_WIDTH, SCHEDULE, UNET, Decoder, Family, Recipe, clip_encoder, tokenizer
+from helpers.mini.families._common import CLIP_WIDTH, SCHEDULE, UNET, Decoder, Family, Recipe, clip_encoder, tokenizer
 
 __all__ = ["FAMILY"]
 

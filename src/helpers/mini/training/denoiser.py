@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from helpers.mini.families import FAMILIES, Family, Recipe
-from helpers.mini.training.data import latents
-from helpers.mini.training.loop import EMA, descend, ramp, run_steps, set_rate, step_rng
+from helpers.mini.learning.data import latents
+from helpers.mini.learning.loop import EMA, descend, ramp, run_steps, set_rate, step_rng
 from helpers.world import SPLITS, prompt
 
 __all__ = ["train_denoiser"]

@@ -31,7 +31,8 @@ from helpers.detectors.detector import module
 from helpers.detectors.preprocessing import Preprocess, preprocess, tensor
 from helpers.mini import backbones
 from helpers.mini.families import FAMILIES
-from helpers.mini.training import fitting, samples
+from helpers.mini.learning import fitting
+from helpers.mini.training import samples
 
 __all__ = [
     "CROP",
@@ -224,7 +225,7 @@ class Task:
     """What one detector is to learn, from what and how.
 
     Attributes:
-        detector: npr, r50_nodown, r50_tf or clip_d, at its miniature width.
+        detector: its key in `DETECTORS`; it is trained at its miniature width.
         data: "train" and "validation".
         facts: what the card says of the training beside how it went.
         frozen: state of the frozen backbone; empty where the detector has none.
@@ -278,7 +279,7 @@ def on_generators(
     """Return the task of telling generators' FP32 images from renders of the same scenes.
 
     Args:
-        name: npr, r50_nodown, r50_tf or clip_d.
+        name: the detector, a key of `DETECTORS`.
         fakes, reals: sources of the generators' images and of what stands beside them.
         models: models/mini; backbones are read from its folder backbones.
         of: whose images are the fakes, and the seed. label: the weights' label, for the card.

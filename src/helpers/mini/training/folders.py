@@ -21,8 +21,8 @@ from PIL import Image
 
 from helpers.core.errors import UsageError
 from helpers.core.files import MODELS, probe, replacing
-from helpers.detectors import folder as judging
 from helpers.detectors import stream
+from helpers.detectors.folder import confounds
 from helpers.detectors.preprocessing import Preprocess, decode, preprocess, tensor
 from helpers.mini.training.detectors import CROP, Recipe, Task, Views, augmented, backbone, by_size, learn, recipe_of
 
@@ -129,7 +129,7 @@ def _described(table: pd.DataFrame, stem: str) -> dict[str, object]:
     return {
         "images": {part: own.label.value_counts().to_dict() for part, own in table.groupby("split")},
         "split": f"{stem}.csv: {VALIDATION:.0%} validation, by digest of the file and seed",
-        "cautions": judging.confounds(table),
+        "cautions": confounds(table),
     }
 
 

@@ -29,10 +29,10 @@ from helpers.images import protocols
 from helpers.mini import measures
 from helpers.mini.families import FAMILIES, build
 from helpers.mini.judge import train_judge
+from helpers.mini.learning.loop import record
 from helpers.mini.training import detectors as train_detectors
 from helpers.mini.training import samples
 from helpers.mini.training.denoiser import train_denoiser
-from helpers.mini.training.loop import record
 from helpers.mini.training.samples import WORK
 from helpers.mini.training.text import train_text_encoder
 from helpers.mini.training.vae import train_decoder, train_encoder

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from helpers import generators, world
 from helpers.core.files import BUILD, MODELS, replacing, tree_sha256
-from helpers.mini.training import data
+from helpers.mini.learning import data
 from helpers.study import schema
 from helpers.study.schema import GeneratorSettings
 

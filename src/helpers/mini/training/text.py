@@ -18,7 +18,7 @@ from transformers import PretrainedConfig
 
 from helpers import world
 from helpers.mini.families import MAX_TOKENS, tokenizer
-from helpers.mini.training.loop import descend, ramp, run_steps, set_rate, step_rng
+from helpers.mini.learning.loop import descend, ramp, run_steps, set_rate, step_rng
 
 __all__ = ["TEXT_STEPS", "train_text_encoder"]
 

@@ -19,10 +19,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers.mini.families import VAES, Decoder, build_vae
-from helpers.mini.training.data import pool, to_tensor
-from helpers.mini.training.loop import EMA, autocast, descend, ramp, run_steps, set_rate, step_rng
+from helpers.mini.learning.data import pool, to_tensor
+from helpers.mini.learning.loop import EMA, autocast, descend, ramp, run_steps, set_rate, step_rng
 
-__all__ = ["DECODER_STEPS", "ENCODER_STEPS", "evaluate_vae", "train_decoder", "train_encoder"]
+__all__ = ["DECODER_STEPS", "ENCODER_STEPS", "train_decoder", "train_encoder"]
 
 ENCODER_STEPS = 7000
 DECODER_STEPS = 1500
@@ -208,21 +208,3 @@ def train_decoder(of: Decoder, vae: AutoencoderKL, folder: Path, device: str) ->
     run_steps(f"decoder-{of.name}", folder, DECODER_STEPS, duel.state, duel.step)
     duel.trained.load_state_dict(duel.average.shadow)
     return vae.eval()
-
-
-def evaluate_vae(vae: AutoencoderKL, folder: Path, size: int, device: str, count: int = 64) -> dict[str, Any]:
-    """Measure a VAE on validation renders: PSNR in dB, and the share of energy above half Nyquist that survives."""
-    images = pool(folder, "validation", size, count)
-    with torch.no_grad():
-        wanted = to_tensor(images).to(device)
-        parts = [vae.decode(vae.encode(part).latent_dist.mean).sample for part in wanted.split(8)]
-        made = torch.cat(parts).clamp(-1, 1)
-    psnr = 10 * torch.log10(4 / (made - wanted).square().mean((1, 2, 3)))
-    return {"psnr_db": round(psnr.mean().item(), 2), "fine_energy": round(_fine(made) / _fine(wanted), 3)}
-
-
-def _fine(image: torch.Tensor) -> float:
-    """Mean power of the grey image above half the Nyquist frequency."""
-    across = torch.fft.fftfreq(image.shape[-1], device=image.device)
-    above = torch.hypot(across[None], across[:, None]) > 0.25
-    return torch.fft.fft2(image.mean(1), norm="ortho").abs().square().mean(0)[above].mean().item()

@@ -1,31 +1,39 @@
-"""What the cells of notebook 07 call: figures and tables of the images' traces, or the sentence that one is missing."""
+"""What the cells of notebook 07 call: figures and tables of the images' traces, or the sentence that one is missing.
+
+Each is given the table that it shows, by the name said in its docstring, and the results that the table is of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis import decoder, dose_response, image_traces
+from helpers.analysis import decoder, dose, real_ladders
 from helpers.analysis.words import named
+from helpers.claims import dose as dose_sentences
 from helpers.claims import smoothing
-from helpers.claims.rule import margins
+from helpers.claims.rule import Finding, margins
 from helpers.paper import page, tables
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
 __all__ = [
-    "autocorrelation", "component_shifts", "contrasts", "detail", "detection", "filters", "fingerprints", "ladder",
-    "levels", "predictions", "radial", "relations", "shares",
+    "autocorrelation", "component_shifts", "content", "contrasts", "detail", "detection", "dose_shifts", "doses",
+    "filters", "fingerprints", "ladder", "levels", "predictions", "radial", "real_doses", "relations", "shares",
+    "strata",
 ]  # fmt: skip
 
 MISSING = {
     "spectra": "The spectra of this study's images were not measured, so this figure is missing.",
     "filters": "This study has no filtered images, so what a filter does to its detectors is not known.",
     "ladder": "This study has no ladder of formats.",
+    "distances": dose_sentences.NONE,
+    "readings": "What this study's pictures show was not read.",
     "arms": "This study has nothing beside its baseline.",
     "shares": "This study has neither reals passed through the VAE nor the protocol aligned: no shares are known.",
 }
@@ -39,40 +47,38 @@ def _figure(name: str, chart: Callable[..., Any], table: pd.DataFrame, missing: 
         page.glue_figure(name, chart(table, *rest, **words))
 
 
-def radial(results: Results, generator: str = "sd3") -> None:
-    """The radial spectra."""
-    base = named(results.baseline)
-    _figure("radial", charts.radial, image_traces.curves(results), "spectra", generator, against=base)
+def radial(table: pd.DataFrame, results: Results, generator: str = "sd3") -> None:
+    """The radial spectra (`image_traces.curves`)."""
+    _figure("radial", charts.radial, table, "spectra", generator, against=named(results.baseline))
 
 
-def autocorrelation(results: Results, generator: str = "sd3") -> None:
-    """The autocorrelation of the residuals."""
-    _figure("autocorrelation", charts.autocorrelation, image_traces.autocorrelations(results), "spectra", generator)
+def autocorrelation(table: pd.DataFrame, results: Results, generator: str = "sd3") -> None:
+    """The autocorrelation of the residuals (`image_traces.autocorrelations`)."""
+    _figure("autocorrelation", charts.autocorrelation, table, "spectra", generator)
 
 
-def detail(results: Results) -> None:
-    """The change of fine detail against the baseline, with the margin of smoothing."""
+def detail(table: pd.DataFrame, results: Results) -> None:
+    """The change of fine detail against the baseline (`image_traces.changes`), with the margin of smoothing."""
     rest = ("high", margins(results)["smoothing"], named(results.baseline))
-    _figure("detail", charts.detail, image_traces.changes(results), "spectra", *rest)
+    _figure("detail", charts.detail, table, "spectra", *rest)
 
 
-def fingerprints(results: Results) -> None:
-    """The correlation of fingerprints with the baseline's."""
-    table = image_traces.fingerprints(results)
+def fingerprints(table: pd.DataFrame, results: Results) -> None:
+    """The correlation of fingerprints with the baseline's (`image_traces.fingerprints`)."""
     table = table.dropna(subset=["correlation"]) if len(table) else table
     _figure("fingerprints", charts.fingerprints, table, "spectra", named(results.baseline))
 
 
-def filters(results: Results, generator: str = "sd3") -> None:
-    """What the lowest precision and filters do to each detector."""
+def filters(table: pd.DataFrame, results: Results, generator: str = "sd3") -> None:
+    """What the lowest precision and filters do to each detector (`image_traces.treatments`)."""
     rest = (generator, named(results.lowest), named(results.baseline))
-    _figure("filters", charts.filters, image_traces.treatments(results), "filters", *rest)
+    _figure("filters", charts.filters, table, "filters", *rest)
 
 
-def ladder(results: Results, generator: str = "sd3", detector: str = "npr") -> None:
-    """Response against weight error along the ladder of formats."""
+def ladder(table: pd.DataFrame, results: Results, generator: str = "sd3", detector: str = "npr") -> None:
+    """Response against weight error along the ladder of formats (`dose_response.ladder`)."""
     rest = (generator, detector, "shift", named(results.baseline))
-    _figure("ladder", charts.ladder, dose_response.ladder(results), "ladder", *rest)
+    _figure("ladder", charts.ladder, table, "ladder", *rest)
 
 
 def _table(
@@ -86,9 +92,10 @@ def _table(
     )
 
 
-def levels(results: Results) -> HTML:
-    """What NPR reads and the peaks of upsampling, of reals, of the first precision's images and of the last's."""
-    table = image_traces.levels(results)
+def levels(table: pd.DataFrame, results: Results) -> HTML:
+    """What NPR reads and the peaks of upsampling (`image_traces.levels`), of reals, of the first precision's images and
+    of the last's.
+    """
     table = (
         table[table.precision.isin(["real", results.precisions[0], results.precisions[-1]])] if len(table) else table
     )
@@ -100,9 +107,8 @@ def levels(results: Results) -> HTML:
     )
 
 
-def predictions(results: Results) -> HTML:
-    """The four predictions of the smoothing filter with their verdicts and sentences."""
-    found = smoothing.predictions(results)
+def predictions(found: dict[str, Finding], results: Results) -> HTML:
+    """The predictions of the smoothing filter (`smoothing.predictions`) with their verdicts and sentences."""
     said = {key: smoothing.in_study(results, words) for key, words in smoothing.PREDICTIONS.items()}
     rows = [
         f"<dt>({key}) {words}: {page.Verdict(found[key].verdict)._repr_html_()}</dt><dd>{found[key].sentence}</dd>"
@@ -111,22 +117,19 @@ def predictions(results: Results) -> HTML:
     return HTML(f"<dl>{''.join(rows)}</dl>")
 
 
-def shares(results: Results) -> HTML:
-    """What each detector's detection at the baseline is owed to."""
-    table = decoder.shares(results)
-    known = table[[f"{name}_generators" for name in ("decoder", "retrained")]].sum(axis=1) > 0
+def shares(table: pd.DataFrame, results: Results) -> HTML:
+    """What each detector's detection at the baseline is owed to (`decoder.shares`), where it is known."""
     columns = {
         "decoder": ("decoder alone", 2, False),
         "denoiser": ("denoiser alone", 2, False),
         "retrained": ("retrained", 2, False),
     }
     caption = f"Shares of the detection of {named(results.baseline)} images, mean over generators"
-    return _table(table[known], columns, {"detector_title": "detector"}, caption, "shares")
+    return _table(decoder.known_shares(table), columns, {"detector_title": "detector"}, caption, "shares")
 
 
-def component_shifts(results: Results) -> HTML:
-    """What quantizing the denoiser moves, and what quantizing the VAE alone."""
-    table = decoder.component_shifts(results)
+def component_shifts(table: pd.DataFrame, results: Results) -> HTML:
+    """What quantizing the denoiser moves, and what quantizing the VAE alone (`decoder.component_shifts`)."""
     columns = {"shift": ("mean shift", 2, True), "size": ("root mean square", 2, False)}
     keys = {"detector_title": "detector", "precision_title": "precision", "part": "quantized"}
     for column, order in (("precision", list(PRECISIONS)), ("detector", list(results.detectors))) if len(table) else ():
@@ -135,12 +138,13 @@ def component_shifts(results: Results) -> HTML:
     return _table(table, columns, keys, caption, "arms")
 
 
-def detection(results: Results) -> HTML:
-    """How the AUC changes against the baseline, with and without the decoder's traces in the reals."""
-    table = decoder.detection(results)
+def detection(table: pd.DataFrame, results: Results) -> HTML:
+    """How the AUC changes against the baseline (`decoder.detection`), with and without the decoder's traces in the
+    reals.
+    """
     table = table[table.precision != results.baseline]
     columns = {
-        "plain_change": ("against renders", 3, True),
+        "plain_change": ("against reals", 3, True),
         "aligned_change": ("aligned", 3, True),
     }
     keys = {"detector_title": "detector", "precision_title": "precision"}
@@ -148,8 +152,8 @@ def detection(results: Results) -> HTML:
     return _table(table, columns, keys, caption, "arms")
 
 
-def relations(results: Results) -> HTML:
-    """What detection follows along the ladder, detector by detector."""
+def relations(table: pd.DataFrame, results: Results) -> HTML:
+    """What detection follows along the ladder, detector by detector (`dose_response.relations`)."""
     columns = {
         "rank_error": ("rank by error", 2, True),
         "rank_bits": ("rank by fewer bits", 2, True),
@@ -158,15 +162,78 @@ def relations(results: Results) -> HTML:
         "gain_error": ("bits less errors", 2, True),
     }
     caption = f"What the shift follows; misses in standard deviations of the {named(results.baseline)} logits"
-    return _table(dose_response.relations(results), columns, {"detector_title": "detector"}, caption, "ladder")
+    return _table(table, columns, {"detector_title": "detector"}, caption, "ladder")
 
 
-def contrasts(results: Results) -> HTML:
-    """Formats of equal bits side by side, all detectors and each."""
+def contrasts(table: pd.DataFrame, results: Results) -> HTML:
+    """Formats of equal bits side by side, all detectors and each (`dose_response.contrasts`)."""
     columns = {
         "difference": ("difference", 2, True),
         "beyond": ("beyond", 2, True),
     }
     keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}
     caption = f"Shifts at equal bits, in standard deviations of the {named(results.baseline)} logits"
-    return _table(dose_response.contrasts(results), columns, keys, caption, "ladder")
+    return _table(table, columns, keys, caption, "ladder")
+
+
+def dose_shifts(
+    table: pd.DataFrame,
+    results: Results,
+    targets: Mapping[str, float],
+    generator: str = "sd3",
+    detector: str = "npr",
+) -> None:
+    """Response against the dose in the pictures (`dose.responses`), with the doses of real images marked."""
+    rest = (targets, generator, detector, named(results.baseline))
+    _figure("dose_shifts", charts.dose_shifts, table, "distances", *rest)
+
+
+def doses(table: pd.DataFrame, results: Results) -> HTML:
+    """How far the images of each format lie from the baseline's (`dose.doses`): the main arm, then the ladder."""
+    if len(table):
+        ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
+        table = table[table.arm.isin([results.arm, *ladders])]
+        equal = [tables.DASH if not count else "all" if count == n else f"{count}"
+                 for count, n in zip(table.identical, table.n, strict=True)]  # fmt: skip
+        # A dose without end is none: the column beside it says that the images are equal.
+        table = table.assign(equal=equal, psnr=table.psnr.where(np.isfinite(table.psnr)))
+    columns = {"psnr": ("PSNR, dB", 1, False), "gmsd": ("GMSD", 3, False)}
+    keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
+    caption = f"Distance of images from {named(results.baseline)}'s of the same prompt and seed, medians"
+    return _table(table, columns, keys | {"equal": "byte for byte equal"}, caption, "distances")
+
+
+def content(table: pd.DataFrame, results: Results) -> HTML:
+    """What the judge reads no longer (`dose.content`), in the null control, the main arm and the ladder."""
+    read = [results.arm, *(name for name, arm in results.arms.items() if arm.get("role") in _READ_ARMS)]
+    table = table[table.arm.isin(read)] if len(table) else table
+    names = {results.arm: "main arm"} | {name: arm.get("title", name) for name, arm in results.arms.items()}
+    if len(table):
+        share = [f"{part}_lost{end}" for part in dose.PARTS for end in ("", "_low", "_high")]
+        table = table.assign(arm_title=table.arm.map(names), **{name: 100 * table[name] for name in share})
+    columns = {f"{part}_lost": (f"{part} lost, %", 1, False) for part in dose.PARTS}
+    keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
+    caption = (
+        f"Of the images that show it at {named(results.baseline)}, the share of which the judge reads it no longer"
+    )
+    return _table(table, columns, keys, caption, "readings")
+
+
+_READ_ARMS = ("null", "seed", "ladder")
+
+
+def strata(table: pd.DataFrame, results: Results) -> HTML:
+    """The shift at the lowest precision among images of which the judge reads the same, and among the others
+    (`dose.strata`).
+    """
+    table = table[table.precision == results.lowest] if len(table) else table
+    columns = {"same": ("read the same", 2, True), "changed": ("read otherwise", 2, True)}
+    keys = {"generator_title": "generator", "detector_title": "detector", "n_changed": "read otherwise, images"}
+    caption = f"Shift from {named(results.baseline)} to {named(results.lowest)}, in standard deviations"
+    return _table(table, columns, keys, caption, "readings")
+
+
+def real_doses() -> dict[str, float]:
+    """Median PSNRs, in dB and by name, of real generators' images at 8 and at 4 bits to those at their baseline."""
+    medians = {bits: real_ladders.real_dose(bits).psnr.estimate for bits in (8, 4)}
+    return {f"the median of real {bits}-bit images": float(m) for bits, m in medians.items() if m == m}

@@ -12,9 +12,9 @@ __all__ = ["figure", "table"]
 
 
 def figure(effects: pd.DataFrame, against: str = "FP32") -> None:
-    """Display what each perturbation changes (see `analysis.perturbed.effects`), where the study has such scores.
+    """Display what each perturbation changes, where the study has such scores.
 
-    `against` names the baseline.
+    `effects` is the table of `analysis.perturbed.perturbation_effects`, `against` names the baseline.
     """
     if effects.empty:
         display(Markdown("This study has no perturbed scores, so there is no chart."))
@@ -25,7 +25,7 @@ def figure(effects: pd.DataFrame, against: str = "FP32") -> None:
 def table(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
     """One measure ("auc", "tpr" or "tnr") with its interval after each perturbation, detectors across.
 
-    `effects` is the table of `analysis.perturbed.effects`. Reals have no precision, so "tnr" is shown once.
+    `effects` is the table that `figure` takes. Reals have no precision, so "tnr" is shown once.
     """
     if effects.empty:
         return tables.missing("This study has no perturbed.parquet, so this is not known.")

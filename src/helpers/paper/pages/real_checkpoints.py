@@ -17,12 +17,11 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
 
 __all__ = [
-    "NOTHING", "agreement", "agreement_note", "answer", "aucs_note", "both", "doubtful_note", "ladder_note",
+    "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "nf4_answer",
     "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
 ]  # fmt: skip
 
 NOTHING = "This study has no scores in the public study's formats, so nothing can be set beside them."
-MINUS = "\N{MINUS SIGN}"
 
 
 def _whose(results: Results) -> str:
@@ -38,15 +37,11 @@ def _interval(row: pd.Series, name: str) -> Interval:
     return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
-def _signed(value: float, digits: int = 2) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def answer(results: Results) -> str:
+def nf4_answer(results: Results) -> str:
     """The page's first sentences: what NF4 does to the accuracy on real checkpoints, and on this study's images."""
     table, there = public_study.public_effects(), real.public_cells()
     theirs, ours = real.mean_change(table, "nf4"), real.mean_change(real.own_effects(results), "nf4")
-    moved = "raises" if theirs.low > 0 else "lowers" if theirs.high < 0 else "does not measurably change"
+    moved = {1: "raises", -1: "lowers", 0: "does not measurably change"}[real.direction(theirs)]
     cells = (
         f"{there.generator.nunique()} generators and {there.detector.nunique()} detectors, {there.n.max()} pairs each"
     )
@@ -97,15 +92,12 @@ def resemblance_note(results: Results) -> str:
     wide = real.correlations_of_runs()
     parts = []
     for generator in wide.index.unique("generator"):
-        spans = [f"{low:.2f} to {high:.2f} for {name}" for name, low, high in zip(
-            wide, wide.loc[generator].min(), wide.loc[generator].max(), strict=True,
-        )]  # fmt: skip
+        told = real.correlation_span(wide, generator)
+        spans = [f"{low:.2f} to {high:.2f} for {name}" for name, (low, high) in told.items()]
         parts.append(f"On {words.named(generator)} the correlation of logits is {listed(spans)}.")
-    own = real.own_effects(results)
-    own = own[(own.generator != public_study.ALL) & (own.precision == "nf4")].r if len(own) else own.change
-    if len(own):
+    if own := real.own_correlation_span(results, "nf4"):
         base = PRECISIONS.title(results.baseline)
-        parts.append(f"For {base} and NF4 of {_the(results)} it is {own.min():.2f} to {own.max():.2f}.")
+        parts.append(f"For {base} and NF4 of {_the(results)} it is {own[0]:.2f} to {own[1]:.2f}.")
     return " ".join(parts).replace("-", "\N{MINUS SIGN}")
 
 
@@ -171,8 +163,7 @@ def power_note(results: Results) -> str:
     """What as many pairs can and cannot show, and this study's own."""
     table = public_study.power(public_study.public_effects())
     shown, corrected = real.sensitivity(table), real.sensitivity(table, tests=len(table))
-    low, high = table.loc[table.shift_seen.idxmin()], table.loc[table.shift_seen.idxmax()]
-    seen = [f"{row.shift_seen:.2f} logits for {_cell(row)}" for row in (low, high)]
+    seen = [f"{row.shift_seen:.2f} logits for {_cell(row)}" for row in real.least_and_most_seen(table)]
     text = (
         f"{shown.pairs} pairs show a shift with 80 % power from {shown.shift:.2f} standard deviations of the paired "
         f"differences on: from {seen[0]} to {seen[1]}. Of accuracy, McNemar's exact test needs {shown.flips} verdicts "
@@ -253,18 +244,4 @@ def published_note(results: Results) -> str:
     return (
         f"Over the {found.cells.iloc[0]} cells that both have, the rank correlation of the published rates with the "
         f"accuracy is {listed(parts)}."
-    )
-
-
-def ladder_note() -> str:
-    """What the public ladders show: the symmetric 4-bit rung against its neighbours, and how far content moves."""
-    table, steps = public_study.ladders(), real.ladder_steps()
-    below = int((steps.high_db < 0).sum())
-    parts = [f"{row.high_db:+.1f} dB in {row.ladder}".replace("-", MINUS, 1) for row in steps.itertuples()]
-    worst = table.loc[table.psnr_db.idxmin()]
-    return (
-        f"In {below} of {len(steps)} public ladders the symmetric 4-bit format has less energy in high frequencies "
-        f"than its neighbours on the ladder ({listed(parts)}). PSNR falls to {worst.psnr_db:.1f} dB at "
-        f"{worst.format} in {worst.ladder}: the picture itself changes. "
-        "One prompt and one seed each: an observation, not a test."
     )

@@ -6,7 +6,8 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis import footprint as footprint_
+from helpers.analysis.footprint import PARTS, at_formats, at_fp4, by_precision, measured, published
+from helpers.analysis.words import listed, named
 from helpers.paper import page, tables
 
 __all__ = ["COSTS", "costs", "footprint", "timings"]
@@ -27,13 +28,14 @@ def costs(found: pd.DataFrame, column: str) -> HTML:
 
 
 def footprint() -> None:
-    """Display the memory of the public checkpoints' weights: the chart by component, and what stays at FP4."""
-    bars = footprint_.by_precision()
+    """Display the memory of the public checkpoints' weights: the chart by component, what stays at FP4, all formats."""
+    bars = by_precision()
     if bars.empty:
         display(Markdown("The checkpoints' memory was not counted: `quantdetect footprint` does it."))
         return
     page.glue_figure("footprint", charts.footprint(bars))
-    display(_at_fp4(footprint_.at_fp4()))
+    display(_at_fp4(at_fp4()))
+    display(_at_formats(at_formats()))
 
 
 def _at_fp4(found: pd.DataFrame) -> HTML:
@@ -46,7 +48,7 @@ def _at_fp4(found: pd.DataFrame) -> HTML:
     shown = pd.DataFrame(
         {
             "checkpoint": found.title,
-            **{part: sizes(part) for part in footprint_.PARTS},
+            **{part: sizes(part) for part in PARTS},
             "denoiser quantized": found.denoiser_share.map("{:.2%}".format),
             "all weights quantized": found.all_share.map("{:.1%}".format),
             "in all": sizes("all"),
@@ -55,10 +57,24 @@ def _at_fp4(found: pd.DataFrame) -> HTML:
     return tables.table(shown, f"Weights in GB (10\N{SUPERSCRIPT NINE} bytes), FP16{tables.ARROW}FP4")
 
 
+def _at_formats(found: pd.DataFrame) -> HTML:
+    """Every format on every checkpoint: GB in all, and the share of FP16's."""
+    printed = found.assign(
+        bits=found.bits.map("{:.4g}".format),
+        printed=[f"{gb:.2f} ({share:.0%})" for gb, share in zip(found.gb, found.share, strict=True)],
+    )
+    wide = tables.crossed(printed, ["precision_title", "bits"], "title", "printed")
+    wide = wide.rename(columns={"precision_title": "format", "bits": "bits a weight, with scales"})
+    caption = (
+        "All weights in GB (10\N{SUPERSCRIPT NINE} bytes) at every format, and the share of FP16's; linear layers of"
+        " denoiser and T5 in the format"
+    )
+    return tables.table(wide, caption)
+
+
 MEASURED = {
-    "title": "checkpoint", "precision": "precision", "coverage": "coverage", "bytes": "weights GB",
-    "peak_allocated": "peak GB", "peak_reserved": "reserved GB", "seconds_per_step": "s per step",
-    "card": "card", "driver": "driver", "versions": "versions", "kernels": "kernels",
+    "title": "checkpoint", "precision": "precision", "coverage": "layers", "bytes": "weights GB",
+    "peak_allocated": "peak GB", "seconds_per_step": "s per step", "ratio": "time against FP16",
 }  # fmt: skip
 PUBLISHED = {
     "title": "checkpoint", "format": "format", "loaded_gb": "loaded", "peak_gb": "peak", "seconds": "seconds",
@@ -68,14 +84,18 @@ PUBLISHED = {
 
 def timings() -> None:
     """Display what was measured on a GPU, where a run is archived, and what others published, with its source."""
-    runs = footprint_.measured()
+    runs = measured()
     if len(runs):
-        sizes = ("bytes", "peak_allocated", "peak_reserved")
-        gigabytes = {key: runs[key].div(1e9).map("{:.2f}".format) for key in sizes}
-        runs = runs.assign(**gigabytes, seconds_per_step=runs.seconds_per_step.map("{:.3f}".format))
-        shown = runs[list(MEASURED)].rename(columns=MEASURED)
-        display(tables.table(shown, "Measured with random weights, native resolution"))
-    found = footprint_.published()
+        shown = runs.assign(
+            precision=runs.precision.map(named),
+            seconds_per_step=runs.seconds_per_step.map("{:.3f}".format),
+            ratio=runs.ratio.map("{:.2f}".format, na_action="ignore"),
+            **{key: runs[key].div(1e9).map("{:.2f}".format) for key in ("bytes", "peak_allocated")},
+        )
+        where = listed(sorted(set(runs.card + ", " + runs.versions)))
+        title = f"Measured with random weights at native resolution: {where}"
+        display(tables.table(shown[list(MEASURED)].rename(columns=MEASURED), title))
+    found = published()
     found = found.assign(ratio=found.ratio.map("{:.2f}".format, na_action="ignore"))
     shown = found[list(PUBLISHED)].rename(columns=PUBLISHED)
     display(tables.table(shown, "Published by others, 1024 px: memory in their GB, seconds for an image"))

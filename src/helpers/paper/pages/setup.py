@@ -1,32 +1,158 @@
-"""What notebook 01 shows of a study: images, settings, models, what quantization did to weights, controls."""
+"""What notebook 01 says and shows of a study: what was run, its images, settings and models, what quantization did to
+weights, controls.
+"""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import analysis, charts
-from helpers.analysis import controls as controls_
 from helpers.analysis import inventory, words
-from helpers.analysis import miniatures as miniatures_
-from helpers.core import files
-from helpers.core.errors import Damaged
+from helpers.analysis import live_check as live
+from helpers.analysis.costs import on_cpu, record
+from helpers.analysis.words import counted, listed
 from helpers.paper import tables
-from helpers.precision.catalogue import PRECISIONS
+from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.results.results import Results
 
-__all__ = ["audits", "controls", "formats", "images", "live_check", "miniatures", "settings"]
+__all__ = [
+    "audits", "controls", "cost_note", "crossed", "formats", "grid", "images", "live_check", "miniatures", "reals",
+    "settings", "sixteen", "twins",
+]  # fmt: skip
 
 
 ALONE = "the figures rest on the stored results alone."
 
 
-def images(results: Results) -> HTML:
-    """How many images each cell has scores of."""
-    return tables.matrix(inventory.fakes(results), "images", "{:.0f}", "Images per cell")
+def grid(results: Results) -> str:
+    """The sentence that says what was run: generators, precisions, images, detectors, and what was left out."""
+    run = inventory.grid(results)
+    missing = f"{counted(run.missing, 'cell')} {'is' if run.missing == 1 else 'are'} missing"
+    return (
+        f"{counted(run.generators, 'generator')} at {counted(run.precisions, 'precision')} "
+        f"{'makes' if run.generators == 1 else 'make'} {counted(run.cells, 'cell')} with "
+        f"{counted(run.images, 'generated image')} in all; {counted(run.reals, 'real image')} "
+        f"{'stands' if run.reals < 2 else 'stand'} against them, and {counted(run.detectors, 'detector')} "
+        f"{'judges' if run.detectors == 1 else 'judge'} each. Of the grid, "
+        f"{missing if run.missing else 'every cell was run'}."
+        f"{_dropped(results)}"
+    )
+
+
+#: What is said of the reals, by `inventory.reals_kind`; photographs have a sentence of their own.
+REALS = {
+    "": "This study has no real images, so there is no AUC, TNR or calibrated threshold.",
+    "unknown": "Where the real images come from, and in which format and size, this study does not say.",
+    "world": "The real images are renders of the miniature world, of the scenes that the prompts describe; they were "
+    "made at the generators' sizes and never compressed with loss, as the generated images were not.",
+}
+
+
+def reals(results: Results) -> str:
+    """The sentences that say what the reals are, and what could tell them from fakes beside their content."""
+    kind = inventory.reals_kind(results)
+    return REALS.get(kind) or _photographs(results, inventory.photographs(results))
+
+
+def _photographs(results: Results, files: pd.DataFrame) -> str:
+    sizes = results.scores["size"][results.scores.label == 1]
+    edge = files[["width", "height"]].min(axis=1)
+    least, most = edge.min() / sizes.max(), edge.max() / sizes.min()
+    licence = (results.manifest.get("study", {}).get("reals") or {}).get("licence")
+    lost = (results.manifest.get("reals") or {}).get("left_out") or {}
+    without = f" Left out of the folder: {listed([f'{n} {why}' for why, n in lost.items()])}." if lost else ""
+    came = "".join(f" As they came, reals and fakes {found}." for found in inventory.as_they_came(results))
+    return (
+        f"The real images are {counted(len(files), 'photograph')} ({licence or 'nobody says under which licence'}), "
+        f"the same at each size: the central square, shrunk {least:.1f} to {most:.1f} times (bicubic, with "
+        "antialiasing) and kept without loss at the size of the generated images, as those are."
+        f"{without}{came} {_left(results, least)}"
+    )
+
+
+def _left(results: Results, least: float) -> str:
+    """What may still tell photographs from fakes, where they were shrunk so many times at least."""
+    enough = (
+        "A shrink of 2 and more takes the traces of common JPEG qualities out of a photograph"
+        if least >= 2
+        else "Some were shrunk less than twice, so traces of their own compression may be left, and a detector may "
+        "read those"
+    )
+    both = (
+        "; under shared both classes are resized and compressed alike"
+        if "shared" in set(results.counts.protocol)
+        else "; the protocol shared, under which both classes are resized and compressed alike, was not scored"
+    )
+    return f"{enough}. That photographs were resampled and generated images were not is left{both}."
+
+
+def _dropped(results: Results) -> str:
+    """How many scores had no number, and of what; "" where there is none."""
+    count = sum(results.dropped.values())
+    if not count:
+        return ""
+    parts = []
+    for cell, lost in results.dropped.items():
+        generator, precision, detector = cell.split(" ")
+        title = results.titled(generator)["generator_title"]
+        of = "real images" if generator == "real" else f"{title} at {words.named(precision)}"
+        parts.append(f"{lost} of {words.named(detector)} on {of}")
+    are = "is no number and is" if count == 1 else "are no numbers and are"
+    return f" {counted(count, 'score')} {are} left out: {listed(parts)}."
+
+
+def crossed(results: Results) -> str:
+    """The sentence that says how much of the deck's grid the study has."""
+    there = inventory.of_deck(inventory.fakes(results))
+    return "Here all of them are run." if there == len(inventory.DECK) else f"This study has {there or 'none'} of them."
+
+
+def twins(results: Results) -> str:
+    """The sentence that says what pairs the images of two precisions, and how many have a twin."""
+    base = words.named(results.baseline)
+    images, twins = inventory.twins(inventory.fakes(results), results.baseline)
+    if not images:
+        return f"All of its images are at {base}, so none has a twin to be compared with."
+    if not results.manifest.get("imported") and twins == images:
+        return (
+            "Every image has a prompt and a seed of its own, and both are the same at every precision, so each "
+            f"quantized image has a twin at {base} that differs from it in nothing but the weights."
+        )
+    have = "has" if twins == 1 else "have"
+    return (
+        "Images of a generator that bear the same number are taken to be of one prompt and seed; so "
+        f"{twins:,} of {counted(images, 'image')} at other precisions {have} a twin at {base}."
+    )
+
+
+def sixteen(results: Results) -> str:
+    """The sentence that says whether FP16 of the main arm is a control: not where it changes no score at all."""
+    if "fp16" not in results.precisions or results.baseline == "fp16":
+        return "This study has no FP16 beside its baseline, which could be a second one."
+    same, paired = inventory.same_scores(inventory.fakes(results), "fp16")
+    base = words.named(results.baseline)
+    if len(same) == paired:
+        return f"FP16 of the main arm is no second one: it scores exactly as {base} does."
+    how = " and computed in FP32" if on_cpu(analysis.costs(results)) else ""
+    but = f"; on {listed(same)} it scores exactly as {base} does, and is none" if same else ""
+    return f"FP16 of the main arm is a second one: weights stored in 16 bits{how}{but}."
+
+
+def cost_note(results: Results) -> str:
+    """The sentence under the costs: on which device, and how many images were rejected for which reasons."""
+    found = record(analysis.costs(results))
+    if found is None:
+        return "What the cells of this study cost was not recorded."
+    why = f" ({listed(found.reasons)})" if found.rejected and found.reasons else ""
+    lost = f"{counted(found.rejected, 'image').capitalize()} {'was' if found.rejected < 2 else 'were'} rejected{why}."
+    below = f"What the cells of this study cost is below, measured on {listed(found.devices)}"
+    return f"{below}, as it came: the machine did other work too. {lost}"
+
+
+def images(fakes: pd.DataFrame) -> HTML:
+    """How many images each cell has scores of, by the table of `analysis.inventory.fakes`."""
+    return tables.matrix(fakes, "images", "{:.0f}", "Images per cell")
 
 
 def formats() -> HTML:
@@ -36,32 +162,35 @@ def formats() -> HTML:
         {
             "precision": row.title, "format": key, "bits": row.bits, "a stored number": row.code,
             "one scale for": groups.get(row.group, f"a block of {row.group}"), "scales to it": row.scales,
-            "library": row.backend,
+            "bits with scales": f"{row.bits_with_scales:.4g}", "inputs of layers": row.inputs or "as computed",
+            "library": row.backend, "defined by": row.source or tables.DASH,
         }
         for key, row in PRECISIONS.items()
     ]  # fmt: skip
     return tables.table(pd.DataFrame(rows))
 
 
-def settings(results: Results) -> HTML:
-    """The generators with their settings, as far as they are known."""
-    return tables.table(analysis.settings(results).dropna(axis=1, how="all"), "Generators")
+def settings(settings: pd.DataFrame) -> HTML:
+    """The generators with their settings, as far as they are known, by the table of `analysis.settings`."""
+    return tables.table(settings.dropna(axis=1, how="all"), "Generators")
 
 
-def miniatures(results: Results) -> None:
-    """Display what is known of the miniatures behind a study: measures at FP32, cards, training curves."""
-    if results.scale != "mini":
+def miniatures(scale: str, measures: pd.DataFrame, cards: pd.DataFrame, curves: pd.DataFrame) -> None:
+    """Display what is known of the miniatures behind a study of this scale: measures at FP32, cards, training curves.
+
+    The tables are those of `analysis.miniatures`: `measures`, `overview` and `curves`.
+    """
+    if scale != "mini":
         display(Markdown(
-            "This study runs public checkpoints; their makers' cards describe them." if results.scale == "full"
+            "This study runs public checkpoints; their makers' cards describe them." if scale == "full"
             else "Which models made these images, at which scale, this study does not say."
         ))  # fmt: skip
         return
-    measures, curves = miniatures_.measures(), miniatures_.curves()
     if len(measures):
         display(tables.table(measures, "Measures at FP32; a target was set before any quantized image was scored"))
     else:
         display(Markdown("The generators were not measured: `quantdetect train mini --evaluate` does it."))
-    display(tables.table(miniatures_.overview(), "Cards of the shipped models"))
+    display(tables.table(cards, "Cards of the shipped models"))
     if len(curves):
         display(charts.training_loss(curves))
 
@@ -78,10 +207,9 @@ ERRORS = ("weight_error", "expected_error", "output_error", "attention", "feed-f
 FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation": "{:.1e}", "parameters": "{:,}"}
 
 
-def audits(results: Results, arm: str = "") -> HTML:
-    """What was measured of each component of each quantized cell of an arm (default the main one)."""
-    found = controls_.audits(results)
-    found = found[(found.arm == (arm or results.arm)) & (found.precision != "fp32")] if len(found) else found
+def audits(found: pd.DataFrame, arm: str = "native") -> HTML:
+    """What was measured of each component of each quantized cell of an arm (`controls.weight_audits`)."""
+    found = found[(found.arm == arm) & (found.precision != UNQUANTIZED)] if len(found) else found
     if found.empty or "output_error" not in found:
         return tables.missing("This study has no record of what its precisions did to the weights.")
     sizes = zip(found.bytes_before / 1e6, found.bytes_after / 1e6, strict=True)
@@ -102,18 +230,19 @@ MOVES = {
 }
 
 
-def controls(results: Results, figure: str = "spread") -> HTML:
-    """How far each arm moves each detector: "spread" of the paired logits, their "mean", or verdicts "changed"."""
-    found = controls_.spreads(results)
+def controls(found: pd.DataFrame, figure: str = "spread", against: str = "FP32") -> HTML:
+    """How far each arm moves each detector, by the table of `controls.spreads`: "spread" of the paired logits, their
+    "mean", or verdicts "changed"; `against` names the baseline.
+    """
     if found.empty or found.arm.nunique() < 2:
         return tables.missing("This study has no arms beside its main one.")
     form, caption = MOVES[figure]
     keys = {"arm_title": "arm", "precision_title": "precision"}
     printed = found.assign(printed=[tables.figure(value, form) for value in found[figure]])
-    wide = tables.crossed(printed, list(keys), "detector_title", "printed")
-    wide["images"] = found.groupby(list(keys), sort=False).n.max().to_numpy()
+    wide = tables.crossed(printed, [*keys, "images"], "detector_title", "printed")
+    wide["images"] = wide.pop("images")  # the last column
     wide["arm_title"] = wide.arm_title.where(~wide.arm_title.duplicated(), "")  # each arm is named once
-    caption = f"{caption.format(words.named(results.baseline))}, all generators"
+    caption = f"{caption.format(against)}, all generators"
     return tables.table(wide.rename(columns=keys), caption)
 
 
@@ -122,34 +251,16 @@ def live_check(path: str, results: Results) -> str:
 
     A check counts where the study and the scores that it compared are those of the page.
     """
-    file = Path(path) if Path(path).is_absolute() else files.ROOT / path
-    try:
-        outcome = files.read_json(file)
-        cells, agree = [dict(cell) for cell in outcome["cells"]], bool(outcome["agree"])
-        checked = outcome["study_digest"], outcome["scores_sha256"]
-        told = f"{_what(outcome, cells)} {'They agree' if agree else 'THEY DO NOT AGREE'} {_how(cells)}."
-    except (OSError, Damaged, KeyError, TypeError, ValueError):
+    found = live.read(path)
+    if found is None:
         return f"The live check was not run where this page was built: {ALONE}"
-    if checked != (results.manifest.get("study_digest"), results.manifest.get("files", {}).get("scores.parquet")):
+    if not found.is_of(results):
         return f"The live check where this page was built was of other results than these: {ALONE}"
-    if not cells:
+    if not found.cells:
         return f"The live check where this page was built compared no cell: {ALONE}"
-    return told
-
-
-def _what(outcome: dict[str, Any], cells: list[dict[str, Any]]) -> str:
     return (
-        f"Where this page was built, {outcome.get('images', '?')} images of each of {len(cells)} cells were made, "
-        "quantized and scored again with the shipped models and compared with the stored results."
+        f"Where this page was built, {found.images} images of each of {found.cells} cells were made, quantized and "
+        f"scored again with the shipped models and compared with the stored results. "
+        f"{'They agree' if found.agree else 'THEY DO NOT AGREE'} ({found.equal} of {found.made} images equal to the "
+        f"last bit, largest difference of a logit {found.largest:.2g})."
     )
-
-
-def _how(cells: list[dict[str, Any]]) -> str:
-    equal, made = (sum(int(cell.get(name) or 0) for cell in cells) for name in ("images_equal", "images"))
-    logit = max((_largest(cell.get("max_logit_diff")) for cell in cells), default=0.0)
-    return f"({equal} of {made} images equal to the last bit, largest difference of a logit {logit:.2g})"
-
-
-def _largest(difference: Any) -> float:
-    values = difference.values() if isinstance(difference, dict) else [difference or 0]
-    return max((float(number) for number in values), default=0.0)

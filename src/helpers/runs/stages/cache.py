@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from helpers.core.columns import TABLES, ordered
 from helpers.core.errors import Damaged, Failure
 from helpers.core.files import read_parquet, replacing, write_json, write_parquet
 from helpers.detectors.detector import Detector, NotFinite
@@ -30,12 +31,11 @@ IMAGES = 100
 _BATCH = 10
 
 
-def scored(store: Store) -> dict[Source, pd.Series]:
-    """Digests of the first `IMAGES` scored images by index, for each source in the run's scores."""
-    columns = [*CELL, "index", "image_sha256"]
-    rows = read_parquet(store.folder / "scores.parquet", columns)[columns].drop_duplicates()
+def scored(store: Store, images: int | None = IMAGES) -> dict[Source, pd.Series]:
+    """Digests of the first `images` scored images by index (None: of all), for each source in the run's scores."""
+    rows = store.scores()[[*CELL, "index", "image_sha256"]].drop_duplicates()
     groups = rows.sort_values("index").groupby(list(CELL), sort=False)
-    return {Source(*key): group.set_index("index")["image_sha256"].head(IMAGES) for key, group in groups}
+    return {Source(*key): group.set_index("index")["image_sha256"].iloc[:images] for key, group in groups}
 
 
 def read_verified(store: Store, source: Source, digests: pd.Series) -> Iterator[tuple[np.ndarray, np.ndarray]] | None:
@@ -109,7 +109,7 @@ def publish(store: Store, tables: Mapping[str, Sequence[pd.DataFrame | None]]) -
             path.unlink(missing_ok=True)
             continue
         content = io.BytesIO()
-        pd.concat(there, ignore_index=True).to_parquet(content, index=False, compression="zstd")
+        ordered(TABLES[name], pd.concat(there, ignore_index=True)).to_parquet(content, index=False, compression="zstd")
         files[name] = hashlib.sha256(content.getvalue()).hexdigest()
         if not path.is_file() or path.read_bytes() != content.getvalue():
             with replacing(path) as temporary:

@@ -30,17 +30,17 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers import detectors as detection
-from helpers.core.files import read_parquet
+from helpers.core.columns import TABLES
 from helpers.images import spectra
 from helpers.images.protocols import shared, weights_for
 from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import REAL, Plan, Scoring, Source
-from helpers.runs.shard import COLUMNS
 from helpers.runs.stages import cache
 from helpers.runs.store import Store
 
 __all__ = ["METHOD", "gain", "halving", "write"]
 
+TABLE = "counterfactuals.parquet"
 #: To be raised when a treatment or its scoring changes here: what was scored by another number is scored again.
 METHOD = 1
 
@@ -51,10 +51,9 @@ def write(plan: Plan, store: Store, *, device: str = "cpu", progress: bool = Tru
     It needs spectra.parquet (see `runs.stages.spectra`). What was scored of the same pixels, with the same gains and
     weights, is kept. Raises UsageError where the study's detectors are not there.
     """
-    path = store.folder / "spectra.parquet"
-    if not path.is_file():
-        return cache.publish(store, {"counterfactuals.parquet": []})
-    measured = read_parquet(path, [*cache.CELL, "radial"])
+    if not (store.folder / "spectra.parquet").is_file():
+        return cache.publish(store, {TABLE: []})
+    measured = store.table("spectra.parquet", [*cache.CELL, "radial"])
     digests = cache.scored(store)
     loaded = functools.cache(functools.partial(detection.load, device=device))
     method = "/".join([f"filtered {spectra.METHOD}.{METHOD}", *map(scoring_digest, _scorings(plan))])
@@ -65,7 +64,7 @@ def write(plan: Plan, store: Store, *, device: str = "cpu", progress: bool = Tru
             made_of = [method, treatment, *of, *map("{:.5f}".format, gain)]
             make = functools.partial(_scored, _scorings(plan), store, treatment, source, of, gain, loaded)
             parts.append(cache.cached(store, f"counterfactuals/{source.folder}/{treatment}", made_of, make))
-    return cache.publish(store, {"counterfactuals.parquet": parts})
+    return cache.publish(store, {TABLE: parts})
 
 
 def _scorings(plan: Plan) -> list[Scoring]:
@@ -139,4 +138,4 @@ def _scored(
         how = {"protocol": scoring.protocol, "detector": scoring.detector, "weights": scoring.label}
         logits = cache.logits(loaded(scoring.detector, scoring.weights), seen)
         frames.append(pd.DataFrame(cell | how | {"logit": logits}))
-    return pd.concat(frames, ignore_index=True)[[*COLUMNS, "treatment"]]
+    return pd.concat(frames, ignore_index=True)[list(TABLES[TABLE].names)]

@@ -1,7 +1,7 @@
 """The stage that scores a run's images once more after each perturbation of the study: perturbed.parquet.
 
 Of what scores.parquet holds under `plain`, the study's sample (main arm, chosen precisions, first images, and the
-renders) is opened from the run's folder, perturbed and scored by the same detectors. An image's draws depend on its
+reals) is opened from the run's folder, perturbed and scored by the same detectors. An image's draws depend on its
 index alone. Each row repeats the keys and the `image_sha256` of the untouched image's row, so the two are one join
 apart. What was scored by the same weights from the same pixels is kept, source by source, so an interrupted call goes
 on where it stopped.
@@ -17,12 +17,13 @@ import pandas as pd
 from pandas.api import types
 
 from helpers import detectors as detection
+from helpers.core.columns import TABLES
 from helpers.core.errors import Damaged
 from helpers.core.files import read_parquet, write_parquet
 from helpers.images import perturbations
 from helpers.runs.plan import Plan, Scoring, Source
 from helpers.runs.progress import bar
-from helpers.runs.shard import CELL, COLUMNS
+from helpers.runs.shard import CELL
 from helpers.runs.stages import cache
 from helpers.runs.store import Store, pixel_sha256
 
@@ -49,8 +50,8 @@ def score(plan: Plan, store: Store, weights: Mapping[Scoring, str], progress: bo
     work = [(source, rows, kept) for source, wanted, kept in sources if len(rows := _without(wanted, kept, _KEYS))]
     added = _score_lacking(store, work, digests, progress, device) if work else 0
     # What of the parts is wanted, in the order wanted.
-    columns = [*COLUMNS, "perturbation"]
-    parts = [wanted.merge(_kept(store, source), on=_KEYS)[columns] for source, wanted, _ in sources]
+    names = list(TABLES[TABLE].names)
+    parts = [wanted.merge(_kept(store, source), on=_KEYS)[names] for source, wanted, _ in sources]
     cache.publish(store, {TABLE: parts})
     return added
 
@@ -80,7 +81,7 @@ def _score_lacking(
 def _wanted(plan: Plan, store: Store, digests: Mapping[Scoring, str]) -> list[tuple[Source, pd.DataFrame]]:
     """Per source the rows that the table is to have, in its order, without logits but with each weights' digest."""
     settings = plan.perturbations
-    rows = read_parquet(store.folder / "scores.parquet", COLUMNS)[list(COLUMNS)]
+    rows = store.scores()
     fakes = (rows.arm == plan.arm) & rows.precision.isin(settings.precisions)
     rows = rows[(rows.protocol == "plain") & (fakes | (rows.arm == "none")) & (rows["index"] < settings.images)]
     by_detector = {(s.detector, s.label): digest for s, digest in digests.items()}

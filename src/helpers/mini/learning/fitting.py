@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.core.files import replacing
-from helpers.mini.training.loop import run_steps, set_rate
+from helpers.mini.learning.loop import run_steps, set_rate
 
 __all__ = ["Best", "card", "fit"]
 

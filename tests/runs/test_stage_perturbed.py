@@ -11,9 +11,9 @@ from PIL import Image
 
 from helpers import detectors, world
 from helpers.core import files
+from helpers.core.columns import SCORES
 from helpers.images import perturbations
 from helpers.runs import Source, Store, plan
-from helpers.runs.shard import COLUMNS
 from helpers.runs.stages import perturbed
 from helpers.runs.store import pixel_sha256
 from helpers.study import schema
@@ -48,7 +48,7 @@ def store(tmp_path) -> Store:
                 source.generator, source.precision, source.arm, "plain", 64, index, source.label, "npr", "mini", 0.0,
                 pixel_sha256(image),
             )  # fmt: skip
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
+            rows.append(dict(zip(SCORES.names, values, strict=True)))
     pd.DataFrame(rows).to_parquet(tmp_path / "scores.parquet")
     return store
 
@@ -63,7 +63,7 @@ def test_the_sample_is_scored_after_each_perturbation(store):
         NAMES
     )  # FP8 is not asked for
     found = table(store)
-    assert list(found.columns) == [*COLUMNS, "perturbation"] and found.logit.dtype == np.float64
+    assert tuple(found) == (*SCORES.names, "perturbation") and found.logit.dtype == np.float64
     assert set(found.precision) == {"fp32", "fp4", "none"} and set(found["index"]) == {0, 1}
     detector = detectors.load("npr")
     for row in found.itertuples():
@@ -112,7 +112,7 @@ def test_the_archived_table_is_of_the_archived_images():
     archive, loaded = files.RESULTS / "mini", schema.load("mini")
     found = pd.read_parquet(archive / perturbed.TABLE)
     scores = pd.read_parquet(archive / "scores.parquet")
-    keys = [column for column in COLUMNS if column != "logit"]
+    keys = [column for column in SCORES.names if column != "logit"]
     assert len(found.merge(scores, on=keys)) == len(found)
     sample, sizes = loaded.perturbations, {settings.size for settings in loaded.generators.values()}
     sources = len(loaded.keys) * len(sample.precisions) + len(sizes)

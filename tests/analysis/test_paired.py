@@ -61,7 +61,7 @@ def study(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_the_table_holds_the_effect_put_in_and_one_family_of_the_main_arm(study) -> None:
-    found = paired.effects(study, resamples=200)
+    found = paired.paired_effects(study, resamples=200)
     own = found[found.arm == "native"]
     assert len(own) == 6 * 4 * 3 and set(found[found.arm != "native"].precision) == {"batch"}
     row = own.query("generator == 'sd3' and detector == 'npr' and precision == 'fp4'").iloc[0]

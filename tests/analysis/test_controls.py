@@ -52,18 +52,18 @@ def test_the_null_control_is_told_beside_the_coarsest_precision(study, tmp_path)
     said = sentences.null(study)
     assert "against FP4" in said and "NPR 0.02" in said and f"of {24 * IMAGES} verdicts" in said
     bare = analysis.load(synthetic.write(tmp_path, images=20))
-    assert "no null control" in sentences.null(bare) and "no arms" in setup.controls(bare).data
+    assert "no null control" in sentences.null(bare) and "no arms" in setup.controls(controls.spreads(bare)).data
 
 
 def test_the_audits_are_shown_with_what_was_measured(study):
-    rows = controls.audits(study)
+    rows = controls.weight_audits(study)
     assert len(rows) == 6 * (4 + 1) and set(rows.component) == {"denoiser"}
     assert set(rows[rows.arm == "batch"].arm_title) == {"null control"}
-    shown = setup.audits(study).data
+    shown = setup.audits(controls.weight_audits(study)).data
     assert "20.00%" in shown and "97.0%" in shown and "1.0e-07" in shown
     assert np.isnan(rows[rows.precision == "fp32"].native_deviation.astype(float)).all()
 
 
 def test_controls_have_a_row_for_each_arm_and_precision(study):
-    shown = setup.controls(study, "spread").data
+    shown = setup.controls(controls.spreads(study), "spread").data
     assert shown.count("<tr") == 1 + 3 + 1 and "null control" in shown and "0.02" in shown

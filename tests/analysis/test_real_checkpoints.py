@@ -149,13 +149,11 @@ def test_studies_agree_part_or_stay_open(own, verdict, sizes):
 
 
 def test_published_tables_name_their_sources():
-    rates, aucs, ladders = public_study.published_rates(), public_study.published_aucs(), public_study.ladders()
-    assert all(table.source.str.len().min() > 10 for table in (rates, aucs, ladders, public_study.public_effects()))
+    rates, aucs = public_study.published_rates(), public_study.published_aucs()
+    assert all(table.source.str.len().min() > 10 for table in (rates, aucs, public_study.public_effects()))
     assert rates.figure.value_counts().to_dict() == {"tpr": 20, "tnr": 8} and len(aucs) == 27
     assert set(rates.images[rates.in_training == "yes"]) == {"sdxl"}
     assert rates.value.between(0, 1).all() and aucs.auc.between(0.5, 1).all()
-    for _, rungs in ladders.groupby("ladder"):
-        assert rungs.bits.is_monotonic_decreasing and (rungs.format == "q4_0").sum() == 1
 
 
 def test_the_stated_areas_are_what_the_scores_give():
@@ -188,7 +186,7 @@ def test_the_stored_summary_is_recomputed_from_the_public_scores(tmp_path):
 
 
 def test_sentences_follow_the_study(moved):
-    said = real_checkpoints.answer(moved)
+    said = real_checkpoints.nf4_answer(moved)
     assert "This study at NF4" in said and "against FP16" in said
     assert "This study has" in real_checkpoints.power_note(moved) and "200 pairs" in real_checkpoints.power_note(moved)
     found = public_study.agreement(public_study.public_effects(), real.own_effects(moved)).set_index(
@@ -202,12 +200,12 @@ def test_sentences_follow_the_study(moved):
 def test_a_study_without_the_formats_says_so():
     narrowed = analysis.load(MINI, ["flux1"])
     assert real_checkpoints.agreement_note(narrowed) == real_checkpoints.NOTHING
-    assert "miniatures at NF4" not in real_checkpoints.answer(narrowed)
+    assert "miniatures at NF4" not in real_checkpoints.nf4_answer(narrowed)
     assert real_checkpoints.NOTHING in real_checkpoints.agreement(narrowed).data
 
 
 def test_the_miniatures_ladder_stands_beside_the_public_study():
-    own = public_study.effects(analysis.load(MINI, ["sd3"], detectors=["npr"]), ("nf4", "int8"))
+    own = public_study.study_effects(analysis.load(MINI, ["sd3"], detectors=["npr"]), ("nf4", "int8"))
     stored = pd.read_parquet(MINI / "scores.parquet")
     stored = stored[
         (stored.protocol == "plain") & (stored.weights == "mini") & (stored.detector == "npr")
@@ -220,11 +218,8 @@ def test_the_miniatures_ladder_stands_beside_the_public_study():
     assert (row.n, row["shift"]) == (100, pytest.approx(change.mean(), abs=1e-5))
 
 
-def test_charts_hold_every_row_and_say_what_they_show():
+def test_the_chart_holds_every_row_and_says_what_it_shows():
     table = real_checkpoints.both(analysis.load(MINI))
     chart = charts.effect_by_study(table)
     assert len(table) == 36 and "CLIP-D" in chart.description and "miniatures" in chart.description
-    ladder = charts.public_ladders(public_study.ladders())
-    assert all(name in ladder.description for name in ("SD1.4", "FLUX-dev", "Z-Image"))
-    for spec in (chart.to_dict(), ladder.to_dict()):
-        assert "NaN" not in str(spec)
+    assert "NaN" not in str(chart.to_dict())

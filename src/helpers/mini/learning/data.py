@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from helpers import world
 from helpers.core.files import replacing
-from helpers.mini.training.loop import autocast
+from helpers.mini.learning.loop import autocast
 
 __all__ = ["latents", "pool", "to_tensor"]
 

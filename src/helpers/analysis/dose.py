@@ -1,0 +1,228 @@
+"""The dose that a format gives the pictures themselves: how far they lie from the baseline's, and what they still show.
+
+Read from distances.parquet (`helpers.runs.stages.distances`); every table is empty where a study has none. PSNR is an
+imperfect bridge between studies: pictures of other size, content and contrast reach the same figure by other changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, nan
+
+import numpy as np
+import pandas as pd
+
+from helpers.analysis import controls
+from helpers.analysis.image_traces import read
+from helpers.analysis.stats import metrics
+from helpers.analysis.stats.metrics import Interval, interval_columns
+from helpers.precision.catalogue import PRECISIONS
+from helpers.results.memo import once
+from helpers.results.results import Results
+
+__all__ = ["PARTS", "REACH", "TABLE", "Match", "content", "doses", "matched_rung", "responses", "rungs", "strata"]
+
+TABLE = "distances.parquet"
+
+#: A rung further than this from a dose, in dB, does not stand for it: the medians of real 8-bit and 4-bit images lie
+#: about twice as far apart, so a rung beyond it is as near to another width as to the one that it is to match.
+REACH = 4.0
+
+#: What the judge reads.
+PARTS = ("ground", "colours", "shapes")
+
+_CELL = ["generator", "arm", "precision"]
+
+
+@once
+def _measured(results: Results) -> pd.DataFrame:
+    """Rows of distances.parquet of the page's generators, but for those at the baseline in the main arm."""
+    table = read(results, TABLE)
+    return table[(table.arm != results.arm) | (table.precision != results.baseline)]
+
+
+def coverage_of(results: Results, arm: str) -> str:
+    """Which layers an arm quantizes: its own setting, else the study's; "" where neither says."""
+    own = results.arms.get(arm, {}).get("coverage")
+    return str(own or results.manifest.get("study", {}).get("coverage") or "")
+
+
+@once
+def doses(results: Results) -> pd.DataFrame:
+    """One row per generator, arm and precision beside the baseline (with titles), of all arms, the finest first.
+
+    arm, arm_title, coverage, n; `psnr` in dB and `gmsd`, medians over images with their ends (inf dB where half of the
+    images or more are equal); `identical`, how many images are the baseline's byte for byte, and `exact`, whether all
+    are: such a cell is no control, for nothing was done to its images.
+    """
+    rows = []
+    names = {results.arm: "main arm"} | {name: str(arm.get("title", name)) for name, arm in results.arms.items()}
+    for (generator, arm, precision), cell in _measured(results).groupby(_CELL, sort=False):
+        row = results.titled(generator, precision) | {"arm": arm, "arm_title": names.get(arm, arm)}
+        row |= {"coverage": coverage_of(results, arm), "n": len(cell), "identical": int(cell.identical.sum())}
+        row |= interval_columns(psnr=metrics.median(cell.psnr), gmsd=metrics.median(cell.gmsd))
+        rows.append(row | {"exact": bool(cell.identical.all())})
+    if not rows:
+        return pd.DataFrame()
+    generators, arms, levels = list(results.generators), list(names), list(PRECISIONS)
+    rows.sort(key=lambda row: (
+        generators.index(row["generator"]), arms.index(row["arm"]) if row["arm"] in arms else len(arms),
+        -_bits(row["precision"]), levels.index(row["precision"]) if row["precision"] in levels else len(levels),
+    ))  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _bits(precision: str) -> float:
+    return PRECISIONS[precision].bits_with_scales if precision in PRECISIONS else inf
+
+
+def rungs(results: Results, coverage: str = "") -> pd.DataFrame:
+    """The rows of `doses` that are rungs: of the arms of the role "ladder" that quantize the layers `coverage` ("" for
+    the study's own)."""
+    wanted = coverage or coverage_of(results, results.arm)
+    arms = [name for name, arm in results.arms.items()
+            if arm.get("role") == "ladder" and coverage_of(results, name) == wanted]  # fmt: skip
+    table = doses(results)
+    return table[table.arm.isin(arms)] if len(table) else table
+
+
+@dataclass(frozen=True)
+class Match:
+    """The rung that stands for a dose: its arm, precision and median PSNR in dB; "" and unknown where none does.
+
+    `target` is the dose in dB, `off` the distance of the nearest rung's median from it in dB (NaN without a rung), and
+    `why` says in a few words why no rung matches ("" where one does).
+    """
+
+    target: float
+    arm: str = ""
+    precision: str = ""
+    psnr: Interval = metrics.UNKNOWN
+    off: float = nan
+    why: str = ""
+
+
+def matched_rung(results: Results, generator: str, target: float, coverage: str = "", reach: float = REACH) -> Match:
+    """The rung of a generator's own ladder whose median PSNR lies nearest `target` (dB).
+
+    `coverage` says which layers the ladder quantizes ("" for the study's own). Of two as near the one of more bits is
+    taken, then the first of the catalogue. Further than `reach` dB away, or without a ladder, no rung matches, which
+    `Match.why` tells.
+    """
+    if _measured(results).empty:
+        return Match(target, why="the distances of its images were not measured")
+    table = rungs(results, coverage)
+    if table.empty:
+        return Match(target, why="the study has no ladder of formats at this coverage")
+    own = table[(table.generator == generator) & np.isfinite(table.psnr)]
+    if own.empty:
+        return Match(target, why="no rung of its ladder changes its images")
+    # `doses` has the finer format first, and of equal distances idxmin takes the first.
+    off = (own.psnr - target).abs().round(6)
+    row, least = own.loc[off.idxmin()], float(off.min())
+    if not least <= reach:
+        return Match(target, off=least, why=f"its nearest rung lies {least:.1f} dB away, more than {reach:.1f}")
+    return Match(target, row.arm, row.precision, Interval(row.psnr, row.psnr_low, row.psnr_high), least)
+
+
+def responses(results: Results) -> pd.DataFrame:
+    """Dose and response: the rows of `doses` of the main arm and the ladders, once for each detector (with titles).
+
+    `shift`, the mean paired change of logit in standard deviations of the generator's baseline logits, with ends. Cells
+    whose images are all the baseline's own are left out: they have no dose.
+    """
+    table = doses(results)
+    if table.empty:
+        return table
+    ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
+    table = table[table.arm.isin([results.arm, *ladders]) & np.isfinite(table.psnr)]
+    rows = []
+    changes = controls.differences(results)
+    for key, group in changes.groupby([*_CELL, "detector"], sort=False):
+        spread = float(group.before.std())
+        if spread > 0:
+            shift = metrics.bootstrap_mean(group.change / spread, group["index"])
+            row = dict(zip([*_CELL, "detector"], key, strict=True)) | results.titled(detector=key[-1])
+            rows.append(row | interval_columns(shift=shift))
+    return table.merge(pd.DataFrame(rows), on=_CELL) if rows and len(table) else pd.DataFrame()
+
+
+@once
+def _readings(results: Results) -> pd.DataFrame:
+    """Images that were read, beside the baseline's: generator, arm, precision, index, for each of `PARTS` whether it
+    was right before and is right now (`_was`, `_is`), and `changed`, whether anything is read otherwise."""
+    table = read(results, TABLE)
+    columns = [*PARTS, *(f"{part}_right" for part in PARTS)]
+    if table.empty or table.ground.isna().all():
+        return pd.DataFrame()
+    keys = ["generator", "index"]
+    base = table[(table.arm == results.arm) & (table.precision == results.baseline)].set_index(keys)[columns]
+    both = _measured(results).join(base.add_suffix("_before"), on=keys, how="inner").dropna(subset=columns)
+    found = both[[*_CELL, "index"]].copy()
+    for part in PARTS:
+        found[f"{part}_was"] = both[f"{part}_right_before"].astype(bool)
+        found[f"{part}_is"] = both[f"{part}_right"].astype(bool)
+    return found.assign(changed=np.any([both[part] != both[f"{part}_before"] for part in PARTS], axis=0))
+
+
+def content(results: Results, arms: Sequence[str] = ()) -> pd.DataFrame:
+    """What the judge reads no longer: one row per generator, arm and precision (with titles), n images.
+
+    For each of `PARTS`, `NAME_had`, how many images show it as the prompt has it at the baseline, and `NAME_lost`, the
+    share of those that no longer do (Wilson), with ends; `changed`, the share of all images of which anything is read
+    otherwise than at the baseline. `arms` are the arms to take, all where none are named. The null control's
+    row says how much of this is the judge's own unrest. Empty without readings.
+    """
+    rows = []
+    table = _readings(results)
+    for (generator, arm, precision), cell in table.groupby(_CELL, sort=False) if len(table) else ():
+        if arms and arm not in arms:
+            continue
+        row = results.titled(generator, precision) | {"arm": arm, "n": len(cell)}
+        for part in PARTS:
+            had = cell[cell[f"{part}_was"]]
+            lost = metrics.wilson(int((~had[f"{part}_is"]).sum()), len(had))
+            row |= {f"{part}_had": len(had)} | interval_columns(**{f"{part}_lost": lost})
+        rows.append(row | interval_columns(changed=metrics.rate(cell.changed)))
+    return pd.DataFrame(rows)
+
+
+def strata(results: Results, arms: Sequence[str] = ()) -> pd.DataFrame:
+    """The paired shift of logit among images of which the judge reads the same as at the baseline, and among the rest.
+
+    One row per generator, arm, precision and detector (with titles): `n_same`, `n_changed`; `same` and `changed`, mean
+    shifts in standard deviations of the baseline's logits, with ends; prompts are drawn again, all of them, so that the
+    strata vary too. `arms` as in `content`, the main one where none are named.
+
+    A shift where nothing is read otherwise is no work of ground, colour or shape as far as the judge sees them; it may
+    be of place, size or light, which it does not read, as of texture. Whether the reading changes is itself an effect
+    of the format: images that change are those that lie further off in every way, so the difference between the strata
+    is no effect of content.
+    """
+    table = _readings(results)
+    if table.empty:
+        return table
+    changes = controls.differences(results)
+    changes = changes[changes.arm.isin(arms or [results.arm])]
+    changes = changes.merge(table[[*_CELL, "index", "changed"]], on=[*_CELL, "index"])
+    rows = []
+    for (generator, arm, precision, detector), group in changes.groupby([*_CELL, "detector"], sort=False):
+        spread = float(group.before.std())
+        if not spread > 0:
+            continue
+        row = results.titled(generator, precision, detector) | {"arm": arm}
+        moved = group.change.to_numpy() / spread
+        for name, kept in (("same", ~group.changed), ("changed", group.changed)):
+            row |= {f"n_{name}": int(kept.sum())} | interval_columns(**{name: _mean_of(moved, kept.to_numpy())})
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _mean_of(values: np.ndarray, kept: np.ndarray) -> Interval:
+    """The mean of the values (N,) that are kept (N,), all N drawn again; few of them as in `metrics.resampled`."""
+    if not kept.any():
+        return metrics.UNKNOWN
+    sums, counts = np.stack([values * kept, kept.astype(float)]) @ metrics.bootstrap_weights(len(values))
+    draws = np.divide(sums, counts, out=np.full(len(sums), nan), where=counts > 0)
+    return metrics.resampled(float(values[kept].mean()), draws, int(kept.sum()))

@@ -1,0 +1,32 @@
+"""C1, time from FP16: what FP4 saves of it against FP16, measured on a GPU where a run is archived."""
+
+from __future__ import annotations
+
+from helpers.claims.claim import Claim, World
+from helpers.claims.rule import Finding, margins
+from helpers.claims.savings import time
+from helpers.results import Results
+
+__all__ = ["CLAIM"]
+
+
+def judge_claim(results: Results) -> Finding:
+    """Quantization drastically reduces inference time, measured on a GPU, whatever the study."""
+    return time(margins(results)["time"], "fp16")
+
+
+CLAIM = Claim(
+    id="C1",
+    part="time from FP16",
+    words="Quantization drastically reduces inference time.",
+    short="It drastically reduces inference time against FP16",
+    quantity="seconds of a denoising step of the real architectures at FP4, as a share of FP16's",
+    rule="Drastic is a share of at most {time:.2f}, for every checkpoint.",
+    margins=("time",),
+    page="01_setup",
+    anchor="what-it-costs",
+    judge=judge_claim,
+    true_world=World(fp4_cost=0.2),
+    false_world=World(fp4_cost=1.1),
+    of_scores=False,
+)

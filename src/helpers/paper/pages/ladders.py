@@ -1,0 +1,132 @@
+"""What the page on real checkpoints says of public ladders of pictures: its sentences, figures and table of sources.
+
+Each takes the table of `helpers.analysis.real_ladders.pairs`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from helpers import charts
+from helpers.analysis import real_ladders as real
+from helpers.analysis.words import counted, listed, number
+from helpers.charts.real_ladders import MEASURES
+from helpers.paper import tables
+
+__all__ = [
+    "BITS", "answer", "by_bits", "dose", "doubts", "groups", "nulls", "residual", "smoothing", "sources", "steps",
+    "what",
+]  # fmt: skip
+
+#: Whole bits of the deck's two formats, whose doses are stated.
+BITS = (8, 4)
+
+
+def _count(rows: pd.DataFrame) -> str:
+    return f"{counted(len(rows), 'picture')} of {counted(rows.ladder.nunique(), 'ladder')}"
+
+
+def what(table: pd.DataFrame) -> str:
+    """How many pictures there are, of how many ladders and repositories."""
+    rungs, same = table[table.role == "rung"], real.nulls(table)
+    return (
+        f"{_count(rungs)} differ from their baseline in precision, {_count(same)} in the hardware or the compiler "
+        f"alone; {table.source.nunique()} repositories show them."
+    )
+
+
+def answer(table: pd.DataFrame) -> str:
+    """Which way fine detail goes at as few bits as the deck's FP4 has, and fewer."""
+    found = real.evidence(table)
+    return found["C6"].sentence if "C6" in found else "There is no picture at so few bits as the deck's FP4 has."
+
+
+def smoothing(table: pd.DataFrame) -> str:
+    """`answer`, and which way fine detail goes at finer rungs and with the same weights."""
+    said, of = [answer(table)], real.directions(table)
+    parts = [
+        f"{(rungs.high_db < 0).sum()} of {counted(len(rungs), 'picture')} at {group}"
+        for group in ("5 to 6 bits", "8 bits")
+        if len(rungs := table[table.group == group])
+    ]
+    if parts:
+        said.append(f"Of finer rungs, fine detail falls in {listed(parts)}.")
+    if of.null_pairs:
+        median = number(of.null_median, 1, sign=True)
+        same = f"{of.null_lose} of {counted(of.null_pairs, 'picture')}"
+        said.append(f"With the same weights it falls in {same} (median {median} dB).")
+    return " ".join(said)
+
+
+def residual(table: pd.DataFrame) -> str:
+    """Which way the energy of the residual that NPR reads goes."""
+    found = real.evidence(table)
+    return found["C7"].sentence if "C7" in found else "No picture of SD3's family is at so few bits as the deck's FP4."
+
+
+def nulls(table: pd.DataFrame) -> str:
+    """How far the picture moves with the same weights, and how many coarse rungs move it no further."""
+    moved = real.movement(table)
+    if moved.empty:
+        return "No ladder has a picture of the same weights."
+    parts = [
+        f"{counted(row.nulls, 'picture')} by {row.kind}s with the same weights ({counted(row.null_ladders, 'ladder')}) "
+        f"have a PSNR of {row.psnr_least:.1f} to {row.psnr_most:.1f} dB to their baseline, "
+        f"{tables.interval(row, 'psnr', 1)} in the median; {row.within} of the {row.rungs} rungs of {row.kind}s at "
+        f"{real.COARSE:g} bits and below move the picture no further than the furthest of these."
+        for row in moved.itertuples()
+    ]
+    as_far = [f"{row.kind}s" for row in moved.itertuples() if row.within > row.rungs / 2]
+    said = f"a picture of {listed(as_far)} as far as" if as_far else "no picture as far as"
+    return f"{' '.join(parts)} So other hardware or another compiler can move {said} most of these rungs do."
+
+
+def dose(table: pd.DataFrame) -> str:
+    """The median PSNR at the deck's bits, to which doses are matched."""
+    known = [of for bits in BITS if (of := real.real_dose(bits, table=table)).pairs]
+    parts = [
+        f"{number(of.psnr, 1)} dB at {of.bits} bits ({counted(of.pairs, 'picture')} of {counted(of.ladders, 'ladder')})"
+        for of in known
+    ]
+    return f"The median PSNR is {listed(parts)}." if parts else "No picture has the deck's bits."
+
+
+def steps(table: pd.DataFrame) -> str:
+    """The symmetric 4-bit rung against its neighbours, ladder by ladder."""
+    found = real.symmetric_steps(table)
+    if found.empty:
+        return "No ladder has GGUF's symmetric 4-bit format."
+    models = table.drop_duplicates("ladder").set_index("ladder").model
+    moved = [f"{step:+.1f} dB".replace("-", "\N{MINUS SIGN}") for step in found.high_db]
+    parts = [f"{step} of {models[ladder]}" for step, ladder in zip(moved, found.ladder, strict=True)]
+    return (
+        f"In {int((found.high_db < 0).sum())} of {counted(len(found), 'ladder')} that have it, GGUF's symmetric 4-bit "
+        f"format (q4_0) has less fine detail than its neighbours on the ladder ({listed(parts)}): one prompt and one "
+        "seed each, an observation and not a test."
+    )
+
+
+def doubts(table: pd.DataFrame) -> str:
+    """What the ladders cannot carry."""
+    said = "; ".join(real.doubts(table))
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def groups(table: pd.DataFrame) -> Any:
+    """Every picture's change by bits and kind of network, beside those of the same weights."""
+    return charts.ladder_groups(table, real.medians(table, tuple(MEASURES)), list(real.GROUPS))
+
+
+def by_bits(table: pd.DataFrame) -> Any:
+    """PSNR against bits, with the medians of `dose`."""
+    weights = table[table.quantized.isin(real.WEIGHTS) | (table.role == "null")]
+    return charts.ladder_dose(weights, real.doses(table, BITS))
+
+
+def sources(table: pd.DataFrame) -> HTML:
+    """Whose pictures they are, and under which licence."""
+    shown = real.sources(table)[["source", "licence", "ladders", "pairs", "models"]]
+    return tables.table(shown.rename(columns={"source": "repository"}), "Public pictures, measured by this project")

@@ -1,0 +1,38 @@
+"""What a study has is asked by the roles of its arms, whatever they are called."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import synthetic
+
+from helpers import analysis
+from helpers.paper import contact
+from helpers.paper.facts import facts
+
+
+@pytest.fixture
+def ladder(tmp_path):
+    """A study of one generator whose arm `batch` is its ladder, with contact sheets of it."""
+    folder = synthetic.write(tmp_path / "study", images=5, generators=("sd3",), placebo=0.1, contact=True)
+    shutil.copy(folder / "contact" / "sd3.webp", folder / "contact" / "sd3-batch.webp")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["study"]["arms"]["batch"]["role"] = "ladder"
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def test_an_arm_is_known_by_its_role(ladder):
+    known = facts(analysis.load(ladder))
+    assert {"ladder", "contact-ladder"} <= known and not {"null-control", "other-seed"} & known
+    renamed = analysis.load(synthetic.renamed_arm(ladder, "batch", "steps"))
+    assert list(renamed.arms) == ["steps"] and facts(renamed) == known
+    assert [file.name for file in contact.sheets(renamed, "ladder").values()] == ["sd3-steps.webp"]
+
+
+def test_a_role_that_no_arm_has_is_not_the_main_arm(ladder):
+    study = analysis.load(ladder)
+    assert [file.name for file in contact.sheets(study).values()] == ["sd3.webp"]
+    assert contact.sheets(study, "seed") == {} and study.arm_of("") == ""
