@@ -17,7 +17,7 @@ from helpers.claims.rule import NOT_TESTABLE
 from helpers.claims.scorecard import evaluate, table
 from helpers.claims.thresholds import calibrated
 from helpers.results.memo import once
-from helpers.results.results import Results
+from helpers.results.results import Results, of_deck
 
 __all__ = ["by_condition", "disagreement"]
 
@@ -61,6 +61,7 @@ def by_condition(results: Results) -> pd.DataFrame:
     One row per claim and condition: key, condition (its name), protocol, weights, detectors (those scored there, of
     which a claim takes the ones it names), verdict, of, estimate, low, high, n. Kept with the results.
     """
+    results = of_deck(results)
     return pd.concat([_under(results, condition) for condition in _conditions(results)], ignore_index=True)
 
 

@@ -4,7 +4,8 @@ A detector counts where it is adequate: its AUC at the baseline, on some generat
 the margin `adequate`. For a claim of a fall it counts on the generators on which it also has room: an AUC at the
 baseline under the margin `ceiling`. Such a claim is judged under the page's protocol, or under `aligned` or `shared`
 where more of its detectors count there. Where none counts it is not testable. What has no AUC (a study without reals,
-or with too few images) is not gated, and that is said. Nothing but scores at the baseline decides this.
+or with too few images) is not gated, and that is said. Nothing but scores at the baseline decides this. A detector that
+nobody published as one (`Entry.published`) decides no claim of the deck, however well it works.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from helpers.analysis.words import listed, named
 from helpers.claims.claim import FALL, Claim, Reads
 from helpers.claims.rule import NOT_TESTABLE, Finding, margins
 from helpers.claims.thresholds import FALSE_ALARMS, at_false_alarms
-from helpers.results.results import Results, of_pairs
+from helpers.results.results import Results, of_deck, of_pairs
 
 __all__ = ["gated"]
 
@@ -56,6 +57,7 @@ def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     """
     if claim.reads is None:
         return claim.judge(results)
+    results = of_deck(results)
     own = _admitted(results, claim.reads)
     if not own.asked:  # the study lacks the cells, and the judge says so
         return claim.judge(results)

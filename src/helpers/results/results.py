@@ -15,7 +15,7 @@ import pandas as pd
 from helpers.core import columns, files
 from helpers.core.errors import Damaged, UsageError, nearest
 from helpers.core.registry import Registry
-from helpers.detectors.catalogue import DETECTORS
+from helpers.detectors.catalogue import DETECTORS, published
 from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import weights_for
 from helpers.precision.catalogue import BASELINE, PRECISIONS
@@ -29,6 +29,7 @@ __all__ = [
     "from_frame",
     "load",
     "manifest_of",
+    "of_deck",
     "of_pairs",
     "of_training",
     "own_trainings",
@@ -221,6 +222,14 @@ def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Serie
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
     """The same study with these precisions and these fakes, logits by (detector, generator, precision)."""
     return replace(results, precisions=precisions, fakes=logits)
+
+
+@once
+def of_deck(results: Results) -> Results:
+    """The same study with the published detectors alone, of which the deck speaks; the same object where it has no
+    others."""
+    kept = tuple(key for key in results.detectors if published(key))
+    return results if kept == results.detectors else replace(results, detectors=kept)
 
 
 def of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
