@@ -48,6 +48,7 @@ __all__ = [
     "Training",
     "Views",
     "WHOLE",
+    "at_zero",
     "augmented",
     "auc",
     "backbone",
@@ -212,8 +213,8 @@ def auc(fake: np.ndarray, real: np.ndarray) -> float:
     return float((ranks.sum() - len(fake) * (len(fake) + 1) / 2) / (len(fake) * len(real)))
 
 
-def _measures(logits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
-    """AUC, and TPR and TNR at logit 0, per generator."""
+def at_zero(logits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """AUC, and TPR and TNR at logit 0, by name of a part, from the logits of its fakes and of its reals."""
     return {
         key: {"auc": auc(fake, real), "tpr": float((fake > 0).mean()), "tnr": float((real <= 0).mean())}
         for key, (fake, real) in logits.items()
@@ -370,7 +371,7 @@ def _facts(task: Task, network: nn.Module, path: Path, device: str) -> dict[str,
         "frozen backbone": task.backbone,
         "parameters": sum(p.numel() for p in network.parameters()),
         "trained": sum(p.numel() for p in network.parameters() if p.requires_grad),
-        "validation": _measures(task.data["validation"].logits(detector.score)),
+        "validation": at_zero(task.data["validation"].logits(detector.score)),
     }
 
 
@@ -395,7 +396,7 @@ def _probe(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
 def _validated(network: nn.Module, pairs: Data, ready: Preprocess, device: str) -> dict[str, float]:
     """One row of the curve: mean AUC, loss, TPR and TNR on validation images at native size."""
     logits = pairs.logits(lambda images: scored(network, images, ready, device))
-    measures = list(_measures(logits).values())
+    measures = list(at_zero(logits).values())
     mean = {key: float(np.mean([row[key] for row in measures])) for key in ("auc", "tpr", "tnr")}
     wrong = np.concatenate([np.concatenate([-fake, real]) for fake, real in logits.values()])
     held = float(np.logaddexp(0, wrong).mean())

@@ -30,6 +30,7 @@ from helpers.mini import measures
 from helpers.mini.families import FAMILIES, build
 from helpers.mini.judge import train_judge
 from helpers.mini.learning.loop import record
+from helpers.mini.training import controls as train_controls
 from helpers.mini.training import detectors as train_detectors
 from helpers.mini.training import samples
 from helpers.mini.training.denoiser import train_denoiser
@@ -37,7 +38,7 @@ from helpers.mini.training.samples import WORK
 from helpers.mini.training.text import train_text_encoder
 from helpers.mini.training.vae import train_decoder, train_encoder
 
-__all__ = ["AGAIN", "NAMES", "calibrate", "evaluate", "train", "train_denoiser_again", "train_generator"]
+__all__ = ["AGAIN", "NAMES", "calibrate", "controls", "evaluate", "train", "train_denoiser_again", "train_generator"]
 
 #: Name -> (generator, how many trainings of its denoiser came before): how much of an effect is one training's.
 AGAIN = MappingProxyType({f"{key}-s{n}": (key, n) for key in ("sd15", "sd3", "sd35") for n in (1, 2)})
@@ -200,6 +201,11 @@ def evaluate(names: Sequence[str] | None = None, device: str | None = None) -> p
     """
     keys = _checked(names, tuple(FAMILIES))
     return measures.evaluate(keys, samples.fakes, WORK, MODELS / "mini", _device(device))
+
+
+def controls(device: str | None = None) -> pd.DataFrame:
+    """Train what stands beside the detectors as a control, on their images; see `controls.evaluate`."""
+    return train_controls.evaluate(WORK, MODELS / "mini", _device(device))
 
 
 def calibrate(count: int = 60) -> pd.DataFrame:
