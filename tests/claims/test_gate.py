@@ -235,3 +235,26 @@ def test_the_table_of_instruments_has_every_training_and_protocol() -> None:
     assert page.count("<tr") == 6 and "0 of 4" in page and "1.000 (" in page
     narrowed = from_frame(both.stored, generators=["sd3"], manifest=both.manifest)
     assert set(instruments(narrowed)["npr"].areas) == set(analysis.instruments.instruments(both)["npr"].areas)
+
+
+@pytest.mark.parametrize("fifth", [BLIND, ROOM, SATURATED])
+def test_a_detector_that_nobody_published_decides_no_claim(fifth: float) -> None:
+    """It is on every page beside the others, falls where they hold and holds where they fall."""
+    falls = {("npr", "sd3"): 5.0, ("r50_nodown", "sd3"): 5.0} | {("patch_probe", key): 9.0 for key in GENERATORS}
+    gaps = ALL_ROOM | {"r50_nodown": SATURATED, "patch_probe": fifth}
+    levels = {"patch_probe": 0.0}
+    frames = [
+        scores(gaps, falls, levels),
+        scores(gaps, falls, levels, protocol="aligned", weights="mini-aligned"),
+        scores(gaps, falls, levels, weights="mini-s1"),
+        scores({"patch_probe": fifth}, falls, levels, weights="mini-s2"),
+    ]
+    five, four = study(*frames), study(*(frame[frame.detector != "patch_probe"] for frame in frames))
+    assert set(five.detectors) - set(four.detectors) == {"patch_probe"}
+    for one, other in zip(claims.evaluate(five), claims.evaluate(four), strict=True):
+        assert (one.verdict, one.answer, one.finding.figures) == (other.verdict, other.answer, other.finding.figures)
+    pd.testing.assert_frame_equal(claims.by_condition(five), claims.by_condition(four))
+    assert "Patch probe" in cards.instruments(by_training(five), "FP32").data
+    # Alone it leaves the deck without a word.
+    alone = study(frames[3].assign(weights="mini"))
+    assert {one.verdict for one in claims.evaluate(alone) if one.claim.of_scores} == {"not testable"}

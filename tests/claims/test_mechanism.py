@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nbformat
 import numpy as np
 import pandas as pd
@@ -161,6 +164,26 @@ def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):
     assert smoothing.moves(study).startswith("Detection moves more where only the denoiser's traces are left")
     shares = decoder.shares(study)
     np.testing.assert_allclose(shares.retrained, 1, atol=0.02)  # at FP32 the fakes are as far from both reals
+
+
+def with_fifth(folder: Path) -> analysis.Results:
+    """The study with a detector that nobody published and whose logits are noise, in every table of scores."""
+    rng = np.random.default_rng(4)
+    for file in (folder / f"{name}.parquet" for name in ("scores", "counterfactuals")):
+        table = pd.read_parquet(file)
+        more = table[table.detector == "r50_tf"].assign(detector="patch_probe")
+        noise = rng.normal(0, 5, len(more)).astype(np.float32)
+        pd.concat([table, more.assign(logit=noise)]).to_parquet(file)
+    return analysis.load(synthetic.vouch(folder))
+
+
+def test_an_unpublished_detector_changes_nothing_that_is_said_of_the_mechanism(tmp_path):
+    scores = synthetic.write(tmp_path / "four", images=100, placebo=0.01, generators=TWO, protocols={"aligned": {}})
+    folder = synthetic_traces.traces(scores, "smooths", decoder=0.9)
+    four, five = analysis.load(folder), with_fifth(Path(shutil.copytree(folder, tmp_path / "five")))
+    assert "patch_probe" in five.detectors and "patch_probe" in set(decoder.shares(five).detector)
+    for told in (smoothing.smoothing, smoothing.smoothing_answer, smoothing.decoder, smoothing.moves):
+        assert told(five) == told(four)
 
 
 def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):

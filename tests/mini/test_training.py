@@ -211,7 +211,7 @@ def test_equal_vaes_are_stored_once(tmp_path):
         (tmp_path / name / "vae").mkdir(parents=True)
         (tmp_path / name / "vae/diffusion_pytorch_model.safetensors").write_bytes(weights)
     for name in ("sd35", "flux1", "sd3"):
-        miniatures._share_vae(tmp_path / name)
+        miniatures._share_weights(tmp_path / name)
     files = {name: tmp_path / name / "vae/diffusion_pytorch_model.safetensors" for name in ("sd3", "sd35", "flux1")}
     assert {name: file.is_symlink() for name, file in files.items()} == {"sd3": False, "sd35": True, "flux1": False}
     assert files["sd35"].read_bytes() == b"same"

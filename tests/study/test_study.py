@@ -6,7 +6,7 @@ import pytest
 
 from helpers.core import files
 from helpers.core.errors import UsageError, nearest
-from helpers.detectors.catalogue import DETECTORS
+from helpers.detectors.catalogue import DETECTORS, published
 from helpers.generators.catalogue import GENERATORS
 from helpers.study import schema
 
@@ -30,7 +30,7 @@ def test_a_shipped_study_is_the_decks_grid(name):
         for generator in ("sd15", "sd21", "sdxl", "sd3", "sd35", "flux1")
         for precision in ("fp32", "fp16", "fp8", "fp4")
     ]
-    assert shipped.detectors == list(DETECTORS)
+    assert [key for key in shipped.detectors if published(key)] == [key for key in DETECTORS if published(key)]
     assert shipped.images_per_cell == 500
 
 

@@ -18,7 +18,7 @@ from helpers.analysis.image_traces import read
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.memo import once
-from helpers.results.results import Results, titles
+from helpers.results.results import Results, of_deck, titles
 
 __all__ = ["areas", "component_shifts", "detection", "known_shares", "shares"]
 
@@ -138,15 +138,17 @@ def _aligned(results: Results) -> Results | None:
 
 
 def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
-    """Detection above chance by precision: a row per detector and precision, and per precision for all (detector "").
+    """Detection above chance by precision: a row per detector and precision, and per precision for all of the deck's
+    (detector "").
 
     Means over generators (and detectors): `plain` and `aligned` are AUC less 1/2, `plain_change` and `aligned_change`
     the paired change against the baseline, `further` what aligned loses more than plain; all with ends, NaN where the
     study was not scored so.
     """
     aligned, rows = _aligned(results), []
-    for detectors in [results.detectors, *((key,) for key in results.detectors)]:
-        row = titles(detector=detectors[0]) if len(detectors) == 1 else {"detector": "", "detector_title": "all"}
+    every = of_deck(results).detectors
+    for detectors in [every, *((key,) for key in results.detectors)]:
+        row = {"detector": "", "detector_title": "all"} if detectors is every else titles(detector=detectors[0])
         for precision in results.precisions:
             plain, again = (_changes(page, detectors, precision) for page in (results, aligned))
             found = {"plain": plain[0], "aligned": again[0], "plain_change": plain[1], "aligned_change": again[1]}

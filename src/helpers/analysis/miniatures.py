@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from helpers.analysis.words import listed
 from helpers.core import files
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 
-__all__ = ["MEASURES", "Missed", "cards", "crops", "curves", "measures", "missed", "overview", "trained_on"]
+__all__ = [
+    "CONTROLS", "MEASURES", "Missed", "beside_controls", "cards", "crops", "curves", "measures", "missed",
+    "of_controls", "overview", "trained_on",
+]  # fmt: skip
 
 MINI = files.MODELS / "mini"
 
@@ -33,6 +38,13 @@ MEASURES = {
     "spread": "spread over seeds for one prompt",
     "spread_of_renders": "the same of renders",
     "trivial_auc": "AUC of a trivial classifier",
+}
+
+
+#: Controls of the detectors, in print (`helpers.mini.training.controls`).
+CONTROLS = {
+    "random_tower": "Patch probe on a tower with random weights",
+    "plain_facts": "Seven plain numbers of a picture",
 }
 
 
@@ -120,6 +132,65 @@ def overview(folder: Path = MINI) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def of_controls(folder: Path = MINI) -> pd.DataFrame:
+    """The detectors' FP32 figures on validation images beside those of their controls: one row per kind of training
+    (weights: the label of its first seed) and detector or control.
+
+    weights, name (of a detector, else ""), title, control (whether it is one), trainings (how many seeds), auc (mean
+    over seeds and generators), and auc_low, auc_high, tnr_low, tnr_high: the least and the most over both. Empty where
+    the controls were not measured.
+    """
+    table = Path(folder) / "controls.csv"
+    if not table.is_file():
+        return pd.DataFrame()
+    known = files.read_csv(table, ["control", "weights", "generator", "auc", "tpr", "tnr"])
+    found = known.assign(name="", title=known.control.map(CONTROLS), control=True, kind=known.weights)
+    kinds = list(dict.fromkeys(known.weights))
+    rows = [
+        {"name": card["name"], "title": DETECTORS[card["name"]].title, "control": False, "weights": card["weights"],
+         "kind": _kind(card["weights"], kinds), "generator": generator} | figures
+        for card in cards(folder) if card["name"] in DETECTORS and _kind(card.get("weights", ""), kinds)
+        for generator, figures in card["validation"].items()
+    ]  # fmt: skip
+    groups = pd.concat([pd.DataFrame(rows), found]).groupby(["kind", "control", "name", "title"], sort=False)
+    said = groups.agg(
+        trainings=("weights", "nunique"), auc=("auc", "mean"), auc_low=("auc", "min"), auc_high=("auc", "max"),
+        tnr_low=("tnr", "min"), tnr_high=("tnr", "max"),
+    ).reset_index().rename(columns={"kind": "weights"})  # fmt: skip
+    place = {key: at for at, key in enumerate([*DETECTORS, ""])}
+    order = said.weights.map(kinds.index) * len(place) + said.name.map(place)
+    return said.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def _kind(label: str, kinds: Iterable[str]) -> str:
+    """The training of which a label names a seed: mini-s1 is one of mini; "" where it is none of these."""
+    own = re.sub(r"-s\d+$", "", label)
+    return own if own in kinds else ""
+
+
+def beside_controls(table: pd.DataFrame) -> str:
+    """The sentences on what detectors find beyond their controls, by the table of `of_controls`: of its first kind of
+    training, by the mean AUC."""
+    if table.empty:
+        return (
+            "What needs no detector to tell these fakes from renders was not measured: `quantdetect train mini "
+            "--controls` does it."
+        )
+    rows = table[table.weights == table.weights.iloc[0]]
+    against, own = rows[rows.control], rows[~rows.control]
+    parts = [f"{row.title[0].lower()}{row.title[1:]}, {row.auc:.3f}" for row in against.itertuples()]
+    above = list(own.title[own.auc > against.auc.max()])
+    below = list(own.title[own.auc <= against.auc.max()])
+    told = f"Without any training on fakes' traces but a linear head's there is a mean AUC of: {'; '.join(parts)}."
+    more = f" {listed(above)} {_finds(above)} more, which is the work of training." if above else ""
+    less = f" {listed(below)} {_finds(below)} no more than a control does." if below else ""
+    return f"{told}{more}{less}"
+
+
+def _finds(names: list[str]) -> str:
+    return "finds" if len(names) == 1 else "find"
 
 
 def trained_on(weights: Iterable[str], detectors: Iterable[str], folder: Path = MINI) -> str:

@@ -20,7 +20,7 @@ from helpers.claims.rule import HOLDS, NOT_TESTABLE, SAID
 from helpers.claims.scorecard import evaluate, table
 from helpers.claims.thresholds import calibrated
 from helpers.results.memo import once
-from helpers.results.results import Results
+from helpers.results.results import Results, of_deck
 
 __all__ = ["Tally", "by_condition", "disagreement", "tally"]
 
@@ -73,6 +73,7 @@ def by_condition(results: Results) -> pd.DataFrame:
     which a claim takes the ones it names), rests (how many trainings of each there are, in words), verdict, of,
     estimate, low, high (in all), n. Kept with the results.
     """
+    results = of_deck(results)
     return pd.concat([_under(results, condition) for condition in _conditions(results)], ignore_index=True)
 
 

@@ -4,7 +4,8 @@ A detector counts where it is adequate: its AUC at the baseline, on some generat
 the margin `adequate`. For a claim of a fall it counts on the generators on which it also has room: an AUC at the
 baseline under the margin `ceiling`. Such a claim is judged under the page's protocol, or under `aligned` or `shared`
 where more of its detectors count there. Where none counts it is not testable. What has no AUC (a study without reals,
-or with too few images) is not gated, and that is said. Nothing but scores at the baseline decides this.
+or with too few images) is not gated, and that is said. Nothing but scores at the baseline decides this. A detector that
+nobody published as one (`Entry.published`) decides no claim of the deck, however well it works.
 
 A claim that names a training is judged under that one, where the study has it, and adequacy is then asked of what that
 training covers.
@@ -23,7 +24,7 @@ from helpers.analysis.words import listed, named
 from helpers.claims.claim import FALL, Claim, Reads
 from helpers.claims.rule import NOT_TESTABLE, SAID, Finding, margins
 from helpers.claims.thresholds import at_false_alarms
-from helpers.results.results import Results, of_pairs
+from helpers.results.results import Results, of_deck, of_pairs
 
 __all__ = ["counted", "gated"]
 
@@ -60,6 +61,7 @@ def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     """
     if claim.reads is None:
         return claim.judge(results)
+    results = of_deck(results)
     first, training = _first(claim, claim.reads, results) if elsewhere else (results, "")
     own = _admitted(first, claim.reads)
     if not own.asked:  # the study lacks the cells, and the judge says so
@@ -106,6 +108,7 @@ def counted(claim: Claim, results: Results) -> Results | None:
     no gate, the study lacks the cells, or nothing counts."""
     if claim.reads is None:
         return None
+    results = of_deck(results)
     own = _admitted(_first(claim, claim.reads, results)[0], claim.reads)
     if not own.asked:
         return None

@@ -48,7 +48,7 @@ from helpers.claims.rule import (
 )
 from helpers.detectors.catalogue import DETECTORS
 from helpers.results.memo import once
-from helpers.results.results import Results
+from helpers.results.results import Results, of_deck
 
 __all__ = ["PREDICTIONS", "decoder", "in_study", "lowered", "moves", "predictions", "smoothing", "smoothing_answer"]
 
@@ -260,15 +260,15 @@ def smoothing_answer(results: Results) -> str:
 def decoder(results: Results) -> Finding:
     """The rival explanation: detectors read the decoder, which quantizing the denoiser leaves alone.
 
-    Two regions: for every detector the decoder alone must make at least a share of the detection of FP32 images (the
-    rules' `decoder`), and FP4 of the denoiser must change detection (AUC) by no more than the margin `drop`, mean over
-    generators.
+    Two regions: for every detector of the deck the decoder alone must make at least a share of the detection of FP32
+    images (the rules' `decoder`), and FP4 of the denoiser must change detection (AUC) by no more than the margin
+    `drop`, mean over generators.
     """
     if results.protocol != "plain":
         return Finding(
             NOT_TESTABLE, "What detectors owe to the decoder is measured under the protocol plain alone.", {}
         )
-    drop = margins(results)["drop"]
+    drop, results = margins(results)["drop"], of_deck(results)
     regions = {"share": (results.rules.judging.decoder.value, np.inf), "change": (-drop, drop)}
     figures = _owed(results, 0.95)
     if not all(figures.values()):

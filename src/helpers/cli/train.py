@@ -20,11 +20,15 @@ def train_mini(
     name: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Which ones; default all.")] = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Train nothing: measure generators at FP32.")] = False,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="Train nothing: find the level of shared.")] = False,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Train the detectors' controls, which are not kept.")
+    ] = False,
 ) -> None:
     """Train the miniatures, generators and detectors, from nothing; an interrupted training goes on.
 
     With --evaluate the shipped generators are measured and the table models/mini/measures.csv is written; with
-    --calibrate the difficulty of the protocol `shared` is found on FP32 validation images, models/mini/shared.csv.
+    --calibrate the difficulty of the protocol `shared` is found on FP32 validation images, models/mini/shared.csv; with
+    --controls what needs no detector is trained on the detectors' images, models/mini/controls.csv.
 
     Example: quantdetect train mini sd3 npr
     """
@@ -36,6 +40,9 @@ def train_mini(
         table = miniatures.calibrate()
         typer.echo(_wide(table, "level", "detector", "auc"))
         typer.echo(f"shared_level = {table.loc[table['chosen'], 'level'].iloc[0]}")
+    elif controls:
+        table = miniatures.controls().assign(of=lambda found: found.control + " " + found.weights)
+        typer.echo(_wide(table, "of", "generator", "auc"))
     else:
         miniatures.train(name or None)
 

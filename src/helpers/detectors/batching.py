@@ -80,7 +80,7 @@ def score(network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, 
 @torch.inference_mode()
 def logits(network: nn.Module, pixels: np.ndarray, ready: Preprocess, device: str = "cpu") -> np.ndarray:
     """Return logits, float32 (N,), of images of one size after the size rule, uint8 (N, H, W, 3)."""
-    if pixels.shape[1] * pixels.shape[2] > 4 * TILE**2:
+    if pixels.shape[1] * pixels.shape[2] > 4 * TILE**2 and hasattr(network, "field"):
         found = torch.cat([network.head(_tiled(network, image, ready, device)) for image in pixels])
     else:
         found = network(ready.normalized(pixels).to(device))

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from helpers.core.registry import Registry
 
-__all__ = ["DETECTORS", "IMAGENET", "WEIGHTS_SUFFIXES", "WIDTHS", "Backbone", "Entry", "Preprocess", "of_kind"]
+__all__ = [
+    "DETECTORS", "IMAGENET", "WEIGHTS_SUFFIXES", "WIDTHS", "Backbone", "Entry", "Preprocess", "of_kind", "published",
+]  # fmt: skip
 
 #: Sizes of a detector's network: as published, and as the miniature study has it.
 WIDTHS = ("full", "mini")
@@ -68,6 +70,8 @@ class Entry:
         preprocess: how it reads an image, by width.
         backbone: of the published size, where it lies in a file of its own.
         colour: of its marks in charts.
+        published: whether somebody published it as a detector. One that this project made is shown beside the others;
+            the deck, which does not know it, says nothing of it.
     """
 
     title: str
@@ -78,13 +82,14 @@ class Entry:
     preprocess: Mapping[str, Preprocess]
     backbone: Backbone | None = None
     colour: str = "#666666"
+    published: bool = True
 
 
 _TRUEFAKE = "github.com/MMLab-unitn/TrueFake-IJCNN25"
 _NATIVE = dict.fromkeys(WIDTHS, Preprocess("native", *IMAGENET))
 
-#: The deck's four, in its order. Their colours are of Tol's muted set, which keeps apart under the common colour
-#: deficiencies.
+#: The deck's four, in its order, and one of this project's. Their colours are of Tol's muted set, which keeps apart
+#: under the common colour deficiencies.
 DETECTORS = Registry(
     "detector",
     {
@@ -138,12 +143,27 @@ DETECTORS = Registry(
             ),
             colour="#332288",
         ),
+        "patch_probe": Entry(
+            title="Patch probe",
+            kind="frozen backbone",
+            source="this project: no published detector",
+            terms="Apache-2.0",
+            module="helpers.detectors.patch_probe",
+            preprocess=dict.fromkeys(WIDTHS, Preprocess("native", *_CLIP)),
+            colour="#88CCEE",
+            published=False,
+        ),
     },
     group="quantdetect.detectors",
     kind=Entry,
 )
 
 
+def published(key: str) -> bool:
+    """Whether a detector was published as one; so is one that the catalogue lacks, whose scores somebody brought."""
+    return key not in DETECTORS or DETECTORS[key].published
+
+
 def of_kind(kind: str) -> tuple[str, ...]:
-    """The keys of the project's own detectors of a kind ("end-to-end", "frozen backbone"), in the catalogue's order."""
-    return tuple(key for key in DETECTORS.own if DETECTORS[key].kind == kind)
+    """The keys of the deck's detectors of a kind ("end-to-end", "frozen backbone"), in the catalogue's order."""
+    return tuple(key for key in DETECTORS.own if DETECTORS[key].kind == kind and published(key))

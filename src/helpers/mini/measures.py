@@ -30,7 +30,18 @@ from helpers.mini import judge
 from helpers.mini.learning.data import pool, to_tensor
 from helpers.study import schema
 
-__all__ = ["COUNT", "TABLE", "TARGETS", "evaluate", "frechet", "measure", "nearest", "spread", "trivial_auc"]
+__all__ = [
+    "COUNT",
+    "TABLE",
+    "TARGETS",
+    "evaluate",
+    "frechet",
+    "measure",
+    "nearest",
+    "plain_facts",
+    "spread",
+    "trivial_auc",
+]
 
 #: FP32 images, and renders, that a generator is measured on.
 COUNT = 500
@@ -82,7 +93,7 @@ def spread(images: np.ndarray) -> float:
 def trivial_auc(fakes: np.ndarray, reals: np.ndarray) -> float:
     """AUC, cross-validated five times, of a logistic regression on what needs no detector: colour means, colour
     variances and the total gradient of pictures (N, S, S, 3)."""
-    facts = np.concatenate([_plain_facts(fakes), _plain_facts(reals)])
+    facts = np.concatenate([plain_facts(fakes), plain_facts(reals)])
     labels = np.repeat([1, 0], [len(fakes), len(reals)])
     found = cross_val_predict(
         make_pipeline(StandardScaler(), LogisticRegression()), facts, labels, cv=5, method="decision_function"
@@ -90,7 +101,9 @@ def trivial_auc(fakes: np.ndarray, reals: np.ndarray) -> float:
     return float(roc_auc_score(labels, found))
 
 
-def _plain_facts(images: np.ndarray) -> np.ndarray:
+def plain_facts(images: np.ndarray) -> np.ndarray:
+    """Seven numbers of each picture (N, S, S, 3) uint8: colour means, colour variances and the total gradient, of
+    values from 0 to 1; float32 (N, 7)."""
     grey = images.astype(np.float32) / 255
     steps = [np.abs(np.diff(grey, axis=axis)).mean((1, 2, 3)) for axis in (1, 2)]
     return np.column_stack([grey.mean((1, 2)), grey.var((1, 2)), steps[0] + steps[1]])

@@ -15,7 +15,7 @@ import pandas as pd
 from helpers.core import columns, files
 from helpers.core.errors import Damaged, UsageError, nearest
 from helpers.core.registry import Registry
-from helpers.detectors.catalogue import DETECTORS
+from helpers.detectors.catalogue import DETECTORS, published
 from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import weights_for
 from helpers.precision.catalogue import BASELINE, PRECISIONS
@@ -32,6 +32,7 @@ __all__ = [
     "judged_by",
     "load",
     "manifest_of",
+    "of_deck",
     "of_pairs",
     "of_training",
     "own_trainings",
@@ -282,6 +283,14 @@ def derived(results: Results, step: Callable[[Results], Results]) -> Results:
     """What a step makes of results (other fakes), which remembers it: under other trainings of the same detectors the
     same step is taken. Results with fakes of their own that were not made so stand for one training alone."""
     return replace(step(results), made=(results, step))
+
+
+@once
+def of_deck(results: Results) -> Results:
+    """The same study with the published detectors alone, of which the deck speaks; the same object where it has no
+    others."""
+    kept = tuple(key for key in results.detectors if published(key))
+    return results if kept == results.detectors else replace(results, detectors=kept)
 
 
 def of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:

@@ -176,7 +176,9 @@ def _denoiser(pipeline: Any) -> nn.Module:
     return pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
 
 
-def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: Recipe | None = None) -> None:
+def train_denoiser(
+    key: str, pipeline: Any, folder: Path, device: str, recipe: Recipe | None = None, name: str | None = None
+) -> None:
     """Train the denoiser of a pipeline whose VAE and text encoders are trained, in place and resumably.
 
     Args:
@@ -185,12 +187,13 @@ def train_denoiser(key: str, pipeline: Any, folder: Path, device: str, recipe: R
         folder: where latents, checkpoint and log are kept.
         device: "cpu" or "cuda".
         recipe: how; the family's own if None.
+        name: of checkpoint and log; denoiser-KEY if None.
     """
     of = FAMILIES[key]
     recipe = recipe or of.recipe
     data = _Captioned(of, pipeline, recipe, folder, device)
     torch.manual_seed(recipe.seed)
     training = _Training(of, pipeline, data, recipe)
-    run_steps(f"denoiser-{key}", folder, recipe.steps, training.state, training.step)
+    run_steps(name or f"denoiser-{key}", folder, recipe.steps, training.state, training.step)
     training.denoiser.load_state_dict(training.average.shadow)
     training.denoiser.to("cpu").eval().requires_grad_(False)

@@ -1,17 +1,17 @@
 """Training of the four miniature detectors: renders against the FP32 images of the miniature generators.
 
 Fake i of a split and its real counterpart share scene, caption and size: what is left to tell them apart is how the
-picture was made. Every batch holds as many fakes of each generator as renders of the same scenes, cropped to one
-size. `TRAININGS` names the trainings that there are. Augmentation follows the published recipes: random crops and
-flips, now and then light JPEG or blur. The frozen backbones of R50_TF and CLIP-D stay in evaluation mode, so that no
-statistics of theirs move.
+picture was made. Every batch holds as many fakes of each generator as renders of the same scenes. `TRAININGS` names the
+trainings that there are. Augmentation follows the published recipes: random crops and flips, now and then light JPEG
+or blur. Frozen backbones stay in evaluation mode, so that no statistics of theirs move, and a head on one learns from
+images as it will see them, whole: trained on crops, R50_TF's called a third of whole renders fake.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -46,9 +46,13 @@ __all__ = [
     "TRAININGS",
     "Task",
     "Training",
+    "Views",
+    "WHOLE",
+    "at_zero",
     "augmented",
     "auc",
     "backbone",
+    "by_size",
     "learn",
     "on_generators",
     "recipe_of",
@@ -64,8 +68,11 @@ Reals = Callable[[str, str, int], np.ndarray]
 #: Images per class and training, shared evenly among the generators, by split.
 IMAGES = MappingProxyType({"train": 3000, "validation": 600})
 
-#: Side of the random crops of detectors that read the native size, in pixels: the smallest generator's size.
+#: Side of the random crops of detectors that are trained end to end, in pixels: the smallest generator's size.
 CROP = 64
+
+#: The same for heads on a frozen backbone that reads the native size: every miniature's image is seen whole.
+WHOLE = 512
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Recipe:
 
     Attributes:
         steps, rate, every, decay: length, highest rate, steps between evaluations, weight decay.
+        crop: side of the random crops, in pixels, where the detector reads the native size; a smaller image is whole.
         pairs: fakes, and as many reals, in a batch, shared evenly among the generators.
         probe: batches of the ridge regression that the head on a frozen backbone starts from.
     """
@@ -81,6 +89,7 @@ class Recipe:
     steps: int
     rate: float
     every: int
+    crop: int = CROP
     pairs: int = 18
     decay: float = 0.01
     probe: int = 60
@@ -90,8 +99,9 @@ class Recipe:
 RECIPES = {
     "npr": Recipe(steps=600, rate=5e-4, every=60),
     "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
-    "r50_tf": Recipe(steps=1000, rate=1e-3, every=100),
+    "r50_tf": Recipe(steps=1000, rate=1e-3, every=100, crop=WHOLE),
     "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
+    "patch_probe": Recipe(steps=600, rate=1e-3, every=100, crop=WHOLE),
 }
 #: How a detector learns that has no miniature of its own.
 ORDINARY = Recipe(steps=900, rate=1e-3, every=100)
@@ -110,15 +120,18 @@ class Training:
     aligned: bool = False
 
 
-#: Label of the weights -> training. NPR and R50_TF are trained with three seeds: the spread between trainings stands
-#: beside every effect. `mini-sdxl` sees what the released detectors saw: SDXL and none of the others.
-TRAININGS = {
-    "mini": Training(),
-    "mini-sdxl": Training(generators=("sdxl",)),
-    "mini-aligned": Training(aligned=True),
-    "mini-s1": Training(detectors=("npr", "r50_tf"), seed=1),
-    "mini-s2": Training(detectors=("npr", "r50_tf"), seed=2),
-}
+def _seeds(label: str, count: int, of: Training) -> dict[str, Training]:
+    """The training `label` with seed 0, and `label`-s1 and so on with the seeds after it."""
+    return {label + (f"-s{seed}" if seed else ""): replace(of, seed=seed) for seed in range(count)}
+
+
+#: Label of the weights -> training. Each kind is trained with several seeds: the spread between trainings is part of
+#: every interval. `mini-sdxl` sees what the released detectors saw: SDXL and none of the others.
+TRAININGS = (
+    _seeds("mini", 5, Training())
+    | _seeds("mini-sdxl", 3, Training(generators=("sdxl",)))
+    | _seeds("mini-aligned", 3, Training(aligned=True))
+)
 
 
 def augmented(image: np.ndarray, rng: np.random.Generator, crop: int | None) -> Image.Image:
@@ -138,11 +151,26 @@ def augmented(image: np.ndarray, rng: np.random.Generator, crop: int | None) -> 
     return view
 
 
+#: Images of one size (N, 3, H, W) and their labels (N,), 1 for fake.
+Views = tuple[Tensor, Tensor]
+
+
+def by_size(views: Sequence[Tensor], labels: Sequence[int]) -> list[Views]:
+    """Return images (3, H, W) of any sizes, with their labels, stacked size by size in the order of their coming."""
+    groups: dict[torch.Size, list[int]] = {}
+    for place, view in enumerate(views):
+        groups.setdefault(view.shape, []).append(place)
+    return [
+        (torch.stack([views[i] for i in places]), torch.tensor([labels[i] for i in places], dtype=torch.float32))
+        for places in groups.values()
+    ]
+
+
 class Data(Protocol):
     """A split of training data: batches to learn from, or images to be scored whole."""
 
-    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess) -> tuple[Tensor, Tensor]:
-        """Return a batch (N, 3, side, side), as many fakes as reals, and labels (N,), 1 for fake."""
+    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess, crop: int | None) -> list[Views]:
+        """Return a batch, as many fakes as reals, by size; `crop` is the side of random crops, None for none."""
 
     def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return by name of a part the logits of its fakes and of its reals."""
@@ -159,16 +187,15 @@ class _Pairs:
     def of(cls, split: str, generators: Sequence[str], fakes: Fakes, reals: Reals, n: int) -> _Pairs:
         return cls(*({key: images(split, key, n) for key in generators} for images in (fakes, reals)))
 
-    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess) -> tuple[Tensor, Tensor]:
-        """Return a batch (N, 3, side, side) and labels (N,), balanced over generators and classes."""
-        crop = CROP if ready.rule.side is None else None
+    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess, crop: int | None) -> list[Views]:
+        """Return a batch, balanced over generators and classes, by size."""
         views, labels = [], []
         for key in self.fakes:
             chosen = rng.integers(len(self.fakes[key]), size=pairs // len(self.fakes))
             for label, images in ((1, self.fakes[key]), (0, self.reals[key])):
                 views += [tensor(augmented(images[i], rng, crop), ready) for i in chosen]
                 labels += [label] * len(chosen)
-        return torch.stack(views), torch.tensor(labels, dtype=torch.float32)
+        return by_size(views, labels)
 
     def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return per generator the logits of its fakes and of their renders, whole images."""
@@ -186,8 +213,8 @@ def auc(fake: np.ndarray, real: np.ndarray) -> float:
     return float((ranks.sum() - len(fake) * (len(fake) + 1) / 2) / (len(fake) * len(real)))
 
 
-def _measures(logits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
-    """AUC, and TPR and TNR at logit 0, per generator."""
+def at_zero(logits: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """AUC, and TPR and TNR at logit 0, by name of a part, from the logits of its fakes and of its reals."""
     return {
         key: {"auc": auc(fake, real), "tpr": float((fake > 0).mean()), "tnr": float((real <= 0).mean())}
         for key, (fake, real) in logits.items()
@@ -219,6 +246,15 @@ class Task:
     def ready(self) -> Preprocess:
         """The detector's size rule and normalization."""
         return preprocess(self.detector, "mini")
+
+    @property
+    def crop(self) -> int | None:
+        """Side of its random crops; None where a size rule says what is seen."""
+        return self.recipe.crop if self.ready.rule.side is None else None
+
+    def batch(self, rng: np.random.Generator) -> list[Views]:
+        """Return a training batch by size."""
+        return self.data["train"].batch(rng, self.recipe.pairs, self.ready, self.crop)
 
     @property
     def backbone(self) -> str | None:
@@ -284,9 +320,9 @@ def learn(task: Task, path: Path, work: Path, *, device: str = "cpu", save_secon
     ready, recipe = task.ready, task.recipe
 
     def loss(rng: np.random.Generator) -> Tensor:
-        batch, labels = task.data["train"].batch(rng, recipe.pairs, ready)
-        batch = batch.to(device, memory_format=torch.channels_last)
-        return F.binary_cross_entropy_with_logits(network(batch), labels.to(device))
+        views, labels = zip(*task.batch(rng), strict=True)
+        logits = [network(images.to(device, memory_format=torch.channels_last)) for images in views]
+        return F.binary_cross_entropy_with_logits(torch.cat(logits), torch.cat(labels).to(device))
 
     def evaluate() -> dict[str, float]:
         return _validated(network, task.data["validation"], ready, device)
@@ -307,7 +343,7 @@ def _network(task: Task, device: str, begun: bool) -> nn.Module:
     network.load_state_dict(task.frozen, strict=False)
     network = network.to(device, memory_format=torch.channels_last)
     if task.frozen and not begun:
-        network.start(*_probe(network, task.data["train"], task.ready, task.recipe, task.seed))
+        network.start(*_probe(network, task))
     return network
 
 
@@ -326,7 +362,7 @@ def _facts(task: Task, network: nn.Module, path: Path, device: str) -> dict[str,
         "name": task.detector,
         **task.facts,
         "augmentation": {
-            "crop": CROP if ready.rule.side is None else "none",
+            "crop": task.crop or "none",
             "flip": 0.5,
             "blur": "sigma .1 to 1, probability .1",
             "jpeg": "quality 65 to 100, probability .1",
@@ -335,20 +371,20 @@ def _facts(task: Task, network: nn.Module, path: Path, device: str) -> dict[str,
         "frozen backbone": task.backbone,
         "parameters": sum(p.numel() for p in network.parameters()),
         "trained": sum(p.numel() for p in network.parameters() if p.requires_grad),
-        "validation": _measures(task.data["validation"].logits(detector.score)),
+        "validation": at_zero(task.data["validation"].logits(detector.score)),
     }
 
 
-def _probe(network: nn.Module, pairs: Data, ready: Preprocess, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
+def _probe(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
     """Weight (C,) and bias (1,) of a ridge regression from frozen features to -1 (real) and 1 (fake)."""
-    rng, device = np.random.default_rng([seed, 1, 0]), next(network.parameters()).device
+    rng, device = np.random.default_rng([task.seed, 1, 0]), next(network.parameters()).device
     features, wanted = [], []
     network.eval()
     with torch.inference_mode():
-        for _ in range(recipe.probe):
-            batch, labels = pairs.batch(rng, recipe.pairs, ready)
-            features.append(network.features(batch.to(device)).double().cpu())
-            wanted.append(labels.double() * 2 - 1)
+        for _ in range(task.recipe.probe):
+            for images, labels in task.batch(rng):
+                features.append(network.features(images.to(device)).double().cpu())
+                wanted.append(labels.double() * 2 - 1)
     x, y = torch.cat(features), torch.cat(wanted)
     mean, std = x.mean(0), x.std(0) + 1e-6
     x = (x - mean) / std
@@ -360,7 +396,7 @@ def _probe(network: nn.Module, pairs: Data, ready: Preprocess, recipe: Recipe, s
 def _validated(network: nn.Module, pairs: Data, ready: Preprocess, device: str) -> dict[str, float]:
     """One row of the curve: mean AUC, loss, TPR and TNR on validation images at native size."""
     logits = pairs.logits(lambda images: scored(network, images, ready, device))
-    measures = list(_measures(logits).values())
+    measures = list(at_zero(logits).values())
     mean = {key: float(np.mean([row[key] for row in measures])) for key in ("auc", "tpr", "tnr")}
     wrong = np.concatenate([np.concatenate([-fake, real]) for fake, real in logits.values()])
     held = float(np.logaddexp(0, wrong).mean())

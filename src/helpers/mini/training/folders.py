@@ -17,16 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
-from torch import Tensor
 
 from helpers.core.errors import UsageError
 from helpers.core.files import MODELS, probe, replacing
 from helpers.detectors import stream
 from helpers.detectors.folder import confounds
 from helpers.detectors.preprocessing import Preprocess, decode, preprocess, tensor
-from helpers.mini.training.detectors import CROP, Recipe, Task, augmented, backbone, learn, recipe_of
+from helpers.mini.training.detectors import CROP, Recipe, Task, Views, augmented, backbone, by_size, learn, recipe_of
 
 __all__ = ["VALIDATION", "split", "train_folders"]
 
@@ -43,15 +41,14 @@ class _Folders:
     fakes: Sequence[str]
     reals: Sequence[str]
 
-    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess) -> tuple[Tensor, Tensor]:
-        """Return views of `pairs` drawn fakes and as many reals (N, 3, side, side), and labels (N,)."""
-        crop = CROP if ready.rule.side is None else None
+    def batch(self, rng: np.random.Generator, pairs: int, ready: Preprocess, crop: int | None) -> list[Views]:
+        """Return views of `pairs` drawn fakes and as many reals, by size."""
         views, labels = [], []
         for label, paths in ((1, self.fakes), (0, self.reals)):
             for i in rng.integers(len(paths), size=pairs):
                 views.append(tensor(augmented(np.asarray(_opened(paths[i])), rng, crop), ready))
                 labels.append(label)
-        return torch.stack(views), torch.tensor(labels, dtype=torch.float32)
+        return by_size(views, labels)
 
     def logits(self, score: Callable[[list[Image.Image]], np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return the logits of all fakes and of all reals, whole images, under one name."""

@@ -9,7 +9,9 @@ import filecmp
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from helpers import detectors
+from helpers import detectors, generators
 from helpers.core import device as machine
 from helpers.core.device import processor
 from helpers.core.errors import UsageError, nearest
@@ -28,6 +30,7 @@ from helpers.mini import measures
 from helpers.mini.families import FAMILIES, build
 from helpers.mini.judge import train_judge
 from helpers.mini.learning.loop import record
+from helpers.mini.training import controls as train_controls
 from helpers.mini.training import detectors as train_detectors
 from helpers.mini.training import samples
 from helpers.mini.training.denoiser import train_denoiser
@@ -35,10 +38,13 @@ from helpers.mini.training.samples import WORK
 from helpers.mini.training.text import train_text_encoder
 from helpers.mini.training.vae import train_decoder, train_encoder
 
-__all__ = ["NAMES", "calibrate", "evaluate", "train", "train_generator"]
+__all__ = ["AGAIN", "NAMES", "calibrate", "controls", "evaluate", "train", "train_denoiser_again", "train_generator"]
+
+#: Name -> (generator, how many trainings of its denoiser came before): how much of an effect is one training's.
+AGAIN = MappingProxyType({f"{key}-s{n}": (key, n) for key in ("sd15", "sd3", "sd35") for n in (1, 2)})
 
 #: Every miniature by name, in the order in which they are trained.
-NAMES = (*FAMILIES, "judge", *train_detectors.TRAINERS)
+NAMES = (*FAMILIES, *AGAIN, "judge", *train_detectors.TRAINERS)
 
 
 def _text_encoders(pipeline: Any) -> dict[str, torch.nn.Module]:
@@ -67,15 +73,36 @@ def train_generator(key: str, work: Path = WORK, out: Path = MODELS / "mini", de
         f"denoiser-{key}",
         f"decoder-{of.decoder.name}",
     ]
-    card = _card(key, pipeline, {name: record(work, name) for name in logs}, device)
+    card = _card(key, pipeline, {name: record(work, name) for name in logs}, device, of.recipe.seed)
     return _store(pipeline.to("cpu"), card, out / key)
+
+
+def train_denoiser_again(name: str, work: Path = WORK, out: Path = MODELS / "mini", device: str = "cpu") -> Path:
+    """Train a shipped generator's denoiser from other random weights, with other batches and noise; resumable.
+
+    Everything else is the shipped generator's: VAE, text encoders, recipe. Returns the folder out/NAME, as
+    `train_generator`.
+
+    Args:
+        name: one of `AGAIN`.
+    """
+    key, before = AGAIN[name]
+    of, pipeline = FAMILIES[key], generators.load(key, str(out / key))
+    recipe = replace(of.recipe, seed=of.recipe.seed + 100 * before)
+    part = "unet" if hasattr(pipeline, "unet") else "transformer"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        pipeline.register_modules(**{part: of.denoiser()})
+    train_denoiser(key, pipeline, work, device, recipe, f"denoiser-{name}")
+    card = _card(key, pipeline, {f"denoiser-{name}": record(work, f"denoiser-{name}")}, device, recipe.seed)
+    return _store(pipeline.to("cpu"), card | {"name": name}, out / name)
 
 
 def _networks(pipeline: Any) -> list[torch.nn.Module]:
     return [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
 
 
-def _card(key: str, pipeline: Any, trained: dict[str, Any], device: str) -> dict[str, Any]:
+def _card(key: str, pipeline: Any, trained: dict[str, Any], device: str, seed: int) -> dict[str, Any]:
     """What is told of a generator beside its weights; `trained` are the records of its trainings."""
     of = FAMILIES[key]
     return {
@@ -87,7 +114,7 @@ def _card(key: str, pipeline: Any, trained: dict[str, Any], device: str) -> dict
         "trained": trained,
         "device": device,
         "hardware": processor() if device == "cpu" else torch.cuda.get_device_name(),
-        "seed": of.recipe.seed,
+        "seed": seed,
         "licence": "Apache-2.0",
     }
 
@@ -110,7 +137,7 @@ def _store(pipeline: Any, card: dict[str, Any], folder: Path) -> Path:
     (beside / CARD).write_text(json.dumps(card, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
-    _share_vae(folder)
+    _share_weights(folder)
     return folder
 
 
@@ -124,14 +151,14 @@ def _declare_single(folder: Path) -> None:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
 
 
-def _share_vae(folder: Path) -> None:
-    """Replace VAE weights that a sibling holds too, to the byte, by a relative link: the repository keeps them once."""
-    own = folder / "vae" / "diffusion_pytorch_model.safetensors"
-    for other in sorted(folder.parent.glob(f"*/vae/{own.name}")):
-        if other != own and not other.is_symlink() and filecmp.cmp(own, other, shallow=False):
-            own.unlink()
-            own.symlink_to(Path("..", "..", other.relative_to(folder.parent)))
-            return
+def _share_weights(folder: Path) -> None:
+    """Replace weights that a sibling holds too, to the byte, by a relative link: the repository keeps them once."""
+    for own in sorted(folder.rglob("*.safetensors")):
+        for other in sorted(folder.parent.glob(f"*/{own.relative_to(folder)}")):
+            if other != own and not other.is_symlink() and filecmp.cmp(own, other, shallow=False):
+                own.unlink()
+                own.symlink_to(Path("..", "..", other.relative_to(folder.parent)))
+                break
 
 
 def _device(device: str | None) -> str:
@@ -159,6 +186,8 @@ def train(names: Sequence[str] | None = None, device: str | None = None) -> list
     for name in _checked(names, NAMES):
         if name in FAMILIES:
             done.append(train_generator(name, WORK, out, device))
+        elif name in AGAIN:
+            done.append(train_denoiser_again(name, WORK, out, device))
         else:
             done.append(trainers[name](WORK, out, device))
     return done
@@ -172,6 +201,11 @@ def evaluate(names: Sequence[str] | None = None, device: str | None = None) -> p
     """
     keys = _checked(names, tuple(FAMILIES))
     return measures.evaluate(keys, samples.fakes, WORK, MODELS / "mini", _device(device))
+
+
+def controls(device: str | None = None) -> pd.DataFrame:
+    """Train what stands beside the detectors as a control, on their images; see `controls.evaluate`."""
+    return train_controls.evaluate(WORK, MODELS / "mini", _device(device))
 
 
 def calibrate(count: int = 60) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from IPython.display import HTML, Markdown, display
 from helpers import analysis, charts
 from helpers.analysis import inventory, words
 from helpers.analysis import live_check as live
+from helpers.analysis import miniatures as miniature_models
 from helpers.analysis.costs import on_cpu, record
 from helpers.analysis.words import counted, listed
 from helpers.paper import tables
@@ -17,8 +18,8 @@ from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.results.results import Results
 
 __all__ = [
-    "audits", "controls", "cost_note", "crossed", "formats", "grid", "images", "live_check", "miniatures", "reals",
-    "settings", "sixteen", "twins",
+    "audits", "beside_controls", "controls", "cost_note", "crossed", "formats", "grid", "images", "live_check",
+    "miniatures", "reals", "settings", "sixteen", "twins",
 ]  # fmt: skip
 
 
@@ -193,6 +194,30 @@ def miniatures(scale: str, measures: pd.DataFrame, cards: pd.DataFrame, curves: 
     display(tables.table(cards, "Cards of the shipped models"))
     if len(curves):
         display(charts.training_loss(curves))
+
+
+def beside_controls(scale: str, found: pd.DataFrame) -> None:
+    """Display the detectors' figures at FP32 beside their controls', by the table of `miniatures.of_controls`; nothing
+    where the study is of other models."""
+    if scale != "mini":
+        return
+    display(Markdown(miniature_models.beside_controls(found)))
+    if found.empty:
+        return
+    shown = pd.DataFrame({
+        "trained as": found.weights.where(~found.weights.duplicated(), ""),
+        "detector or control": found.title,
+        "trainings": found.trainings,
+        "mean AUC": found.auc.map("{:.3f}".format),
+        "AUC": [_span(row.auc_low, row.auc_high) for row in found.itertuples()],
+        "TNR": [_span(row.tnr_low, row.tnr_high) for row in found.itertuples()],
+    })  # fmt: skip
+    caption = "At FP32, on validation images: least to most over generators and trainings; the last rows are controls"
+    display(tables.table(shown, caption))
+
+
+def _span(least: float, most: float) -> str:
+    return f"{least:.3f}" if least == most else f"{least:.3f} to {most:.3f}"
 
 
 #: Columns of `audits` for print, those that an older run lacks left out.
