@@ -261,6 +261,29 @@ def test_batches_hold_one_size_and_lose_nothing():
     assert found == [[0, 2], [4], [1], [3]]
 
 
+@pytest.mark.parametrize("name", ["npr", "r50_tf", "clip_d", "patch_probe"])
+def test_several_trainings_score_together_as_each_alone(name, monkeypatch):
+    """One pass of a frozen trunk serves all heads on it; a picture large enough for tiles is scored so too."""
+    monkeypatch.setattr(batching, "TILE", 64)
+    seen = pictures([(64, 64), (150, 140), (64, 64), (79, 96)])
+    trained = [base.load(name, label) for label in ("mini", "mini-sdxl", "mini-aligned")]
+    passes = []
+    monkeypatch.setattr(batching, "logits", _counted(batching.logits, passes))
+    alone = [detector.score(seen) for detector in trained]
+    before = len(passes)
+    for expected, found in zip(alone, base.together(trained, seen), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert len(passes) - before == (before if name == "npr" else before / 3)
+
+
+def _counted(function, calls):
+    def call(*arguments, **named):
+        calls.append(arguments)
+        return function(*arguments, **named)
+
+    return call
+
+
 def test_an_unknown_name_width_or_rule_is_told_with_the_nearest():
     with pytest.raises(UsageError, match="nearest: 'r50_tf'"):
         detectors.build("r50-tf")

@@ -75,6 +75,19 @@ def test_seeds_of_a_protocols_own_training_are_scored_as_it_is():
     assert {s.protocol for s in plan.scorings(without)} == {"plain"}
 
 
+def test_further_trainings_score_the_main_arm_and_what_other_arms_name():
+    """They cost as much as the study's own training, and the spread between trainings is asked of few cells."""
+    mini = schema.load("mini")
+    ladder = mini.arms["ladder"].model_copy(update={"precisions": ["fp4", "int3"], "further": ["int3"]})
+    arms = {"ladder": ladder, "seed": mini.arms["seed"]}
+    loaded = mini.model_copy(update={"arms": arms, "further": {"mini-sdxl": ["npr"]}, "protocols": ["plain"]})
+    (further,) = [scoring for scoring in plan.scorings(loaded) if scoring.weights == "mini-sdxl"]
+    fakes = {(s.arm, s.precision) for s in plan.sources(loaded) if s.label and further.applies(s)}
+    assert fakes == {("native", level) for level in mini.precisions} | {("ladder", "int3")}
+    (own,) = [scoring for scoring in plan.scorings(loaded) if (scoring.detector, scoring.weights) == ("npr", "mini")]
+    assert all(own.applies(source) for source in plan.sources(loaded) if source.label)
+
+
 def test_a_reconstruction_is_the_vaes_and_near_the_picture():
     pipeline = generators.load("sd15", "mini")
     image = picture(size=64)

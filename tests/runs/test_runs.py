@@ -14,7 +14,6 @@ from PIL import Image
 from helpers import analysis, generators, world
 from helpers.core import columns, files
 from helpers.core.errors import Failure, UsageError
-from helpers.detectors.catalogue import DETECTORS
 from helpers.precision import audit
 from helpers.runs import Source, Store, digests, make, merge, parse_share, plan, score, store, verify
 from helpers.runs.stages import contact
@@ -372,7 +371,7 @@ def test_a_models_digest_changes_with_its_files(tmp_path):
 def test_weights_and_handling_count_in_a_scorings_digest():
     loaded = quick(protocols=["plain", "shared"])
     before = {scoring.key: digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)}
-    assert len(before) == len(set(before.values())) == 2 * len(DETECTORS)
+    assert len(before) == len(set(before.values())) == 2 * len(loaded.detectors)
     harder = quick(protocols=["plain", "shared"], shared_level=5)
     for scoring in plan.scorings(harder):
         same = digests.scoring_digest(scoring) == before[scoring.key]

@@ -21,7 +21,7 @@ from helpers.core.errors import UsageError
 from helpers.detectors.preprocessing import SMALLEST, Preprocess, extent
 from helpers.detectors.preprocessing import decode as decoded
 
-__all__ = ["BATCH_PIXELS", "TILE", "batches", "cores", "logits", "score"]
+__all__ = ["BATCH_PIXELS", "TILE", "Heads", "batches", "cores", "logits", "score"]
 
 #: Pixels per batch: on a CPU core, networks are fastest at four images of 128 px or sixteen of 64.
 BATCH_PIXELS = {"cpu": 4 * 128 * 128, "cuda": 64 * 128 * 128}
@@ -51,8 +51,32 @@ def cores(count: int | None = None) -> Iterator[ThreadPoolExecutor]:
             torch.set_num_threads(before)
 
 
+class Heads(nn.Module):
+    """Networks that differ in their heads alone, as one: logits (N, K) from one pass of the frozen trunk they share."""
+
+    def __init__(self, networks: Sequence[nn.Module]):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, K) of normalized images (N, 3, H, W)."""
+        return self.head(self.networks[0].features(x))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits (N, K) of features (N, C)."""
+        return torch.stack([network.head(features) for network in self.networks], dim=1)
+
+    def __getattr__(self, name: str) -> object:
+        # What tiles ask of a network (`field`, `maps`) is the trunk's.
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("networks")[0], name)
+
+
 def score(network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, device: str = "cpu") -> np.ndarray:
-    """Return logits, float32 (N,), in the order of the images. Pixels are decoded as batches need them.
+    """Return logits, float32 (N,), in the order of the images; of `Heads` (N, K). Pixels are decoded as batches need
+    them.
 
     Raises:
         UsageError: an image has a side below 8 pixels.
@@ -68,18 +92,21 @@ def score(network: nn.Module, images: Sequence[Image.Image], ready: Preprocess, 
             pixels = np.stack([np.asarray(ready.rule.apply(decoded(images[place]))) for place in places])
         return logits(network, pixels, ready, device)
 
-    found = np.empty(len(images), np.float32)
     sizes = [ready.rule.size(*extent(image)) for image in images]
     groups = list(batches(sizes, BATCH_PIXELS[torch.device(device).type]))
     with cores(1 if torch.device(device).type == "cuda" else None) as pool:
-        for places, part in zip(groups, pool.map(of, groups), strict=True):
-            found[places] = part
+        parts = list(pool.map(of, groups))
+    if not parts:
+        return np.empty(0, np.float32)
+    found = np.empty((len(images), *parts[0].shape[1:]), np.float32)
+    for places, part in zip(groups, parts, strict=True):
+        found[places] = part
     return found
 
 
 @torch.inference_mode()
 def logits(network: nn.Module, pixels: np.ndarray, ready: Preprocess, device: str = "cpu") -> np.ndarray:
-    """Return logits, float32 (N,), of images of one size after the size rule, uint8 (N, H, W, 3)."""
+    """Return logits, float32 (N,), of `Heads` (N, K), of images of one size after the size rule, uint8 (N, H, W, 3)."""
     if pixels.shape[1] * pixels.shape[2] > 4 * TILE**2 and hasattr(network, "field"):
         found = torch.cat([network.head(_tiled(network, image, ready, device)) for image in pixels])
     else:

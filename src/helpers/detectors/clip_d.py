@@ -38,11 +38,15 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N,) of normalized square images (N, 3, side, side)."""
-        return self.fc(self.features(x)).squeeze(1)
+        return self.head(self.features(x))
 
     def features(self, x: Tensor) -> Tensor:
         """Return the frozen tower's next-to-last features, of unit length (N, C)."""
         return F.normalize(self.visual(x), dim=1)
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits (N,) of features (N, C)."""
+        return self.fc(features).squeeze(1)
 
     def start(self, weight: Tensor, bias: Tensor) -> None:
         """Let the head begin as a linear probe, weight (C,) and bias (1,), whose 1 becomes a logit of 3."""

@@ -50,7 +50,7 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N,) of normalized images (N, 3, H, W) of one size."""
-        return self.fc(self.features(x)).squeeze(1)
+        return self.head(self.features(x))
 
     def features(self, x: Tensor) -> Tensor:
         """Return means, then standard deviations, of the patch tokens of all tiles and each block: (N, 2 * B * C).
@@ -82,6 +82,10 @@ class Network(nn.Module):
         made = self.visual.forward_intermediates(tiles, intermediates_only=True, output_fmt="NLC")
         blocks = torch.stack(made["image_intermediates"], dim=1).double()  # (T, B, patches, C)
         return torch.stack([blocks.sum(2), blocks.square().sum(2)], dim=1)
+
+    def head(self, features: Tensor) -> Tensor:
+        """Return logits (N,) of features (N, C)."""
+        return self.fc(features).squeeze(1)
 
     def start(self, weight: Tensor, bias: Tensor) -> None:
         """Let the head begin as a linear probe, weight (2 * B * C,) and bias (1,), whose 1 becomes a logit of 3."""

@@ -127,13 +127,14 @@ class Recipe:
 @dataclass(frozen=True)
 class Scoring:
     """One way in which images are scored: a detector, its weights (a training's label or a path), the protocol, and the
-    difficulty of the protocol `shared`.
+    difficulty of the protocol `shared`; `cells` are the fakes that it scores, by arm and precision (None: all).
     """
 
     detector: str
     weights: str
     protocol: str
     level: int | None = None
+    cells: frozenset[tuple[str, str]] | None = None
 
     @property
     def label(self) -> str:
@@ -147,7 +148,9 @@ class Scoring:
 
     def applies(self, source: Source) -> bool:
         """Whether it scores a source's images: `aligned` has reals of its own."""
-        return source.label == 1 or (source.arm != "none") == (self.protocol == "aligned")
+        if source.label == 1:
+            return self.cells is None or (source.arm, source.precision) in self.cells
+        return (source.arm != "none") == (self.protocol == "aligned")
 
 
 @dataclass(frozen=True)
@@ -200,14 +203,21 @@ def sources(
 
 def scorings(study: Study) -> list[Scoring]:
     """Every way in which the study scores its images: each protocol, then the further trainings, under `plain` but for
-    those that are seeds of another protocol's own training (`mini-aligned-s1`), which are scored as that one is."""
+    those that are seeds of another protocol's own training (`mini-aligned-s1`), which are scored as that one is.
+
+    Further trainings score the main arm, and of the others what these say (`Arm.further`).
+    """
     main = [
         Scoring(name, weights_for(p, study.weights), p, study.shared_level if p == "shared" else None)
         for p in study.protocols
         for name in study.detectors
     ]
+    cells = {(study.arm, level) for level in (*study.precisions, study.baseline)}
+    cells |= {(name, level) for name, arm in study.arms.items() for level in arm.further}
     further = [(name, weights) for weights, names in study.further.items() for name in names]
-    return main + [Scoring(name, weights, _protocol_of(study, weights)) for name, weights in further]
+    return main + [
+        Scoring(name, weights, _protocol_of(study, weights), cells=frozenset(cells)) for name, weights in further
+    ]
 
 
 def _protocol_of(study: Study, weights: str) -> str:

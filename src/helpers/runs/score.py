@@ -47,16 +47,22 @@ def _scores(store: Store, state: State, lacking: Mapping[Scoring, list[int]], lo
     """The shard's scores that hold, with those that were lacking."""
     kept, source = state.scores(), state.shard.source
     images = {index: store.open(source, index) for index in sorted(set().union(*lacking.values()))}
-    handled: dict[int, dict[int, Image.Image]] = {}
+    handled: dict[int | None, dict[int, Image.Image]] = {None: images}
     frames = []
-    for scoring, indices in lacking.items():
-        seen = images
-        if scoring.level is not None:
-            if scoring.level not in handled:
-                handled[scoring.level] = {i: shared(image, i, scoring.level) for i, image in images.items()}
-            seen = handled[scoring.level]
-        files = {store.image(source, index): seen[index] for index in indices}
-        logits = cache.logits(loaded[scoring.detector, scoring.weights], files)
-        kept = kept[~(of(kept, scoring) & kept["index"].isin(indices))]
-        frames.append(state.rows(scoring, indices, logits))
+    for (level, indices), scorings in _alike(lacking).items():
+        if level is not None and level not in handled:
+            handled[level] = {i: shared(image, i, level) for i, image in images.items()}
+        files = {store.image(source, index): handled[level][index] for index in indices}
+        found = cache.logits([loaded[scoring.detector, scoring.weights] for scoring in scorings], files)
+        for scoring, logits in zip(scorings, found, strict=True):
+            kept = kept[~(of(kept, scoring) & kept["index"].isin(indices))]
+            frames.append(state.rows(scoring, indices, logits))
     return pd.concat([kept, *frames] if len(kept) else frames, ignore_index=True)
+
+
+def _alike(lacking: Mapping[Scoring, list[int]]) -> dict[tuple[int | None, tuple[int, ...]], list[Scoring]]:
+    """The scorings by the pictures that they are of, (difficulty of `shared`, indices), so that trunks are run once."""
+    groups: dict[tuple[int | None, tuple[int, ...]], list[Scoring]] = {}
+    for scoring, indices in lacking.items():
+        groups.setdefault((scoring.level, tuple(indices)), []).append(scoring)
+    return groups

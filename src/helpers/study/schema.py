@@ -204,7 +204,8 @@ class Arm(Strict):
     `title` says what it is and `role` what it is for, of `ROLES`, where it is for one of these; `precisions` and
     `generators` (default all of the study) are its cells, `images` how many each has. The rest is what differs from
     the main arm, where it is given: `way` ("native" storage and kernels, or "rounding" in the computing type),
-    `coverage`, `components`, the `seed` of image 0, and how many images are computed together.
+    `coverage`, `components`, the `seed` of image 0, and how many images are computed together. The study's own training
+    scores all of it, `further` trainings the precisions named there.
     """
 
     title: Words
@@ -217,6 +218,14 @@ class Arm(Strict):
     components: Components | None = None
     seed: int | None = Field(None, ge=0, lt=2**62)
     batch_size: Count | None = None
+    further: Annotated[list[PrecisionKey], AfterValidator(_once)] = []
+
+    @model_validator(mode="after")
+    def _own_precisions(self) -> Arm:
+        foreign = next((level for level in self.further if level not in self.precisions), None)
+        if foreign:
+            raise ValueError(f"further: '{foreign}' is none of the arm's precisions: {', '.join(self.precisions)}")
+        return self
 
 
 class Perturbations(Strict):

@@ -17,7 +17,7 @@ from PIL import Image
 from helpers.core.columns import TABLES, ordered
 from helpers.core.errors import Damaged, Failure
 from helpers.core.files import read_parquet, replacing, write_json, write_parquet
-from helpers.detectors.detector import Detector, NotFinite
+from helpers.detectors.detector import Detector, NotFinite, together
 from helpers.runs.plan import Source
 from helpers.runs.shard import CELL
 from helpers.runs.store import MANIFEST, Store, pixel_sha256
@@ -56,10 +56,10 @@ def _batches(store: Store, source: Source, index: np.ndarray) -> Iterator[tuple[
         yield np.stack([np.asarray(store.open(source, int(one))) for one in batch]), batch
 
 
-def logits(detector: Detector, images: Mapping[Path, Image.Image]) -> np.ndarray:
-    """The detector's logits of images by their file, float64 (N,); raises Failure where one is not finite."""
+def logits(detectors: Sequence[Detector], images: Mapping[Path, Image.Image]) -> list[np.ndarray]:
+    """Each detector's logits of images by their file, float64 (N,); raises Failure where one is not finite."""
     try:
-        return detector.score(list(images.values())).astype(np.float64)
+        return [found.astype(np.float64) for found in together(detectors, list(images.values()))]
     except NotFinite as error:
         raise Failure(f"{list(images)[error.place]}: {error}") from None
 

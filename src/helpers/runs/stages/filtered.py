@@ -136,6 +136,6 @@ def _scored(
             for index, image in images.items()
         }
         how = {"protocol": scoring.protocol, "detector": scoring.detector, "weights": scoring.label}
-        logits = cache.logits(loaded(scoring.detector, scoring.weights), seen)
+        (logits,) = cache.logits([loaded(scoring.detector, scoring.weights)], seen)
         frames.append(pd.DataFrame(cell | how | {"logit": logits}))
     return pd.concat(frames, ignore_index=True)[list(TABLES[TABLE].names)]

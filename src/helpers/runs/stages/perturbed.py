@@ -109,7 +109,9 @@ def _scored(
         apply = perturbations.parse(name)
         seen = {index: apply(images[index], index) for index in group["index"].unique()}
         for pair, own in group.groupby(["detector", "weights"], sort=False):
-            logits = cache.logits(loaded[pair], {store.image(source, index): seen[index] for index in own["index"]})
+            (logits,) = cache.logits(
+                [loaded[pair]], {store.image(source, index): seen[index] for index in own["index"]}
+            )
             frames.append(own.assign(logit=logits))
     return pd.concat(frames) if frames else rows.assign(logit=np.float64())
 
