@@ -1,8 +1,10 @@
 """Patch probe: a linear head on patch statistics of CLIP-D's frozen tower. Ours, not a published detector.
 
 CLIP-D reads the class token of an image shrunk to the tower's input. This reads what that throws away: the image at its
-own size, in tiles of the tower's input, and of every block the mean and the standard deviation of its patch tokens.
-RINE (Koutlis & Papadopoulos, ECCV 2024) reads the class tokens of all blocks; it is the nearest published relative.
+own size, in tiles of the tower's input, and the mean and the standard deviation of the patch tokens as they enter the
+first block and as they leave each. What enters the first block is the picture's patches through the tower's linear
+filters, normalized: much of what tells a generator from a camera is there and does not come through the blocks. RINE
+(Koutlis & Papadopoulos, ECCV 2024) reads the class tokens of all blocks; it is the nearest published relative.
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ def corners(length: int, side: int) -> list[int]:
 
 
 class Network(nn.Module):
-    """Frozen tower, then Linear(2 x blocks x C, 1) on the patch tokens' means and deviations, block by block.
+    """Frozen tower, then Linear(2 x (blocks + 1) x C, 1) on the patch tokens' means and deviations at each depth.
 
     Attributes:
         side: of the tower's input and so of a tile, pixels.
+        mean, spread: of the statistics over training views, by which they are standardized.
     """
 
     def __init__(self, width: str):
@@ -40,7 +43,10 @@ class Network(nn.Module):
         self.visual.proj = None
         self.visual.requires_grad_(False)
         self.side = vision.image_size
-        self.fc = nn.Linear(2 * vision.layers * vision.width, 1)
+        count = 2 * (vision.layers + 1) * vision.width
+        self.register_buffer("mean", torch.zeros(count))
+        self.register_buffer("spread", torch.ones(count))
+        self.fc = nn.Linear(count, 1)
 
     def train(self, mode: bool = True) -> Network:
         """Switch the head's mode; the frozen tower stays in evaluation mode."""
@@ -53,14 +59,14 @@ class Network(nn.Module):
         return self.head(self.features(x))
 
     def features(self, x: Tensor) -> Tensor:
-        """Return means, then standard deviations, of the patch tokens of all tiles and each block: (N, 2 * B * C).
+        """Return means, then standard deviations, of the patch tokens of all tiles at each depth: (N, 2 * (B + 1) * C).
 
         An image smaller than a tile is mirrored to its size at the right and bottom.
         """
         tiles = self._tiles(x)
         flat = tiles.flatten(0, 1)
         sums = [self._sums(part) for part in flat.split(_TILES)]
-        total = torch.cat(sums).unflatten(0, tiles.shape[:2]).sum(1)  # (N, 2, B, C)
+        total = torch.cat(sums).unflatten(0, tiles.shape[:2]).sum(1)  # (N, 2, B + 1, C)
         mean, square = (total / (tiles.shape[1] * self._patches())).unbind(1)
         spread = (square - mean.square()).clamp_min(0).sqrt()
         return torch.cat([mean.flatten(1), spread.flatten(1)], dim=1).float()
@@ -78,19 +84,22 @@ class Network(nn.Module):
         return rows * columns
 
     def _sums(self, tiles: Tensor) -> Tensor:
-        """Sums over the patch tokens (T, 2, B, C) of each block's values and of their squares, in double precision."""
-        made = self.visual.forward_intermediates(tiles, intermediates_only=True, output_fmt="NLC")
-        blocks = torch.stack(made["image_intermediates"], dim=1).double()  # (T, B, patches, C)
-        return torch.stack([blocks.sum(2), blocks.square().sum(2)], dim=1)
+        """Sums over the patch tokens (T, 2, B + 1, C) of their values at each depth and of the squares, in double
+        precision."""
+        depths = [self.visual._embeds(tiles)]
+        for block in self.visual.transformer.resblocks:
+            depths.append(block(depths[-1]))
+        tokens = torch.stack(depths, dim=1)[:, :, 1:].double()  # (T, B + 1, patches, C), without the class token
+        return torch.stack([tokens.sum(2), tokens.square().sum(2)], dim=1)
 
     def head(self, features: Tensor) -> Tensor:
         """Return logits (N,) of features (N, C)."""
-        return self.fc(features).squeeze(1)
+        return self.fc((features - self.mean) / self.spread).squeeze(1)
 
-    def start(self, weight: Tensor, bias: Tensor) -> None:
-        """Let the head begin as a linear probe, weight (2 * B * C,) and bias (1,), whose 1 becomes a logit of 3."""
-        self.fc.weight.data.copy_(3 * weight[None])
-        self.fc.bias.data.copy_(3 * bias)
+    def start(self, mean: Tensor, spread: Tensor, weight: Tensor, bias: Tensor) -> None:
+        """Take a head solved on standardized statistics: mean, spread and weight (2 * (B + 1) * C,), bias (1,)."""
+        for own, given in ((self.mean, mean), (self.spread, spread), (self.fc.weight[0], weight), (self.fc.bias, bias)):
+            own.data.copy_(given)
 
 
 def _mirrored(x: Tensor, down: int, across: int) -> Tensor:

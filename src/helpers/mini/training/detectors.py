@@ -10,6 +10,7 @@ images as it will see them, whole: trained on crops, R50_TF's called a third of 
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -83,7 +85,9 @@ class Recipe:
         steps, rate, every, decay: length, highest rate, steps between evaluations, weight decay.
         crop: side of the random crops, in pixels, where the detector reads the native size; a smaller image is whole.
         pairs: fakes, and as many reals, in a batch, shared evenly among the generators.
-        probe: batches of the ridge regression that the head on a frozen backbone starts from.
+        probe: batches of the regression that the head on a frozen backbone starts from, or is.
+        strengths: where the head is no more than linear and is solved for, as a logistic regression on the probe's
+            batches: inverse strengths of its L2 penalty, of which validation chooses one. Nothing is stepped then.
     """
 
     steps: int
@@ -93,6 +97,7 @@ class Recipe:
     pairs: int = 18
     decay: float = 0.01
     probe: int = 60
+    strengths: tuple[float, ...] = ()
 
 
 #: The detectors of which miniatures are trained, and how each learns.
@@ -101,7 +106,8 @@ RECIPES = {
     "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
     "r50_tf": Recipe(steps=1000, rate=1e-3, every=100, crop=WHOLE),
     "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
-    "patch_probe": Recipe(steps=600, rate=1e-3, every=100, crop=WHOLE),
+    # A linear head on frozen statistics is a convex problem: it is solved for, and its penalty alone is chosen.
+    "patch_probe": Recipe(0, 0.0, 0, crop=WHOLE, probe=300, strengths=(0.01, 0.03, 0.1, 0.3, 1.0)),
 }
 #: How a detector learns that has no miniature of its own.
 ORDINARY = Recipe(steps=900, rate=1e-3, every=100)
@@ -316,8 +322,23 @@ def learn(task: Task, path: Path, work: Path, *, device: str = "cpu", save_secon
         work: folder of the unfinished state and of the losses, named after `path`.
         save_seconds: at least this long between two stored states.
     """
-    network = _network(task, device, begun=(Path(work) / f"{path.stem}.pt").exists())
+    network = _network(task, device)
+    if task.recipe.strengths:
+        fitted = _solved(network, task, device)
+    else:
+        fitted = _stepped(network, task, path.stem, Path(work), device, save_seconds)
+    _store(task, fitted, path)
+    fitting.card(
+        path, _facts(task, network, path, device), fitted, max(fitted.step, task.recipe.steps), device, task.seed
+    )
+    return path
+
+
+def _stepped(network: nn.Module, task: Task, name: str, work: Path, device: str, save_seconds: float) -> fitting.Best:
+    """Train by steps; a head on a frozen backbone starts from a ridge regression, unless training has begun."""
     ready, recipe = task.ready, task.recipe
+    if task.frozen and not (work / f"{name}.pt").exists():
+        network.start(*_probe(network, task))
 
     def loss(rng: np.random.Generator) -> Tensor:
         views, labels = zip(*task.batch(rng), strict=True)
@@ -327,24 +348,36 @@ def learn(task: Task, path: Path, work: Path, *, device: str = "cpu", save_secon
     def evaluate() -> dict[str, float]:
         return _validated(network, task.data["validation"], ready, device)
 
-    fitted = fitting.fit(
-        path.stem, network, loss, evaluate, steps=recipe.steps, rate=recipe.rate, decay=recipe.decay, seed=task.seed,
+    return fitting.fit(
+        name, network, loss, evaluate, steps=recipe.steps, rate=recipe.rate, decay=recipe.decay, seed=task.seed,
         work=work, every=recipe.every, save_seconds=save_seconds,
     )  # fmt: skip
-    _store(task, fitted, path)
-    fitting.card(path, _facts(task, network, path, device), fitted, recipe.steps, device, task.seed)
-    return path
 
 
-def _network(task: Task, device: str, begun: bool) -> nn.Module:
-    """The network to train; a head on a frozen backbone starts from a ridge regression, unless training has `begun`."""
+def _solved(network: nn.Module, task: Task, device: str) -> fitting.Best:
+    """Solve for a linear head at each of the recipe's strengths; the best on validation is kept. A step of its curve is
+    an iteration of the solver."""
+    begun, best = time.monotonic(), fitting.Best()
+    x, y = (side.numpy() for side in _drawn(network, task))
+    mean, spread = x.mean(0), x.std(0) + 1e-9
+    x = (x - mean) / spread
+    for strength in task.recipe.strengths:
+        solved = LogisticRegression(C=strength, max_iter=5000).fit(x, y)
+        parts = (mean, spread, solved.coef_[0], solved.intercept_)
+        network.start(*(torch.as_tensor(part, dtype=torch.float32) for part in parts))
+        with torch.inference_mode():
+            measures = _validated(network, task.data["validation"], task.ready, device)
+        best.add(network, int(solved.n_iter_[0]), {"inverse_strength": strength, **measures})
+    best.seconds = time.monotonic() - begun
+    return best
+
+
+def _network(task: Task, device: str) -> nn.Module:
+    """The network to train, with its frozen backbone."""
     torch.manual_seed(task.seed)
     network = detectors.build(task.detector, "mini")
     network.load_state_dict(task.frozen, strict=False)
-    network = network.to(device, memory_format=torch.channels_last)
-    if task.frozen and not begun:
-        network.start(*_probe(network, task))
-    return network
+    return network.to(device, memory_format=torch.channels_last)
 
 
 def _store(task: Task, fitted: fitting.Best, path: Path) -> None:
@@ -375,8 +408,8 @@ def _facts(task: Task, network: nn.Module, path: Path, device: str) -> dict[str,
     }
 
 
-def _probe(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
-    """Weight (C,) and bias (1,) of a ridge regression from frozen features to -1 (real) and 1 (fake)."""
+def _drawn(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
+    """Frozen features (N, C) of the probe's batches, and their labels (N,), 1 for fake; in double precision."""
     rng, device = np.random.default_rng([task.seed, 1, 0]), next(network.parameters()).device
     features, wanted = [], []
     network.eval()
@@ -384,8 +417,15 @@ def _probe(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
         for _ in range(task.recipe.probe):
             for images, labels in task.batch(rng):
                 features.append(network.features(images.to(device)).double().cpu())
-                wanted.append(labels.double() * 2 - 1)
-    x, y = torch.cat(features), torch.cat(wanted)
+                wanted.append(labels.double())
+    return torch.cat(features), torch.cat(wanted)
+
+
+def _probe(network: nn.Module, task: Task) -> tuple[Tensor, Tensor]:
+    """Weight (C,) and bias (1,) of a ridge regression from frozen features to -1 (real) and 1 (fake)."""
+    device = next(network.parameters()).device
+    x, y = _drawn(network, task)
+    y = 2 * y - 1
     mean, std = x.mean(0), x.std(0) + 1e-6
     x = (x - mean) / std
     gram = x.T @ x / len(x) + 0.01 * torch.eye(x.shape[1], dtype=x.dtype)
