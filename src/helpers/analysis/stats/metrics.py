@@ -347,16 +347,17 @@ def mean_turn(
     """The weighted sum of changes of verdict (N,), each -1, 0 or 1: a mean of means, or the difference of two, where
     the weights (N,) of the second are negative. Whole clusters (N,) are drawn again.
 
-    A bootstrap of verdicts of which next to none turned has next to no width, on one side or on both. So where fewer
-    than five clusters turn, or there are fewer than `FEW`, the interval combines (MOVER, as `balanced_accuracy` does)
-    Wilson's intervals for the shares of the clusters that turn either way, of each sign of weight.
+    A bootstrap of verdicts of which next to none turned, or next to all, has next to no width, on one side or on both.
+    So where fewer than five clusters turn, or do otherwise than most, or there are fewer than `FEW`, the interval
+    combines (MOVER, as `balanced_accuracy` does) Wilson's intervals for the shares of the clusters that turn either
+    way, of each sign of weight.
     """
     turned, weights = finite(turned), finite(weights)
     if len(turned) == 0:
         return UNKNOWN
     clusters = np.asarray(clusters)
     n, often = len(np.unique(clusters)), len(np.unique(clusters[turned != 0]))
-    if n >= FEW and often >= FEW_TURNED:
+    if n >= FEW and min(often, _unlike_most(turned * weights, clusters)) >= FEW_TURNED:
         return bootstrap_sum(turned * weights, clusters, resamples=resamples, confidence=confidence)
     below = above = 0.0
     for sign in np.unique(np.sign(weights[weights != 0])):
@@ -368,6 +369,14 @@ def mean_turn(
             below, above = below + down**2, above + up**2
     estimate = float((turned * weights).sum())
     return Interval(estimate, estimate - sqrt(below), estimate + sqrt(above))
+
+
+def _unlike_most(values: np.ndarray, clusters: np.ndarray) -> int:
+    """How many clusters have another sum of values (N,) than most of them have."""
+    groups = np.unique(clusters, return_inverse=True)[1]
+    sums = np.bincount(groups, weights=values)
+    alike = np.unique((sums / max(np.abs(values).max(), 1e-300)).round(6), return_counts=True)[1]
+    return int(len(sums) - alike.max())
 
 
 def separable(fake: ArrayLike, real: ArrayLike) -> bool:
