@@ -133,7 +133,7 @@ def test_what_another_training_decided_is_judged_by_that_training_again(tmp_path
 
 
 def test_the_detectors_that_count_are_those_of_the_first(tmp_path):
-    """Here R50_nodown has no room and NPR decides C4 alone; there it has, and loses nothing: that is another question."""
+    """Here R50_nodown has no room and NPR decides C4 alone; there it has, and loses nothing: another question."""
     fall = {("npr", "sd3", "fp4"): -6.0}
     for name, seed in (("x", 0), ("x-confirmation", 1)):
         folder = synthetic.write(tmp_path / name, fall, images=300, seed=seed)
