@@ -137,9 +137,10 @@ def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
     gaps = {key: dict.fromkeys(GENERATORS, SATURATED) | {"sd15": ROOM} for key in ("npr", "r50_nodown")}
     falls = {(d, "sd15"): 5.0 for d in gaps} | {(d, g): 5.0 for d in ("r50_tf", "clip_d") for g in ("sd3", "sdxl")}
     found = of(study(scores(ALL_ROOM | gaps, falls)), "C11")
-    assert found.verdict == "supported" and "detection rate, on SD1.5, changes" in found.answer
-    assert "So it is judged on SD1.5." in found.answer
-    assert found.finding.basis.generators == 1
+    # The whole interval over prompts is a deficit on SD1.5, which says nothing of generators at large.
+    assert found.finding.basis.generators == 1 and found.interval.high < -0.5 and found.verdict == "inconclusive"
+    assert "detection rate, on SD1.5, changes" in found.answer and "So it is judged on SD1.5." in found.answer
+    assert "one generator says nothing of generators at large; in this study the claim stays open." in found.answer
     # Falls on one generator of either kind, of four, decide nothing of generators at large.
     wide = of(study(scores(ALL_ROOM, falls)), "C11")
     assert wide.verdict == "inconclusive" and wide.finding.basis.generators == 4

@@ -16,10 +16,10 @@ whole less than a single factor's part is left out.
 The interval. With 3 to 6 of a kind a normal quantile is too short. Satterthwaite's degrees of freedom (Biometrics
 Bulletin 1946) for that sum still are a little (92 % of intervals, for 95 %, with three trainings); the sum in which
 each part has its own t quantile (Banerjee, Sankhya 1960) is a little too long (98 %). With one factor the half-width is
-the mean of these two. With two it lies a quarter of the way from Satterthwaite's to the other, for what is left out makes
-the sum longer, but not long enough where nearly all of the variance is of 2 or 3 trainings (86 and 91 %). A part that is
-taken away can bring Satterthwaite's degrees below those of any factor, and the interval beyond all measure; they are no
-fewer than the least factor's.
+the mean of these two. With two it lies a quarter of the way from Satterthwaite's to the other, for what is left out
+makes the sum longer, but not long enough where nearly all of the variance is of 2 or 3 trainings (86 and 91 %). A part
+that is taken away can bring Satterthwaite's degrees below those of any factor, and the interval beyond all measure;
+they are no fewer than the least factor's.
 """
 
 from __future__ import annotations
