@@ -16,6 +16,7 @@ from helpers.analysis import dose, effects, families, image_traces, real_ladders
 from helpers.analysis.conditions import under
 from helpers.analysis.effects import over_trainings
 from helpers.analysis.instruments import instruments
+from helpers.analysis.repeats import rests
 from helpers.charts import theme
 from helpers.claims import dose as said
 
@@ -152,6 +153,9 @@ def test_trainings_that_lack_a_rung_are_not_in_the_interval(tmp_path) -> None:
         over_trainings(lambda of: effects.change(of, "npr", "sd3", "fp4"), there, ["npr"]),
     )
     assert set(contrast.estimates) == set(synthetic.SIZES) and len(three) == 3
+    nominal = analysis.load(tmp_path)
+    assert rests(nominal) == "3 trainings of NPR, 1 of R50_nodown, R50_TF and CLIP-D"
+    assert rests(there) == f"{rests(nominal)}; of some cells fewer"
 
 
 def test_without_distances_or_ladder_there_is_no_such_view(tmp_path):

@@ -114,7 +114,7 @@ class Tally:
 
 
 def tally(results: Results, claim: Claim) -> Tally:
-    """In how many of a study's protocols, trainings and thresholds a claim that its images decide holds."""
+    """In how many of a study's protocols, trainings, thresholds and doses a claim that its images decide holds."""
     found = by_condition(results)
     verdicts = found.verdict[found.key == claim.key]
     untestable = int((verdicts == NOT_TESTABLE).sum())
