@@ -111,6 +111,7 @@ def test_filtered_images_are_not_those_of_the_rung(tmp_path):
     assert set(there.table("counterfactuals.parquet").treatment) == {"decoded"}
     outcome = claims.evaluate(results, "C6")[0]
     assert outcome.verdict == "supported" and outcome.matched.verdict == "not testable"  # no spectra of the ladder
+    assert "no spectra of FP32 and images at the real 4-bit dose." in outcome.matched_answer
     assert "INT2 of SD1.5's ladder (19.0 dB)" in outcome.matched_answer
 
 

@@ -197,7 +197,10 @@ def test_a_claim_of_what_was_never_seen_is_judged_first_where_it_was_not() -> No
     # A study without it is judged by its own, and says what it lacks; one that is none of miniatures has no need of it.
     missing = of(alone, "C3")
     assert missing.verdict == "contradicted" and "the training mini-sdxl (the public NPR" in missing.answer
-    assert "mini-sdxl" not in of(study(own, scale="full"), "C3").answer
+    assert "mini-sdxl" not in of(study(own, scale="full"), "C3").answer and "this study lacks" in missing.answer
+    shared = scores(ALL_ROOM, protocol="shared")
+    page = study(own, other, shared).under("shared")
+    assert "which was not scored under shared." in of(page, "C3").answer
 
 
 def test_only_images_at_the_baseline_decide_who_counts() -> None:
@@ -259,3 +262,6 @@ def test_a_detector_that_nobody_published_decides_no_claim(fifth: float) -> None
     # Alone it leaves the deck without a word.
     alone = study(frames[3].assign(weights="mini"))
     assert {one.verdict for one in claims.evaluate(alone) if one.claim.of_scores} == {"not testable"}
+    assert claims.by_condition(alone).empty
+    page = cards.scorecard(alone, claims.evaluate(alone)).data + cards.verdicts_by_condition(alone).data
+    assert "testable in no condition" in page and "There is no other protocol or training" in page

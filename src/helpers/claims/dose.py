@@ -201,7 +201,11 @@ def _dose_name(precision: str) -> str:
 def _dosed(text: str, names: Mapping[str, str]) -> str:
     """A sentence on formats as one on their doses."""
     by_title = {PRECISIONS[key].title: name for key, name in names.items()}
-    return re.sub(rf"\b(?:{'|'.join(map(re.escape, by_title))})\b(?!-)", lambda found: by_title[found[0]], text)
+
+    def renamed(found: re.Match[str]) -> str:
+        return f"{'images at ' if found[2] else ''}{by_title[found[1]]}"
+
+    return re.sub(rf"\b({'|'.join(map(re.escape, by_title))})\b(?!-)( images)?", renamed, text)
 
 
 def _stand(results: Results, asked: Mapping[tuple[str, str], dose.Match]) -> str:

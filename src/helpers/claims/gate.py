@@ -100,7 +100,9 @@ def _training(claim: Claim, results: Results, training: str) -> str:
         return f"The training {training} decides: {claim.because}."
     if not claim.training or results.scale != "mini" or claim.training in results.trainings.values():
         return ""
-    return f"It should be judged under the training {claim.training} ({claim.because}), which this study lacks."
+    elsewhere = (results.counts.weights == claim.training).any()
+    lacks = f"was not scored under {results.protocol}" if elsewhere else "this study lacks"
+    return f"It should be judged under the training {claim.training} ({claim.because}), which {lacks}."
 
 
 def counted(claim: Claim, results: Results) -> Results | None:
