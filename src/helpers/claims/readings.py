@@ -274,7 +274,10 @@ def kinds(precision: str) -> Reader:
         figure = Measured(Interval(estimate, low, high), high=-limits["drop"])
         each = [f"{_signed(of.estimate)} for {name}" for of, name in zip((learnt, frozen), names, strict=True)]
         n = int(rows.loc[[*groups[0], *groups[1]]].n.min())
-        return Reading({f"{names[0]} minus {names[1]}": figure}, n, (f"it is {listed(each)}",))
+        cells = real_checkpoints.public_cells()
+        learnt_from = cells[cells.detector.isin(END_TO_END) & (cells.precision == precision)]
+        doubts = (f"it is {listed(each)}", *_no_room(learnt_from, limits["drop"]))
+        return Reading({f"{names[0]} minus {names[1]}": figure}, n, doubts)
 
     return read
 
