@@ -59,7 +59,7 @@ def note(results: Results) -> str:
     rules, at = results.rules, rule_dates.scored(results)
     recorded = bool(results.manifest.get("rules"))
     digest = rules.digest or shipped().digest
-    named = f"Verdicts are by the rules of {_day(rules.fixed)} (SHA-256 {digest})."
+    named = f"Verdicts are by the rules of {_day(rules.fixed)} (SHA-256 {digest[:12]} ...)."
     if not recorded:
         named += " This study keeps none, so it is judged by those that come with this book."
     if at is None:
