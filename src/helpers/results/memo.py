@@ -1,4 +1,4 @@
-"""What is computed once for one `Results`: kept by the object itself, and gone with it."""
+"""What is computed once for one `Results`, or for its source: kept by the object itself, and gone with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ __all__ = ["once"]
 def once(function: Callable[..., Any]) -> Callable[..., Any]:
     """Keep what a function of a `Results` (and further hashable arguments by place) returns for this very object.
 
-    Another object, such as one that `dataclasses.replace` made, has answers of its own.
+    Another object, such as one that `dataclasses.replace` made, has answers of its own. What does not depend on the
+    protocol, the training or what is shown is a function of `Results.source`, which all views of a study share.
     """
     answers: WeakKeyDictionary[Any, dict[tuple[Any, ...], Any]] = WeakKeyDictionary()
 
