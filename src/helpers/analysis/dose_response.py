@@ -98,9 +98,8 @@ def ladder(results: Results) -> pd.DataFrame:
     without spectra.parquet), all with ends. Empty without a ladder.
     """
     rows, errors = [], weight_errors(results)
-    for (generator, precision, detector), group in _changes(results).groupby(
-        ["generator", "precision", "detector"], sort=False
-    ):
+    cells = _changes(results).groupby(["generator", "precision", "detector"], sort=False)
+    for (generator, precision, detector), group in cells[["index", "moved", "after", "fake"]]:
         if (generator, precision) not in errors:
             continue
         bits, family = FORMATS[precision]

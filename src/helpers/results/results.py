@@ -278,7 +278,15 @@ def judged_by(results: Results, rules: Rules) -> Results:
 
 @once
 def _fakes(results: Results) -> dict[tuple[str, str, str], pd.Series]:
-    return _series(results, 1, ["detector", "generator", "precision"])
+    own = results.scores[results.scores.label == 1][["generator", "precision"]].drop_duplicates()
+    there = set(zip(own.generator, own.precision, strict=True))
+    return {
+        (detector, *cell): series
+        for detector, label in results.trainings.items()
+        for cell, series in _series(
+            results.source, _Group(results.protocol, detector, label, 1, results.arm), "generator", "precision"
+        ).items() if cell in there
+    }  # fmt: skip
 
 
 @once
@@ -296,16 +304,29 @@ def _sizes(results: Results) -> dict[str, int]:
 
 @once
 def _reals(results: Results) -> dict[tuple[str, str, int | None], pd.Series]:
-    return _series(results, 0, ["detector", "arm", "size"])
+    found: dict[tuple[str, str, int | None], pd.Series] = {}
+    for group in results.source.scores.rows:
+        own = results.protocol, results.trainings.get(group.detector), 0
+        if (group.protocol, group.weights, group.label) == own:
+            of = _series(results.source, group, "size")
+            found |= {(group.detector, group.arm, size): series for (size,), series in of.items()}
+    return found
 
 
-def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Series]:
-    rows = results.scores[results.scores.label == label].sort_values("index", kind="stable")
+@once
+def _series(source: _Source, group: _Group, *names: str) -> dict[tuple[Any, ...], pd.Series]:
+    """Logits by index (N,) of each cell of a group of scores, by the columns that tell its cells apart."""
+    places = source.scores.rows.get(group)
+    if places is None:
+        return {}
+    rows = source.scores.finite[[*names, "index", "logit"]].take(places).sort_values("index", kind="stable")
     index, logits = rows["index"].to_numpy(), rows["logit"].to_numpy()
-    groups = rows.groupby(keys, observed=True).indices  # by place: a frame for each would take ten times as long
+    groups = rows.groupby(list(names), observed=True).indices  # by place: a frame for each would take ten times as long
     return {
-        key: pd.Series(logits[at], index=pd.Index(index[at], name="index"), name="logit") for key, at in groups.items()
-    }
+        key if isinstance(key, tuple) else (key,):
+            pd.Series(logits[at], index=pd.Index(index[at], name="index"), name="logit")
+        for key, at in groups.items()
+    }  # fmt: skip
 
 
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
@@ -479,19 +500,19 @@ def _narrowed(
     whole, unscored = source.scores.finite, source.scores.others
     manifest = source.manifest
     arm = arm or str(manifest.get("study", {}).get("arm") or "native")
-    scores = _asked(source, protocol, arm, weights)
-    fakes = scores[scores.label == 1]
+    fakes, reals = (_taken(whole, of) for of in _asked(source, protocol, arm, weights))
     if fakes.empty:
         closest = nearest(arm, set(whole.arm) - {arm, "none"})
         raise UsageError(f"arm: {source.name!r} has no fakes under {protocol!r} with arm {arm!r}{closest}")
     chosen = {
         "generator": _chosen("generators", generators, fakes.generator, GENERATORS),
         "precision": _chosen("precisions", precisions, fakes.precision, PRECISIONS),
-        "detector": _chosen("detectors", detectors, scores.detector, DETECTORS),
+        "detector": _chosen("detectors", detectors, pd.concat([fakes.detector, reals.detector]), DETECTORS),
     }
     kept_fake = fakes.generator.isin(chosen["generator"]) & fakes.precision.isin(chosen["precision"])
-    kept = pd.concat([fakes[kept_fake], scores[scores.label == 0]])
-    kept = kept[kept.detector.isin(chosen["detector"])]
+    kept = pd.concat([fakes if kept_fake.all() else fakes[kept_fake], reals])
+    asked = kept.detector.isin(chosen["detector"])
+    kept = kept if asked.all() else kept[asked]
     lost = unscored[(unscored.protocol == protocol) & ((unscored.label == 0) | (unscored.arm == arm))]
     return Results(
         source, kept, _cells_file(source, chosen, arm), manifest,
@@ -500,9 +521,11 @@ def _narrowed(
     )  # fmt: skip
 
 
-def _asked(source: _Source, protocol: str, arm: str, weights: str | Mapping[str, str] | None) -> pd.DataFrame:
-    """The rows of a protocol, of an arm and of the reals, and of one training, of each detector's as asked, or of its
-    own."""
+def _asked(
+    source: _Source, protocol: str, arm: str, weights: str | Mapping[str, str] | None
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Where the fakes of a protocol and an arm stand, and where its reals, of one training, of each detector's as
+    asked, or of its own."""
     whole = source.scores.finite
     own = {key: rows for key, rows in source.scores.rows.items()
            if key.protocol == protocol and (key.label == 0 or key.arm == arm)}  # fmt: skip
@@ -514,10 +537,12 @@ def _asked(source: _Source, protocol: str, arm: str, weights: str | Mapping[str,
         raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
     if not weights:
         weights = own_trainings(source.scores.counts, source.manifest, protocol)
-    return _taken(whole, [
-        rows for key, rows in own.items()
+    wanted = [
+        (key.label, rows) for key, rows in own.items()
         if key.weights == (weights if isinstance(weights, str) else weights.get(key.detector))
-    ])  # fmt: skip
+    ]  # fmt: skip
+    fakes, reals = ([rows for of, rows in wanted if of == label] for label in (1, 0))
+    return fakes, reals
 
 
 def _taken(scores: pd.DataFrame, places: Sequence[np.ndarray]) -> pd.DataFrame:
@@ -670,15 +695,26 @@ def of_training(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
     return _of(rows, results.trainings)
 
 
-@once
 def all_arms(results: Results) -> pd.DataFrame:
-    """Fakes of every arm under the page's protocol and training: all that `load` narrows, but for the arm."""
-    own = [
-        rows for key, rows in results.source.scores.rows.items()
-        if key.label == 1 and key.protocol == results.protocol and key.weights == results.trainings.get(key.detector)
-    ]  # fmt: skip
-    rows = _taken(results.stored, own)
-    return rows.astype(dict.fromkeys([name for name in _WORDS if name in rows], str))
+    """Fakes of every arm under the page's protocol and training: all that `load` narrows, but for the arm. Kept with
+    the study: not to be written to."""
+    found: pd.DataFrame = _all_arms(results.source, results.protocol, tuple(results.trainings.items()))
+    return found
+
+
+@once
+def _all_arms(source: _Source, protocol: str, trainings: tuple[tuple[str, str], ...]) -> pd.DataFrame:
+    rows = _taken(source.scores.finite, [
+        places for key, places in source.scores.rows.items()
+        if key.label == 1 and key.protocol == protocol and (key.detector, key.weights) in trainings
+    ])  # fmt: skip
+    return rows.assign(**{name: _spelled(rows[name]) for name in _WORDS if name in rows})
+
+
+def _spelled(words: pd.Series) -> pd.Series:
+    """The words of categories."""
+    found = words.cat.categories.array.take(words.cat.codes.to_numpy(), allow_fill=True)
+    return pd.Series(found, index=words.index, name=words.name)
 
 
 def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tuple[str, ...]]) -> dict[str, int]:
