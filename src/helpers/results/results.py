@@ -192,8 +192,10 @@ class Results:
         """The same results under another protocol and training: one of all detectors, one of each by its key, or (None)
         each detector's own."""
         asked = {"generators": self.generators, "precisions": self.precisions, "detectors": self.detectors} | narrower
-        return _narrowed(self.source, **asked, threshold=self.threshold, protocol=protocol, arm=self.arm,
-                         weights=weights)  # fmt: skip
+        keys = (tuple(asked[name]) for name in ("generators", "precisions", "detectors"))
+        own = tuple(weights.items()) if isinstance(weights, Mapping) else weights
+        found: Results = _view(self.source, *keys, self.threshold, protocol, self.arm, own)
+        return found
 
     @property
     def scale(self) -> str:
@@ -487,6 +489,16 @@ def from_frame(
     return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, weights)
 
 
+@once
+def _view(
+    source: _Source, generators: tuple[str, ...], precisions: tuple[str, ...], detectors: tuple[str, ...],
+    threshold: float, protocol: str, arm: str, weights: str | tuple[tuple[str, str], ...] | None,
+) -> Results:  # fmt: skip
+    """One view of a study, the same object whoever asks for it: what is kept with it is computed once."""
+    own = dict(weights) if isinstance(weights, tuple) else weights
+    return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, own)
+
+
 def _narrowed(
     source: _Source,
     generators: Sequence[str] | None,
@@ -536,7 +548,7 @@ def _asked(
     if isinstance(weights, str) and weights and weights not in labels:
         raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
     if not weights:
-        weights = own_trainings(source.scores.counts, source.manifest, protocol)
+        weights = own_trainings(source, protocol)
     wanted = [
         (key.label, rows) for key, rows in own.items()
         if key.weights == (weights if isinstance(weights, str) else weights.get(key.detector))
@@ -674,9 +686,12 @@ def _digest(file: Path, changed: int, size: int) -> str:
     return files.file_sha256(file)
 
 
-def own_trainings(counts: pd.DataFrame, manifest: dict[str, Any], protocol: str) -> dict[str, str]:
-    """Each detector's own training: the study's for the protocol, else the one it has most fakes of."""
-    wanted = weights_for(protocol, str(manifest.get("study", {}).get("weights") or ""))
+@once
+def own_trainings(source: _Source, protocol: str) -> dict[str, str]:
+    """Each detector's own training: the study's for the protocol, else the one it has most fakes of. Not to be written
+    to."""
+    wanted = weights_for(protocol, str(source.manifest.get("study", {}).get("weights") or ""))
+    counts = source.scores.counts
     counts = counts[counts.protocol == protocol]
     counts = counts.assign(first=counts.weights == wanted)
     counts = counts.sort_values(["first", "label", "count", "weights"], ascending=[False, False, False, True])

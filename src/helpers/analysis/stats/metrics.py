@@ -254,8 +254,9 @@ def bootstrap_mean(
     groups = np.arange(len(values)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     sums, counts = np.bincount(groups, weights=values), np.bincount(groups)
     weights = bootstrap_weights(len(sums), resamples, seed)
-    means = (sums @ weights) / (counts @ weights)
-    return resampled(float(values.mean()), means, len(sums), confidence, reach)
+    # where all clusters are of one size, so are all resamples
+    drawn = counts @ weights if np.ptp(counts) else len(values)
+    return resampled(float(values.mean()), (sums @ weights) / drawn, len(sums), confidence, reach)
 
 
 def bootstrap_median(
