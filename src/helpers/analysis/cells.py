@@ -164,7 +164,7 @@ def paired_logits(
 def logits_at(logits: pd.Series, index: pd.Index) -> np.ndarray:
     """The logits (N,) of the images of this index (N,), all of which are there."""
     alike = logits.index is index or logits.index.equals(index)  # as nearly always: to look each up takes long
-    return (logits if alike else logits[index]).to_numpy(np.float64)
+    return np.asarray(logits if alike else logits[index], dtype=np.float64)
 
 
 def standard_shift(

@@ -406,10 +406,12 @@ def _replaced(table: pd.DataFrame, cells: Mapping[_Cell, _Cell | None]) -> pd.Da
 
     @functools.cache
     def named(name: str, key: str) -> np.ndarray:
-        return (table[name] == key).to_numpy(bool)
+        found: np.ndarray = (table[name] == key).to_numpy(bool)
+        return found
 
     def rows(cell: _Cell) -> np.ndarray:
-        return named("generator", cell.generator) & named("precision", cell.precision) & named("arm", cell.arm)
+        found: np.ndarray = np.logical_and.reduce([named(name, key) for name, key in cell._asdict().items()])
+        return found
 
     gone, added = np.zeros(len(table), dtype=bool), {}
     for cell, new in cells.items():
@@ -611,9 +613,9 @@ def _twice(scores: pd.DataFrame) -> np.ndarray:
         count = int(values.max(initial=0)) - least + 1
         most *= count
         if most > np.iinfo(np.int64).max:  # too much for one number: column by column, at twice the time
-            return scores.duplicated(columns.IDENTITY).to_numpy()
+            return np.asarray(scores.duplicated(columns.IDENTITY))
         whole = whole * count + (values - least)
-    return pd.Series(whole).duplicated().to_numpy()
+    return np.asarray(pd.Series(whole).duplicated())
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
