@@ -52,7 +52,7 @@ def repeats(results: Results) -> tuple[Results, ...]:
     for place in range(1, max(map(len, labels.values()), default=1)):
         weights = {detector: own[place] if place < len(own) else own[0] for detector, own in labels.items()}
         other = results.under(results.protocol, weights, detectors=results.detectors)
-        found.append(replace(other, manifest=results.manifest))
+        found.append(other if other.manifest is results.manifest else replace(other, manifest=results.manifest))
     return tuple(found)
 
 

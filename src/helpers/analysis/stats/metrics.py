@@ -30,6 +30,7 @@ __all__ = [
     "auc",
     "balanced_accuracy",
     "bands",
+    "below",
     "bootstrap_mean",
     "bootstrap_median",
     "bootstrap_ratio",
@@ -84,7 +85,7 @@ UNKNOWN = Interval(nan, nan, nan)
 
 def normal_quantile(confidence: float) -> float:
     """The normal quantile that an interval of this level reaches to."""
-    return float(stats.norm.ppf(0.5 + confidence / 2))
+    return float(special.ndtri(0.5 + confidence / 2))
 
 
 def verdicts(logits: ArrayLike, threshold: ArrayLike = 0.0) -> np.ndarray:
@@ -93,6 +94,7 @@ def verdicts(logits: ArrayLike, threshold: ArrayLike = 0.0) -> np.ndarray:
     return np.where(np.isnan(limit), nan, is_fake(logits, np.nan_to_num(limit)))
 
 
+@functools.lru_cache(maxsize=65536)
 def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     """A proportion with Wilson's score interval (Wilson, JASA 1927); stays inside [0, 1] and has width at 0 and 1.
 
@@ -154,8 +156,16 @@ def placements(fake: ArrayLike, real: ArrayLike) -> tuple[np.ndarray, np.ndarray
     half; both have the AUC as their mean. Neither class may be empty."""
     fake, real = finite(fake), finite(real)
     m, n = len(fake), len(real)
-    pooled = stats.rankdata(np.concatenate([fake, real]))
-    return (pooled[:m] - stats.rankdata(fake)) / n, 1 - (pooled[m:] - stats.rankdata(real)) / m
+    return below(real, fake) / n, 1 - below(fake, real) / m
+
+
+def below(those: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """How many of those scores (N,) lie below each score (M,), ties counted half: (M,)."""
+    ordered = np.sort(those)
+    below: np.ndarray = np.searchsorted(ordered, score, side="left")
+    up_to: np.ndarray = np.searchsorted(ordered, score, side="right")
+    counts: np.ndarray = (below + up_to) / 2
+    return counts
 
 
 def _variance(values: np.ndarray) -> float:
@@ -244,8 +254,9 @@ def bootstrap_mean(
     groups = np.arange(len(values)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     sums, counts = np.bincount(groups, weights=values), np.bincount(groups)
     weights = bootstrap_weights(len(sums), resamples, seed)
-    means = (sums @ weights) / (counts @ weights)
-    return resampled(float(values.mean()), means, len(sums), confidence, reach)
+    # where all clusters are of one size, so are all resamples
+    drawn = counts @ weights if np.ptp(counts) else len(values)
+    return resampled(float(values.mean()), (sums @ weights) / drawn, len(sums), confidence, reach)
 
 
 def bootstrap_median(
