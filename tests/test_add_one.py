@@ -151,6 +151,7 @@ def checkout(tmp_path_factory):
     weights = root / "models" / "mini" / "detectors" / "darkness.safetensors"
     save_file({"scale": torch.tensor([2.0])}, weights, {"detector": "darkness", "width": "mini"})
     (root / "results").symlink_to(files.RESULTS)
+    (root / "studies").symlink_to(files.STUDIES)
     (root / "study.toml").write_text(STUDY, encoding="utf-8")
     Image.new("RGB", (16, 16), (255,) * 3).save(root / "white.png")
     return root

@@ -86,6 +86,27 @@ def test_over_generators_too(trainings: int) -> None:
     assert held(naive) < 0.9
 
 
+@pytest.mark.parametrize(("generators", "trainings"), [(4, 3), (5, 3), (6, 2)])
+def test_where_trainings_make_nearly_all_of_the_variance(generators: int, trainings: int) -> None:
+    rng = np.random.default_rng([generators, trainings])
+    parts = {"training": 20.0, "both": 0.2, "prompt": 0.5, "rest": 0.5}
+    found = []
+    for _ in range(STUDIES):
+        values = drawn(rng, generators, trainings, parts)
+        found.append(in_all([sample(values[:, place]) for place in range(trainings)], general=True))
+    assert 0.93 - NOISE <= held(found) <= 0.97 + NOISE
+
+
+def test_two_of_each_are_no_wider_than_one_degree_makes_them() -> None:
+    rng = np.random.default_rng(4)
+    parts = {"generator": 1.0, "training": 1.0, "both": 1.0, "prompt": 0.5, "rest": 0.5}
+    for _ in range(200):
+        values = drawn(rng, 2, 2, parts)
+        found = in_all([sample(values[:, place]) for place in range(2)], general=True)
+        spread = np.ptp(values.mean(axis=2)) + values.std() / sqrt(PROMPTS)
+        assert found.high - found.low <= 2 * stats.t.ppf(0.975, 1) * spread
+
+
 @pytest.mark.parametrize("trainings", [3, 5])
 @pytest.mark.parametrize(("level", "spread"), [(1.3, 0.15), (1.7, 0.4)])
 def test_rates_are_covered_and_stay_within_their_bounds(trainings: int, level: float, spread: float) -> None:

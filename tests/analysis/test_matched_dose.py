@@ -12,9 +12,11 @@ import synthetic_distances
 import synthetic_traces
 
 from helpers import analysis, charts, claims
-from helpers.analysis import dose, families, image_traces, real_ladders
+from helpers.analysis import dose, effects, families, image_traces, real_ladders
 from helpers.analysis.conditions import under
+from helpers.analysis.effects import over_trainings
 from helpers.analysis.instruments import instruments
+from helpers.analysis.repeats import rests
 from helpers.charts import theme
 from helpers.claims import dose as said
 
@@ -109,7 +111,52 @@ def test_filtered_images_are_not_those_of_the_rung(tmp_path):
     assert set(there.table("counterfactuals.parquet").treatment) == {"decoded"}
     outcome = claims.evaluate(results, "C6")[0]
     assert outcome.verdict == "supported" and outcome.matched.verdict == "not testable"  # no spectra of the ladder
+    assert "no spectra of FP32 and images at the real 4-bit dose." in outcome.matched_answer
     assert "INT2 of SD1.5's ladder (19.0 dB)" in outcome.matched_answer
+
+
+def test_a_claim_of_several_doses_does_not_hold_by_those_that_there_are(tmp_path) -> None:
+    """C8 is of every precision: where nothing stands for 4 bits, 8 bits alone cannot show it."""
+    found = study(tmp_path / "c8", images=300, generators=("sd3",), distances={
+        ("ladder", "int8"): 26.5, ("ladder", "int4"): 33.0, ("ladder", "int2"): 8.0,
+    })  # fmt: skip
+    (outcome,) = claims.evaluate(found, "C8")
+    assert [match.precision for match in dose.matches(found).values()] == ["int8", ""]
+    assert outcome.verdict == "supported" and outcome.matched.verdict == "inconclusive"
+    assert "No rung of SD3 stands for real 4-bit images" in outcome.matched_answer
+    assert said.LACKING in outcome.matched_answer and "the claim stays open" in outcome.matched_answer
+
+
+def test_a_rung_that_nobody_scored_stands_for_nothing(tmp_path) -> None:
+    """Under a protocol without scores of the ladder the baseline alone is left, which answers no claim of doses."""
+    synthetic.write(tmp_path, images=60, generators=GENERATORS, protocols={"shared": synthetic.FLAT})
+    synthetic_traces.ladder(tmp_path, images=60)
+    scores = pd.read_parquet(tmp_path / "scores.parquet")
+    scores[(scores.protocol == "plain") | (scores.arm != "ladder")].to_parquet(tmp_path / "scores.parquet")
+    table = claims.by_condition(analysis.load(synthetic_distances.write(tmp_path, MAIN | RUNGS)))
+    rows = table[table.condition == "shared, matched dose"]
+    assert len(rows) > 5 and set(rows.verdict) == {"not testable"}
+
+
+def test_trainings_that_lack_a_rung_are_not_in_the_interval(tmp_path) -> None:
+    """Flux.1's dose is INT3's, which the further trainings did not score: a mean over generators is over the page's
+    training alone, and not over fewer generators; SD3's own figure is over all three."""
+    synthetic.write(tmp_path, images=60, seeds={"mini-s1": 0.1, "mini-s2": 0.2})
+    synthetic_traces.ladder(tmp_path, images=60)
+    scores = pd.read_parquet(tmp_path / "scores.parquet")
+    ladder = scores[(scores.arm == "ladder") & (scores.precision == "int2") & (scores.detector == "npr")]
+    again = [ladder.assign(weights=label) for label in ("mini-s1", "mini-s2")]
+    pd.concat([scores, *again]).to_parquet(tmp_path / "scores.parquet")
+    far = {("ladder", "int2", "flux1"): 8.0, ("ladder", "int3", "flux1"): 18.5, ("ladder", "int3"): 23.0}
+    there = dose.at_matched_dose(analysis.load(synthetic_distances.write(tmp_path, MAIN | RUNGS | far)))
+    ((contrast,), three) = (
+        over_trainings(lambda of: effects.contrast(of, ["npr"], ["clip_d"], "fp4"), there, ["npr", "clip_d"]),
+        over_trainings(lambda of: effects.change(of, "npr", "sd3", "fp4"), there, ["npr"]),
+    )
+    assert set(contrast.estimates) == set(synthetic.SIZES) and len(three) == 3
+    nominal = analysis.load(tmp_path)
+    assert rests(nominal) == "3 trainings of NPR, 1 of R50_nodown, R50_TF and CLIP-D"
+    assert rests(there) == f"{rests(nominal)}; of some cells fewer"
 
 
 def test_without_distances_or_ladder_there_is_no_such_view(tmp_path):
@@ -132,7 +179,7 @@ def test_a_claim_is_judged_at_the_dose_too(tmp_path):
     assert (found["C9_loss"].verdict, found["C9_loss"].matched.verdict) == ("supported", "contradicted")
     said_ = found["C4"].matched_answer
     assert "INT2 of SD3's ladder (19.0 dB) stands for real 4-bit images at 18.1 dB." in said_
-    assert "the real 4-bit dose" in said_ and "FP4" not in said_ and "agrees with the deck" in said_
+    assert "the real 4-bit dose" in said_ and "FP4" not in said_ and "in this study the claim holds" in said_
     lost = found["C9_loss"].matched_answer
     assert "No rung of SDXL stands" in lost and "SDXL at" not in lost.split("No rung")[0]
     assert found["C3"].matched is None and found["C10"].matched is None and found["C1_memory"].matched is None

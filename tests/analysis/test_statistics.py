@@ -258,6 +258,18 @@ def test_a_mean_of_verdicts_that_hardly_turn_is_covered(images: int, lost: float
     assert all(interval.low < interval.estimate < interval.high for interval in found)
 
 
+@pytest.mark.parametrize(("images", "lost"), [(50, 0.98), (80, 0.995), (80, 0.97)])
+def test_a_mean_of_verdicts_that_nearly_all_turn_is_covered(images: int, lost: float) -> None:
+    """What the coarsest formats do: next to no verdict stays as it was."""
+    rng = np.random.default_rng(images)
+    index, weights = np.tile(np.arange(images), 2), np.full(2 * images, 0.5 / images)
+    # Both generators lose the same prompts, so that no second draw makes up for what was not seen.
+    turned = -1.0 * np.tile(rng.random((FEW_STUDIES, images)) < lost, 2)
+    found = [metrics.mean_turn(row, weights, index, resamples=400) for row in turned]
+    assert held(found, -lost) >= 0.9
+    assert all(interval.low <= interval.estimate < interval.high for interval in found)
+
+
 @pytest.mark.parametrize("between", [0.0, 1.0])
 @pytest.mark.parametrize("sizes", [[4, 3, 4, 2] + [1] * 7, [1] * 15])
 def test_medians_of_unlike_clusters_are_covered(sizes: list[int], between: float) -> None:

@@ -20,6 +20,7 @@ from helpers.analysis import footprint
 from helpers.analysis.cells import half, paired_logits
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.words import number
 from helpers.claims import deck, savings
 from helpers.claims.rule import LEAST_IMAGES, Basis, Finding
 from helpers.core import files
@@ -278,7 +279,8 @@ def test_a_card_has_a_column_of_the_study_and_one_of_real_evidence(studies) -> N
             assert not re.search("agrees|contradict|supported|the deck's favour", study) and "supported" not in real
             assert study.startswith('<p class="claim-column">In the miniature <span class="verdict verdict-')
             if claim.of_scores:
-                assert f"verdict-{word}" in study and "conditions)" in study
+                # A fall on SD3 alone says little of generators at large.
+                assert f"verdict-{'open' if claim.key == 'C11' else word}" in study and "conditions)" in study
             elif not claim.of_study:
                 assert "verdict-not-testable" in study and "Drastic is" in real
             assert ("Doubts: " in real) == ("evidence-no-evidence" not in real)
@@ -286,13 +288,27 @@ def test_a_card_has_a_column_of_the_study_and_one_of_real_evidence(studies) -> N
         assert {"evidence-agrees-with", "evidence-contradicts"} <= marks and all(f".{mark}" in style for mark in marks)
 
 
+def test_a_card_gives_the_interval_over_prompts_beside_that_in_all(tmp_path) -> None:
+    seeds = {"mini-s1": 0.1, "mini-s2": 6.0}
+    several = analysis.load(synthetic.write(tmp_path / "several", synthetic.DECK, images=200, seeds=seeds))
+    (outcome, *_) = claims.evaluate(several, "C7")
+    page = cards.scorecard(several, [outcome]).data
+    own, whole = outcome.finding.over_prompts, outcome.interval
+    assert whole.high - whole.low > 2 * (own.high - own.low)
+    assert f"Over prompts, this training: {number(own, 2, sign=True)}" in page
+    assert f"In all: {number(whole, 2, sign=True)}; over prompts and 3 trainings." in page
+    counted = claims.evaluate(several, "C1")[0]  # bytes have no interval
+    assert "Over prompts" not in cards.scorecard(several, [counted]).data
+
+
 def test_the_summary_counts_both_columns(studies) -> None:
     outcomes, scored = claims.evaluate(studies["true"]), len(SCORED)
     said = claims.summary(studies["true"], outcomes)
     lacking = len(claims.CLAIMS) - scored  # C1 and C6
-    assert f"In the miniature {scored} hold, 0 fail, 0 stay open and {lacking} are not testable. Real evidence " in said
+    here = f"{scored - 1} hold, 0 fail, 1 stays open"  # C11 is of generators at large, the fall of SD3 alone
+    assert f"In the miniature {here} and {lacking} are not testable. Real evidence " in said
     full = replace(studies["true"], manifest={"study": {"scale": "full"}})
-    assert f"In this study {scored} hold" in claims.summary(full, outcomes)
+    assert f"In this study {here}" in claims.summary(full, outcomes)
     only = [outcome for outcome in outcomes if outcome.claim.key in ("C8", "C3")]
     assert claims.summary(full, only).endswith("Real evidence agrees with the deck on 1; for 1 there is none.")
     none = claims.summary(full, only[1:])

@@ -12,6 +12,7 @@ from scipy import stats
 
 from helpers import analysis, claims
 from helpers.claims import confirmation
+from helpers.paper.pages import rules as rules_page
 from helpers.results import from_frame
 from helpers.study import rules
 
@@ -68,6 +69,8 @@ def test_what_comes_out_the_same_is_confirmed(beside):
         assert list(rows.loc[key, ["verdict", "there_verdict", "result"]]) == ["supported", "supported", "confirmed"]
     decided = table.verdict.isin(["supported", "contradicted"])
     assert (table.result[~decided] == confirmation.OPEN).all()
+    shown = rules_page.confirmation(table).data
+    assert "holds" in shown and "supported" not in shown and "contradicted" not in shown
     assert f"{decided.sum()} are decided by it, and {(table.result == 'confirmed').sum()} of these" in said
 
 
@@ -75,7 +78,7 @@ def test_what_comes_out_otherwise_is_not_confirmed_and_is_named(beside):
     table, said = told(beside("flat"))
     row = table.set_index("key").loc["C3"]
     assert (row.verdict, row.there_verdict, row.result) == ("supported", "contradicted", "not confirmed")
-    assert "Not confirmed: C3, supported here and contradicted there" in said
+    assert "Not confirmed: C3, which holds here and fails there" in said
     assert table.result.eq("confirmed").any() and table.result.eq("not confirmed").sum() >= 3
 
 
@@ -100,6 +103,51 @@ def test_both_are_judged_by_the_rules_of_the_first(beside):
     table, _ = told(analysis.load(results.folder))
     row = table.set_index("key").loc["C3"]
     assert (row.verdict, row.there_verdict, row.result) == ("supported", "supported", "confirmed")
+
+
+def further(folder, label="mini-sdxl", seeds=()):
+    """NPR trained otherwise, which finds little of SD1.5, and so do its `seeds`."""
+    scores = pd.read_parquet(folder / "scores.parquet")
+    scores = scores[scores.weights == "mini"]
+    own = scores[scores.detector == "npr"]
+    fell = 4.5 * ((own.generator == "sd15") & (own.label == 1))
+    more = [own.assign(weights=name, logit=(own.logit - fell).astype(np.float32)) for name in (label, *seeds)]
+    pd.concat([scores, *more]).to_parquet(folder / "scores.parquet")
+    synthetic.vouch(folder)
+
+
+def test_what_another_training_decided_is_judged_by_that_training_again(tmp_path):
+    """C3 is decided under `mini-sdxl`: a confirmation without it does not speak of it, and one with it does."""
+    synthetic.write(tmp_path / "x", synthetic.FLAT, images=300)
+    further(tmp_path / "x", seeds=("mini-sdxl-s1", "mini-sdxl-s2"))
+    other(synthetic.write(tmp_path / "x-confirmation", synthetic.FLAT, images=300, seed=1))
+    table, said = told(analysis.load(tmp_path / "x"))
+    row = table.set_index("key").loc["C3"]
+    assert (row.verdict, row.there_verdict, row.result) == ("supported", "not testable", "not confirmed")
+    assert "C3, which holds here and is not testable there (it has no scores of mini-sdxl under plain)" in said
+    further(tmp_path / "x-confirmation")
+    table, said = told(analysis.load(tmp_path / "x"))
+    row = table.set_index("key").loc["C3"]
+    assert (row.there_verdict, row.result, row.trainings, row.there_trainings) == ("supported", "confirmed", 3, 1)
+    assert "over fewer trainings, and narrower for that" in said
+
+
+def test_the_detectors_that_count_are_those_of_the_first(tmp_path):
+    """Here R50_nodown has no room and NPR decides C4 alone; there it has, and loses nothing: another question."""
+    fall = {("npr", "sd3", "fp4"): -6.0}
+    for name, seed in (("x", 0), ("x-confirmation", 1)):
+        folder = synthetic.write(tmp_path / name, fall, images=300, seed=seed)
+        scores = pd.read_parquet(folder / "scores.parquet")
+        full = (scores.detector == "r50_nodown") & (scores.label == 0) & (scores.logit > 0)
+        logit = scores.logit.where(~full | (name != "x"), -4.0)
+        scores.assign(logit=logit.astype(np.float32)).to_parquet(folder / "scores.parquet")
+        synthetic.vouch(folder)
+    other(tmp_path / "x-confirmation")
+    results = analysis.load(tmp_path / "x")
+    there = confirmation.beside(results).results
+    assert [claims.evaluate(of, "C4")[0].verdict for of in (results, there)] == ["supported", "contradicted"]
+    row = told(results)[0].set_index("key").loc["C4"]
+    assert (row.there_verdict, row.result, row["of"]) == ("supported", "confirmed", "NPR on SD3")
 
 
 def test_without_one_it_has_not_been_made(beside):

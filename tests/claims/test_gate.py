@@ -137,9 +137,10 @@ def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
     gaps = {key: dict.fromkeys(GENERATORS, SATURATED) | {"sd15": ROOM} for key in ("npr", "r50_nodown")}
     falls = {(d, "sd15"): 5.0 for d in gaps} | {(d, g): 5.0 for d in ("r50_tf", "clip_d") for g in ("sd3", "sdxl")}
     found = of(study(scores(ALL_ROOM | gaps, falls)), "C11")
-    assert found.verdict == "supported" and "detection rate, on SD1.5, changes" in found.answer
-    assert "So it is judged on SD1.5." in found.answer
-    assert found.finding.basis.generators == 1
+    # The whole interval over prompts is a deficit on SD1.5, which says nothing of generators at large.
+    assert found.finding.basis.generators == 1 and found.interval.high < -0.5 and found.verdict == "inconclusive"
+    assert "detection rate, on SD1.5, changes" in found.answer and "So it is judged on SD1.5." in found.answer
+    assert "one generator says nothing of generators at large; in this study the claim stays open." in found.answer
     # Falls on one generator of either kind, of four, decide nothing of generators at large.
     wide = of(study(scores(ALL_ROOM, falls)), "C11")
     assert wide.verdict == "inconclusive" and wide.finding.basis.generators == 4
@@ -196,7 +197,10 @@ def test_a_claim_of_what_was_never_seen_is_judged_first_where_it_was_not() -> No
     # A study without it is judged by its own, and says what it lacks; one that is none of miniatures has no need of it.
     missing = of(alone, "C3")
     assert missing.verdict == "contradicted" and "the training mini-sdxl (the public NPR" in missing.answer
-    assert "mini-sdxl" not in of(study(own, scale="full"), "C3").answer
+    assert "mini-sdxl" not in of(study(own, scale="full"), "C3").answer and "this study lacks" in missing.answer
+    shared = scores(ALL_ROOM, protocol="shared")
+    page = study(own, other, shared).under("shared")
+    assert "which was not scored under shared." in of(page, "C3").answer
 
 
 def test_only_images_at_the_baseline_decide_who_counts() -> None:
@@ -258,3 +262,6 @@ def test_a_detector_that_nobody_published_decides_no_claim(fifth: float) -> None
     # Alone it leaves the deck without a word.
     alone = study(frames[3].assign(weights="mini"))
     assert {one.verdict for one in claims.evaluate(alone) if one.claim.of_scores} == {"not testable"}
+    assert claims.by_condition(alone).empty
+    page = cards.scorecard(alone, claims.evaluate(alone)).data + cards.verdicts_by_condition(alone).data
+    assert "testable in no condition" in page and "There is no other protocol or training" in page

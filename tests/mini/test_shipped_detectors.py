@@ -8,7 +8,7 @@ from PIL import Image
 
 from helpers import detectors, world
 from helpers.core.files import MODELS
-from helpers.mini.training.detectors import TRAININGS
+from helpers.mini.training.detectors import TRAININGS, WHOLE
 
 SHIPPED = [(name, label) for label, of in TRAININGS.items() for name in of.detectors]
 
@@ -49,6 +49,8 @@ def test_trainings_of_other_seeds_are_other_detectors():
 def test_r50_tf_tells_fp32_from_renders_and_seldom_calls_a_render_fake():
     """The target that was set before it was trained on whole images: AUC .95 and TNR .90 on each generator's validation
     images. A further seed may miss the first by a hundredth on its worst generator."""
+    if card("r50_tf", "mini")["augmentation"]["crop"] != WHOLE:
+        pytest.skip("the head that the archive was scored with learned from crops")
     for figures in card("r50_tf", "mini")["validation"].values():
         assert figures["auc"] >= 0.95 and figures["tnr"] >= 0.90
     for label in (label for label, of in TRAININGS.items() if len(of.generators) > 1 and not of.aligned):

@@ -44,7 +44,8 @@ def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
     page = opened(browser, 390)
     page.goto((site / "notebooks/09_claims.html").as_uri())
     assert page.locator(".claim").count() == len(claims.CLAIMS)
-    assert page.locator(".claim-study .verdict-holds").count() == sum(claim.of_scores for claim in claims.CLAIMS)
+    # A fall on SD3 alone says little of generators at large, of which C11 is.
+    assert page.locator(".claim-study .verdict-holds").count() == sum(claim.of_scores for claim in claims.CLAIMS) - 1
     # Of the study nothing is said that is said of real evidence, and the columns of a card stand one above the other.
     assert page.locator(".claim-study [class*=evidence-]").count() == 0
     assert page.locator(".claim-real .verdict").count() == len(claims.CLAIMS)
@@ -81,7 +82,7 @@ def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int
 @pytest.mark.parametrize(
     ("name", "menu", "choice"),
     [
-        ("02_heatmap", "Figure", "auc"),
+        ("02_heatmap", "Figure", "tpr"),
         ("02_heatmap", "Figure", "tpr_at_5"),
         ("03_sd3_anomaly", "FP32 against", "fp16"),
         ("02_heatmap", "Generator", "sd3"),

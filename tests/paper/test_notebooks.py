@@ -100,6 +100,10 @@ def test_the_live_check_is_told_as_it_came_out_and_of_these_results_alone(deck: 
 CLAIMED = [notebook for notebook in NOTEBOOKS if notebook.stem[:2] in ("02", "03", "04", "05", "06", "09")]
 
 
+#: Statements on generators at large, which studies of single falls leave open.
+AT_LARGE = ("C11",)
+
+
 def test_another_study_changes_every_verdict_and_sentence(
     deck: Path, run: Callable[[Path, Path], Path], tmp_path: Path
 ) -> None:
@@ -111,9 +115,11 @@ def test_another_study_changes_every_verdict_and_sentence(
         here = {key.removesuffix("_verdict") for key in right if key.endswith("_verdict")} & keys
         for key in here:
             marks = [study[f"{key}_verdict"].partition(" (")[0] for study in (right, wrong)]
-            assert marks == ["holds", "fails"], (notebook, key)
-            assert "in this study the claim holds." in right[f"{key}_answer"]
-            assert "in this study the claim fails." in wrong[f"{key}_answer"]
+            # A fall on SD3 alone, or on Flux.1, says little of generators at large.
+            words = ["stays open", "stays open"] if key in AT_LARGE else ["holds", "fails"]
+            assert marks == [word.removeprefix("stays ") for word in words], (notebook, key)
+            for study, word in zip((right, wrong), words, strict=True):
+                assert f"in this study the claim {word}." in study[f"{key}_answer"]
             # What is known of public checkpoints is the same whatever the study.
             assert right[f"{key}_evidence"] == wrong[f"{key}_evidence"]
             assert right[f"{key}_answer"] != wrong[f"{key}_answer"]
@@ -122,9 +128,10 @@ def test_another_study_changes_every_verdict_and_sentence(
         seen |= here
     assert seen == keys
     # What the public checkpoints save, and the images that nobody measured, the study cannot say.
-    lacking = len(claims.CLAIMS) - len(keys)
-    assert f"In the miniature {len(keys)} hold, 0 fail, 0 stay open and {lacking} are not testable." in right["summary"]
-    assert f"In this study 0 hold, {len(keys)} fail, 0 stay open and {lacking} are not testable." in wrong["summary"]
+    lacking, told = len(claims.CLAIMS) - len(keys), len(keys) - len(AT_LARGE)
+    rest = f"{len(AT_LARGE)} stays open and {lacking} are not testable."
+    assert f"In the miniature {told} hold, 0 fail, {rest}" in right["summary"]
+    assert f"In this study 0 hold, {told} fail, {rest}" in wrong["summary"]
     assert right["summary"].partition("Real evidence")[2] == wrong["summary"].partition("Real evidence")[2] != ""
 
 
@@ -201,4 +208,4 @@ def test_what_a_study_lacks_is_left_out_of_a_page(deck: Path, run: Callable[[Pat
     notebook = NOTEBOOKS[1]
     out = nbformat.read(run(notebook, deck), as_version=4).cells
     told = "\n".join(cell.source for cell in out if cell.cell_type == "markdown")
-    assert "what real images add" in told and "no real images" not in told and "Under *shared*" not in told
+    assert "what else real images add" in told and "no real images" not in told and "Under *shared*" not in told

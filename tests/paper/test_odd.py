@@ -16,6 +16,7 @@ import vl_convert
 
 from helpers import claims
 from helpers.analysis.stats import power
+from helpers.claims.rule import HOLDS, PLURAL, SAID
 from helpers.paper import build, contents
 
 #: What no sentence of a study says: values that are none, glued texts that are empty, a plural of one.
@@ -103,7 +104,7 @@ def test_no_sentence_is_broken_and_none_speaks_of_what_is_not_there(book: readin
         assert (words in notebooks) == (key not in book.facts), key
     notes = {said["scale_note"] for said in book.said.values()}
     assert len(notes) == 1 and ("not said at which scale" in notes.pop()) == (book.name != "with_nan")
-    assert ("what real images add" in notebooks) == ("reals" in book.facts)
+    assert ("what else real images add" in notebooks) == ("reals" in book.facts)
 
 
 def test_what_is_counted_is_what_the_study_has(book: reading.Book) -> None:
@@ -117,10 +118,12 @@ def test_what_is_counted_is_what_the_study_has(book: reading.Book) -> None:
 
 def test_the_verdicts_are_counted_and_the_same_on_every_page(book: reading.Book) -> None:
     said = book.said["09_claims"]
-    counts = Counter(verdict for name, verdict in said.items() if name.endswith("_verdict"))
+    marks = {name: mark for name, mark in said.items() if name.endswith("_verdict") and "_matched" not in name}
+    words = {HOLDS[verdict]: (SAID[verdict], PLURAL[verdict]) for verdict in HOLDS}
+    counts = Counter(mark.partition(" (")[0] for mark in marks.values())
     assert counts.total() == len(claims.CLAIMS)
-    for verdict, count in counts.items():
-        assert f"{count} {'is' if count == 1 else 'are'} {verdict}" in said["summary"]
+    for word, count in counts.items():
+        assert f"{count} {words[word][count > 1]}" in said["summary"]
     for page in book.said.values():
         for name in {name for name in page.keys() & said.keys() if name.endswith(("_verdict", "_answer", "_note"))}:
             assert page[name] == said[name], name

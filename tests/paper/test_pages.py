@@ -99,3 +99,14 @@ def test_trainings_are_counted_without_their_seeds(tmp_path):
     )
     said = " ".join(limits.sentences(again))
     assert "There is one training of R50_nodown, R50_TF and of CLIP-D" in said and "There are 3 of NPR" in said
+    every = study({})  # all detectors five times
+    labels = ["mini", *(f"mini-s{place}" for place in range(1, 5))]
+    five = pd.concat([every.stored.assign(weights=label) for label in labels])
+    several = results.from_frame(five, manifest={"study": {"weights": "mini", "scale": "mini", "baseline": "fp16"}})
+    assert "There are 5 trainings of NPR" in " ".join(limits.sentences(several))
+
+
+def test_a_crop_that_no_image_exceeds_is_none(tmp_path, monkeypatch):
+    found = analysis.load(synthetic.write(tmp_path / "crops", images=30))
+    monkeypatch.setattr(limits.miniatures, "crops", lambda trainings: {64: ["npr"], 128: ["r50_tf"], 512: ["clip_d"]})
+    assert limits.sentences(found)[0] == "Images have 64 to 128 pixels a side; NPR learnt from crops of 64."

@@ -18,7 +18,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.results.results import Results
 
 __all__ = [
-    "EFFECTS", "cells", "half", "mean_change", "paired_logits", "share_called", "shifts", "standard_shift",
+    "EFFECTS", "cells", "half", "logits_at", "mean_change", "paired_logits", "share_called", "shifts", "standard_shift",
 ]  # fmt: skip
 
 
@@ -158,7 +158,13 @@ def paired_logits(
     base = results.logits(detector, generator, results.baseline)
     other = results.logits(detector, generator, precision)
     shared = base.index.intersection(other.index) if precision != results.baseline else base.index[:0]
-    return base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64), shared.to_numpy()
+    return logits_at(base, shared), logits_at(other, shared), shared.to_numpy()
+
+
+def logits_at(logits: pd.Series, index: pd.Index) -> np.ndarray:
+    """The logits (N,) of the images of this index (N,), all of which are there."""
+    alike = logits.index is index or logits.index.equals(index)  # as nearly always: to look each up takes long
+    return np.asarray(logits if alike else logits[index], dtype=np.float64)
 
 
 def standard_shift(

@@ -85,7 +85,7 @@ def own_training(results: Results, protocol: str) -> str:
 
 def _own_trainings(results: Results, protocol: str) -> dict[str, str]:
     """The page's detectors that were scored under a protocol, each with its own training."""
-    found = own_trainings(results.counts, results.manifest, protocol)
+    found = own_trainings(results.source, protocol)
     return {name: found[name] for name in results.detectors if name in found}
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from helpers.analysis import paired
 from helpers.analysis.stats import metrics
 from helpers.precision.catalogue import PRECISIONS
+from helpers.results.memo import once
 from helpers.results.results import Results, all_arms
 
 __all__ = [
@@ -17,12 +18,14 @@ __all__ = [
 ]  # fmt: skip
 
 
+@once
 def differences(results: Results) -> pd.DataFrame:
     """Logits of the main arm's and the other arms' fakes less those of the baseline, image by image.
 
     One row per image: arm, arm_title, generator, precision, detector (with titles), index, before (the logit at the
     baseline),
     after, change. The protocol and the training are the page's. Rows are in the order of the study, main arm first.
+    Kept with the results: not to be written to.
     """
     rows = all_arms(results)
     rows = rows[rows.generator.isin(results.generators) & rows.detector.isin(results.detectors)]
@@ -47,6 +50,7 @@ def _arm_titles(results: Results) -> dict[str, str]:
     return {results.arm: "main arm"} | {name: arm["title"] for name, arm in results.arms.items()}
 
 
+@once
 def spreads(results: Results) -> pd.DataFrame:
     """How far each arm moves each detector at each precision, over all generators.
 
@@ -59,7 +63,7 @@ def spreads(results: Results) -> pd.DataFrame:
     if rows.empty:
         return rows
     limits = rows.detector.map(results.threshold_of)
-    rows["fake"], rows["was"] = (metrics.verdicts(rows[name], limits) for name in ("after", "before"))
+    rows = rows.assign(fake=metrics.verdicts(rows.after, limits), was=metrics.verdicts(rows.before, limits))
     rows["turned"] = (rows.fake - rows.was).abs()
     keys = ["arm", "arm_title", "precision", "precision_title", "detector", "detector_title"]
     found = (

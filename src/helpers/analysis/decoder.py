@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import controls
+from helpers.analysis.cells import logits_at
 from helpers.analysis.image_traces import read
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, interval_columns
@@ -59,7 +60,7 @@ class _Resampled:
 
 def _detection(fake: pd.Series, real: pd.Series, both: pd.Index) -> _Resampled:
     """AUC above 1/2 on the prompts that both have, two or more."""
-    sides = (series[both].to_numpy(np.float64) for series in (fake, real))
+    sides = (logits_at(series, both) for series in (fake, real))
     return _Resampled(areas(*sides) - 0.5, len(both))
 
 

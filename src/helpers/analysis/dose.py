@@ -65,7 +65,10 @@ def doses(results: Results) -> pd.DataFrame:
     """
     rows = []
     names = {results.arm: "main arm"} | {name: str(arm.get("title", name)) for name, arm in results.arms.items()}
-    for (generator, arm, precision), cell in _measured(results).groupby(_CELL, sort=False):
+    table = _measured(results)
+    # the figures alone: words are slow to take apart
+    cells = table.groupby(_CELL, sort=False)[["psnr", "gmsd", "identical"]] if len(table) else ()
+    for (generator, arm, precision), cell in cells:
         row = results.titled(generator, precision) | {"arm": arm, "arm_title": names.get(arm, arm)}
         row |= {"coverage": coverage_of(results, arm), "n": len(cell), "identical": int(cell.identical.sum())}
         row |= interval_columns(psnr=metrics.median(cell.psnr), gmsd=metrics.median(cell.gmsd))
@@ -230,7 +233,7 @@ def responses(results: Results) -> pd.DataFrame:
     against: dict[tuple[str, str, int], tuple[pd.Series, float]] = {}  # arms of as many images hold the same prompts
     changes = controls.differences(results)
     changes = changes[changes.arm.isin(set(table.arm))]
-    for key, group in changes.groupby([*_CELL, "detector"], sort=False):
+    for key, group in changes.groupby([*_CELL, "detector"], sort=False)[["index", "before", "after", "change"]]:
         spread = float(group.before.std())
         if spread > 0:
             shift = metrics.bootstrap_mean(group.change / spread, group["index"])
@@ -273,7 +276,8 @@ def content(results: Results, arms: Sequence[str] = ()) -> pd.DataFrame:
     """
     rows = []
     table = _readings(results)
-    for (generator, arm, precision), cell in table.groupby(_CELL, sort=False) if len(table) else ():
+    read_ = [name for name in table if name not in (*_CELL, "index")]
+    for (generator, arm, precision), cell in table.groupby(_CELL, sort=False)[read_] if len(table) else ():
         if arms and arm not in arms:
             continue
         row = results.titled(generator, precision) | {"arm": arm, "n": len(cell)}
@@ -304,7 +308,8 @@ def strata(results: Results, arms: Sequence[str] = ()) -> pd.DataFrame:
     changes = changes[changes.arm.isin(arms or [results.arm])]
     changes = changes.merge(table[[*_CELL, "index", "changed"]], on=[*_CELL, "index"])
     rows = []
-    for (generator, arm, precision, detector), group in changes.groupby([*_CELL, "detector"], sort=False):
+    cells = changes.groupby([*_CELL, "detector"], sort=False)[["before", "change", "changed"]]
+    for (generator, arm, precision, detector), group in cells:
         spread = float(group.before.std())
         if not spread > 0:
             continue

@@ -78,6 +78,7 @@ def weight_errors(results: Results) -> dict[tuple[str, str], float]:
     return found
 
 
+@once
 def _changes(results: Results) -> pd.DataFrame:
     """Paired changes along the ladder, in standard deviations of the baseline's logits (`moved`), image by image."""
     rows = controls.differences(results)
@@ -97,9 +98,8 @@ def ladder(results: Results) -> pd.DataFrame:
     without spectra.parquet), all with ends. Empty without a ladder.
     """
     rows, errors = [], weight_errors(results)
-    for (generator, precision, detector), group in _changes(results).groupby(
-        ["generator", "precision", "detector"], sort=False
-    ):
+    cells = _changes(results).groupby(["generator", "precision", "detector"], sort=False)
+    for (generator, precision, detector), group in cells[["index", "moved", "after", "fake"]]:
         if (generator, precision) not in errors:
             continue
         bits, family = FORMATS[precision]
@@ -123,12 +123,14 @@ def _high(results: Results, generator: str, precision: str) -> Interval:
     return metrics.bootstrap_mean(values, index) if len(values) else metrics.UNKNOWN
 
 
+@once
 def _responses(results: Results) -> Responses | None:
     """Responses of the generators, detectors and formats of which all cells are there; None without a ladder."""
     rows, errors = _changes(results), weight_errors(results)
     if rows.empty or not errors:
         return None
-    formats = tuple(p for p in FORMATS if p in set(rows.precision))
+    there = set(rows.precision)
+    formats = tuple(p for p in FORMATS if p in there)
     keys = (tuple(g for g in results.generators if all((g, p) in errors for p in formats)), results.detectors, formats)
     wide = rows.pivot_table(index="index", columns=["generator", "detector", "precision"], values="moved")
     wide = wide.reindex(columns=pd.MultiIndex.from_product(keys)).dropna(axis=0)

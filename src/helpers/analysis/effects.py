@@ -25,9 +25,11 @@ __all__ = ["area", "area_change", "change", "contrast", "over_trainings", "rate"
 
 
 def over_trainings(of: Callable[[Results], Sample | None], results: Results, detectors: Sequence[str]) -> list[Sample]:
-    """A figure of these results under each training of its detectors, this one first; without those that lack it."""
+    """A figure of these results under each training of its detectors, this one first; without those that lack it, or
+    have it of other generators: a mean over trainings is then of the same generators under each."""
     found = [of(other) for other in repeats(results)[: count(results, detectors)]]
-    return [sample for sample in found if sample is not None]
+    there = [sample for sample in found if sample is not None]
+    return [sample for sample in there if set(sample.estimates) == set(there[0].estimates)]
 
 
 def _of_mean(at: Callable[[float], Interval], values: np.ndarray, prompts: np.ndarray) -> Sample:

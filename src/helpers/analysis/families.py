@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import dose
+from helpers.analysis.cells import logits_at
 from helpers.analysis.decoder import areas
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import interval_columns
@@ -92,14 +93,14 @@ def _effect(there: Results, detector: str, generator: str, precision: str) -> _E
     both = base.index.intersection(other.index)
     if len(both) < 2:
         return None
-    before, after = (series[both].to_numpy(np.float64) for series in (base, other))
+    before, after = (logits_at(series, both) for series in (base, other))
     spread, drawn = before.std(ddof=1), metrics.bootstrap_weights(len(both)).T / len(both)
     moved = (after - before) / spread if spread > 0 else None
     shift = None if moved is None else np.concatenate([[moved.mean()], drawn @ moved])
     all_three = both.intersection(real.index)
     if len(all_three) < 2:
         return _Effect(None, shift, nan, len(both))
-    before, after, against = (series[all_three].to_numpy(np.float64) for series in (base, other, real))
+    before, after, against = (logits_at(series, all_three) for series in (base, other, real))
     first = areas(before, against)
     return _Effect(areas(after, against) - first, shift, float(first[0]), len(all_three))
 

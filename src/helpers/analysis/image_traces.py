@@ -7,6 +7,7 @@ where a study has none. Intervals are bootstrapped over prompts, those of finger
 from __future__ import annotations
 
 from math import nan, sqrt
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,9 +53,26 @@ def read(results: Results, name: str) -> pd.DataFrame:
     return table[table.generator.isin([*results.generators, "real"])]
 
 
-def cell_of(table: pd.DataFrame, generator: str, precision: str, arm: str) -> pd.DataFrame:
+_Key = tuple[str, str, str]
+
+
+@once
+def _places(source: Any, name: str) -> dict[_Key, np.ndarray]:
+    """Where the rows of each (generator, precision, arm) stand in a table beside the scores."""
+    table = source.table(name)
+    if table is None or table.empty:
+        return {}
+    found: dict[_Key, np.ndarray] = table.groupby(["generator", "precision", "arm"], sort=False).indices
+    return found
+
+
+@once
+def _cell(source: Any, name: str, key: _Key) -> pd.DataFrame:
     """The rows of one cell, by index where the table has one."""
-    rows = table[(table.generator == generator) & (table.precision == precision) & (table.arm == arm)]
+    table, places = source.table(name), _places(source, name).get(key)
+    if places is None:
+        return pd.DataFrame(columns=["generator", "precision", "arm", "size"])
+    rows = table.iloc[places]
     return rows.set_index("index").sort_index() if "index" in rows else rows
 
 
@@ -73,13 +91,26 @@ def _decibels(values: pd.Series) -> np.ndarray:
 
 def paired(results: Results, generator: str, precision: str, arm: str, figure: str) -> tuple[np.ndarray, np.ndarray]:
     """Changes against the baseline of a figure of each image, in dB of power (N,), and the images' index (N,)."""
-    table = read(results, "spectra.parquet")
-    base, other = cell_of(table, generator, results.baseline, results.arm), cell_of(table, generator, precision, arm)
+    keys = (generator, results.baseline, results.arm), (generator, precision, arm)
+    found: tuple[np.ndarray, np.ndarray] = _paired(results.source, *keys, figure)
+    return found
+
+
+@once
+def _paired(source: Any, before: _Key, after: _Key, figure: str) -> tuple[np.ndarray, np.ndarray]:
+    base, other = (_cell(source, "spectra.parquet", key) for key in (before, after))
     both = base.index.intersection(other.index)
     if not len(both):
         return np.empty(0), both.to_numpy()
     factor = 2 if figure == "npr" else 1  # a root of a power
-    return factor * (_decibels(other.loc[both, figure]) - _decibels(base.loc[both, figure])), both.to_numpy()
+    return factor * (_decibels(other[figure].loc[both]) - _decibels(base[figure].loc[both])), both.to_numpy()
+
+
+@once
+def _change(source: Any, before: _Key, after: _Key, figure: str, confidence: float) -> Interval:
+    """The mean paired change of a figure in dB of power, by prompt."""
+    values, index = _paired(source, before, after, figure)
+    return metrics.bootstrap_mean(values, index, confidence=confidence)
 
 
 def relative(decibels: Interval) -> Interval:
@@ -98,10 +129,11 @@ def changes(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     for generator in results.generators:
         for precision, arm, name in _compared(results):
             for figure, title in FIGURES.items():
-                values, index = paired(results, generator, precision, arm, figure)
+                values, _ = paired(results, generator, precision, arm, figure)
                 if not len(values):
                     continue
-                found = metrics.bootstrap_mean(values, index, confidence=confidence)
+                base = (generator, results.baseline, results.arm)
+                found = _change(results.source, base, (generator, precision, arm), figure, confidence)
                 row = results.titled(generator) | {"precision_title": name}
                 row |= {"precision": precision if arm == results.arm else arm}
                 row |= {"figure": figure, "figure_title": title, "n": len(values)}
@@ -128,10 +160,10 @@ def levels(results: Results) -> pd.DataFrame:
 
 def _shown(results: Results, generator: str, name: str) -> list[tuple[str, str, pd.DataFrame]]:
     """Key, title and rows of a generator's precisions in the main arm, and of the reals of its size before them."""
-    table = read(results, name)
-    cells = [(p, title, cell_of(table, generator, p, results.arm)) for p, title in results.titles("precision").items()]
+    cells = [(p, title, _cell(results.source, name, (generator, p, results.arm)))
+             for p, title in results.titles("precision").items()]  # fmt: skip
     sizes = {size for _, _, cell in cells for size in cell.get("size", ())}
-    reals = cell_of(table, "real", "none", "none")
+    reals = _cell(results.source, name, ("real", "none", "none"))
     return [("real", "real", reals[reals["size"].isin(sizes)]), *cells]
 
 
@@ -147,7 +179,7 @@ def curves(results: Results) -> pd.DataFrame:
     """
     rows = []
     for generator in results.generators:
-        base = cell_of(read(results, "spectra.parquet"), generator, results.baseline, results.arm)
+        base = _cell(results.source, "spectra.parquet", (generator, results.baseline, results.arm))
         for precision, name, cell in _shown(results, generator, "spectra.parquet"):
             both = cell.index.intersection(base.index)
             if not len(both):
@@ -197,24 +229,19 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     mean residuals of other scenes would correlate by. Estimates are NaN where a generator's images have nothing in
     common to correlate. Empty without patterns.parquet.
     """
-    rows, table, placebo = [], read(results, "patterns.parquet"), results.arm_of("null")
+    rows, placebo = [], results.arm_of("null")
     for generator in results.generators:
-        base = _products(table, generator, results.baseline, results.arm)
-        control = _products(table, generator, results.baseline, placebo)
-        if base and control and np.array_equal(base[0], control[0]) and np.array_equal(base[0], control[1]):
-            control = None  # the baseline's own residuals: identical, so no control
+        own = (generator, results.baseline, results.arm)
+        base = _products(results.source, own)
+        control = _resemblance(results.source, own, (generator, results.baseline, placebo))
         for precision, arm, name in _compared(results):
-            cell = _products(table, generator, precision, arm)
-            if base is None or cell is None:
+            found = _resemblance(results.source, own, (generator, precision, arm))
+            if base is None or found is None:
                 continue
-            one, drawn = np.ones((1, len(base[0]))), metrics.bootstrap_weights(len(base[0])).T
-            found = [spectra.correlation(cell[1], base[0], cell[0], weights) for weights in (one, drawn)]
-            against = [
-                np.full(len(weights), nan)
-                if control is None
-                else spectra.correlation(control[1], base[0], control[0], weights)
-                for weights in (one, drawn)
-            ]
+            # The baseline's own residuals are identical, so no control.
+            against = [np.full(len(of), nan) for of in found] if control is None or _alike(
+                results.source, own, (generator, results.baseline, placebo)
+            ) else control  # fmt: skip
             row = results.titled(generator) | {"precision_title": name}
             row |= {"precision": precision if arm == results.arm else arm}
             row |= interval_columns(correlation=_of_draws(found[0], found[1], len(base[0]), confidence))
@@ -224,9 +251,27 @@ def fingerprints(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _products(table: pd.DataFrame, generator: str, precision: str, arm: str) -> tuple[np.ndarray, np.ndarray] | None:
+@once
+def _resemblance(source: Any, before: _Key, after: _Key) -> tuple[np.ndarray, np.ndarray] | None:
+    """The correlation of a cell's fingerprint with the baseline's: of all folds (1,) and of folds drawn again (R,);
+    None where either was not measured."""
+    base, cell = _products(source, before), _products(source, after)
+    if base is None or cell is None:
+        return None
+    one, drawn = np.ones((1, len(base[0]))), metrics.bootstrap_weights(len(base[0])).T
+    whole, again = (spectra.correlation(cell[1], base[0], cell[0], weights) for weights in (one, drawn))
+    return whole, again
+
+
+def _alike(source: Any, before: _Key, after: _Key) -> bool:
+    """Whether two cells, which were measured, have the same residuals."""
+    base, cell = _products(source, before), _products(source, after)
+    return base is not None and cell is not None and all(np.array_equal(base[0], of) for of in cell)
+
+
+def _products(source: Any, key: _Key) -> tuple[np.ndarray, np.ndarray] | None:
     """Products of a cell's folds with each other and with the baseline's (folds, folds); None if not measured."""
-    rows = cell_of(table, generator, precision, arm)
+    rows = _cell(source, "patterns.parquet", key)
     if not len(rows) or not len(rows["cross"].iloc[0]):
         return None
     own, cross = (np.asarray(rows[name].iloc[0], dtype=np.float64) for name in ("own", "cross"))
@@ -243,16 +288,24 @@ def _of_draws(
     return metrics.resampled(float(estimate[0]), again, clusters, confidence, reach)
 
 
-def _logits(results: Results, generator: str, detector: str) -> pd.DataFrame:
-    """Logits of the fakes of one generator by index, one column for each (treatment, precision); complete rows.
-
-    Those of the results' own protocol and training.
-    """
+@once
+def _filtered(results: Results) -> dict[tuple[str, str], pd.DataFrame]:
+    """Logits of the fakes by index, one column for each (treatment, precision), by (generator, detector); complete
+    rows. Those of the results' own protocol and training."""
     table = read(results, "counterfactuals.parquet")
-    rows = table[(table.generator == generator) & (table.treatment != "decoded")]
-    if len(rows):
-        rows = of_training(results, rows[(rows.detector == detector) & (rows.protocol == results.protocol)])
-    return rows.pivot(index="index", columns=["treatment", "precision"], values="logit").dropna() if len(rows) else rows
+    rows = table[table.treatment != "decoded"]
+    if rows.empty:
+        return {}
+    rows = of_training(results, rows[rows.protocol == results.protocol])
+    return {
+        key: own.pivot(index="index", columns=["treatment", "precision"], values="logit").dropna()
+        for key, own in rows.groupby(["generator", "detector"], sort=False)
+    }
+
+
+def _logits(results: Results, generator: str, detector: str) -> pd.DataFrame:
+    """The table of `_filtered` of one generator and detector; empty where there is none."""
+    return _filtered(results).get((generator, detector), pd.DataFrame())
 
 
 #: What is compared of the counterfactuals: name in a table -> (treatment, precision) less (treatment, precision), where
@@ -281,6 +334,12 @@ def treatments(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     precision; `of_matched`, `of_attenuated` and `of_restored` are the shares of its shift that the filters make, and
     that restoring takes back. Empty without counterfactuals.parquet.
     """
+    found: pd.DataFrame = _treatments(results, confidence)
+    return found
+
+
+@once
+def _treatments(results: Results, confidence: float) -> pd.DataFrame:
     rows = []
     for generator in results.generators:
         for detector in results.detectors:

@@ -6,9 +6,9 @@ apart has lost nothing that an AUC could show until much is lost. Only images at
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from math import isnan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -53,10 +53,10 @@ def instruments(results: Results) -> dict[str, Instrument]:
     labels = set(results.trainings.values())
     weights = labels.pop() if len(labels) == 1 else None
     whole = results.under(results.protocol, weights, generators=(), precisions=())
-    found = {}
+    found, said = {}, cards() if results.scale == "mini" else []
     for detector in whole.detectors:
         areas = {key: _area(whole, detector, key, results.baseline) for key in whole.generators}
-        covered = _covered(results, detector, whole.trainings[detector], whole.generators)
+        covered = _covered(said, detector, whole.trainings[detector], whole.generators)
         found[detector] = Instrument(detector, areas, covered)
     return found
 
@@ -68,12 +68,11 @@ def _area(whole: Results, detector: str, generator: str, baseline: str) -> Inter
     return metrics.auc(fake, real) if enough else metrics.UNKNOWN
 
 
-def _covered(results: Results, detector: str, label: str, generators: Collection[str]) -> tuple[str, ...]:
+def _covered(
+    shipped: Sequence[Mapping[str, Any]], detector: str, label: str, generators: Collection[str]
+) -> tuple[str, ...]:
     """The study's generators that a training saw, by the shipped detector's card; all of them where nothing is said."""
-    said = [
-        card["generators"] for card in cards()
-        if results.scale == "mini" and (card["name"], card.get("weights")) == (detector, label)
-    ]  # fmt: skip
+    said = [card["generators"] for card in shipped if (card["name"], card.get("weights")) == (detector, label)]
     return tuple(key for key in generators if not said or key in said[0])
 
 

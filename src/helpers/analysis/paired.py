@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from helpers.analysis.cells import paired_logits, shifts
+from helpers.analysis.cells import logits_at, paired_logits, shifts
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
@@ -278,7 +278,7 @@ def _control_cells(results: Results, series: Series, name: str) -> Results:
 def _paired(base: pd.Series, other: pd.Series | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     other = base[:0] if other is None else other
     shared = base.index.intersection(other.index)
-    return base[shared].to_numpy(np.float64), other[shared].to_numpy(np.float64), shared.to_numpy()
+    return logits_at(base, shared), logits_at(other, shared), shared.to_numpy()
 
 
 def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
@@ -315,8 +315,8 @@ def _excesses(
         precisions = [precision for precision in alike if precision not in (results.baseline, name)]
         if not precisions:
             continue
-        first, placebo = (series[shared].to_numpy(np.float64) for series in (base, control))
-        moved = [results.logits(detector, generator, key)[shared].to_numpy(np.float64) for key in precisions]
+        first, placebo = (logits_at(series, shared) for series in (base, control))
+        moved = [logits_at(results.logits(detector, generator, key), shared) for key in precisions]
         excess = [np.abs(other - first) - np.abs(placebo - first) for other in moved]
         apart = [other - placebo for other in moved]
         index = shared.to_numpy()

@@ -13,6 +13,7 @@ from scipy import stats
 
 from helpers.analysis import public_study
 from helpers.analysis.stats.metrics import Interval, interval_columns
+from helpers.results.memo import once
 from helpers.results.results import Results, titles
 
 __all__ = [
@@ -49,6 +50,7 @@ def public_cells() -> pd.DataFrame:
     return table[(table.against == BASE) & (table.generator != public_study.ALL)]
 
 
+@once
 def own_effects(results: Results) -> pd.DataFrame:
     """`public_study.study_effects` of a study in the public study's formats, for its generators and detectors."""
     there = public_cells()

@@ -52,7 +52,7 @@ def repeats(results: Results) -> tuple[Results, ...]:
     for place in range(1, max(map(len, labels.values()), default=1)):
         weights = {detector: own[place] if place < len(own) else own[0] for detector, own in labels.items()}
         other = results.under(results.protocol, weights, detectors=results.detectors)
-        found.append(replace(other, manifest=results.manifest))
+        found.append(other if other.manifest is results.manifest else replace(other, manifest=results.manifest))
     return tuple(found)
 
 
@@ -66,12 +66,24 @@ def count(results: Results, detectors: Iterable[str]) -> int:
 
 
 def rests(results: Results) -> str:
-    """How many trainings of each detector there are, in words: "3 trainings of NPR and R50_TF, 1 of CLIP-D"."""
+    """How many trainings of each detector there are, in words: "3 trainings of NPR and R50_TF, 1 of CLIP-D"; and that
+    of some cells there are fewer, where not all were scored by each."""
     of: dict[int, list[str]] = {}
     for detector in seeds(results):
         of.setdefault(count(results, [detector]), []).append(named(detector))
+    fewer = "; of some cells fewer" if _uneven(results) else ""
     if len(of) == 1 and len(seeds(results)) > 1:
-        return f"{counted(next(iter(of)), 'training')} of each detector"
+        return f"{counted(next(iter(of)), 'training')} of each detector{fewer}"
     parts = [(f"{counted(n, 'training')} of " if not place else f"{n} of ") + listed(names)
              for place, (n, names) in enumerate(sorted(of.items(), reverse=True))]  # fmt: skip
-    return ", ".join(parts)
+    return ", ".join(parts) + fewer
+
+
+def _uneven(results: Results) -> bool:
+    """Whether a training of a detector lacks a cell that the page's own has."""
+    cells = [(d, g, p) for d in results.detectors for g in results.generators for p in results.precisions]
+    cells = [cell for cell in cells if len(results.logits(*cell))]
+    return any(
+        other.logits(*cell).empty
+        for other in repeats(results)[1:] for cell in cells if cell[0] in other.detectors
+    )  # fmt: skip

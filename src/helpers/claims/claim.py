@@ -72,8 +72,8 @@ class Claim:
     page: str
     anchor: str
     judge: Callable[[Results], Finding]
-    true_world: World
-    false_world: World
+    true_world: World = field(hash=False)
+    false_world: World = field(hash=False)
     reads: Reads | None = None
     training: str = ""
     because: str = ""

@@ -24,6 +24,11 @@ from helpers.results.results import Results, of_deck
 
 __all__ = ["Tally", "by_condition", "disagreement", "tally"]
 
+#: The columns of `by_condition`.
+COLUMNS = [
+    "key", "verdict", "of", "estimate", "low", "high", "n", "condition", "protocol", "weights", "detectors", "rests",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class _Condition:
@@ -71,10 +76,12 @@ def by_condition(results: Results) -> pd.DataFrame:
     elsewhere.
     One row per claim and condition: key, condition (its name), protocol, weights, detectors (those scored there, of
     which a claim takes the ones it names), rests (how many trainings of each there are, in words), verdict, of,
-    estimate, low, high (in all), n. Kept with the results.
+    estimate, low, high (in all), n. Kept with the results. Without rows where the page has none of the deck's
+    detectors.
     """
     results = of_deck(results)
-    return pd.concat([_under(results, condition) for condition in _conditions(results)], ignore_index=True)
+    found = [_under(results, condition) for condition in _conditions(results)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
 
 
 def _under(results: Results, condition: _Condition) -> pd.DataFrame:
@@ -90,7 +97,7 @@ def _under(results: Results, condition: _Condition) -> pd.DataFrame:
         ]  # fmt: skip
     else:
         outcomes = evaluate(there, *{claim.id for claim in claims}, elsewhere=False, matched=False)
-    found = table(outcomes)[["key", "verdict", "of", "estimate", "low", "high", "n"]]
+    found = table(outcomes)[COLUMNS[:7]]
     return found.assign(
         condition=condition.title, protocol=condition.protocol, weights=condition.weights,
         detectors=listed([named(key) for key in condition.detectors]), rests=rests(there),
@@ -107,6 +114,8 @@ class Tally:
     untestable: int
 
     def __str__(self) -> str:
+        if not self.testable and not self.untestable:
+            return "testable in no condition"
         if not self.testable:
             return f"testable in none of {counted(self.untestable, 'condition')}"
         apart = f", not testable in {self.untestable}" if self.untestable else ""
@@ -114,7 +123,7 @@ class Tally:
 
 
 def tally(results: Results, claim: Claim) -> Tally:
-    """In how many of a study's protocols, trainings and thresholds a claim that its images decide holds."""
+    """In how many of a study's protocols, trainings, thresholds and doses a claim that its images decide holds."""
     found = by_condition(results)
     verdicts = found.verdict[found.key == claim.key]
     untestable = int((verdicts == NOT_TESTABLE).sum())
@@ -133,7 +142,7 @@ def disagreement(results: Results, outcome: Outcome) -> str:
     """The sentence that says under which other protocols, trainings and thresholds the verdict on a claim differs."""
     found = by_condition(results)
     rows = found[found.key == outcome.claim.key]
-    others = rows[rows.condition != _deciding(rows, outcome)]
+    others = rows[rows.condition != _deciding(rows, outcome)] if len(rows) else rows
     if others.empty:
         return "There is no other protocol or training to judge it under."
     differs = others[others.verdict != outcome.verdict]

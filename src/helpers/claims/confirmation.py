@@ -2,6 +2,9 @@
 
 The confirmation of the results in a folder X lies beside it, in X-confirmation, and its study file says whose claims it
 judges again (`confirms`). Its images are of other prompts and other noise; where any image is in both, it is none.
+
+Like is compared with like: what the gate chose for a verdict here (protocol, training, the detectors that count and on
+which generators) judges it there too, and is not chosen anew.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.analysis.words import counted, listed, number
-from helpers.claims.claim import Outcome
-from helpers.claims.scorecard import evaluate
+from helpers.claims.claim import Claim, Outcome
+from helpers.claims.gate import counted as counted_for
+from helpers.claims.gate import gated
+from helpers.claims.rule import NOT_TESTABLE, SAID, Finding
 from helpers.core.errors import UsageError
 from helpers.results.memo import once
-from helpers.results.results import Results, check_results, judged_by, load, manifest_of
+from helpers.results.results import Results, check_results, judged_by, load, manifest_of, of_pairs
 
 __all__ = ["CONFIRMED", "OPEN", "OTHERWISE", "beside", "compared", "sentence"]
 
@@ -71,29 +76,49 @@ def compared(results: Results, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     `there_verdict`, and the same figure there, `there_estimate`, `there_low`, `there_high` (NaN where it is not among
     the figures there) with `there_n`, the images behind the figure that decides there; `result`: CONFIRMED where the
     verdict is one of those that the rules call decided and the same in both, OTHERWISE where it is decided here alone
-    or otherwise there, OPEN where it is not decided here.
+    or otherwise there, OPEN where it is not decided here; `trainings` and `there_trainings`, over how many of them the
+    interval of the figure is; `why`, the reason where it is not testable there.
     """
     there = beside(results).results
     if there is None:
         return pd.DataFrame()
-    again = {outcome.claim.key: outcome for outcome in evaluate(there)}
     decided = results.rules.judging.decided.value
     rows = []
     for outcome in outcomes:
         if not outcome.claim.of_study:
             continue
-        other, here = again[outcome.claim.key], outcome.interval
-        figure = other.finding.figures.get(outcome.finding.deciding, metrics.UNKNOWN)
+        other, here = _again(outcome.claim, results, there), outcome.interval
+        figure = other.figures.get(outcome.finding.deciding, metrics.UNKNOWN)
+        basis = other.bases.get(outcome.finding.deciding, other.basis)
         same = CONFIRMED if other.verdict == outcome.verdict else OTHERWISE
         rows.append({
             "key": outcome.claim.key, "title": outcome.claim.title, "short": outcome.claim.short,
             "verdict": outcome.verdict, "of": outcome.finding.deciding,
             "estimate": here.estimate, "low": here.low, "high": here.high, "n": outcome.finding.n,
             "there_verdict": other.verdict, "there_estimate": figure.estimate,
-            "there_low": figure.low, "there_high": figure.high, "there_n": other.finding.n,
+            "there_low": figure.low, "there_high": figure.high, "there_n": other.n,
+            "why": other.sentence if other.verdict == NOT_TESTABLE else "",
             "result": same if outcome.verdict in decided else OPEN,
+            "trainings": outcome.finding.basis.trainings, "there_trainings": basis.trainings,
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _again(claim: Claim, results: Results, there: Results) -> Finding:
+    """The finding there under the protocol and training that decide here, by the detectors and on the generators that
+    count here; not testable where the confirmation lacks one of them."""
+    kept = counted_for(claim, results)
+    if kept is None:  # no gate, or nothing that counts
+        return gated(claim, there)
+    trainings = {detector: kept.trainings[detector] for detector in kept.detectors}
+    rows = there.counts[there.counts.protocol == kept.protocol]
+    known = set(zip(rows.detector.astype(str), rows.weights, strict=True))
+    lacking = dict.fromkeys(label for own in trainings.items() if own not in known for label in own[1:])
+    if lacking:
+        return Finding(NOT_TESTABLE, f"it has no scores of {listed(list(lacking))} under {kept.protocol}", {})
+    other = there.under(kept.protocol, trainings, generators=kept.generators, detectors=kept.detectors)
+    pairs = [(d, g) for d in kept.detectors for g in kept.generators if len(kept.logits(d, g, kept.baseline))]
+    return claim.judge(of_pairs(other, pairs))
 
 
 def sentence(results: Results, table: pd.DataFrame) -> str:
@@ -113,9 +138,12 @@ def sentence(results: Results, table: pd.DataFrame) -> str:
     )
     if len(other):
         said += f" Not confirmed: {'; '.join(_changed(row) for _, row in other.iterrows())}."
+    fewer = int(((decided.there_trainings < decided.trainings) & (decided.why == "")).sum())
+    if fewer:
+        said += f" Of {fewer} the confirmation's interval is over fewer trainings, and narrower for that."
     if len(open_):
         now = open_[open_.there_verdict.isin(results.rules.judging.decided.value)]
-        left = f"Nothing is to be confirmed of the {len(open_)} left open"
+        left = f"Nothing is to be confirmed of the {len(open_)} that are not decided"
         said += f" {left}{f', though {listed(list(now.title))} would be decided there' if len(now) else ''}."
     return said
 
@@ -123,4 +151,5 @@ def sentence(results: Results, table: pd.DataFrame) -> str:
 def _changed(row: pd.Series) -> str:
     ends = metrics.Interval(row.there_estimate, row.there_low, row.there_high)
     figure = "" if pd.isna(row.there_estimate) else f" ({number(ends)}, {row['of']})"
-    return f"{row.title}, {row.verdict} here and {row.there_verdict} there{figure}"
+    figure = f" ({row.why.removesuffix('.')})" if row.why else figure
+    return f"{row.title}, which {SAID[row.verdict]} here and {SAID[row.there_verdict]} there{figure}"

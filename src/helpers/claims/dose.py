@@ -32,6 +32,10 @@ BRIDGE = (
 )
 
 
+#: What is said of a claim that would hold if it spoke of no other doses than those that there are.
+LACKING = "Not every dose that the claim speaks of is there, so it may fail, but cannot be found to hold."
+
+
 def exact(results: Results) -> str:
     """The sentence on cells of which every image is the baseline's byte for byte; "" where there is none."""
     table = dose.doses(results)
@@ -141,16 +145,20 @@ def judged(claim: Claim, results: Results, there: Results | None, elsewhere: boo
     `there` are the results at that dose (`analysis.dose.at_matched_dose`), under the condition that is asked for. The
     words name the dose where the nominal finding names the format, and the note the rung that stands for it, generator
     by generator, with its median PSNR. A generator without a rung in reach is not judged, and the note says why;
-    where none has one the claim is not testable.
+    where none has one, or none of them was scored, the claim is not testable. Where a generator that is judged lacks
+    one of the doses that the claim speaks of, the claim may fail but not hold: all of it must.
     """
     asked = _asked(claim, results)
     if not asked:
         return Finding(NOT_TESTABLE, "This study cannot say: it has no images of the formats that are meant.", {})
     rungs = _stand(results, asked)
-    kept = tuple(dict.fromkeys(generator for (generator, _), match in asked.items() if match.precision))
+    judged_ = [cell for cell in asked if cell in _scored(there)] if there else []
+    kept = tuple(dict.fromkeys(generator for generator, _ in judged_))
     if there is None or not kept:
         return Finding(NOT_TESTABLE, f"This study cannot say at the dose of real images. {rungs}", {})
     found = gated(claim, _of(there, kept), elsewhere)
+    if found.verdict == "supported" and any(cell[0] in kept and cell not in judged_ for cell in asked):
+        found, rungs = replace(found, verdict="inconclusive"), f"{rungs} {LACKING}"
     names = {p: _dose_name(p) for p in dict.fromkeys(p for _, p in dose.matches(results))}
     return replace(
         found, sentence=_dosed(found.sentence, names), deciding=_dosed(found.deciding, names),
@@ -159,6 +167,13 @@ def judged(claim: Claim, results: Results, there: Results | None, elsewhere: boo
         bases={_dosed(name, names): basis for name, basis in found.bases.items()},
         note=f"{rungs} {_dosed(found.note, names)}".strip(),
     )  # fmt: skip
+
+
+@once
+def _scored(results: Results) -> frozenset[tuple[str, str]]:
+    """The cells, generator and precision, that have scores of fakes."""
+    fakes = results.scores[results.scores.label == 1].drop_duplicates(["generator", "precision"])
+    return frozenset(zip(fakes.generator, fakes.precision, strict=True))
 
 
 @once
@@ -186,7 +201,11 @@ def _dose_name(precision: str) -> str:
 def _dosed(text: str, names: Mapping[str, str]) -> str:
     """A sentence on formats as one on their doses."""
     by_title = {PRECISIONS[key].title: name for key, name in names.items()}
-    return re.sub(rf"\b(?:{'|'.join(map(re.escape, by_title))})\b(?!-)", lambda found: by_title[found[0]], text)
+
+    def renamed(found: re.Match[str]) -> str:
+        return f"{'images at ' if found[2] else ''}{by_title[found[1]]}"
+
+    return re.sub(rf"\b({'|'.join(map(re.escape, by_title))})\b(?!-)( images)?", renamed, text)
 
 
 def _stand(results: Results, asked: Mapping[tuple[str, str], dose.Match]) -> str:

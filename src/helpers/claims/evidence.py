@@ -2,7 +2,8 @@
 
 `ROWS` has one row a piece of evidence. A piece speaks by the rule of a study's own claims and by its margins: it agrees
 with the deck where each of its figures lies inside its region with the whole interval, contradicts it where one lies
-wholly outside, and decides nothing else. A figure whose source states no interval is judged by its estimate, and is
+wholly outside, and decides nothing else. A piece that reads a part of what the statement says may contradict it so, and
+agrees with nothing, as all of it must hold. A figure whose source states no interval is judged by its estimate, and is
 printed so. Intervals are not widened for their number. Of a miniature none of these words is said.
 """
 
@@ -76,7 +77,8 @@ class Row:
     """One piece of evidence: the statement's key, what its figures are, of whom, how they are read and printed.
 
     `counted` is the noun of their number, `form` how a figure is printed: "rate", "change", "share" or "dB". `doubts`
-    are those that hold of this piece beside those of its source.
+    are those that hold of this piece beside those of its source. `part` says that the figures are of a part of what the
+    statement says: another precision alone, or one consequence of several.
     """
 
     claim: str
@@ -86,9 +88,11 @@ class Row:
     counted: str = "image"
     form: str = "rate"
     doubts: tuple[str, ...] = ()
+    part: bool = False
 
 
 _NOT_FP4 = "it says nothing of FP4"
+_LOW_BEFORE = f"{_NOT_FP4}, but where it is so low before, nothing can stay high"
 _ELSEWHERE = (
     "another public benchmark (deepsafe-bench 1.0.0, whose noncommercial terms keep its figures out of this repository "
     "and of the word above) has NPR find more of SD1.5 than this, more of SD1.4 than of SDXL and SD3, and least of "
@@ -112,22 +116,23 @@ ROWS = (
     Row("C1_time_from_FP16", "time of an image at 4 bits as a share of 16 bits'", "quanto",
         readings.published("seconds", "time"), "format", "share"),
     Row("C2", "fakes called fake, every detector", "truefake", readings.rates(["sdxl", "flux1"], least="high"),
-        doubts=("it is one precision of those that the deck names",)),
+        doubts=("it is one precision of those that the deck names",), part=True),
     Row("C3", "fakes called fake", "truefake", readings.rates(["sd15"], ["npr"], most="challenging"),
         doubts=(_ELSEWHERE,)),
     Row("C3", "fakes called fake", "public study", readings.levels("sd15", "npr", "challenging"), "pair"),
     Row("C4", "change of accuracy", "public study", readings.changes("sd3", END_TO_END, "nf4"), "pair", "change"),
     Row("C4_size", "fakes called fake, where the fall should start", "truefake",
-        readings.rates(["sd3"], END_TO_END, least="anomaly_before"), doubts=(_NOT_FP4,)),
+        readings.rates(["sd3"], END_TO_END, least="anomaly_before"), doubts=(_NOT_FP4,), part=True),
     Row("C4_size", "fakes called fake", "public study", readings.start_and_end("sd3", END_TO_END, "nf4"), "pair"),
     Row("C5", "fakes called fake", "truefake", readings.rates(["sd3"], ["r50_tf"], least="robust"),
-        doubts=(f"{_NOT_FP4}, but where it is so low before, nothing can stay high",)),
-    Row("C6", "public pictures", "ladders", readings.fine_detail, "picture", "dB"),
+        doubts=(_LOW_BEFORE,), part=True),
+    Row("C6", "public pictures", "ladders", readings.fine_detail, "picture", "dB",
+        doubts=("it is one of the explanation's four predictions",), part=True),
     Row("C7", "shift of the logits, in standard deviations", "public study",
         readings.shifts("sd3", "npr", ["int8", "nf4"]), "pair", "change"),
-    Row("C7", "public pictures", "ladders", readings.npr_residual, "picture", "change"),
+    Row("C7", "public pictures", "ladders", readings.npr_residual, "picture", "change", part=True),
     Row("C9", "fakes called fake, every detector", "truefake", readings.rates(["sdxl", "flux1"], least="high"),
-        doubts=(_NOT_FP4,)),
+        doubts=(_LOW_BEFORE,), part=True),
     Row("C10", "fakes called fake", "truefake", readings.deficit, doubts=(_ELSEWHERE,)),
     Row("C10", "fakes called fake", "public study", readings.old_and_new, "pair", "rate"),
     Row("C11", "mean change of accuracy at NF4", "public study", readings.kinds("nf4"), "pair", "change"),
@@ -150,8 +155,9 @@ class Piece:
 
     @property
     def verdict(self) -> str:
-        """supported, contradicted or inconclusive: which way it speaks."""
-        return _together([verdict([of.judged], of.low, of.high) for of in self.figures.values()])
+        """supported, contradicted or inconclusive: which way it speaks; a part of a statement never for it."""
+        found = _together([verdict([of.judged], of.low, of.high) for of in self.figures.values()])
+        return "inconclusive" if self.row.part and found == "supported" else found
 
     @property
     def deciding(self) -> str:

@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+#: What is said of a claim of generators at large where there is one.
+ALONE = "one generator says nothing of generators at large"
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of results, the region it should lie in, and the number of images behind it.
@@ -82,8 +86,11 @@ class Figure:
         return min(interval.estimate - self.low, self.high - interval.estimate)
 
     def verdict(self, interval: Interval, widened: Interval) -> str:
-        """The verdict on it alone, contradicted by the widened interval; not testable of fewer than `LEAST_IMAGES`."""
+        """The verdict on it alone, contradicted by the widened interval; not testable of fewer than `LEAST_IMAGES`, and
+        of generators at large open by one alone, of which no interval over generators is known."""
         found = verdict([interval], self.low, self.high, [widened])
+        if found != NOT_TESTABLE and self.basis.generators == 1:
+            found = "inconclusive"
         return found if self.n >= LEAST_IMAGES else NOT_TESTABLE
 
 
@@ -104,6 +111,8 @@ def finding_of(figures: dict[str, Figure], sentence: Callable[[dict[str, Interva
     widened = shown if len(figures) == 1 else {name: figure.in_all(level) for name, figure in figures.items()}
     found = _worst([figure.verdict(shown[name], widened[name]) for name, figure in figures.items()])
     said = sentence(shown, deciding)
+    if any(basis.generators == 1 for basis in bases.values()):
+        said = f"{said.removesuffix('.')}; {ALONE}."
     if lacking:
         said = f"Not all of it is known: {unscaled(lacking)}. {said}"
     if found == NOT_TESTABLE and (fewest := min(figure.n for figure in figures.values())) < LEAST_IMAGES:

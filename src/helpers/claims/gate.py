@@ -24,6 +24,7 @@ from helpers.analysis.words import listed, named
 from helpers.claims.claim import FALL, Claim, Reads
 from helpers.claims.rule import NOT_TESTABLE, SAID, Finding, margins
 from helpers.claims.thresholds import at_false_alarms
+from helpers.results.memo import once
 from helpers.results.results import Results, of_deck, of_pairs
 
 __all__ = ["counted", "gated"]
@@ -57,8 +58,14 @@ def gated(claim: Claim, results: Results, elsewhere: bool = True) -> Finding:
     """The finding on a claim by the detectors that can answer; on all of them where the claim has no gate.
 
     With `elsewhere` a claim that names a training is judged under it, a claim of a fall may be decided under another
-    protocol than the page's, and the note says what another operating point makes of a rate.
+    protocol than the page's, and the note says what another operating point makes of a rate. Kept with the results.
     """
+    found: Finding = _gated(results, claim, elsewhere)
+    return found
+
+
+@once
+def _gated(results: Results, claim: Claim, elsewhere: bool) -> Finding:
     if claim.reads is None:
         return claim.judge(results)
     results = of_deck(results)
@@ -100,7 +107,9 @@ def _training(claim: Claim, results: Results, training: str) -> str:
         return f"The training {training} decides: {claim.because}."
     if not claim.training or results.scale != "mini" or claim.training in results.trainings.values():
         return ""
-    return f"It should be judged under the training {claim.training} ({claim.because}), which this study lacks."
+    elsewhere = (results.counts.weights == claim.training).any()
+    lacks = f"was not scored under {results.protocol}" if elsewhere else "this study lacks"
+    return f"It should be judged under the training {claim.training} ({claim.because}), which {lacks}."
 
 
 def counted(claim: Claim, results: Results) -> Results | None:

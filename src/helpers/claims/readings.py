@@ -158,7 +158,7 @@ def levels(generator: str, detector: str, most: str) -> Reader:
             )
             for row in found.itertuples()
         }
-        return Reading(figures, _pairs(found))
+        return Reading(figures, _pairs(found), _weak(found, limits["adequate"]))
 
     return read
 
@@ -169,7 +169,8 @@ def changes(generator: str, detectors: Sequence[str], precision: str) -> Reader:
     def read(limits: Mapping[str, float]) -> Reading:
         found = _cells([generator], detectors, [precision])
         figures = {_title(row): Measured(_interval(row, "change"), high=-limits["drop"]) for row in found.itertuples()}
-        return Reading(figures, _pairs(found), _no_room(found, limits["drop"]))
+        doubts = (*_no_room(found, limits["drop"]), *_weak(found, limits["adequate"]))
+        return Reading(figures, _pairs(found), doubts)
 
     return read
 
@@ -181,6 +182,17 @@ def _no_room(found: pd.DataFrame, drop: float) -> tuple[str, ...]:
         return ()
     parts = [f"{row.tpr_before:.2f} by {_title(row, precision=False)}" for row in idle.itertuples()]
     return (f"accuracy at {named(real_checkpoints.BASE)} is {listed(parts)}: a fall could not show there",)
+
+
+def _weak(found: pd.DataFrame, adequate: float) -> tuple[str, ...]:
+    """The doubt on detectors whose AUC at FP16 is nowhere here what a study asks of one that counts."""
+    rows = found.drop_duplicates(["generator", "detector"])
+    weak = rows[rows.groupby("detector").auc_before.transform("max") < adequate]
+    if weak.empty:
+        return ()
+    parts = [f"{row.auc_before:.2f} by {_title(row, precision=False)}" for row in weak.itertuples()]
+    base = named(real_checkpoints.BASE)
+    return (f"AUC at {base} is {listed(parts)}, where a study asks {adequate:.2f} of a detector that counts",)
 
 
 def start_and_end(generator: str, detectors: Sequence[str], precision: str) -> Reader:
@@ -198,7 +210,7 @@ def start_and_end(generator: str, detectors: Sequence[str], precision: str) -> R
         after = {
             _title(row): Measured(_interval(row, "tpr"), high=limits["anomaly_after"]) for row in found.itertuples()
         }
-        return Reading(before | after, _pairs(found))
+        return Reading(before | after, _pairs(found), _weak(found, limits["adequate"]))
 
     return read
 
@@ -212,7 +224,7 @@ def shifts(generator: str, detector: str, precisions: Sequence[str]) -> Reader:
         figures = {
             _title(row): Measured(_interval(row, "standard"), high=-limits["shift"]) for row in found.itertuples()
         }
-        return Reading(figures, _pairs(found))
+        return Reading(figures, _pairs(found), _weak(found, limits["adequate"]))
 
     return read
 
@@ -232,7 +244,10 @@ def old_and_new(limits: Mapping[str, float]) -> Reading:
             f"SD1.5 minus {listed([named(key) for key in newer.index])}": Measured(gap, high=-limits["drop"]),
         },
         _pairs(found),
-        ("the generators redraw the same photographs, which the interval of the difference leaves aside",),
+        (
+            "the generators redraw the same photographs, which the interval of the difference leaves aside",
+            *_weak(found.reset_index(), limits["adequate"]),
+        ),
     )
 
 
@@ -259,7 +274,10 @@ def kinds(precision: str) -> Reader:
         figure = Measured(Interval(estimate, low, high), high=-limits["drop"])
         each = [f"{_signed(of.estimate)} for {name}" for of, name in zip((learnt, frozen), names, strict=True)]
         n = int(rows.loc[[*groups[0], *groups[1]]].n.min())
-        return Reading({f"{names[0]} minus {names[1]}": figure}, n, (f"it is {listed(each)}",))
+        cells = real_checkpoints.public_cells()
+        learnt_from = cells[cells.detector.isin(END_TO_END) & (cells.precision == precision)]
+        doubts = (f"it is {listed(each)}", *_no_room(learnt_from, limits["drop"]))
+        return Reading({f"{names[0]} minus {names[1]}": figure}, n, doubts)
 
     return read
 

@@ -260,7 +260,7 @@ def _is_number(values: pd.Series) -> bool:
 
 
 def _is_whole(values: pd.Series) -> bool:
-    return _is_number(values) and bool((values % 1 == 0).all())
+    return values.dtype.kind in "iu" or _is_number(values) and bool((values % 1 == 0).all())
 
 
 def _is_lists(values: pd.Series) -> bool:

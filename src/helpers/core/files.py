@@ -11,7 +11,7 @@ import socket
 import stat
 import tomllib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,8 +229,11 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return found
 
 
-def read_parquet(path: str | os.PathLike[str], columns: Iterable[str] = ()) -> pd.DataFrame:
+def read_parquet(path: str | os.PathLike[str], columns: Iterable[str] = (), words: Sequence[str] = ()) -> pd.DataFrame:
     """The table in a Parquet file; with `columns` it must have those, and may have more.
+
+    Of the columns `words` those that hold text come as categories, twice as fast where the same words stand in millions
+    of rows.
 
     Raises:
         Damaged: it is missing or cannot be read, is not Parquet, or lacks a column.
@@ -240,7 +243,7 @@ def read_parquet(path: str | os.PathLike[str], columns: Iterable[str] = ()) -> p
     try:
         if not Path(path).is_file():
             raise FileNotFoundError(2, "no such file")
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path, read_dictionary=list(words))
     except OSError as error:
         raise Damaged(f"{path}: cannot be read: {error.strerror or _line(error)}") from None
     except Exception as error:  # pyarrow's errors on foreign bytes have no common base

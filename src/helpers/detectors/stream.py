@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -133,11 +133,11 @@ def judge(
         scoring: tuple[list[FileScore], list[tuple[str, list[int], Future[np.ndarray]]]] = ([], [])
         for window in _windows(paths):
             reading = [pool.submit(_read, seen, rules, perturbation) for seen in window]
-            yield from _scored(*scoring)
+            yield from _scored(*scoring, detectors)
             views = [future.result() for future in reading]
             scoring = (window, list(_batched(pool, detectors, views)))
             del reading, views
-        yield from _scored(*scoring)
+        yield from _scored(*scoring, detectors)
 
 
 def _windows(paths: Sequence[Path]) -> Iterator[list[FileScore]]:
@@ -236,7 +236,9 @@ def _logits(detector: Detector, pixels: list[np.ndarray]) -> np.ndarray:
     return logits(detector.network, batch, detector.ready, detector.device)
 
 
-def _scored(window: list[FileScore], work: list[tuple[str, list[int], Future[np.ndarray]]]) -> Iterator[FileScore]:
+def _scored(
+    window: list[FileScore], work: list[tuple[str, list[int], Future[np.ndarray]]], order: Collection[str]
+) -> Iterator[FileScore]:
     for name, places, future in work:
         for place, logit in zip(places, future.result(), strict=True):
             seen = window[place]
@@ -246,6 +248,7 @@ def _scored(window: list[FileScore], work: list[tuple[str, list[int], Future[np.
     for seen in window:
         if seen.error:
             seen.logits.clear()
+        seen.logits = {name: seen.logits[name] for name in order if name in seen.logits}
         yield seen
 
 

@@ -49,6 +49,10 @@ MANIFEST = (
 )  # fmt: skip
 
 
+#: Columns of scores in which the same words stand over and over.
+_WORDS = (*columns.KEYS, "image_sha256")
+
+
 class _Cell(NamedTuple):
     """What one set of images is made by."""
 
@@ -57,13 +61,36 @@ class _Cell(NamedTuple):
     arm: str
 
 
-class _Scores(NamedTuple):
-    """The stored rows whose logit is a finite number, the others, and how many of the finite ones there are by
-    protocol, detector, weights and label."""
+class _Group(NamedTuple):
+    """What the rows of one group of scores share."""
+
+    protocol: str
+    detector: str
+    weights: str
+    label: int
+    arm: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Scores:
+    """The stored rows whose logit is a finite number, and the others."""
 
     finite: pd.DataFrame
     others: pd.DataFrame
-    counts: pd.DataFrame
+
+    @functools.cached_property
+    def rows(self) -> dict[_Group, np.ndarray]:
+        """Where the finite ones of each group stand, so that nothing has to go over millions of rows again."""
+        groups = self.finite.groupby(list(_Group._fields), observed=True, sort=False)
+        return {_Group(*key): places for key, places in groups.indices.items()} if len(self.finite) else {}
+
+    @functools.cached_property
+    def counts(self) -> pd.DataFrame:
+        """How many finite ones there are of each protocol, detector, weights and label."""
+        keys = list(_Group._fields[:-1])
+        counts = pd.DataFrame(list(self.rows), columns=_Group._fields)
+        counts = counts.assign(count=[len(places) for places in self.rows.values()])
+        return counts.groupby(keys)["count"].sum().reset_index()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +107,19 @@ class _Source:
     replaced: Mapping[_Cell, _Cell | None] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame | None:
-        """A table beside the scores; None where there is none that the manifest vouches for."""
-        table = read_verified(self.folder, name) if self.folder else None
-        if table is None or not self.replaced:
-            return table
-        # Filtered images were made of the cells that are replaced, or towards their spectra; reals were not.
-        return _replaced(table[table.label == 0] if "treatment" in table else table, self.replaced)
+        """A table beside the scores; None where there is none that the manifest vouches for. Read once: not to be
+        written to."""
+        found: pd.DataFrame | None = _beside(self, name)
+        return found
+
+
+@once
+def _beside(source: _Source, name: str) -> pd.DataFrame | None:
+    table = read_verified(source.folder, name) if source.folder else None
+    if table is None or not source.replaced:
+        return table
+    # Filtered images were made of the cells that are replaced, or towards their spectra; reals were not.
+    return _replaced(table[table.label == 0] if "treatment" in table else table, source.replaced)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +192,10 @@ class Results:
         """The same results under another protocol and training: one of all detectors, one of each by its key, or (None)
         each detector's own."""
         asked = {"generators": self.generators, "precisions": self.precisions, "detectors": self.detectors} | narrower
-        return _narrowed(self.source, **asked, threshold=self.threshold, protocol=protocol, arm=self.arm,
-                         weights=weights)  # fmt: skip
+        keys = (tuple(asked[name]) for name in ("generators", "precisions", "detectors"))
+        own = tuple(weights.items()) if isinstance(weights, Mapping) else weights
+        found: Results = _view(self.source, *keys, self.threshold, protocol, self.arm, own)
+        return found
 
     @property
     def scale(self) -> str:
@@ -244,7 +280,15 @@ def judged_by(results: Results, rules: Rules) -> Results:
 
 @once
 def _fakes(results: Results) -> dict[tuple[str, str, str], pd.Series]:
-    return _series(results, 1, ["detector", "generator", "precision"])
+    own = results.scores[results.scores.label == 1][["generator", "precision"]].drop_duplicates()
+    there = set(zip(own.generator, own.precision, strict=True))
+    return {
+        (detector, *cell): series
+        for detector, label in results.trainings.items()
+        for cell, series in _series(
+            results.source, _Group(results.protocol, detector, label, 1, results.arm), "generator", "precision"
+        ).items() if cell in there
+    }  # fmt: skip
 
 
 @once
@@ -262,16 +306,29 @@ def _sizes(results: Results) -> dict[str, int]:
 
 @once
 def _reals(results: Results) -> dict[tuple[str, str, int | None], pd.Series]:
-    return _series(results, 0, ["detector", "arm", "size"])
+    found: dict[tuple[str, str, int | None], pd.Series] = {}
+    for group in results.source.scores.rows:
+        own = results.protocol, results.trainings.get(group.detector), 0
+        if (group.protocol, group.weights, group.label) == own:
+            of = _series(results.source, group, "size")
+            found |= {(group.detector, group.arm, size): series for (size,), series in of.items()}
+    return found
 
 
-def _series(results: Results, label: int, keys: list[str]) -> dict[Any, pd.Series]:
-    rows = results.scores[results.scores.label == label].sort_values("index", kind="stable")
+@once
+def _series(source: _Source, group: _Group, *names: str) -> dict[tuple[Any, ...], pd.Series]:
+    """Logits by index (N,) of each cell of a group of scores, by the columns that tell its cells apart."""
+    places = source.scores.rows.get(group)
+    if places is None:
+        return {}
+    rows = source.scores.finite[[*names, "index", "logit"]].take(places).sort_values("index", kind="stable")
     index, logits = rows["index"].to_numpy(), rows["logit"].to_numpy()
-    groups = rows.groupby(keys, observed=True).indices  # by place: a frame for each would take ten times as long
+    groups = rows.groupby(list(names), observed=True).indices  # by place: a frame for each would take ten times as long
     return {
-        key: pd.Series(logits[at], index=pd.Index(index[at], name="index"), name="logit") for key, at in groups.items()
-    }
+        key if isinstance(key, tuple) else (key,):
+            pd.Series(logits[at], index=pd.Index(index[at], name="index"), name="logit")
+        for key, at in groups.items()
+    }  # fmt: skip
 
 
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
@@ -295,7 +352,13 @@ def of_deck(results: Results) -> Results:
 
 def of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
     """The same study with the fakes of these pairs of detector and generator alone."""
-    return derived(results, functools.partial(_of_pairs, pairs=frozenset(pairs)))
+    found: Results = _kept(results, frozenset(pairs))
+    return found
+
+
+@once
+def _kept(results: Results, pairs: frozenset[tuple[str, str]]) -> Results:
+    return derived(results, functools.partial(_of_pairs, pairs=pairs))
 
 
 def _of_pairs(results: Results, pairs: Collection[tuple[str, str]]) -> Results:
@@ -319,29 +382,35 @@ def with_cells(results: Results, cells: Mapping[tuple[str, str], tuple[str, str]
     """
     if results.fakes is not None:
         raise ValueError("with_cells: the fakes of these results are not those that are stored")
-    replaced = {
-        _Cell(generator, precision, results.arm): new and _Cell(generator, new[1], new[0])
+    replaced = tuple(
+        (_Cell(generator, precision, results.arm), new and _Cell(generator, new[1], new[0]))
         for (generator, precision), new in cells.items()
-    }
-    scores = results.source.scores
-    kept = _replaced(scores.finite, replaced)
-    source = replace(
-        results.source, scores=_Scores(kept, _replaced(scores.others, replaced), _counted(kept)),
-        replaced={**results.source.replaced, **replaced},
-    )  # fmt: skip
+    )
     return _narrowed(
-        source, results.generators, results.precisions, results.detectors, results.threshold, results.protocol,
-        results.arm, results.trainings,
+        _with_cells(results.source, replaced), results.generators, results.precisions, results.detectors,
+        results.threshold, results.protocol, results.arm, results.trainings,
+    )  # fmt: skip
+
+
+@once
+def _with_cells(source: _Source, cells: tuple[tuple[_Cell, _Cell | None], ...]) -> _Source:
+    scores, replaced = source.scores, dict(cells)
+    return replace(
+        source, scores=_Scores(_replaced(scores.finite, replaced), _replaced(scores.others, replaced)),
+        replaced={**source.replaced, **replaced},
     )  # fmt: skip
 
 
 def _replaced(table: pd.DataFrame, cells: Mapping[_Cell, _Cell | None]) -> pd.DataFrame:
     """The table with the rows of other cells under the names of these cells, whose own rows are gone."""
 
+    @functools.cache
+    def named(name: str, key: str) -> np.ndarray:
+        found: np.ndarray = (table[name] == key).to_numpy(bool)
+        return found
+
     def rows(cell: _Cell) -> np.ndarray:
-        found = np.ones(len(table), dtype=bool)
-        for name, key in cell._asdict().items():
-            found &= (table[name] == key).to_numpy(bool)
+        found: np.ndarray = np.logical_and.reduce([named(name, key) for name, key in cell._asdict().items()])
         return found
 
     gone, added = np.zeros(len(table), dtype=bool), {}
@@ -422,6 +491,16 @@ def from_frame(
     return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, weights)
 
 
+@once
+def _view(
+    source: _Source, generators: tuple[str, ...], precisions: tuple[str, ...], detectors: tuple[str, ...],
+    threshold: float, protocol: str, arm: str, weights: str | tuple[tuple[str, str], ...] | None,
+) -> Results:  # fmt: skip
+    """One view of a study, the same object whoever asks for it: what is kept with it is computed once."""
+    own = dict(weights) if isinstance(weights, tuple) else weights
+    return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, own)
+
+
 def _narrowed(
     source: _Source,
     generators: Sequence[str] | None,
@@ -432,22 +511,22 @@ def _narrowed(
     arm: str | None,
     weights: str | Mapping[str, str] | None,
 ) -> Results:
-    whole, unscored, _ = source.scores
+    whole, unscored = source.scores.finite, source.scores.others
     manifest = source.manifest
     arm = arm or str(manifest.get("study", {}).get("arm") or "native")
-    scores = _asked(source, protocol, arm, weights)
-    fakes = scores[scores.label == 1]
+    fakes, reals = (_taken(whole, of) for of in _asked(source, protocol, arm, weights))
     if fakes.empty:
         closest = nearest(arm, set(whole.arm) - {arm, "none"})
         raise UsageError(f"arm: {source.name!r} has no fakes under {protocol!r} with arm {arm!r}{closest}")
     chosen = {
         "generator": _chosen("generators", generators, fakes.generator, GENERATORS),
         "precision": _chosen("precisions", precisions, fakes.precision, PRECISIONS),
-        "detector": _chosen("detectors", detectors, scores.detector, DETECTORS),
+        "detector": _chosen("detectors", detectors, pd.concat([fakes.detector, reals.detector]), DETECTORS),
     }
     kept_fake = fakes.generator.isin(chosen["generator"]) & fakes.precision.isin(chosen["precision"])
-    kept = pd.concat([fakes[kept_fake], scores[scores.label == 0]])
-    kept = kept[kept.detector.isin(chosen["detector"])]
+    kept = pd.concat([fakes if kept_fake.all() else fakes[kept_fake], reals])
+    asked = kept.detector.isin(chosen["detector"])
+    kept = kept if asked.all() else kept[asked]
     lost = unscored[(unscored.protocol == protocol) & ((unscored.label == 0) | (unscored.arm == arm))]
     return Results(
         source, kept, _cells_file(source, chosen, arm), manifest,
@@ -456,22 +535,33 @@ def _narrowed(
     )  # fmt: skip
 
 
-def _asked(source: _Source, protocol: str, arm: str, weights: str | Mapping[str, str] | None) -> pd.DataFrame:
-    """The rows of a protocol, of an arm and of the reals, and of one training, of each detector's as asked, or of its
-    own."""
+def _asked(
+    source: _Source, protocol: str, arm: str, weights: str | Mapping[str, str] | None
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Where the fakes of a protocol and an arm stand, and where its reals, of one training, of each detector's as
+    asked, or of its own."""
     whole = source.scores.finite
-    scores = whole[(whole.protocol == protocol) & ((whole.label == 0) | (whole.arm == arm))]
-    if scores.empty:
+    own = {key: rows for key, rows in source.scores.rows.items()
+           if key.protocol == protocol and (key.label == 0 or key.arm == arm)}  # fmt: skip
+    if not own:
         closest = nearest(protocol, set(whole.protocol) - {protocol})
         raise UsageError(f"protocol: {source.name!r} has no scores under {protocol!r} with arm {arm!r}{closest}")
-    if isinstance(weights, Mapping):
-        return _of(scores, dict(weights))
-    labels = sorted(set(scores.weights))
-    if weights and weights not in labels:
+    labels = sorted({key.weights for key in own})
+    if isinstance(weights, str) and weights and weights not in labels:
         raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
-    if weights:
-        return scores[scores.weights == weights]
-    return _of(scores, own_trainings(source.scores.counts, source.manifest, protocol))
+    if not weights:
+        weights = own_trainings(source, protocol)
+    wanted = [
+        (key.label, rows) for key, rows in own.items()
+        if key.weights == (weights if isinstance(weights, str) else weights.get(key.detector))
+    ]  # fmt: skip
+    fakes, reals = ([rows for of, rows in wanted if of == label] for label in (1, 0))
+    return fakes, reals
+
+
+def _taken(scores: pd.DataFrame, places: Sequence[np.ndarray]) -> pd.DataFrame:
+    """The rows at these places, in the order of the scores."""
+    return scores.take(np.sort(np.concatenate(places)) if places else [])
 
 
 def _unsaid(manifest: dict[str, Any]) -> list[str]:
@@ -491,26 +581,41 @@ def _state(file: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=2)
 def _read(file: Path, changed: int, size: int) -> _Scores:
-    return _checked(files.read_parquet(file, columns.SCORES.needed), str(file))
+    return _checked(files.read_parquet(file, columns.SCORES.needed, _WORDS), str(file))
 
 
 def _checked(scores: pd.DataFrame, where: str) -> _Scores:
     columns.check(columns.SCORES, scores, where)
-    # Words are compared by number, ten times as fast.
-    scores = scores.astype(dict.fromkeys(columns.KEYS, "category") | {"logit": np.float64})
-    twice = scores.duplicated(columns.IDENTITY)
+    words = {name: _numbered(scores[name]) for name in _WORDS if name in scores}
+    scores = scores.assign(**words, logit=scores.logit.astype(np.float64))
+    twice = _twice(scores)
     if twice.any():
         row = scores[twice].iloc[0]
         what = f"{row.generator} {row.precision} {row.arm} {row['index']} by {row.detector} ({row.weights})"
         raise Damaged(f"{where}: {int(twice.sum())} rows stand there twice, the first {what}; run or import it again")
-    finite = np.isfinite(scores.logit)
-    return _Scores(scores[finite], scores[~finite], _counted(scores[finite]))
+    finite = np.isfinite(scores.logit).to_numpy()
+    kept = scores if finite.all() else scores[finite]
+    return _Scores(kept, scores[~finite])
 
 
-def _counted(scores: pd.DataFrame) -> pd.DataFrame:
-    """How many scores there are of each protocol, detector, weights and label."""
-    counts = scores.groupby(["protocol", "detector", "weights", "label"], observed=True).size()
-    return counts.reset_index(name="count").astype({"weights": str})
+def _numbered(words: pd.Series) -> pd.Series:
+    """The same words as categories in the order of the alphabet: they are compared by number, ten times as fast."""
+    found = words.astype("category")
+    return found.cat.set_categories(sorted(found.cat.categories.astype(str)))
+
+
+def _twice(scores: pd.DataFrame) -> np.ndarray:
+    """Whether each row (N,) is of the same image, detector, training and protocol as one before it."""
+    whole, most = np.zeros(len(scores), dtype=np.int64), 1
+    for name in columns.IDENTITY:
+        values = (scores[name].cat.codes if name in columns.KEYS else scores[name]).to_numpy(np.int64)
+        least = int(values.min(initial=0))
+        count = int(values.max(initial=0)) - least + 1
+        most *= count
+        if most > np.iinfo(np.int64).max:  # too much for one number: column by column, at twice the time
+            return np.asarray(scores.duplicated(columns.IDENTITY))
+        whole = whole * count + (values - least)
+    return np.asarray(pd.Series(whole).duplicated())
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -583,9 +688,12 @@ def _digest(file: Path, changed: int, size: int) -> str:
     return files.file_sha256(file)
 
 
-def own_trainings(counts: pd.DataFrame, manifest: dict[str, Any], protocol: str) -> dict[str, str]:
-    """Each detector's own training: the study's for the protocol, else the one it has most fakes of."""
-    wanted = weights_for(protocol, str(manifest.get("study", {}).get("weights") or ""))
+@once
+def own_trainings(source: _Source, protocol: str) -> dict[str, str]:
+    """Each detector's own training: the study's for the protocol, else the one it has most fakes of. Not to be written
+    to."""
+    wanted = weights_for(protocol, str(source.manifest.get("study", {}).get("weights") or ""))
+    counts = source.scores.counts
     counts = counts[counts.protocol == protocol]
     counts = counts.assign(first=counts.weights == wanted)
     counts = counts.sort_values(["first", "label", "count", "weights"], ascending=[False, False, False, True])
@@ -605,10 +713,25 @@ def of_training(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def all_arms(results: Results) -> pd.DataFrame:
-    """Fakes of every arm under the page's protocol and training: all that `load` narrows, but for the arm."""
-    rows = results.stored
-    rows = of_training(results, rows[(rows.label == 1) & (rows.protocol == results.protocol)])
-    return rows.astype(dict.fromkeys(columns.KEYS, str))
+    """Fakes of every arm under the page's protocol and training: all that `load` narrows, but for the arm. Kept with
+    the study: not to be written to."""
+    found: pd.DataFrame = _all_arms(results.source, results.protocol, tuple(results.trainings.items()))
+    return found
+
+
+@once
+def _all_arms(source: _Source, protocol: str, trainings: tuple[tuple[str, str], ...]) -> pd.DataFrame:
+    rows = _taken(source.scores.finite, [
+        places for key, places in source.scores.rows.items()
+        if key.label == 1 and key.protocol == protocol and (key.detector, key.weights) in trainings
+    ])  # fmt: skip
+    return rows.assign(**{name: _spelled(rows[name]) for name in _WORDS if name in rows})
+
+
+def _spelled(words: pd.Series) -> pd.Series:
+    """The words of categories."""
+    found = words.cat.categories.array.take(words.cat.codes.to_numpy(), allow_fill=True)
+    return pd.Series(found, index=words.index, name=words.name)
 
 
 def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tuple[str, ...]]) -> dict[str, int]:

@@ -56,18 +56,11 @@ def area_change(cells: Sequence[Pairs], resamples: int = 2000, confidence: float
 def _placements(cell: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """Change of each fake's share of reals under it (M,), and of each real's share of fakes above it (N,); both have
     the change of AUC for their mean."""
-    of_fake = _under(cell.real, cell.other) - _under(cell.real, cell.base)
-    of_real = _under(cell.base, cell.real) - _under(cell.other, cell.real)
+    count = len(cell.real)
+    of_fake = metrics.below(cell.real, cell.other) / count - metrics.below(cell.real, cell.base) / count
+    count = len(cell.base)
+    of_real = metrics.below(cell.base, cell.real) / count - metrics.below(cell.other, cell.real) / count
     return of_fake, of_real
-
-
-def _under(those: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """The share of those scores (N,) that lie under each score (M,), ties counted half: (M,)."""
-    ordered = np.sort(those)
-    below: np.ndarray = np.searchsorted(ordered, score, side="left")
-    up_to: np.ndarray = np.searchsorted(ordered, score, side="right")
-    shares: np.ndarray = (below + up_to) / (2 * len(ordered))
-    return shares
 
 
 def caught_change(

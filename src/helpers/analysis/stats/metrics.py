@@ -30,6 +30,7 @@ __all__ = [
     "auc",
     "balanced_accuracy",
     "bands",
+    "below",
     "bootstrap_mean",
     "bootstrap_median",
     "bootstrap_ratio",
@@ -84,7 +85,7 @@ UNKNOWN = Interval(nan, nan, nan)
 
 def normal_quantile(confidence: float) -> float:
     """The normal quantile that an interval of this level reaches to."""
-    return float(stats.norm.ppf(0.5 + confidence / 2))
+    return float(special.ndtri(0.5 + confidence / 2))
 
 
 def verdicts(logits: ArrayLike, threshold: ArrayLike = 0.0) -> np.ndarray:
@@ -93,6 +94,7 @@ def verdicts(logits: ArrayLike, threshold: ArrayLike = 0.0) -> np.ndarray:
     return np.where(np.isnan(limit), nan, is_fake(logits, np.nan_to_num(limit)))
 
 
+@functools.lru_cache(maxsize=65536)
 def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     """A proportion with Wilson's score interval (Wilson, JASA 1927); stays inside [0, 1] and has width at 0 and 1.
 
@@ -154,8 +156,16 @@ def placements(fake: ArrayLike, real: ArrayLike) -> tuple[np.ndarray, np.ndarray
     half; both have the AUC as their mean. Neither class may be empty."""
     fake, real = finite(fake), finite(real)
     m, n = len(fake), len(real)
-    pooled = stats.rankdata(np.concatenate([fake, real]))
-    return (pooled[:m] - stats.rankdata(fake)) / n, 1 - (pooled[m:] - stats.rankdata(real)) / m
+    return below(real, fake) / n, 1 - below(fake, real) / m
+
+
+def below(those: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """How many of those scores (N,) lie below each score (M,), ties counted half: (M,)."""
+    ordered = np.sort(those)
+    below: np.ndarray = np.searchsorted(ordered, score, side="left")
+    up_to: np.ndarray = np.searchsorted(ordered, score, side="right")
+    counts: np.ndarray = (below + up_to) / 2
+    return counts
 
 
 def _variance(values: np.ndarray) -> float:
@@ -244,8 +254,9 @@ def bootstrap_mean(
     groups = np.arange(len(values)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     sums, counts = np.bincount(groups, weights=values), np.bincount(groups)
     weights = bootstrap_weights(len(sums), resamples, seed)
-    means = (sums @ weights) / (counts @ weights)
-    return resampled(float(values.mean()), means, len(sums), confidence, reach)
+    # where all clusters are of one size, so are all resamples
+    drawn = counts @ weights if np.ptp(counts) else len(values)
+    return resampled(float(values.mean()), (sums @ weights) / drawn, len(sums), confidence, reach)
 
 
 def bootstrap_median(
@@ -347,16 +358,17 @@ def mean_turn(
     """The weighted sum of changes of verdict (N,), each -1, 0 or 1: a mean of means, or the difference of two, where
     the weights (N,) of the second are negative. Whole clusters (N,) are drawn again.
 
-    A bootstrap of verdicts of which next to none turned has next to no width, on one side or on both. So where fewer
-    than five clusters turn, or there are fewer than `FEW`, the interval combines (MOVER, as `balanced_accuracy` does)
-    Wilson's intervals for the shares of the clusters that turn either way, of each sign of weight.
+    A bootstrap of verdicts of which next to none turned, or next to all, has next to no width, on one side or on both.
+    So where fewer than five clusters turn, or do otherwise than most, or there are fewer than `FEW`, the interval
+    combines (MOVER, as `balanced_accuracy` does) Wilson's intervals for the shares of the clusters that turn either
+    way, of each sign of weight.
     """
     turned, weights = finite(turned), finite(weights)
     if len(turned) == 0:
         return UNKNOWN
     clusters = np.asarray(clusters)
     n, often = len(np.unique(clusters)), len(np.unique(clusters[turned != 0]))
-    if n >= FEW and often >= FEW_TURNED:
+    if n >= FEW and min(often, _unlike_most(turned * weights, clusters)) >= FEW_TURNED:
         return bootstrap_sum(turned * weights, clusters, resamples=resamples, confidence=confidence)
     below = above = 0.0
     for sign in np.unique(np.sign(weights[weights != 0])):
@@ -368,6 +380,14 @@ def mean_turn(
             below, above = below + down**2, above + up**2
     estimate = float((turned * weights).sum())
     return Interval(estimate, estimate - sqrt(below), estimate + sqrt(above))
+
+
+def _unlike_most(values: np.ndarray, clusters: np.ndarray) -> int:
+    """How many clusters have another sum of values (N,) than most of them have."""
+    groups = np.unique(clusters, return_inverse=True)[1]
+    sums = np.bincount(groups, weights=values)
+    alike = np.unique((sums / max(np.abs(values).max(), 1e-300)).round(6), return_counts=True)[1]
+    return int(len(sums) - alike.max())
 
 
 def separable(fake: ArrayLike, real: ArrayLike) -> bool:

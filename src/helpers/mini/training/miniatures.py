@@ -169,7 +169,10 @@ def _checked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
     """The known names among those asked for (all if none is), in their own order; UsageError for another name."""
     for name in names or ():
         if name not in known:
-            raise UsageError(f"no miniature {name!r}{nearest(name, known)}: choose from {', '.join(known)}")
+            first = [one for one in known if "-" not in one]
+            again = [one for one in known if "-" in one]
+            more = f", or one of {len(again)} other trainings such as {again[0]}" if again else ""
+            raise UsageError(f"no miniature {name!r}{nearest(name, known)}: choose from {', '.join(first)}{more}")
     return [name for name in known if name in (names or known)]
 
 

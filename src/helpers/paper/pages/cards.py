@@ -53,7 +53,7 @@ def _study(results: Results, outcome: Outcome) -> str:
     )
     measured = claim.quantity.replace("FP32", words.named(results.baseline) if claim.of_scores else "FP32")
     inner = (
-        f"<p>{html.escape(outcome.answer)}</p>{f'<dl>{rows}</dl>' if rows else ''}"
+        f"<p>{html.escape(outcome.answer)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
         f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
         f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>{_matched(outcome)}'
         f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>'
@@ -67,7 +67,7 @@ def _matched(outcome: Outcome) -> str:
         return ""
     mark = page.Verdict(HOLDS[outcome.matched.verdict])._repr_html_()
     said = html.escape(outcome.matched_answer)
-    return f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>'
+    return f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>{_spans(outcome.matched)}'
 
 
 def _digits(found: Interval) -> int:
@@ -109,10 +109,11 @@ def _piece(piece: Piece) -> str:
     )
 
 
-def _spans(finding: Finding, digits: int) -> str:
-    """The small print on the deciding figure's two intervals."""
+def _spans(finding: Finding) -> str:
+    """The small print on the deciding figure's two intervals; "" of a figure without them."""
     if pd.isna(finding.over_prompts.estimate):
         return ""
+    digits = _digits(finding.interval)
     own = number(finding.over_prompts, digits, sign=finding.over_prompts.low < 0)
     whole = number(finding.interval, digits, sign=finding.interval.low < 0)
     said = f"Over prompts, this training: {own}. In all: {whole}; over {finding.basis.words}."

@@ -51,7 +51,10 @@ def _sizes(results: Results) -> str:
         return ""
     sides = f"{found.min()}" if found.min() == found.max() else f"{found.min()} to {found.max()}"
     crops = miniatures.crops(results.trainings) if results.scale == "mini" else {}
-    parts = [f"{listed([named(key) for key in keys])} learnt from crops of {crop}" for crop, keys in crops.items()]
+    parts = [
+        f"{listed([named(key) for key in keys])} learnt from crops of {crop}"
+        for crop, keys in crops.items() if crop < found.max()  # a larger one takes images whole
+    ]  # fmt: skip
     return f"Images have {sides} pixels a side{''.join(f'; {part}' for part in parts)}."
 
 
@@ -97,7 +100,8 @@ def _detectors(results: Results) -> str:
         )
     if len(several):
         counts = " to ".join(str(count) for count in sorted({several.min(), several.max()}))
-        said.append(f"There are {counts} of {listed([named(key) for key in several.index], 'and of')}, no more.")
+        noun = "" if said else " trainings"
+        said.append(f"There are {counts}{noun} of {listed([named(key) for key in several.index], 'and of')}, no more.")
     return " ".join(said)
 
 

@@ -13,6 +13,7 @@ from helpers.analysis import rule_dates
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, number
 from helpers.claims import CLAIMS, by_condition
+from helpers.claims.rule import HOLDS
 from helpers.paper import tables
 from helpers.results.results import Results
 from helpers.study.rules import shipped
@@ -58,7 +59,7 @@ def note(results: Results) -> str:
     rules, at = results.rules, rule_dates.scored(results)
     recorded = bool(results.manifest.get("rules"))
     digest = rules.digest or shipped().digest
-    named = f"Verdicts are by the rules of {_day(rules.fixed)} (SHA-256 {digest})."
+    named = f"Verdicts are by the rules of {_day(rules.fixed)} (SHA-256 {digest[:12]} ...)."
     if not recorded:
         named += " This study keeps none, so it is judged by those that come with this book."
     if at is None:
@@ -114,9 +115,9 @@ def confirmation(found: pd.DataFrame) -> HTML:
         return tables.missing("No confirmation lies beside these results.")
     shown = pd.DataFrame({
         "claim": found.title, "decided by": found["of"].where(found["of"] != "", tables.DASH),
-        "here": [_figure(row, "") for _, row in found.iterrows()], "verdict here": found.verdict,
+        "here": [_figure(row, "") for _, row in found.iterrows()], "verdict here": found.verdict.map(HOLDS),
         "confirmation": [_figure(row, "there_") for _, row in found.iterrows()],
-        "verdict there": found.there_verdict, "": found.result,
+        "verdict there": found.there_verdict.map(HOLDS), "": found.result,
     })  # fmt: skip
     return tables.table(shown, "Each claim in this study and in its confirmation, by the same rules")
 
