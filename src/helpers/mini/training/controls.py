@@ -24,7 +24,7 @@ from helpers import detectors
 from helpers.core.files import replacing
 from helpers.mini.measures import plain_facts
 from helpers.mini.training import samples
-from helpers.mini.training.detectors import IMAGES, TRAININGS, Data, Fakes, Reals, Task, at_zero, learn, on_generators
+from helpers.mini.training.detectors import TRAININGS, Data, Fakes, Reals, Task, at_zero, learn, on_generators
 
 __all__ = ["CONTROLS", "TABLE", "evaluate", "plain", "random_tower"]
 
@@ -81,14 +81,14 @@ def evaluate(
     *,
     fakes: Fakes = samples.fakes,
     reals: Mapping[bool, Reals] = MappingProxyType({False: samples.reals, True: samples.aligned}),
-    images: Mapping[str, int] = IMAGES,
+    images: Mapping[str, int] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Train each control as the first seed of each kind of training is; write out/controls.csv.
 
     Args:
         work: folder of what is unfinished. out: models/mini.
         fakes: source of the generators' images. reals: of what stands beside them, by whether it is aligned.
-        images: images per class by split.
+        images: images per class by split, in place of the recipe's.
 
     Returns:
         one row per control, training and generator: control, weights, generator, auc, tpr, tnr (validation images).

@@ -40,7 +40,6 @@ __all__ = [
     "CROP",
     "Data",
     "Fakes",
-    "IMAGES",
     "RECIPES",
     "Reals",
     "Recipe",
@@ -67,8 +66,9 @@ Fakes = Callable[[str, str, int], np.ndarray]
 #: (split, generator, n) -> the reals to set beside them, of the same shape and scenes.
 Reals = Callable[[str, str, int], np.ndarray]
 
-#: Images per class and training, shared evenly among the generators, by split.
-IMAGES = MappingProxyType({"train": 3000, "validation": 600})
+#: Images per class and training, shared evenly among the generators: to learn from (unless a recipe says otherwise),
+#: and for validation; of one generator no more than `MOST`.
+IMAGES, VALIDATION, MOST = 3000, 600, 3000
 
 #: Side of the random crops of detectors that are trained end to end, in pixels: the smallest generator's size.
 CROP = 64
@@ -88,6 +88,7 @@ class Recipe:
         probe: batches of the regression that the head on a frozen backbone starts from, or is.
         strengths: where the head is no more than linear and is solved for, as a logistic regression on the probe's
             batches: inverse strengths of its L2 penalty, of which validation chooses one. Nothing is stepped then.
+        images: per class, to learn from.
     """
 
     steps: int
@@ -98,6 +99,7 @@ class Recipe:
     decay: float = 0.01
     probe: int = 60
     strengths: tuple[float, ...] = ()
+    images: int = IMAGES
 
 
 #: The detectors of which miniatures are trained, and how each learns.
@@ -106,8 +108,9 @@ RECIPES = {
     "r50_nodown": Recipe(steps=900, rate=1e-3, every=100),
     "r50_tf": Recipe(steps=1000, rate=1e-3, every=100, crop=WHOLE),
     "clip_d": Recipe(steps=600, rate=2e-2, every=100, decay=0.0),
-    # A linear head on frozen statistics is a convex problem: it is solved for, and its penalty alone is chosen.
-    "patch_probe": Recipe(0, 0.0, 0, crop=WHOLE, probe=300, strengths=(0.01, 0.03, 0.1, 0.3, 1.0)),
+    # A linear head on frozen statistics is a convex problem: it is solved for, and its penalty alone is chosen. It has
+    # more weights than the others have images, and learns on with more of them.
+    "patch_probe": Recipe(0, 0.0, 0, crop=WHOLE, probe=900, strengths=(0.01, 0.03, 0.1, 0.3, 1.0), images=9000),
 }
 #: How a detector learns that has no miniature of its own.
 ORDINARY = Recipe(steps=900, rate=1e-3, every=100)
@@ -215,7 +218,7 @@ class _Pairs:
 
 def auc(fake: np.ndarray, real: np.ndarray) -> float:
     """Return the probability that a fake's logit exceeds a real's (ties count half)."""
-    ranks = rankdata(np.concatenate([fake, real]))[: len(fake)]
+    ranks = rankdata(np.concatenate([fake, real]).astype(np.float64))[: len(fake)]
     return float((ranks.sum() - len(fake) * (len(fake) + 1) / 2) / (len(fake) * len(real)))
 
 
@@ -281,7 +284,7 @@ def on_generators(
     models: Path,
     of: Training,
     label: str = "mini",
-    images: Mapping[str, int] = IMAGES,
+    images: Mapping[str, int] = MappingProxyType({}),
 ) -> Task:
     """Return the task of telling generators' FP32 images from renders of the same scenes.
 
@@ -290,13 +293,14 @@ def on_generators(
         fakes, reals: sources of the generators' images and of what stands beside them.
         models: models/mini; backbones are read from its folder backbones.
         of: whose images are the fakes, and the seed. label: the weights' label, for the card.
-        images: images per class by split, shared evenly among the generators.
+        images: images per class by split, shared evenly among the generators, in place of the recipe's.
 
     Raises:
         UsageError: the name is unknown, or the frozen backbone is not trained yet.
     """
     recipe = recipe_of(name)
-    each = {split: count // len(of.generators) for split, count in images.items()}
+    counts = {"train": recipe.images, "validation": VALIDATION} | images
+    each = {split: min(count // len(of.generators), MOST) for split, count in counts.items()}
     through = ", passed through the generator's VAE" if of.aligned else ""
     facts = {
         "weights": label,
