@@ -234,7 +234,7 @@ def test_kinds_are_compared_at_equal_coverage(both):
     assert row.auc == pytest.approx(area["after"] - area["before"], abs=1e-9)
     told = said.kinds(both)
     assert "96\N{NO-BREAK SPACE}% of the UNets' denoisers" in told and "loses more on UNets" in told
-    assert "1 UNet (SD1.5)" in told
+    assert "1 UNet (SD1.5)" in told and "one UNet says nothing of UNets at large" in told and "stays open" in told
 
 
 def test_kinds_that_cannot_be_compared_say_why(known, tmp_path):

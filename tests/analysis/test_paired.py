@@ -114,3 +114,26 @@ def test_what_is_identical_to_the_baseline_is_no_control(tmp_path) -> None:
     assert set(beyond[beyond.control == "batch"].generator) == {"sd15", "sd3"}  # of which no digest is known
     assert "On SD3 FP16 changes nothing, so there it is no control" in sentences.beyond_note(beyond)
     assert "changes nothing" not in sentences.beyond_note(beyond[beyond.generator == "sd15"])
+
+
+def test_pairs_are_counted_where_fp16_does_something(tmp_path) -> None:
+    """As where checkpoints are stored in 16 bits: of six generators three have FP32's own images at FP16."""
+    effects = {(d, g, "fp4"): -6.0 for d in synthetic.DETECTORS for g in synthetic.SIZES}
+    folder = synthetic.write(tmp_path, effects, images=30, placebo=0.01)
+    scores = pd.read_parquet(folder / "scores.parquet")
+    equal = (scores.precision == "fp16") & scores.generator.isin(["sd3", "sd35", "flux1"])
+    keys = ["generator", "detector", "index"]
+    fp32 = scores[(scores.precision == "fp32") & (scores.arm == "native")].set_index(keys)
+    own = fp32.loc[pd.MultiIndex.from_frame(scores.loc[equal, keys])]
+    # The same file, its logit another in the last digit, as beside other images in a batch.
+    scores.loc[equal, "image_sha256"] = own.image_sha256.to_numpy()
+    scores.loc[equal, "logit"] = own.logit.to_numpy() + np.float32(1e-6)
+    scores.to_parquet(folder / "scores.parquet")
+    results = analysis.load(synthetic.vouch(folder))
+    beyond = paired.beyond(results, resamples=20)
+    said = sentences.beyond_note(beyond)
+    assert "than the null control does in 24 of 24 and than FP16 does in 12 of 12 pairs" in said
+    assert "On Flux.1, SD3 and SD3.5 FP16 changes nothing, so there it is no control" in said
+    told = paired.beyond_by_control(beyond).set_index(["precision", "control_title"])
+    assert told.pairs["fp8", "FP16"] == 12 and told.pairs["fp8", "null control"] == 24
+    assert paired.identical(results) == []  # it is one of the other three

@@ -56,6 +56,12 @@ def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
     for link in set(links):
         file, anchor = link.split("#")
         assert f'id="{anchor}"' in (site / "notebooks" / file).read_text(encoding="utf-8"), link
+    # In the dark the theme's small print is light, so cards must not lie on the light ground that pictures get.
+    page.emulate_media(color_scheme="dark")
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    ground = "getComputedStyle(document.querySelector('.claims').closest('.text_html')).backgroundColor"
+    assert page.evaluate(ground) == "rgba(0, 0, 0, 0)"
     page.close()
 
 

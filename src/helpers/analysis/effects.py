@@ -7,7 +7,8 @@ that rests on a threshold nobody knows is NaN.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from helpers.analysis.stats.in_all import CHANGE, SHARE, Sample, in_all
 from helpers.analysis.stats.metrics import Interval
 from helpers.results.results import Results
 
-__all__ = ["area", "area_change", "change", "contrast", "over_trainings", "rate", "rate_less", "shift", "spread"]
+__all__ = [
+    "area", "area_change", "change", "contrast", "mean_less", "over_trainings", "rate", "rate_less", "shift", "spread",
+]  # fmt: skip
 
 
 def over_trainings(of: Callable[[Results], Sample | None], results: Results, detectors: Sequence[str]) -> list[Sample]:
@@ -100,14 +103,16 @@ def area(results: Results, detector: str, generator: str, precision: str) -> Sam
 
 
 def area_change(results: Results, detector: str, generator: str, precision: str) -> Sample | None:
-    """The change of AUC from the baseline to a precision against the same reals; DeLong's interval for paired curves,
-    and where no image changes its place as wide as so many may leave unseen."""
-    both = [area(results, detector, generator, key) for key in (results.baseline, precision)]
-    if both[0] is None or both[1] is None or precision == results.baseline:
+    """The change of AUC from the baseline to a precision, of the images both have against the same reals; DeLong's
+    interval for paired curves, and where no image changes its place as wide as so many may leave unseen."""
+    base, other, prompts = paired_logits(results, detector, generator, precision)
+    real = results.reals(detector, generator)
+    if not len(base) or real.empty or precision == results.baseline:
         return None
-    before, after = both[0], both[1]
-    errors = after.influences[""].sub(before.influences[""], fill_value=0.0)
-    estimate = after.estimates[""] - before.estimates[""]
+    fakes = [pd.Series(logits, index=prompts) for logits in (base, other)]
+    before, after = (metrics.auc(fake, real).estimate for fake in fakes)
+    errors = _placed(fakes[1], real).sub(_placed(fakes[0], real), fill_value=0.0)
+    estimate = after - before
     error = float(np.sqrt((errors**2).sum()))
 
     def at(confidence: float) -> Interval:
@@ -160,6 +165,29 @@ def _turned(results: Results, detector: str, generator: str, precision: str) -> 
     base, other, prompts = paired_logits(results, detector, generator, precision)
     limit = results.threshold_of(detector)
     return pd.Series(metrics.verdicts(other, limit) - metrics.verdicts(base, limit), index=prompts)
+
+
+def mean_less(own: Mapping[str, Sample], others: Mapping[str, Sample], reach: float = 1.0) -> Sample:
+    """The mean of one figure over generators, less that over others (none: as it is); a bootstrap over prompts, to
+    first order, or of one generator alone its own interval.
+
+    `own`, one or more, and `others` are the figures of each generator, by key. `reach` is how far the mean goes if
+    every prompt changes (`metrics.resampled`).
+    """
+    of = {**own, **others}
+    estimates = {key: sample.estimates[""] for key, sample in of.items()}
+    influences = {key: sample.influences[""] for key, sample in of.items()}
+    found = Sample(next(iter(of.values())).at, estimates, influences, frozenset(others))
+    if len(of) == 1:
+        return found
+    whole = found.whole
+    errors = whole.influences[""].to_numpy()
+
+    def at(confidence: float) -> Interval:
+        draws = whole.estimates[""] + errors @ metrics.bootstrap_weights(len(errors))
+        return metrics.resampled(whole.estimates[""], draws, len(errors), confidence, reach)
+
+    return replace(found, at=at)
 
 
 def spread(results: Results) -> pd.DataFrame:

@@ -2,23 +2,24 @@
 
 The libraries quantize linear layers, which hold nearly all of a DiT's denoiser and about half of a UNet's. So UNets are
 taken from a ladder that quantizes convolutions too, and of both the rung whose images lie as far from the baseline's as
-real ones at as many bits (`dose.at_matched_dose` at the coverage `dose.ALL`). The intervals are over prompts: a family
-is the few generators that the study has of it, and of others they know nothing.
+real ones at as many bits (`dose.at_matched_dose` at the coverage `dose.ALL`). Each effect has two intervals: over
+prompts, of the page's own training, and in all, over prompts and trainings, and for a kind over its generators
+(`stats.in_all`), for what is said of a kind is said of more than the few that a study has of it.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import nan
+from math import inf, nan
 
-import numpy as np
 import pandas as pd
 
-from helpers.analysis import dose
-from helpers.analysis.cells import logits_at
-from helpers.analysis.decoder import areas
+from helpers.analysis import dose, effects
+from helpers.analysis.cells import paired_logits
+from helpers.analysis.effects import mean_less, over_trainings
 from helpers.analysis.stats import metrics
+from helpers.analysis.stats.in_all import CHANGE, Sample, in_all
 from helpers.analysis.stats.metrics import interval_columns
 from helpers.generators.catalogue import GENERATORS
 from helpers.precision.catalogue import PRECISIONS
@@ -63,63 +64,71 @@ def places(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@dataclass(frozen=True)
-class _Effect:
-    """The effects of a cell, whole and resampled by prompt: (R + 1,) each, None where it is not known."""
-
-    auc: np.ndarray | None
-    shift: np.ndarray | None
-    before: float
-    prompts: int
+def _figure(results: Results, name: str, detector: str, generator: str, precision: str) -> Sample | None:
+    """One of `EFFECTS` on a cell of the results at that dose; None of fewer than two images."""
+    if len(paired_logits(results, detector, generator, precision)[0]) < 2:
+        return None
+    found: Sample | None = _sample(results, name, detector, generator, precision)
+    return found
 
 
 @once
-def _effects(results: Results) -> dict[tuple[str, str, str], _Effect]:
-    """The effects at equal coverage and dose, by (detector, generator, precision)."""
-    there = dose.at_matched_dose(results, dose.ALL)
-    if there is None:
-        return {}
-    cells = [(d, g, p) for d in there.detectors for g, p in dose.matches(results, dose.ALL)]
-    found = {cell: _effect(there, *cell) for cell in cells}
-    return {cell: effect for cell, effect in found.items() if effect is not None}
+def _sample(results: Results, name: str, detector: str, generator: str, precision: str) -> Sample | None:
+    of = {"auc": effects.area_change, "shift": effects.shift}[name]
+    return of(results, detector, generator, precision)
 
 
-def _effect(there: Results, detector: str, generator: str, precision: str) -> _Effect | None:
-    """The effect on one cell, on the prompts that baseline and rung, and for the AUC the reals, have in common."""
-    base, other, real = (
-        there.logits(detector, generator, there.baseline), there.logits(detector, generator, precision),
-        there.reals(detector, generator),
-    )  # fmt: skip
-    both = base.index.intersection(other.index)
-    if len(both) < 2:
-        return None
-    before, after = (logits_at(series, both) for series in (base, other))
-    spread, drawn = before.std(ddof=1), metrics.bootstrap_weights(len(both)).T / len(both)
-    moved = (after - before) / spread if spread > 0 else None
-    shift = None if moved is None else np.concatenate([[moved.mean()], drawn @ moved])
-    all_three = both.intersection(real.index)
-    if len(all_three) < 2:
-        return _Effect(None, shift, nan, len(both))
-    before, after, against = (logits_at(series, all_three) for series in (base, other, real))
-    first = areas(before, against)
-    return _Effect(areas(after, against) - first, shift, float(first[0]), len(all_three))
+def _effects(
+    there: Results, detector: str, precision: str, own: Sequence[str], others: Sequence[str] = ()
+) -> dict[str, float]:
+    """Columns of each of `EFFECTS`, the mean over generators less that over others: `NAME` of the page's training with
+    its ends over prompts, `NAME_mean` of all with its ends in all, and `trainings`, how many
+    those are (of the first that is known)."""
+    row: dict[str, float] = {"trainings": 0}
+    for name in EFFECTS:
+        samples = over_trainings(
+            functools.partial(_mean, name=name, detector=detector, precision=precision, own=own, others=others),
+            there, [detector],
+        )  # fmt: skip
+        # A difference of two changes goes as far as both together.
+        reach = inf if name == "shift" else CHANGE[1] * (1 + bool(others))
+        first, mean = metrics.UNKNOWN, metrics.UNKNOWN
+        if samples:
+            first, mean = samples[0].at(0.95), in_all(samples, 0.95, (-reach, reach), general=True)
+        row["trainings"] = row["trainings"] or len(samples)
+        row |= interval_columns(**{name: first, f"{name}_mean": mean})
+    return row
+
+
+def _mean(
+    results: Results, name: str, detector: str, precision: str, own: Sequence[str], others: Sequence[str]
+) -> Sample | None:
+    """The mean of an effect over generators less that over others; None where one of them lacks it."""
+    found = [[(key, _figure(results, name, detector, key, precision)) for key in keys] for keys in (own, others)]
+    first, second = ({key: sample for key, sample in part if sample} for part in found)
+    return mean_less(first, second) if len(first) + len(second) == len(own) + len(others) else None
 
 
 def by_generator(results: Results) -> pd.DataFrame:
     """The effect on each detector at each dose: one row per generator, precision of the main arm and detector.
 
     As in `places`, where a rung stands, and `auc`, the change of AUC from the baseline, `shift`, the mean paired change
-    of logit in standard deviations of the baseline's logits, both with ends, `before`, the AUC at the baseline, and n.
-    Empty where nothing can be compared.
+    of logit in standard deviations of the baseline's logits, both of the page's training with ends over prompts;
+    `auc_mean` and `shift_mean`, the same over `trainings` trainings with ends in all, over prompts and trainings;
+    `before`, the AUC of these images at the baseline, and n. Empty where nothing can be compared.
     """
-    effects, rows = _effects(results), []
-    for row in places(results).to_dict("records") if effects else ():
-        for detector in results.detectors:
-            effect = effects.get((detector, row["generator"], row["precision"]))
-            if effect is not None:
-                figures = {name: _mean([(1.0, [effect])], name) for name in EFFECTS}
-                own = results.titled(detector=detector) | {"before": effect.before, "n": effect.prompts}
-                rows.append(row | own | interval_columns(**figures))
+    there, rows = dose.at_matched_dose(results, dose.ALL), []
+    if there is None:
+        return pd.DataFrame()
+    for row in places(results).to_dict("records"):
+        generator, precision = row["generator"], row["precision"]
+        for detector in there.detectors:
+            if _figure(there, "shift", detector, generator, precision) is None:
+                continue
+            base, _, prompts = paired_logits(there, detector, generator, precision)
+            before = metrics.auc(base, there.reals(detector, generator)).estimate
+            own = results.titled(detector=detector) | {"before": before, "n": len(prompts)}
+            rows.append(row | own | _effects(there, detector, precision, [generator]))
     return pd.DataFrame(rows)
 
 
@@ -127,43 +136,37 @@ def by_family(results: Results) -> pd.DataFrame:
     """The mean effect over the generators of each kind, and `DIFFERENCE`, the first's less the second's.
 
     One row per kind, precision of the main arm and detector (with title): `generators`, how many, and their `titles`;
-    bits; auc and shift as in `by_generator`; `least` and `most`, the changes of AUC of the generators between which the
-    mean lies. The same prompts are drawn for all. The difference is there where both kinds are.
+    bits; the columns of effects of `by_generator`, in all over generators too, as far as a kind has several; `least`
+    and `most`, the changes of AUC of the generators between which the mean lies. Trainings that lack a generator's rung
+    are left out of what rests on it. The difference is there where both kinds are.
     """
-    effects, rows = _effects(results), []
-    for precision in dict.fromkeys(precision for *_, precision in effects):
-        for detector in results.detectors:
-            own = {
-                kind: {g: e for (d, g, p), e in effects.items()
-                       if (d, p) == (detector, precision) and kind_of(results, g) == kind}
-                for kind in KINDS
-            }  # fmt: skip
-            signs = {kind: [(1.0, kind)] for kind in KINDS if own[kind]}
-            if len(signs) == len(KINDS):
-                signs[DIFFERENCE] = [(1.0, KINDS[0]), (-1.0, KINDS[1])]
-            for name, parts in signs.items():
-                row = {"kind": name, "precision": precision, "bits": PRECISIONS[precision].bits}
-                row |= results.titled(detector=detector) | _members(results, own, [kind for _, kind in parts])
-                taken = [(sign, list(own[kind].values())) for sign, kind in parts]
-                rows.append(row | interval_columns(**{effect: _mean(taken, effect) for effect in EFFECTS}))
+    there, rows = dose.at_matched_dose(results, dose.ALL), []
+    if there is None:
+        return pd.DataFrame()
+    cells = list(dose.matches(results, dose.ALL))
+    for precision in dict.fromkeys(precision for _, precision in cells):
+        for detector in there.detectors:
+            members: dict[str, list[str]] = {kind: [] for kind in KINDS}
+            for generator in (generator for generator, of in cells if of == precision):
+                kind = kind_of(results, generator)
+                if kind in members and _figure(there, "shift", detector, generator, precision) is not None:
+                    members[kind].append(generator)
+            parts: dict[str, tuple[list[str], list[str]]] = {kind: (members[kind], []) for kind in KINDS}
+            if all(members.values()):
+                parts[DIFFERENCE] = members[KINDS[0]], members[KINDS[1]]
+            for name, (own, others) in parts.items():
+                if own:
+                    row = {"kind": name, "precision": precision, "bits": PRECISIONS[precision].bits}
+                    row |= results.titled(detector=detector) | _members(there, detector, precision, [*own, *others])
+                    rows.append(row | _effects(there, detector, precision, own, others))
     return pd.DataFrame(rows)
 
 
-def _members(results: Results, own: dict[str, dict[str, _Effect]], kinds: Sequence[str]) -> dict[str, object]:
+def _members(there: Results, detector: str, precision: str, keys: Sequence[str]) -> dict[str, object]:
     """Which generators a mean is over, and the least and most of their changes of AUC."""
-    there = {key: effect for kind in kinds for key, effect in own[kind].items()}
-    known = [float(effect.auc[0]) for effect in there.values() if effect.auc is not None]
-    titles = ", ".join(str(results.titled(key)["generator_title"]) for key in there)
+    found = [sample for key in keys if (sample := _figure(there, "auc", detector, key, precision))]
+    known = [sample.estimates[""] for sample in found]
+    titles = ", ".join(str(there.titled(key)["generator_title"]) for key in keys)
     return {
-        "generators": len(there), "titles": titles, "least": min(known, default=nan), "most": max(known, default=nan),
+        "generators": len(keys), "titles": titles, "least": min(known, default=nan), "most": max(known, default=nan),
     }  # fmt: skip
-
-
-def _mean(parts: Sequence[tuple[float, Sequence[_Effect]]], name: str) -> metrics.Interval:
-    """The signed sum of the means of one effect over cells that draw the same prompts; unknown where one lacks it."""
-    values = [[getattr(effect, name) for effect in effects] for _, effects in parts]
-    if any(value is None for own in values for value in own):
-        return metrics.UNKNOWN
-    drawn = np.sum([sign * np.mean(own, axis=0) for (sign, _), own in zip(parts, values, strict=True)], axis=0)
-    prompts = min(effect.prompts for _, effects in parts for effect in effects)
-    return metrics.resampled(float(drawn[0]), drawn[1:], prompts, reach=1.0)

@@ -6,11 +6,13 @@ and perturbations and the real of one prompt are drawn together, so differences 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from helpers.analysis.cells import logits_at
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed
@@ -150,13 +152,14 @@ def _of_generator(
     reals = own[(own.label == 0) & (own["size"] == fakes["size"].iloc[0])]
     real = {NONE: results.reals(detector, generator)} | _by_perturbation(reals)
     fake = {key: of for key, of in _fakes(results, fakes, detector, generator).items() if len(of) and key[1] in real}
-    prompts = sorted(set.intersection(*(set(of.index) for of in (*fake.values(), *real.values()))))
-    if not prompts or (results.baseline, NONE) not in fake:
+    prompts = functools.reduce(pd.Index.intersection, (of.index for of in (*fake.values(), *real.values())))
+    prompts = prompts.sort_values()
+    if prompts.empty or (results.baseline, NONE) not in fake:
         return {}
     weights = np.vstack([np.ones(len(prompts)), metrics.bootstrap_weights(len(prompts), resamples).T]) / len(prompts)
     limit = results.threshold_of(detector)
     return {
-        key: (len(prompts), _measured(of[prompts].to_numpy(), real[key[1]][prompts].to_numpy(), weights, limit))
+        key: (len(prompts), _measured(logits_at(of, prompts), logits_at(real[key[1]], prompts), weights, limit))
         for key, of in fake.items()
     }
 

@@ -225,6 +225,8 @@ def rank_correlations(beside: pd.DataFrame, resamples: int = 2000) -> pd.DataFra
 def _rank_correlation(pairs: np.ndarray, resamples: int) -> Interval:
     """Spearman's rho of pairs (N, 2) with the ends of its bootstrap; draws in which one side does not vary are left."""
     drawn = np.random.default_rng(0).integers(0, len(pairs), (resamples, len(pairs)))
-    with np.errstate(invalid="ignore"):
-        ranks = [stats.spearmanr(*pairs[rows].T).statistic for rows in drawn if np.ptp(pairs[rows], 0).all()]
+    ranked = stats.rankdata(pairs[drawn[np.ptp(pairs[drawn], axis=1).all(axis=1)]], axis=1)
+    ranked -= ranked.mean(axis=1, keepdims=True)
+    one, other = ranked[..., 0], ranked[..., 1]
+    ranks = (one * other).sum(axis=1) / np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
     return Interval(float(stats.spearmanr(*pairs.T).statistic), *np.quantile(ranks, [0.025, 0.975]))

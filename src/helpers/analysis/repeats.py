@@ -7,14 +7,14 @@ all is taken over (`helpers.analysis.stats.in_all`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from helpers.analysis.words import counted, listed, named
 from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["count", "family", "repeats", "rests", "seeds"]
+__all__ = ["count", "family", "in_words", "repeats", "rests", "seeds"]
 
 
 def family(label: str, labels: Collection[str]) -> str:
@@ -68,11 +68,15 @@ def count(results: Results, detectors: Iterable[str]) -> int:
 def rests(results: Results) -> str:
     """How many trainings of each detector there are, in words: "3 trainings of NPR and R50_TF, 1 of CLIP-D"; and that
     of some cells there are fewer, where not all were scored by each."""
+    return in_words({key: count(results, [key]) for key in seeds(results)}, "; of some cells fewer" * _uneven(results))
+
+
+def in_words(trainings: Mapping[str, int], fewer: str = "") -> str:
+    """So many trainings of each detector, by key, in words, with what is said of fewer."""
     of: dict[int, list[str]] = {}
-    for detector in seeds(results):
-        of.setdefault(count(results, [detector]), []).append(named(detector))
-    fewer = "; of some cells fewer" if _uneven(results) else ""
-    if len(of) == 1 and len(seeds(results)) > 1:
+    for detector, several in trainings.items():
+        of.setdefault(several, []).append(named(detector))
+    if len(of) == 1 and len(trainings) > 1:
         return f"{counted(next(iter(of)), 'training')} of each detector{fewer}"
     parts = [(f"{counted(n, 'training')} of " if not place else f"{n} of ") + listed(names)
              for place, (n, names) in enumerate(sorted(of.items(), reverse=True))]  # fmt: skip

@@ -144,7 +144,8 @@ def families(
     """What quantization does to a detector on each generator at equal coverage and dose, and on each kind in the mean.
 
     `table` has the rows of `helpers.analysis.families.by_generator` and of `by_family`, with `row` (the name down the
-    side), `of` (the kind) and `dose` (the name of the precision's dose). Menus choose dose, detector and measure.
+    side), `of` (the kind) and `dose` (the name of the precision's dose); auc and shift are means over trainings with
+    intervals in all. Menus choose dose, detector and measure.
     """
     there = {name: words.format(against) for name, words in _MEASURES.items() if table[name].notna().any()}
     doses = dict(table[["precision", "dose"]].drop_duplicates().itertuples(index=False, name=None))
@@ -159,11 +160,15 @@ def families(
             y=layers.rows("row", list(dict.fromkeys(table.row))),
             color=layers.coloured("of", dict(zip(kinds, _FAMILIES, strict=False))),
             tooltip=layers.tooltips(
-                ("row:N", "of"), ("stands:N", "rung"), ("value:Q", "change", "+.3f"), ("interval:N", "95 % interval")
-            ),
+                ("row:N", "of"),
+                ("stands:N", "rung"),
+                ("value:Q", "change", "+.3f"),
+                ("interval:N", "95 % interval in all"),
+            ),  # fmt: skip
         )
     )
-    marks = layers.points_with_intervals(base, alt.X("low:Q", title="change, with 95 % interval").axis(tickCount=6))
+    along = alt.X("low:Q", title="change, with 95 % interval in all").axis(tickCount=6)
+    marks = layers.points_with_intervals(base, along)
     menus = [
         theme.choice("dose", "Dose", doses, precision),
         theme.choice("detector", "Detector", detectors, detector),
@@ -171,8 +176,8 @@ def families(
     ]
     description = (
         f"Change from {against} on {len(detectors)} detectors where as much of every denoiser is quantized and "
-        f"images lie as far off as real ones: {', '.join(dict.fromkeys(table.row))}, with 95 % intervals; menus choose "
-        "dose, detector and measure."
+        f"images lie as far off as real ones: {', '.join(dict.fromkeys(table.row))}, with 95 % intervals in all; menus "
+        "choose dose, detector and measure."
     )
     zero = layers.rule(x=0, color="#777", strokeDash=[4, 3])
     return layers.compose([zero, *marks], menus, description, alt.Step(26))

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from helpers.analysis import dose, families
+from helpers.analysis.repeats import in_words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.claim import Claim
@@ -230,7 +231,8 @@ def _stand(results: Results, asked: Mapping[tuple[str, str], dose.Match]) -> str
 
 
 def kinds(results: Results) -> str:
-    """The sentences that set UNets beside DiTs: at equal coverage and dose, or why they cannot be."""
+    """The sentences that set UNets beside DiTs: at equal coverage and dose, by the interval in all, or why they cannot
+    be."""
     effects, places = families.by_family(results), families.places(results)
     differ = effects[effects.kind == families.DIFFERENCE].dropna(subset=["auc"]) if len(effects) else effects
     lead = "At one nominal format they differ in how much of them is quantized and in how far their images move"
@@ -238,29 +240,49 @@ def kinds(results: Results) -> str:
         return (
             f"UNets and DiTs cannot be compared at equal coverage and dose here: {_lacking(results, places)}. {lead}."
         )
-    said = []
-    for bits, own in differ.groupby("bits", sort=False):
-        wide = own[(own.auc_low > 0) | (own.auc_high < 0)]
-        told = (
-            f"At the dose of real {bits}-bit images the change of AUC differs in {len(wide)} of "
-            f"{counted(len(own), 'detector')} (95 % interval over prompts without 0)"
-        )
-        if len(wide):
-            most = wide.loc[wide.auc.abs().idxmax()]
-            less = "more" if most.auc < 0 else "less"
-            change = number(Interval(most.auc, most.auc_low, most.auc_high), 3, sign=True)
-            told += f", most for {most.detector_title}, which loses {less} on UNets (difference {change})"
-        said.append(f"{told}.")
+    said = [_apart(bits, own) for bits, own in differ.groupby("bits", sort=False)]
     shares = places.dropna(subset=["share"]).groupby("kind")["share"]
     held = [f"{_ends(100 * own.min(), 100 * own.max())} of the {kind}' denoisers" for kind, own in shares if kind]
+    return (
+        f"UNets and DiTs are compared where the ladder quantizes {listed(held)} and images lie as far from the "
+        f"baseline's as real ones. {' '.join(said)} {_over(effects, differ)} {lead}, so nothing is concluded from that."
+    )
+
+
+def _apart(bits: int, own: pd.DataFrame) -> str:
+    """In how many detectors the kinds differ at a dose, by the interval in all and by that over prompts."""
+    wide, narrow = (
+        own[(own[f"{name}_low"] > 0) | (own[f"{name}_high"] < 0)] for name in ("auc_mean", "auc")
+    )  # fmt: skip
+    told = (
+        f"At the dose of real {bits}-bit images the change of AUC differs in {len(wide)} of "
+        f"{counted(len(own), 'detector')} (95 % interval in all without 0; over prompts alone, of this training, in "
+        f"{len(narrow)})"
+    )
+    if len(wide):
+        most = wide.loc[wide.auc_mean.abs().idxmax()]
+        less = "more" if most.auc_mean < 0 else "less"
+        change = number(Interval(most.auc_mean, most.auc_mean_low, most.auc_mean_high), 3, sign=True)
+        told += f", most for {most.detector_title}, which loses {less} on UNets (difference {change})"
+    return f"{told}."
+
+
+def _over(effects: pd.DataFrame, differ: pd.DataFrame) -> str:
+    """What the intervals in all are taken over, and what a kind of one generator leaves open."""
     means = effects[effects.kind.isin(families.KINDS)].drop_duplicates("kind")
     over = listed(
         [f"{counted(row.generators, row.kind.removesuffix('s'))} ({row.titles})" for row in means.itertuples()]
     )
+    by_dose = {in_words(dict(zip(own.detector, own.trainings, strict=True))): f"real {bits}-bit images"
+               for bits, own in differ.groupby("bits", sort=False)}  # fmt: skip
+    trained = next(iter(by_dose)) if len(by_dose) == 1 else "; ".join(f"{of}, of {at}" for of, at in by_dose.items())
+    lone = [row.kind for row in means.itertuples() if row.generators == 1]
+    if not lone:
+        return f"Intervals in all are over prompts, generators, here {over}, and trainings ({trained})."
+    alone = listed([f"one {kind.removesuffix('s')} says nothing of {kind} at large" for kind in lone])
     return (
-        f"UNets and DiTs are compared where the ladder quantizes {listed(held)} and images lie as far from the "
-        f"baseline's as real ones. {' '.join(said)} Here are {over}: of others these intervals know nothing. {lead}, "
-        "so nothing is concluded from that."
+        f"Intervals in all are over prompts and trainings ({trained}), and over generators where a kind has several: "
+        f"here are {over}. As {alone}, whether the kinds differ stays open, and these figures are of these generators."
     )
 
 

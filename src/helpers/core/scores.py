@@ -12,7 +12,8 @@ __all__ = ["finite", "is_fake", "probability"]
 def finite(values: ArrayLike) -> np.ndarray:
     """Values as float64; ValueError where one is not a finite number, for no figure of them would be true."""
     values = np.asarray(values, dtype=np.float64)
-    if lost := int((~np.isfinite(values)).sum()):
+    if not np.isfinite(values).all():
+        lost = int((~np.isfinite(values)).sum())
         raise ValueError(f"{lost} of {values.size} scores are not finite numbers")
     return values
 

@@ -71,26 +71,75 @@ class _Group(NamedTuple):
     arm: str
 
 
+class _Images(NamedTuple):
+    """What tells the images of a group apart, but for their index."""
+
+    generator: str
+    precision: str
+    size: int
+
+
+#: Where the rows of each set of images stand, by group.
+_Groups = dict[_Group, dict[_Images, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Some rows of a table, by what they are of: a frame of them is made when it is asked for, and other names for some
+    (`renamed`, see `with_cells`) cost no copy of millions of rows."""
+
+    whole: pd.DataFrame
+    groups: _Groups
+    renamed: frozenset[tuple[_Group, _Images]] = frozenset()
+
+    @functools.cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows in the order of the table, then the renamed ones. Not to be written to."""
+        places = {(group, images): at for group, of in self.groups.items() for images, at in of.items()}
+        other = {key: at for key, at in places.items() if key in self.renamed}
+        own = [at for key, at in places.items() if key not in self.renamed]
+        kept = np.sort(np.concatenate(own)) if own else np.zeros(0, dtype=np.int64)
+        if not other and len(kept) == len(self.whole):
+            return self.whole
+        found, start = self.whole.take(np.concatenate([kept, *other.values()])), len(kept)
+        for (group, images), at in other.items():
+            for name, word in (("arm", group.arm), ("generator", images.generator), ("precision", images.precision)):
+                found.iloc[start : start + len(at), found.columns.get_loc(name)] = word
+            start += len(at)
+        return found
+
+    @functools.cached_property
+    def counts(self) -> pd.DataFrame:
+        """How many there are of each protocol, detector, weights and label."""
+        keys = list(_Group._fields[:-1])
+        counts = pd.DataFrame(list(self.groups), columns=_Group._fields)
+        counts = counts.assign(count=[sum(map(len, of.values())) for of in self.groups.values()])
+        return counts.groupby(keys)["count"].sum().reset_index()
+
+    def only(self, wanted: Callable[[_Group], bool], images: Callable[[_Images], bool] = lambda _: True) -> _Rows:
+        """Those of the groups that are wanted and, of fakes, of the images that are."""
+        found: _Groups = {}
+        for group, of in self.groups.items():
+            if wanted(group):
+                kept = {key: at for key, at in of.items() if group.label == 0 or images(key)}
+                found |= {group: kept} if kept else {}
+        return replace(self, groups=found)
+
+    def said(self, name: str) -> set[str]:
+        """The words that the groups have in a column."""
+        return {getattr(group, name) for group in self.groups}
+
+    def fakes(self, name: str) -> set[str]:
+        """The generators or precisions of the fakes."""
+        return {getattr(key, name) for group, of in self.groups.items() if group.label == 1 for key in of}
+
+
 @dataclass(frozen=True, eq=False)
 class _Scores:
     """The stored rows whose logit is a finite number, and the others."""
 
-    finite: pd.DataFrame
+    finite: _Rows
     others: pd.DataFrame
-
-    @functools.cached_property
-    def rows(self) -> dict[_Group, np.ndarray]:
-        """Where the finite ones of each group stand, so that nothing has to go over millions of rows again."""
-        groups = self.finite.groupby(list(_Group._fields), observed=True, sort=False)
-        return {_Group(*key): places for key, places in groups.indices.items()} if len(self.finite) else {}
-
-    @functools.cached_property
-    def counts(self) -> pd.DataFrame:
-        """How many finite ones there are of each protocol, detector, weights and label."""
-        keys = list(_Group._fields[:-1])
-        counts = pd.DataFrame(list(self.rows), columns=_Group._fields)
-        counts = counts.assign(count=[len(places) for places in self.rows.values()])
-        return counts.groupby(keys)["count"].sum().reset_index()
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +185,7 @@ class Results:
     """
 
     source: _Source = field(repr=False)
-    scores: pd.DataFrame
+    rows: _Rows = field(repr=False)
     cells: pd.DataFrame
     manifest: dict[str, Any]
     generators: tuple[str, ...]
@@ -163,12 +212,17 @@ class Results:
     @property
     def stored(self) -> pd.DataFrame:
         """All scores of the study with a number for a logit, whatever was asked for; not to be written to."""
-        return self.source.scores.finite
+        return self.source.scores.finite.frame
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The scores of what was asked for; not to be written to."""
+        return self.rows.frame
 
     @property
     def counts(self) -> pd.DataFrame:
         """How many scores there are: protocol, detector, weights, label, count."""
-        return self.source.scores.counts
+        return self.source.scores.finite.counts
 
     @property
     def arms(self) -> dict[str, dict[str, Any]]:
@@ -280,55 +334,54 @@ def judged_by(results: Results, rules: Rules) -> Results:
 
 @once
 def _fakes(results: Results) -> dict[tuple[str, str, str], pd.Series]:
-    own = results.scores[results.scores.label == 1][["generator", "precision"]].drop_duplicates()
-    there = set(zip(own.generator, own.precision, strict=True))
+    own = {group.detector: (group, of) for group, of in results.rows.groups.items() if group.label == 1}
     return {
         (detector, *cell): series
-        for detector, label in results.trainings.items()
-        for cell, series in _series(
-            results.source, _Group(results.protocol, detector, label, 1, results.arm), "generator", "precision"
-        ).items() if cell in there
-    }  # fmt: skip
+        for detector, (group, of) in own.items()
+        for cell, series in _series(results.source.scores.finite, group, "generator", "precision").items()
+        if any(key[:2] == cell for key in of)
+    }
 
 
 @once
 def _trainings(results: Results) -> dict[str, str]:
-    first = results.scores.drop_duplicates("detector")
-    return dict(zip(first.detector.astype(str), first.weights.astype(str), strict=True))
+    return {group.detector: group.weights for group in results.rows.groups}
 
 
 @once
 def _sizes(results: Results) -> dict[str, int]:
     """Each generator's image size, in pixels."""
-    first = results.scores[results.scores.label == 1].drop_duplicates("generator")
-    return dict(zip(first["generator"].astype(str), first["size"], strict=True))
+    fakes = [key for group, of in results.rows.groups.items() if group.label == 1 for key in of]
+    return {key.generator: key.size for key in reversed(fakes)}
 
 
 @once
 def _reals(results: Results) -> dict[tuple[str, str, int | None], pd.Series]:
     found: dict[tuple[str, str, int | None], pd.Series] = {}
-    for group in results.source.scores.rows:
+    for group in results.source.scores.finite.groups:
         own = results.protocol, results.trainings.get(group.detector), 0
         if (group.protocol, group.weights, group.label) == own:
-            of = _series(results.source, group, "size")
+            of = _series(results.source.scores.finite, group, "size")
             found |= {(group.detector, group.arm, size): series for (size,), series in of.items()}
     return found
 
 
 @once
-def _series(source: _Source, group: _Group, *names: str) -> dict[tuple[Any, ...], pd.Series]:
+def _series(rows: _Rows, group: _Group, *names: str) -> dict[tuple[Any, ...], pd.Series]:
     """Logits by index (N,) of each cell of a group of scores, by the columns that tell its cells apart."""
-    places = source.scores.rows.get(group)
-    if places is None:
-        return {}
-    rows = source.scores.finite[[*names, "index", "logit"]].take(places).sort_values("index", kind="stable")
-    index, logits = rows["index"].to_numpy(), rows["logit"].to_numpy()
-    groups = rows.groupby(list(names), observed=True).indices  # by place: a frame for each would take ten times as long
-    return {
-        key if isinstance(key, tuple) else (key,):
-            pd.Series(logits[at], index=pd.Index(index[at], name="index"), name="logit")
-        for key, at in groups.items()
-    }  # fmt: skip
+    places: dict[tuple[Any, ...], list[np.ndarray]] = {}
+    for images, at in rows.groups.get(group, {}).items():
+        places.setdefault(tuple(getattr(images, name) for name in names), []).append(at)
+    indices, logits = rows.whole["index"].to_numpy(), rows.whole["logit"].to_numpy()
+    found = {}
+    for key, several in places.items():
+        at = several[0] if len(several) == 1 else np.sort(np.concatenate(several))
+        index = indices[at]
+        if (np.diff(index) < 0).any():
+            order = np.argsort(index, kind="stable")
+            at, index = at[order], index[order]
+        found[key] = pd.Series(logits[at], index=pd.Index(index, name="index"), name="logit")
+    return found
 
 
 def with_fakes(results: Results, precisions: tuple[str, ...], logits: dict[Any, pd.Series]) -> Results:
@@ -396,9 +449,25 @@ def with_cells(results: Results, cells: Mapping[tuple[str, str], tuple[str, str]
 def _with_cells(source: _Source, cells: tuple[tuple[_Cell, _Cell | None], ...]) -> _Source:
     scores, replaced = source.scores, dict(cells)
     return replace(
-        source, scores=_Scores(_replaced(scores.finite, replaced), _replaced(scores.others, replaced)),
+        source, scores=_Scores(_renamed(scores.finite, replaced), _replaced(scores.others, replaced)),
         replaced={**source.replaced, **replaced},
     )  # fmt: skip
+
+
+def _renamed(rows: _Rows, cells: Mapping[_Cell, _Cell | None]) -> _Rows:
+    """`_replaced` without a copy."""
+    groups: _Groups = {
+        group: {key: at for key, at in of.items() if _Cell(*key[:2], group.arm) not in cells}
+        for group, of in rows.groups.items()
+    }
+    renamed = {(group, key) for group, key in rows.renamed if key in groups[group]}
+    for cell, new in cells.items():
+        for group, of in rows.groups.items() if new else ():
+            for key in [key for key in of if _Cell(*key[:2], group.arm) == new]:
+                named = group._replace(arm=cell.arm), _Images(cell.generator, cell.precision, key.size)
+                groups.setdefault(named[0], {})[named[1]] = of[key]
+                renamed.add(named)
+    return replace(rows, groups={group: of for group, of in groups.items() if of}, renamed=frozenset(renamed))
 
 
 def _replaced(table: pd.DataFrame, cells: Mapping[_Cell, _Cell | None]) -> pd.DataFrame:
@@ -511,22 +580,21 @@ def _narrowed(
     arm: str | None,
     weights: str | Mapping[str, str] | None,
 ) -> Results:
-    whole, unscored = source.scores.finite, source.scores.others
-    manifest = source.manifest
+    unscored, manifest = source.scores.others, source.manifest
     arm = arm or str(manifest.get("study", {}).get("arm") or "native")
-    fakes, reals = (_taken(whole, of) for of in _asked(source, protocol, arm, weights))
-    if fakes.empty:
-        closest = nearest(arm, set(whole.arm) - {arm, "none"})
+    rows = _asked(source, protocol, arm, weights)
+    if not rows.fakes("generator"):
+        closest = nearest(arm, source.scores.finite.said("arm") - {arm, "none"})
         raise UsageError(f"arm: {source.name!r} has no fakes under {protocol!r} with arm {arm!r}{closest}")
     chosen = {
-        "generator": _chosen("generators", generators, fakes.generator, GENERATORS),
-        "precision": _chosen("precisions", precisions, fakes.precision, PRECISIONS),
-        "detector": _chosen("detectors", detectors, pd.concat([fakes.detector, reals.detector]), DETECTORS),
+        "generator": _chosen("generators", generators, rows.fakes("generator"), GENERATORS),
+        "precision": _chosen("precisions", precisions, rows.fakes("precision"), PRECISIONS),
+        "detector": _chosen("detectors", detectors, rows.said("detector"), DETECTORS),
     }
-    kept_fake = fakes.generator.isin(chosen["generator"]) & fakes.precision.isin(chosen["precision"])
-    kept = pd.concat([fakes if kept_fake.all() else fakes[kept_fake], reals])
-    asked = kept.detector.isin(chosen["detector"])
-    kept = kept if asked.all() else kept[asked]
+    kept = rows.only(
+        lambda group: group.detector in chosen["detector"],
+        lambda key: key.generator in chosen["generator"] and key.precision in chosen["precision"],
+    )
     lost = unscored[(unscored.protocol == protocol) & ((unscored.label == 0) | (unscored.arm == arm))]
     return Results(
         source, kept, _cells_file(source, chosen, arm), manifest,
@@ -535,33 +603,19 @@ def _narrowed(
     )  # fmt: skip
 
 
-def _asked(
-    source: _Source, protocol: str, arm: str, weights: str | Mapping[str, str] | None
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Where the fakes of a protocol and an arm stand, and where its reals, of one training, of each detector's as
-    asked, or of its own."""
+def _asked(source: _Source, protocol: str, arm: str, weights: str | Mapping[str, str] | None) -> _Rows:
+    """The fakes of a protocol and an arm and its reals, of one training, of each detector's as asked, or of its own."""
     whole = source.scores.finite
-    own = {key: rows for key, rows in source.scores.rows.items()
-           if key.protocol == protocol and (key.label == 0 or key.arm == arm)}  # fmt: skip
-    if not own:
-        closest = nearest(protocol, set(whole.protocol) - {protocol})
+    own = whole.only(lambda key: key.protocol == protocol and (key.label == 0 or key.arm == arm))
+    if not own.groups:
+        closest = nearest(protocol, whole.said("protocol") - {protocol})
         raise UsageError(f"protocol: {source.name!r} has no scores under {protocol!r} with arm {arm!r}{closest}")
-    labels = sorted({key.weights for key in own})
+    labels = sorted(own.said("weights"))
     if isinstance(weights, str) and weights and weights not in labels:
         raise UsageError(f"weights: no {weights!r}{nearest(weights, labels)}; the study has {', '.join(labels)}")
     if not weights:
         weights = own_trainings(source, protocol)
-    wanted = [
-        (key.label, rows) for key, rows in own.items()
-        if key.weights == (weights if isinstance(weights, str) else weights.get(key.detector))
-    ]  # fmt: skip
-    fakes, reals = ([rows for of, rows in wanted if of == label] for label in (1, 0))
-    return fakes, reals
-
-
-def _taken(scores: pd.DataFrame, places: Sequence[np.ndarray]) -> pd.DataFrame:
-    """The rows at these places, in the order of the scores."""
-    return scores.take(np.sort(np.concatenate(places)) if places else [])
+    return own.only(lambda key: key.weights == (weights if isinstance(weights, str) else weights.get(key.detector)))
 
 
 def _unsaid(manifest: dict[str, Any]) -> list[str]:
@@ -588,14 +642,15 @@ def _checked(scores: pd.DataFrame, where: str) -> _Scores:
     columns.check(columns.SCORES, scores, where)
     words = {name: _numbered(scores[name]) for name in _WORDS if name in scores}
     scores = scores.assign(**words, logit=scores.logit.astype(np.float64))
-    twice = _twice(scores)
+    blocks = _blocks(scores)
+    twice = _twice(scores, blocks)
     if twice.any():
         row = scores[twice].iloc[0]
         what = f"{row.generator} {row.precision} {row.arm} {row['index']} by {row.detector} ({row.weights})"
         raise Damaged(f"{where}: {int(twice.sum())} rows stand there twice, the first {what}; run or import it again")
     finite = np.isfinite(scores.logit).to_numpy()
     kept = scores if finite.all() else scores[finite]
-    return _Scores(kept, scores[~finite])
+    return _Scores(_Rows(kept, _grouped(kept, blocks[finite])), scores[~finite])
 
 
 def _numbered(words: pd.Series) -> pd.Series:
@@ -604,18 +659,45 @@ def _numbered(words: pd.Series) -> pd.Series:
     return found.cat.set_categories(sorted(found.cat.categories.astype(str)))
 
 
-def _twice(scores: pd.DataFrame) -> np.ndarray:
-    """Whether each row (N,) is of the same image, detector, training and protocol as one before it."""
+def _blocks(scores: pd.DataFrame) -> np.ndarray:
+    """A number for each row (N,), the same for all that differ by no more than the index of the image."""
     whole, most = np.zeros(len(scores), dtype=np.int64), 1
-    for name in columns.IDENTITY:
-        values = (scores[name].cat.codes if name in columns.KEYS else scores[name]).to_numpy(np.int64)
-        least = int(values.min(initial=0))
-        count = int(values.max(initial=0)) - least + 1
-        most *= count
-        if most > np.iinfo(np.int64).max:  # too much for one number: column by column, at twice the time
-            return np.asarray(scores.duplicated(columns.IDENTITY))
-        whole = whole * count + (values - least)
-    return np.asarray(pd.Series(whole).duplicated())
+    for name in (*_Group._fields, *_Images._fields):
+        codes = scores[name].cat.codes.to_numpy(np.int64) if name in columns.KEYS else pd.factorize(scores[name])[0]
+        count = int(codes.max(initial=0)) + 1
+        if most * count > np.iinfo(np.int64).max:
+            whole = pd.factorize(whole)[0]
+            most = len(whole)
+        whole, most = whole * count + codes, most * count
+    return np.asarray(pd.factorize(whole)[0])
+
+
+def _twice(scores: pd.DataFrame, blocks: np.ndarray) -> np.ndarray:
+    """Whether each row (N,) is of the same image, detector, training and protocol as one before it."""
+    order = _by_block(blocks)
+    index, sorted_blocks = scores["index"].to_numpy()[order], blocks[order]
+    if ((np.diff(index) > 0) | (np.diff(sorted_blocks) > 0)).all():  # as studies are stored: ten times as fast
+        return np.zeros(len(scores), dtype=bool)
+    return np.asarray(pd.DataFrame({"block": blocks, "index": scores["index"].to_numpy()}).duplicated())
+
+
+def _by_block(blocks: np.ndarray) -> np.ndarray:
+    """The order that puts the rows of a block (N,) beside each other."""
+    small = blocks.astype(np.uint16) if blocks.max(initial=0) < 2**16 else blocks  # NumPy sorts 16 bits by radix
+    return np.argsort(small, kind="stable")
+
+
+def _grouped(scores: pd.DataFrame, blocks: np.ndarray) -> _Groups:
+    """Where the rows of each group and its images stand, in the order of the first row of each."""
+    order = _by_block(blocks)
+    ends = np.flatnonzero(np.diff(blocks[order])) + 1
+    places = np.split(order, ends) if len(order) else []
+    first = scores.iloc[[at[0] for at in places]]
+    found: _Groups = {}
+    keys = (zip(*(first[name].tolist() for name in of._fields), strict=True) for of in (_Group, _Images))
+    for group, images, at in zip(*keys, places, strict=True):
+        found.setdefault(_Group(*group), {})[_Images(*images)] = at
+    return found
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -693,7 +775,7 @@ def own_trainings(source: _Source, protocol: str) -> dict[str, str]:
     """Each detector's own training: the study's for the protocol, else the one it has most fakes of. Not to be written
     to."""
     wanted = weights_for(protocol, str(source.manifest.get("study", {}).get("weights") or ""))
-    counts = source.scores.counts
+    counts = source.scores.finite.counts
     counts = counts[counts.protocol == protocol]
     counts = counts.assign(first=counts.weights == wanted)
     counts = counts.sort_values(["first", "label", "count", "weights"], ascending=[False, False, False, True])
@@ -721,10 +803,9 @@ def all_arms(results: Results) -> pd.DataFrame:
 
 @once
 def _all_arms(source: _Source, protocol: str, trainings: tuple[tuple[str, str], ...]) -> pd.DataFrame:
-    rows = _taken(source.scores.finite, [
-        places for key, places in source.scores.rows.items()
-        if key.label == 1 and key.protocol == protocol and (key.detector, key.weights) in trainings
-    ])  # fmt: skip
+    rows = source.scores.finite.only(
+        lambda key: key.label == 1 and key.protocol == protocol and (key.detector, key.weights) in trainings
+    ).frame
     return rows.assign(**{name: _spelled(rows[name]) for name in _WORDS if name in rows})
 
 
@@ -746,8 +827,7 @@ def _dropped(rows: pd.DataFrame, manifest: dict[str, Any], chosen: dict[str, tup
     }  # fmt: skip
 
 
-def _chosen(name: str, asked: Sequence[str] | None, there: pd.Series, catalogue: Collection[str]) -> tuple[str, ...]:
-    present = set(there.unique())
+def _chosen(name: str, asked: Sequence[str] | None, present: set[str], catalogue: Collection[str]) -> tuple[str, ...]:
     order = [key for key in catalogue if key in present] + sorted(present - set(catalogue))
     for key in asked or ():
         if key not in catalogue and key not in present:

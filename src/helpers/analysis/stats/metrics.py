@@ -204,8 +204,18 @@ def resampled(
     if np.ptp(known) <= 1e-12 * max(1.0, abs(estimate)):
         half = unseen(clusters, confidence) * reach if reach else nan
         return Interval(float(estimate), float(estimate - half), float(estimate + half))
-    ends = np.quantile(known, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(float(estimate), *map(float, _spread_out(estimate, ends, clusters, confidence)))
+    return Interval(float(estimate), *map(float, _spread_out(estimate, _ends(known, confidence), clusters, confidence)))
+
+
+def _ends(draws: np.ndarray, confidence: float) -> np.ndarray:
+    """The percentiles (2,) between which this share of the draws (R,) lies, as `numpy.quantile` has them, which takes
+    three times as long for so few; every figure asks for them."""
+    place = np.array([0.5 - confidence / 2, 0.5 + confidence / 2]) * (len(draws) - 1)
+    below = np.floor(place).astype(int)
+    above = np.minimum(below + 1, len(draws) - 1)
+    ordered = np.partition(draws, np.concatenate([below, above]))
+    ends: np.ndarray = ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    return ends
 
 
 def _spread_out(estimate: ArrayLike, ends: np.ndarray, clusters: int, confidence: float) -> np.ndarray:

@@ -220,19 +220,24 @@ def families_places(table: pd.DataFrame, results: Results) -> HTML:
 
 
 def families_table(table: pd.DataFrame, results: Results) -> HTML:
-    """The mean effect on each detector by kind of denoiser, and the difference (`families.by_family`)."""
-    columns = {"auc": ("change of AUC", 3, True), "shift": ("shift, SD", 2, True)}
+    """The mean effect on each detector by kind of denoiser, and the difference (`families.by_family`), over prompts and
+    in all."""
+    columns = {
+        "auc": ("change of AUC, over prompts", 3, True), "auc_mean": ("mean change of AUC, in all", 3, True),
+        "shift": ("shift, SD, over prompts", 2, True), "shift_mean": ("mean shift, SD, in all", 2, True),
+    }  # fmt: skip
     if len(table):
         spread = [tables.DASH if not least == least else f"{least:+.3f} to {most:+.3f}".replace("-", "\N{MINUS SIGN}")
                   for least, most in zip(table.least, table.most, strict=True)]  # fmt: skip
         table = table.assign(spread=spread)
     keys = {"bits": "real bits", "detector_title": "detector", "kind": "denoisers", "titles": "mean of"}
+    keys |= {"trainings": "trainings"}
     caption = f"Change from {named(results.baseline)} at equal coverage and dose, mean over generators"
     return _table(table, columns, keys | {"spread": "AUC by generator"}, caption, "families")
 
 
 def families_figure(results: Results, detector: str = "r50_nodown") -> None:
-    """The effects of `families.by_generator` and of `families.by_family` below each other."""
+    """The effects of `families.by_generator` and of `families.by_family` below each other, with intervals in all."""
     own, means = families.by_generator(results), families.by_family(results)
     if len(own):
         psnr = [f"{row.rung_title}, {row.psnr:.1f} dB, {100 * row.share:.0f} % quantized" for row in own.itertuples()]
@@ -240,6 +245,8 @@ def families_figure(results: Results, detector: str = "r50_nodown") -> None:
         names = means.kind.where(means.kind == families.DIFFERENCE, means.kind + ", mean")
         own = pd.concat([own, means.assign(row=names, of=means.kind, stands=means.titles)])
         own = own.assign(dose=[f"real {bits}-bit images" for bits in own.bits])
+        shown = {f"{name}{end}": own[f"{name}_mean{end}"] for name in families.EFFECTS for end in ("", "_low", "_high")}
+        own = own.assign(**shown)
     _figure("families", charts.families, own, "families", results.lowest, detector, named(results.baseline))
 
 
