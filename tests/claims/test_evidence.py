@@ -16,6 +16,7 @@ from helpers.claims import evidence, readings
 from helpers.claims.evidence import AGREEMENT, ROWS, SOURCES, overall, pieces
 from helpers.claims.readings import Measured, Reading
 from helpers.core import files
+from helpers.study import rules
 
 KEYS = {claim.key for claim in claims.CLAIMS}
 
@@ -36,6 +37,14 @@ def test_each_piece_is_of_a_claim_and_names_its_source_where_it_is_shown() -> No
         for piece in pieces(key):
             assert piece.doubts and piece.sentence.endswith(".") and piece.verdict in AGREEMENT
             assert "nan" not in piece.sentence and "CLIP\N{MINUS SIGN}D" not in f"{piece.sentence}{piece.doubts}"
+
+
+def test_the_decks_accuracy_is_called_a_detection_rate() -> None:
+    """Its word stands in quotations of it alone: a share of fakes says nothing of reals, as accuracy does."""
+    told = [words for key in KEYS for piece in pieces(key) for words in (piece.sentence, *piece.doubts)]
+    told += [rule.what for rule in rules.shipped().each()]
+    told += [words for claim in claims.CLAIMS for words in (claim.quantity, claim.rule)]
+    assert told and not [words for words in told if "accuracy" in words]
 
 
 def test_published_rates_speak_as_their_table_prints_them() -> None:

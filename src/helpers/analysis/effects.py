@@ -69,7 +69,8 @@ def rate_less(results: Results, detector: str, generator: str, others: Sequence[
 
 
 def change(results: Results, detector: str, generator: str, precision: str) -> Sample | None:
-    """The change of accuracy from the baseline to a precision, on the images both have; Newcombe's paired interval."""
+    """The change of the detection rate from the baseline to a precision, on the images both have; Newcombe's paired
+    interval."""
     base, other, prompts = paired_logits(results, detector, generator, precision)
     if not len(base):
         return None
@@ -131,8 +132,8 @@ def _placed(fake: pd.Series, real: pd.Series) -> pd.Series:
 
 
 def contrast(results: Results, detectors: Sequence[str], against: Sequence[str], precision: str) -> Sample | None:
-    """The mean change of accuracy from the baseline to a precision of some detectors, less that of others (none: as it
-    is), generator by generator; a bootstrap over prompts (`metrics.mean_turn`).
+    """The mean change of the detection rate from the baseline to a precision of some detectors, less that of others
+    (none: as it is), generator by generator; a bootstrap over prompts (`metrics.mean_turn`).
 
     Generators count alike, and of each all detectors of a group that have it; one that a group lacks is left out.
     """

@@ -120,7 +120,8 @@ ROWS = (
     Row("C3", "fakes called fake", "truefake", readings.rates(["sd15"], ["npr"], most="challenging"),
         doubts=(_ELSEWHERE,)),
     Row("C3", "fakes called fake", "public study", readings.levels("sd15", "npr", "challenging"), "pair"),
-    Row("C4", "change of accuracy", "public study", readings.changes("sd3", END_TO_END, "nf4"), "pair", "change"),
+    Row("C4", "change of the detection rate", "public study", readings.changes("sd3", END_TO_END, "nf4"), "pair",
+        "change"),
     Row("C4_size", "fakes called fake, where the fall should start", "truefake",
         readings.rates(["sd3"], END_TO_END, least="anomaly_before"), doubts=(_NOT_FP4,), part=True),
     Row("C4_size", "fakes called fake", "public study", readings.start_and_end("sd3", END_TO_END, "nf4"), "pair"),
@@ -135,7 +136,7 @@ ROWS = (
         doubts=(_LOW_BEFORE,), part=True),
     Row("C10", "fakes called fake", "truefake", readings.deficit, doubts=(_ELSEWHERE,)),
     Row("C10", "fakes called fake", "public study", readings.old_and_new, "pair", "rate"),
-    Row("C11", "mean change of accuracy at NF4", "public study", readings.kinds("nf4"), "pair", "change"),
+    Row("C11", "mean change of the detection rate at NF4", "public study", readings.kinds("nf4"), "pair", "change"),
 )  # fmt: skip
 
 

@@ -148,7 +148,7 @@ def _interval(row: object, name: str) -> Interval:
 
 
 def levels(generator: str, detector: str, most: str) -> Reader:
-    """The public study's accuracy at FP16, which should lie under the margin `most`."""
+    """The public study's detection rate at FP16, which should lie under the margin `most`."""
 
     def read(limits: Mapping[str, float]) -> Reading:
         found = _cells([generator], [detector], ["nf4"])
@@ -164,7 +164,8 @@ def levels(generator: str, detector: str, most: str) -> Reader:
 
 
 def changes(generator: str, detectors: Sequence[str], precision: str) -> Reader:
-    """The public study's paired change of accuracy from FP16, which should be a loss of more than the margin `drop`."""
+    """The public study's paired change of the detection rate from FP16, which should be a loss of more than the margin
+    `drop`."""
 
     def read(limits: Mapping[str, float]) -> Reading:
         found = _cells([generator], detectors, [precision])
@@ -181,7 +182,7 @@ def _no_room(found: pd.DataFrame, drop: float) -> tuple[str, ...]:
     if idle.empty:
         return ()
     parts = [f"{row.tpr_before:.2f} by {_title(row, precision=False)}" for row in idle.itertuples()]
-    return (f"accuracy at {named(real_checkpoints.BASE)} is {listed(parts)}: a fall could not show there",)
+    return (f"the detection rate at {named(real_checkpoints.BASE)} is {listed(parts)}: a fall could not show there",)
 
 
 def _weak(found: pd.DataFrame, adequate: float) -> tuple[str, ...]:
@@ -196,8 +197,8 @@ def _weak(found: pd.DataFrame, adequate: float) -> tuple[str, ...]:
 
 
 def start_and_end(generator: str, detectors: Sequence[str], precision: str) -> Reader:
-    """The public study's accuracy at FP16 and at a precision, which should lie above the margin `anomaly_before` and
-    under `anomaly_after`."""
+    """The public study's detection rate at FP16 and at a precision, which should lie above the margin `anomaly_before`
+    and under `anomaly_after`."""
 
     def read(limits: Mapping[str, float]) -> Reading:
         found = _cells([generator], detectors, [precision])
@@ -230,7 +231,8 @@ def shifts(generator: str, detector: str, precisions: Sequence[str]) -> Reader:
 
 
 def old_and_new(limits: Mapping[str, float]) -> Reading:
-    """The public study's accuracy of NPR at FP16 on SD1.5, and how far it lies under that on the newer generators."""
+    """The public study's detection rate of NPR at FP16 on SD1.5, and how far it lies under that on the newer
+    generators."""
     found = real_checkpoints.public_cells()
     found = found[(found.detector == "npr") & (found.precision == "nf4")].set_index("generator")
     newer = found[[key not in OLDER for key in found.index]]
@@ -252,8 +254,8 @@ def old_and_new(limits: Mapping[str, float]) -> Reading:
 
 
 def kinds(precision: str) -> Reader:
-    """The public study's mean change of accuracy over generators, of end-to-end less feature-based detectors, which
-    should be a deficit of more than the margin `drop`.
+    """The public study's mean change of the detection rate over generators, of end-to-end less feature-based detectors,
+    which should be a deficit of more than the margin `drop`.
 
     The ends of a kind's mean are the means of its detectors' ends, as where they move together; those of the difference
     are combined from both kinds' (MOVER: Zou & Donner, Stat. Med. 2008).

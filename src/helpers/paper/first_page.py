@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from helpers.analysis.words import listed
-from helpers.claims import Outcome, by_condition
+from helpers.claims import Outcome, tally
 from helpers.claims.evidence import overall
 from helpers.claims.rule import NOT_TESTABLE, margins
 from helpers.results.results import Results
@@ -54,8 +54,6 @@ def _real(results: Results, outcomes: Sequence[Outcome]) -> str:
 
 def _statement(results: Results, outcome: Outcome, word: str) -> str:
     """A statement of the deck as a clause, with the protocols, trainings and thresholds in which it holds counted."""
-    found = by_condition(results)
-    verdicts = found.verdict[(found.key == outcome.claim.key) & (found.verdict != NOT_TESTABLE)]
-    holds, of = int((verdicts == "supported").sum()), len(verdicts)
-    held = f" (it holds in {holds or 'none'} of {of} conditions)" if of > 1 else ""
+    found = tally(results, outcome.claim)
+    held = f" (it holds in {found.holds or 'none'} of {found.testable} conditions)" if found.testable > 1 else ""
     return f"{word} {outcome.claim.short}{held}"

@@ -62,12 +62,14 @@ class Margins(Strict):
     "Accuracy" is the deck's: the share of fakes called fake at logit 0.
     """
 
-    high: Dated[Share] = Field(description="C2, C9: accuracy from which a generator is highly detectable")
-    challenging: Dated[Share] = Field(description="C3, C10: accuracy under which a generator is challenging")
-    drop: Dated[Share] = Field(description="C4, C9, C11: accuracy lost to FP4 that is a drop; C10: deficit that counts")
-    anomaly_before: Dated[Share] = Field(description="C4: least accuracy on SD3 at FP32, before the anomaly")
-    anomaly_after: Dated[Share] = Field(description="C4: most accuracy on SD3 at FP4, after the anomaly")
-    robust: Dated[Share] = Field(description="C5: accuracy on SD3 at FP4 above which R50_TF is unharmed")
+    high: Dated[Share] = Field(description="C2, C9: detection rate from which a generator is highly detectable")
+    challenging: Dated[Share] = Field(description="C3, C10: detection rate under which a generator is challenging")
+    drop: Dated[Share] = Field(
+        description="C4, C9, C11: detection rate lost to FP4 that is a drop; C10: deficit that counts"
+    )
+    anomaly_before: Dated[Share] = Field(description="C4: least detection rate on SD3 at FP32, before the anomaly")
+    anomaly_after: Dated[Share] = Field(description="C4: most detection rate on SD3 at FP4, after the anomaly")
+    robust: Dated[Share] = Field(description="C5: detection rate on SD3 at FP4 above which R50_TF is unharmed")
     smoothing: Dated[Share] = Field(description="C6: share of high-frequency energy lost that is smoothing")
     explained: Dated[Share] = Field(description="C6: share of FP4's shift its spectrum must account for to explain it")
     shift: Dated[Deviations] = Field(description="C7: shift to the left, in SDs of FP32, that counts")

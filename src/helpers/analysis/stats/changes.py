@@ -56,11 +56,8 @@ def area_change(cells: Sequence[Pairs], resamples: int = 2000, confidence: float
 def _placements(cell: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """Change of each fake's share of reals under it (M,), and of each real's share of fakes above it (N,); both have
     the change of AUC for their mean."""
-    count = len(cell.real)
-    of_fake = metrics.below(cell.real, cell.other) / count - metrics.below(cell.real, cell.base) / count
-    count = len(cell.base)
-    of_real = metrics.below(cell.base, cell.real) / count - metrics.below(cell.other, cell.real) / count
-    return of_fake, of_real
+    before, after = (metrics.placements(fake, cell.real) for fake in (cell.base, cell.other))
+    return after[0] - before[0], after[1] - before[1]
 
 
 def caught_change(

@@ -37,10 +37,6 @@ def _the(results: Results) -> str:
     return "the miniatures" if results.scale == "mini" else "this study"
 
 
-def _interval(row: pd.Series, name: str) -> Interval:
-    return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-
-
 def nf4_answer(results: Results) -> str:
     """The page's first sentences: what NF4 does to detection on real checkpoints, and on this study's images."""
     table, there = public_study.public_effects(), real.public_cells()
