@@ -297,8 +297,10 @@ def test_an_arm_changes_what_it_names_and_the_main_arm_stays():
     assert mini.setting("seed", "vae") == 1000
     assert (mini.setting("way", "ladder"), mini.setting("way", "vae")) == ("rounding", "native")
     assert mini.setting("components", "all") == mini.components and mini.setting("coverage", "all") == "all"
-    assert min(arm.images for arm in mini.arms.values()) >= 100 and mini.images_of("vae", 500) == 100
-    assert mini.images_of("ladder", 7) == 7 and mini.images_of("native", 500) == 500
+    cells = [cell for cell in mini.cells() if cell.arm != mini.arm]
+    assert min(mini.images_of(cell.arm, cell.precision, 500) for cell in cells) >= 100
+    assert mini.images_of("vae", "fp4", 500) == 100 and mini.images_of("native", "fp4", 500) == 500
+    assert mini.images_of("ladder", "int3", 7) == 7
 
 
 def test_the_controls_of_the_mini_study_are_all_there():
