@@ -1,6 +1,7 @@
 """The detectors' controls: what they see and what they cannot, and what is said of detectors beside them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from helpers import detectors, world
 from helpers.analysis import miniatures
 from helpers.mini.training import controls
 from helpers.mini.training import detectors as train_detectors
-from helpers.mini.training.detectors import Recipe, Training, on_generators
+from helpers.mini.training.detectors import Training, on_generators
 from helpers.paper.pages import setup
 
 SIZE, FEW = 64, {"train": 40, "validation": 40}
@@ -47,7 +48,8 @@ def test_plain_numbers_see_a_colour_and_not_an_arrangement(models):
 
 
 def test_the_table_has_each_control_and_kind_of_training(models, monkeypatch):
-    monkeypatch.setitem(train_detectors.RECIPES, "patch_probe", Recipe(steps=2, rate=1e-3, every=2, pairs=6, probe=2))
+    recipe = replace(train_detectors.RECIPES["patch_probe"], pairs=6, probe=2, strengths=(0.1,))
+    monkeypatch.setitem(train_detectors.RECIPES, "patch_probe", recipe)
     kinds = {"mini": Training(generators=("sd15", "sd21")), "mini-s1": Training(seed=1)}
     monkeypatch.setattr(controls, "TRAININGS", kinds | {"mini-aligned": Training(generators=("sd15",), aligned=True)})
     reals = {False: rendered, True: mixed}

@@ -83,7 +83,7 @@ def evaluate(
     reals: Mapping[bool, Reals] = MappingProxyType({False: samples.reals, True: samples.aligned}),
     images: Mapping[str, int] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Train each control as the first seed of each kind of training is; write out/controls.csv.
+    """Train each control as the first seed of each kind of training of the probe is; write out/controls.csv.
 
     Args:
         work: folder of what is unfinished. out: models/mini.
@@ -95,7 +95,7 @@ def evaluate(
     """
     rows = []
     for label, of in TRAININGS.items():
-        if of.seed:
+        if of.seed or PROBE not in of.detectors:
             continue
         task = on_generators(PROBE, fakes, reals[of.aligned], out, of, label, images)
         for control, run in CONTROLS.items():

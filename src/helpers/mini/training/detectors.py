@@ -29,6 +29,7 @@ from helpers import detectors
 from helpers.core.errors import UsageError
 from helpers.detectors import weights
 from helpers.detectors.batching import score as scored
+from helpers.detectors.catalogue import published
 from helpers.detectors.detector import module
 from helpers.detectors.preprocessing import Preprocess, preprocess, tensor
 from helpers.mini import backbones
@@ -134,13 +135,22 @@ def _seeds(label: str, count: int, of: Training) -> dict[str, Training]:
     return {label + (f"-s{seed}" if seed else ""): replace(of, seed=seed) for seed in range(count)}
 
 
-#: Label of the weights -> training. Each kind is trained with several seeds: the spread between trainings is part of
-#: every interval. `mini-sdxl` sees what the released detectors saw: SDXL and none of the others.
-TRAININGS = (
+#: Trainings of all detectors. Each kind is trained with several seeds: the spread between trainings is part of every
+#: interval. `mini-sdxl` sees what the released detectors saw: SDXL and none of the others.
+_ALL = (
     _seeds("mini", 5, Training())
     | _seeds("mini-sdxl", 3, Training(generators=("sdxl",)))
     | _seeds("mini-aligned", 3, Training(aligned=True))
 )
+
+#: A detector that was not published decides no claim: three trainings show how far its figures lie apart.
+_OWN = ("mini", "mini-s1", "mini-s2", "mini-aligned")
+
+#: Label of the weights -> training.
+TRAININGS = {
+    label: of if label in _OWN else replace(of, detectors=tuple(filter(published, of.detectors)))
+    for label, of in _ALL.items()
+}
 
 
 def augmented(image: np.ndarray, rng: np.random.Generator, crop: int | None) -> Image.Image:
