@@ -68,7 +68,9 @@ def test_every_place_names_one_version_and_licence():
 def test_the_book_says_how_to_cite_as_the_citation_file_does():
     """The BibTeX of the conclusion, whose year is that of the book's copyright line: nothing was released yet."""
     citation = yaml.safe_load((files.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    (bibtex,) = re.findall(r"```bibtex\n(.*?)```", (files.BOOK / "conclusion.md").read_text(encoding="utf-8"), re.DOTALL)
+    (bibtex,) = re.findall(
+        r"```bibtex\n(.*?)```", (files.BOOK / "conclusion.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     own, deck = parse_string(bibtex, "bibtex").entries.values()
     fields = own.fields
     assert (fields["title"], fields["version"]) == (citation["title"], citation["version"])
