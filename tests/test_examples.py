@@ -12,11 +12,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import typer
+import yaml
 from PIL import Image
 
 from helpers import world
 from helpers.cli import app, book
 from helpers.core import files
+from helpers.paper import execution
+from helpers.runs.plan import parse_share
 
 SOURCE = files.ROOT / "src"
 README = (files.ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,6 +48,31 @@ def test_a_command_is_understood(command: str) -> None:
     while hasattr(group, "commands"):
         group, words = group.commands[words[0]], words[1:]
     group.make_context(group.name, words)
+
+
+def test_the_book_executes_a_notebook_that_is_there_with_parameters_that_it_has() -> None:
+    (command,) = re.findall(r"^\$ papermill (.+)$", REPRODUCE, re.MULTILINE)
+    notebook, _, *options = shlex.split(command)
+    given = yaml.safe_load(options.pop()) | {options[-3]: yaml.safe_load(options[-2])}
+    assert options[:2] == ["-k", "python3"] and options[-4::3] == ["-p", "-y"]
+    execution.check(files.ROOT / notebook, given)
+
+
+def test_the_book_says_how_long_a_command_takes_and_where_it_needs_a_gpu() -> None:
+    """Each block of commands says seconds, minutes or hours, before it or after; one for CUDA or a full run, a GPU."""
+    blocks = re.split(r"(?m)^```console\n((?:\$ .+\n)+)```$", REPRODUCE)
+    for before, commands, after in zip(blocks[::2], blocks[1::2], blocks[2::2], strict=False):
+        said = before[-400:] + after[:900]
+        assert re.search(r"\b(seconds|minutes|hours|a minute)\b", said), commands
+        if re.search("cuda|run full", commands):
+            assert "GPU" in said, commands
+
+
+def test_the_slurm_script_runs_every_share_once() -> None:
+    (script,) = re.findall(r"```bash\n(.*?)```", REPRODUCE, re.DOTALL)
+    first, last = map(int, re.search(r"--array=(\d+)-(\d+)", script).groups())
+    shares = [parse_share(f"{task}/{re.search(r'_TASK_ID/([0-9]+)', script)[1]}") for task in range(first, last + 1)]
+    assert shares == [(task, last) for task in range(1, last + 1)]
 
 
 @pytest.fixture

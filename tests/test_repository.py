@@ -10,6 +10,7 @@ import tomllib
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from pybtex.database import parse_string
 
 import helpers
 from helpers.core import files
@@ -62,6 +63,25 @@ def test_every_place_names_one_version_and_licence():
     assert citation["version"] == PROJECT["version"] == helpers.__version__
     assert citation["license"] == PROJECT["license"] == "Apache-2.0"
     assert "Apache License" in (files.ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_the_book_says_how_to_cite_as_the_citation_file_does():
+    """The BibTeX of the conclusion, whose year is that of the book's copyright line: nothing was released yet."""
+    citation = yaml.safe_load((files.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    (bibtex,) = re.findall(
+        r"```bibtex\n(.*?)```", (files.BOOK / "conclusion.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    own, deck = parse_string(bibtex, "bibtex").entries.values()
+    fields = own.fields
+    assert (fields["title"], fields["version"]) == (citation["title"], citation["version"])
+    assert fields["license"] == citation["license"] and own.type == citation["type"]
+    assert [str(author) for author in own.persons["author"]] == [f"{{{of['name']}}}" for of in citation["authors"]]
+    assert fields["year"] == yaml.safe_load((files.ROOT / "_config.yml").read_text(encoding="utf-8"))["copyright"]
+    (source,) = citation["references"]
+    assert deck.fields["title"] == source["title"]
+    assert [str(author) for author in deck.persons["author"]] == [
+        f"{of['family-names']}, {of['given-names']}" for of in source["authors"]
+    ]
 
 
 def test_notebooks_are_stored_without_outputs():

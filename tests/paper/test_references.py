@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 from pybtex.database import Entry, parse_file
+from pybtex.plugin import find_plugin
 
 from helpers.core import files
 from helpers.paper import contents
@@ -16,6 +18,10 @@ REFERENCES = parse_file(str(files.BOOK / "references.bib")).entries
 
 #: arXiv's form since April 2007: year, month, and a number of four digits, of five from 2015 on.
 ARXIV = re.compile(r"(?P<year>\d\d)(?P<month>0[1-9]|1[0-2])\.(?P<number>\d{4,5})")
+#: A DOI's form: a registrant's number of four to nine digits, and a name of the registrant's own without blanks.
+DOI = re.compile(r"10\.\d{4,9}/\S+")
+#: Works of which no address could be verified.
+UNLINKED = {"banerjee1960"}
 
 
 def prose(page: str) -> str:
@@ -54,7 +60,7 @@ def test_an_entry_has_authors_a_title_and_a_year(key: str) -> None:
     entry: Entry = REFERENCES[key]
     assert entry.persons.get("author") and entry.fields.get("title", "").strip()
     assert re.fullmatch(r"(19|20)\d\d", entry.fields.get("year", ""))
-    where = {"journal", "booktitle", "institution", "eprint", "howpublished"}
+    where = {"journal", "booktitle", "institution", "eprint", "howpublished", "url"}
     assert where & {name.lower() for name in entry.fields}, "it does not say where it was published"
 
 
@@ -68,8 +74,38 @@ def test_an_arxiv_number_has_the_form_and_is_no_younger_than_its_paper(key: str)
     assert year <= int(fields["year"]) <= year + 2
 
 
+def test_a_work_has_an_address_but_for_those_known_to_have_none() -> None:
+    assert {key for key, entry in REFERENCES.items() if not {"doi", "eprint", "url"} & set(entry.fields)} == UNLINKED
+
+
+@pytest.mark.parametrize("key", [key for key, entry in REFERENCES.items() if "doi" in entry.fields])
+def test_a_doi_has_the_form_and_names_no_year_that_its_paper_is_not_of(key: str) -> None:
+    """Many registrants put the year, of the volume or of the acceptance, into a DOI: `10.1109/TIP.2013.2293423`."""
+    fields = REFERENCES[key].fields
+    assert DOI.fullmatch(fields["doi"])
+    years = [int(year) for year in re.findall(r"(?<=[.(])((?:19|20)\d\d)(?=\.\d|\d{4}\))", fields["doi"])]
+    assert all(year <= int(fields["year"]) <= year + 1 for year in years), years
+
+
+@pytest.mark.parametrize("key", [key for key, entry in REFERENCES.items() if "url" in entry.fields])
+def test_an_address_is_of_a_page_that_readers_open(key: str) -> None:
+    parts = urlsplit(REFERENCES[key].fields["url"])
+    assert parts.scheme == "https" and "." in parts.netloc and parts.path.strip("/") and not parts.query
+    assert "doi.org" not in parts.netloc and "arxiv.org" not in parts.netloc, "these are the fields doi and eprint"
+
+
+def test_the_list_shows_each_address_as_a_link() -> None:
+    style, backend = find_plugin("pybtex.style.formatting", "alpha")(), find_plugin("pybtex.backends", "html")()
+    shown = {entry.key: entry.text.render(backend) for entry in style.format_entries(REFERENCES.values())}
+    for key, entry in REFERENCES.items():
+        places = {"doi": "https://doi.org/{}", "eprint": "https://arxiv.org/abs/{}", "url": "{}"}
+        for name, place in places.items():
+            address = place.format(entry.fields.get(name, ""))
+            assert name not in entry.fields or f'<a href="{address}">' in shown[key], address
+
+
 def test_no_work_is_listed_twice() -> None:
-    for name in ("title", "eprint"):
+    for name in ("title", "eprint", "doi", "url"):
         said = [
             re.sub(r"[{}\s]", "", entry.fields[name]).lower() for entry in REFERENCES.values() if name in entry.fields
         ]
