@@ -16,6 +16,7 @@ from PIL import Image
 from helpers import world
 from helpers.cli import app as cli
 from helpers.core import files
+from helpers.study import schema
 
 COMMANDS = [
     ["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["migrate"], ["verify"], ["footprint"],
@@ -98,6 +99,13 @@ def test_grid_counts_the_images_of_the_archive(capsys, tmp_path, monkeypatch):
     place = lines[0].split().index("archived")
     found = {tuple(line.split()[:2]): line.split()[place] for line in lines[1:] if line.startswith("sd3 ")}
     assert status == 0 and found["sd3", "fp4"] == "7" and found["sd3", "fp32"] == "0"
+
+
+def test_grid_adds_up_what_an_arm_has_of_each_precision(capsys):
+    status, said, _ = call(capsys, "grid", "mini")
+    ladder = next(line.split() for line in said.splitlines() if line.startswith("ladder "))
+    own = schema.load("mini").arms["ladder"].images
+    assert status == 0 and ladder[1:3] == [str(6 * len(own)), str(6 * sum(own.values()))]
 
 
 def test_full_grid_names_checkpoints_and_gates(capsys):
