@@ -288,10 +288,17 @@ def write_json(value: Any, path: str | os.PathLike[str]) -> None:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
+#: Bytes of a column's dictionary in a stored table, beyond which every value is stored again (pyarrow's own: 1 MiB).
+_DICTIONARY = 1 << 28
+
+
 def write_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a table in one step."""
+    """Write a table in one step.
+
+    A dictionary may be as large as it comes: beside hundreds of thousands of scores, the images' digests stand once.
+    """
     with replacing(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+        frame.to_parquet(temporary, index=False, compression="zstd", dictionary_pagesize_limit=_DICTIONARY)
 
 
 def _line(error: Exception) -> str:
