@@ -195,7 +195,8 @@ def test_tiffs_of_one_picture_are_read_alike(kind, tmp_path, loaded):
     Image.fromarray(RGB if "colours" in kind else GREY).save(tmp_path / "b.png")
     found, plain = stream.judge([tmp_path / "a.tif", tmp_path / "b.png"], loaded)
     assert (found.error, found.format, found.width, found.height) == ("", "TIFF", 64, 64)
-    assert found.logits == pytest.approx(plain.logits, abs=1e-5)
+    # In single precision: the patch probe adds up 1,280 products.
+    assert found.logits == pytest.approx(plain.logits, abs=1e-4)
 
 
 REFUSED = {

@@ -266,7 +266,7 @@ def test_several_trainings_score_together_as_each_alone(name, monkeypatch):
     """One pass of a frozen trunk serves all heads on it; a picture large enough for tiles is scored so too."""
     monkeypatch.setattr(batching, "TILE", 64)
     seen = pictures([(64, 64), (150, 140), (64, 64), (79, 96)])
-    trained = [base.load(name, label) for label in ("mini", "mini-sdxl", "mini-aligned")]
+    trained = [base.load(name, label) for label in ("mini", "mini-s1", "mini-aligned")]
     passes = []
     monkeypatch.setattr(batching, "logits", _counted(batching.logits, passes))
     alone = [detector.score(seen) for detector in trained]

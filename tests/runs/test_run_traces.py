@@ -188,7 +188,7 @@ def test_the_archives_sham_has_the_logits_of_its_scores():
     scores = pd.read_parquet(ARCHIVE / "scores.parquet")
     keys = [*KEY, "detector", "weights", "protocol"]
     both = sham.merge(scores, on=keys, suffixes=("", "_stored"))
-    assert len(both) == len(sham) == 3 * 2 * 6 * 4 * cache.IMAGES  # protocols, precisions, generators, detectors
+    assert len(both) == len(sham) == 3 * 2 * 6 * 5 * cache.IMAGES  # protocols, precisions, generators, detectors
     np.testing.assert_allclose(both.logit, both.logit_stored, rtol=1e-3, atol=1e-3)
 
 

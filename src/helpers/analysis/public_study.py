@@ -67,7 +67,8 @@ def public_effects(file: Path = SUMMARY) -> pd.DataFrame:
 
 
 def summary(results: Results) -> pd.DataFrame:
-    """Every pair of cells of a study, all arms: what changes in the same images from the finer to the coarser one.
+    """Every pair of cells of a study, all arms: what changes in the same images from the finer to the coarser one; empty
+    where no generator has two.
 
     One row per generator, detector and pair: `precision` and `arm` against `against` and `against_arm`; n pairs, r
     (Pearson's, of the paired logits), the columns of `effect`, `p_holm` over all rows with the same `against` being
@@ -87,6 +88,8 @@ def summary(results: Results) -> pd.DataFrame:
             threshold = results.threshold_of(detector)
             row |= effect(cells[finer], cells[coarser], threshold)
             rows.append(row | _rates(cells[finer], cells[coarser], reals, threshold))
+    if not rows:
+        return pd.DataFrame()
     table = _corrected(pd.DataFrame(rows), results)
     notes = _notes(results)
     table["reading"] = [notes.get((row.generator, row.precision, row.arm), "") for row in table.itertuples()]
