@@ -67,13 +67,12 @@ def public_effects(file: Path = SUMMARY) -> pd.DataFrame:
 
 
 def summary(results: Results) -> pd.DataFrame:
-    """Every pair of cells of a study, all arms: what changes in the same images from the finer to the coarser one; empty
-    where no generator has two.
+    """Every pair of cells of a study, all arms: what changes in the same images from the finer to the coarser one.
 
     One row per generator, detector and pair: `precision` and `arm` against `against` and `against_arm`; n pairs, r
     (Pearson's, of the paired logits), the columns of `effect`, `p_holm` over all rows with the same `against` being
     the baseline or not; tpr and auc with `_before`, tnr; `reading`, what is known of the cell; `source`. Rows of
-    generator "all" hold `change` alone: the mean over generators, images resampled whole.
+    generator "all" hold `change` alone: the mean over generators, images resampled whole. Empty without a pair.
     """
     scores = all_arms(results)
     rows = []
