@@ -81,7 +81,12 @@ def test_scores_are_imported(outside: Outside) -> None:
     archived[own & archived.arm.isin(["native", "none"])].to_csv(outside.here / "own.csv", index=False)
     done = outside("import-scores", "own.csv", "--out", "theirs", "--summary", "effects.csv")
     assert done.returncode == 0, done.stderr
-    assert (outside.here / "theirs" / "manifest.json").is_file() and (outside.here / "effects.csv").is_file()
+    assert (outside.here / "theirs" / "manifest.json").is_file() and len(pd.read_csv(outside.here / "effects.csv"))
+    archived[own & (archived.precision == "fp32") & (archived.arm == "native")].to_csv(
+        outside.here / "one.csv", index=False
+    )
+    done = outside("import-scores", "one.csv", "--out", "alone", "--summary", "none.csv")
+    assert done.returncode == 0 and "0 paired effects" in done.stdout, done.stderr
 
 
 def test_the_book_says_where_it_is_made(outside: Outside) -> None:

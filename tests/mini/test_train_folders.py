@@ -53,6 +53,7 @@ def test_every_detector_trains_on_folders_and_its_card_says_what_on(name, folder
     )
     card = json.loads((tmp_path / "own.json").read_text())
     assert card["name"] == name and card["seed"] == 5 and len(card["curve"]) == 2
+    assert recipe is SOLVED or [row["step"] for row in card["curve"]] == [recipe.every, recipe.steps]
     assert str(folders / "real") in card["task"] and str(folders / "fake") in card["task"]
     table = pd.read_csv(tmp_path / "own.csv")
     assert len(table) == 60 and set(table.split) == {"train", "validation"}
