@@ -7,19 +7,13 @@ from pathlib import Path
 import offline
 import pytest
 import synthetic
+from browsing import opened
 
 from helpers import claims
 from helpers.core.errors import UsageError
 from helpers.paper import build, contents
 
 LOCAL = ("file:", "data:", "blob:")
-
-
-def opened(browser, width: int):
-    """An empty page, patient enough for a machine that is busy with other things."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    page.set_default_timeout(120_000)
-    return page
 
 
 @pytest.fixture(scope="module")
