@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,3 +45,25 @@ def served(folder: Path) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+#: Scripts that every page may load, by the end of their names, and those that only a page with such HTML may.
+ALWAYS = {
+    "documentation_options.js", "doctools.js", "sphinx_highlight.js", "sphinx-book-theme.js", "shell.js",
+    "bootstrap.js", "pydata-sphinx-theme.js",
+}  # fmt: skip
+ONLY_WITH = {
+    "vega.js": "quantdetect-chart",
+    "clipboard.min.js": '<div class="highlight',
+    "copybutton.js": '<div class="highlight',
+    "togglebutton.js": "toggle",
+    "design-tabs.js": "sd-tab-set",
+}
+
+
+def unwanted_scripts(page: Path) -> list[str]:
+    """The scripts that a built page loads and has no use for; none should be."""
+    text = page.read_text(encoding="utf-8")
+    article = text[text.index("<article") : text.index("</article>")]
+    names = [Path(found.partition("?")[0]).name for found in re.findall(r'<script[^>]*\ssrc="([^"]+)"', text)]
+    return [name for name in names if name not in ALWAYS and (name not in ONLY_WITH or ONLY_WITH[name] not in article)]

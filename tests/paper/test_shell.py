@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from browsing import opened, served
+from browsing import opened, served, unwanted_scripts
 
 from helpers.charts.theme import bundle, render
 from helpers.core import files
@@ -202,6 +202,14 @@ def test_a_page_has_one_button_for_each_menu_and_every_icon_a_drawing(book: Path
         assert page.locator("[class*='fa-']").evaluate_all(bare) == []
     assert fonts == []
     page.close()
+
+
+def test_a_page_loads_the_scripts_that_it_needs_alone(book: Path) -> None:
+    loads = {name: (book / f"{name}.html").read_text(encoding="utf-8") for name in PAGES}
+    for name in PAGES:
+        assert unwanted_scripts(book / f"{name}.html") == [], name
+    assert [name for name in PAGES if "/vega.js" in loads[name]] == ["notebooks/chart"]
+    assert [name for name in PAGES if "/copybutton.js" in loads[name]] == ["book/code"]
 
 
 def test_in_the_dark_pictures_stay_as_they_are(book: Path, browser) -> None:
