@@ -7,19 +7,13 @@ from pathlib import Path
 import offline
 import pytest
 import synthetic
+from browsing import opened, unwanted_scripts
 
 from helpers import claims
 from helpers.core.errors import UsageError
 from helpers.paper import build, contents
 
 LOCAL = ("file:", "data:", "blob:")
-
-
-def opened(browser, width: int):
-    """An empty page, patient enough for a machine that is busy with other things."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    page.set_default_timeout(120_000)
-    return page
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +29,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
     for page in ["index", *contents.pages()]:
         assert (site / f"{page}.html").stat().st_size < 1_500_000
+    for page in contents.pages():
+        assert unwanted_scripts(site / f"{page}.html") == [], page
     conclusion = (site / "book/conclusion.html").read_text(encoding="utf-8")
     assert "verdict-holds" in conclusion and "100 images per cell" in conclusion
     assert not list(site.parent.glob(".tmp-*"))

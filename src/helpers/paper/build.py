@@ -18,7 +18,7 @@ from helpers import analysis, charts
 from helpers.charts.theme import PICTURE_WIDTH, bundle
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
-from helpers.paper import reference
+from helpers.paper import reference, site
 from helpers.paper.contents import notebooks, pages
 from helpers.paper.execution import check, declared, execute
 from helpers.results.results import check_results
@@ -58,7 +58,8 @@ def build(
         _compile(source, scratch)
         built = scratch / "_build" / "html"
         _check_pages(built)
-        _picture(folder, out / "heatmap.png")
+        with files.replacing(out / site.PICTURE) as temporary:
+            shutil.copy(source / "_static" / site.PICTURE, temporary)
         return _swap(built, out / "html", scratch / "old") / "index.html"
 
 
@@ -118,15 +119,15 @@ def _short(folder: Path) -> str:
 
 
 def _stage(source: Path, results: Path) -> Path:
-    """The pages, the style, the script of the charts and the contact sheets, where Sphinx expects them."""
-    shutil.copytree(files.BOOK, source / "book", ignore=shutil.ignore_patterns(".*"))
-    (source / "book" / "_static").rename(source / "_static")
+    """The pages, the shell of the site, the script of the charts and the contact sheets, where Sphinx expects them."""
+    shutil.copytree(files.BOOK, source / "book", ignore=shutil.ignore_patterns(".*", "_static", "_templates"))
+    site.stage(source)
+    shutil.copy(files.ROOT / "_toc.yml", source)
     (source / "notebooks").mkdir()
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(files.ROOT / name, source / name)
     with open(source / "book" / "api.md", "a", encoding="utf-8") as api:
         api.write(f"\n{reference.page()}")
     bundle(source / "_static")
+    _picture(results, source / "_static" / site.PICTURE)
     if (results / "contact").is_dir():
         shutil.copytree(results / "contact", source / "notebooks" / "contact")
     return source
@@ -160,8 +161,7 @@ def _check_pages(built: Path) -> None:
 def _picture(results: Path, file: Path) -> None:
     charts.enable()
     picture = charts.heatmap(analysis.cells(analysis.load(results))).properties(width=PICTURE_WIDTH)
-    with files.replacing(file) as temporary:
-        temporary.write_bytes(vl_convert.vegalite_to_png(picture.to_json(), scale=1.5))
+    file.write_bytes(vl_convert.vegalite_to_png(picture.to_json(), scale=1.5))
 
 
 def _swap(new: Path, place: Path, old: Path) -> Path:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helpers.core.checkout import git_revision
 from helpers.core.columns import SCORES, TABLES, ordered
 from helpers.core.files import file_sha256, now, tree_sha256, write_json, write_parquet
 from helpers.runs import audit, sources
 from helpers.runs.plan import Plan, Recipe, Scoring, Shard, Source
 from helpers.runs.shard import State, of, state_of
 from helpers.runs.stages.contact import write_sheets
-from helpers.runs.store import MANIFEST, RESULTS, STALE, Store, git_revision, versions
+from helpers.runs.store import MANIFEST, RESULTS, STALE, Store, versions
 
 __all__ = ["merge"]
 

@@ -20,7 +20,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,7 +34,7 @@ from helpers.runs.plan import Shard, Source
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MANIFEST", "RESULTS", "STALE", "Store", "git_revision", "pixel_sha256", "versions"]
+__all__ = ["MANIFEST", "RESULTS", "STALE", "Store", "pixel_sha256", "versions"]
 
 #: The files that make up a run's results.
 RESULTS = ("scores.parquet", "cells.parquet", "manifest.json")
@@ -190,17 +189,3 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def git_revision() -> str | None:
-    """The commit of this checkout, with "+" where files other than results differ; None outside a repository."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", "-C", str(files.ROOT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
-        return git("rev-parse", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return None

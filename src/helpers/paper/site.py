@@ -1,0 +1,198 @@
+"""What a site needs beside its pages, as an extension of Sphinx that `_config.yml` names.
+
+Every page gets a description and what previews of links read (Open Graph), its footer says of which version it is and
+how to cite it, and it loads only the scripts and styles that something on it needs. Beside the pages lie a front page
+at the site's own address, a 404.html and, where `_config.yml` gives the site's address, a sitemap.xml.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+import yaml
+
+from helpers.core import files
+from helpers.core.checkout import git_date, git_revision
+from helpers.paper.contents import pages
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.application import Sphinx
+
+__all__ = ["PICTURE", "bibtex", "cited", "colophon", "description", "setup", "stage"]
+
+#: The picture that previews of links show, in the site's _static.
+PICTURE = "heatmap.png"
+PICTURE_SAYS = "Heatmap: what each detector says of each generator's images at each precision"
+#: Characters of a description, about what search engines show of one.
+LONGEST = 200
+
+#: What only some pages need: a part of a file's name, or of a script's own text, and the HTML that asks for it.
+NEEDED = {
+    "vega": r"quantdetect-chart",
+    "clipboard": r'class="highlight',
+    "copybutton": r'class="highlight',
+    "toggle": r'class="[^"]*\b(toggle|dropdown)\b',
+    "design-tabs": r'class="[^"]*\bsd-tab-set\b',
+    "sphinx-design": r'class="[^"]*\bsd-',
+}
+#: Set up by inline scripts that follow, so it cannot wait for the page as the others do.
+AT_ONCE = "documentation_options.js"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Join Sphinx: called by it, once a build."""
+    app.connect("html-page-context", _page, priority=900)
+    app.connect("html-collect-pages", _beside)
+    app.connect("build-finished", _sitemap)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def stage(source: Path) -> None:
+    """Put into the new folder `source` what Sphinx reads of a site beside its pages: configuration, templates, styles,
+    scripts, bibliography and licence."""
+    for name in ("_static", "_templates"):
+        shutil.copytree(files.BOOK / name, source / name, ignore=shutil.ignore_patterns(".*"))
+    shutil.copy(files.ROOT / "_config.yml", source)
+    shutil.copy(files.ROOT / "LICENSE", source / "_static" / "LICENSE.txt")
+
+
+@cache
+def colophon() -> dict[str, str]:
+    """Whose the site is and of which state: title, version, commit ("" outside a repository), date (YYYY-MM-DD),
+    licence, cited and bibtex. Source: CITATION.cff and git."""
+    about = yaml.safe_load((files.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    commit = git_revision() or ""
+    state = {
+        "commit": commit[:12] + ("+" if commit.endswith("+") else ""),
+        "date": git_date() or files.now()[:10],
+    }
+    about["year"] = str(about.get("date-released") or state["date"])[:4]
+    named = {"title": about["title"], "version": str(about["version"]), "licence": about["license"]}
+    return named | state | {"cited": cited(about), "bibtex": bibtex(about)}
+
+
+def cited(about: dict[str, Any]) -> str:
+    """A reference to the work in words, from the fields of a CITATION.cff and a `year`."""
+    link = f" {_link(about)}" if _link(about) else ""
+    return f"{'; '.join(_authors(about))} ({about['year']}). {about['title']}. Version {about['version']}.{link}"
+
+
+def bibtex(about: dict[str, Any]) -> str:
+    """The same as an entry of BibTeX, of the kind that every style knows (misc)."""
+    doi, address = about.get("doi"), about.get("url") or about.get("repository-code")
+    # Double braces keep an organization's name, and a title's capitals, as they are.
+    fields = {
+        "author": " and ".join(name if ", " in name else f"{{{name}}}" for name in _authors(about)),
+        "title": f"{{{about['title']}}}",
+        "year": about["year"],
+        "version": about["version"],
+        **({"doi": doi} if doi else {}),
+        **({"url": address} if address else {}),
+    }
+    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    return f"@misc{{quantdetect,\n{lines}\n}}"
+
+
+def _authors(about: dict[str, Any]) -> list[str]:
+    people = about["authors"]
+    return [one.get("name") or f"{one['family-names']}, {one['given-names']}" for one in people]
+
+
+def _link(about: dict[str, Any]) -> str:
+    doi = about.get("doi")
+    return f"https://doi.org/{doi}" if doi else about.get("url") or about.get("repository-code") or ""
+
+
+def description(doctree: nodes.document) -> str:
+    """The first paragraph of a page as one line of at most `LONGEST` characters, whole sentences where one fits; ""
+    for a page without a paragraph."""
+    from docutils import nodes
+
+    said = next((" ".join(p.astext().split()) for p in doctree.findall(nodes.paragraph) if p.astext().strip()), "")
+    if len(said) <= LONGEST:
+        return said
+    sentences = re.match(rf"(.{{40,{LONGEST - 1}}}[.?!])\s", said)
+    return sentences[1] if sentences else said[: LONGEST - 1].rsplit(" ", 1)[0] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _page(app: Sphinx, name: str, _template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    context["colophon"] = colophon()
+    if not context.get("metas"):
+        found = doctree is not None
+        title = html.unescape(re.sub(r"<[^>]+>", "", context.get("title") or ""))
+        kept = _metas(app, title, description(doctree), context.get("pageurl")) if found else None
+        # Lists of words and the search field are no pages that a search should find.
+        context["metas"] = kept or [("name", "robots", "noindex")]
+    body = context.get("body") or ""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [asset for asset in context.get(kind, []) if _wanted(asset, body)]
+    for script in context["script_files"]:
+        if script.filename and AT_ONCE not in str(script.filename):
+            script.attributes["defer"] = "defer"
+
+
+def _wanted(asset: Any, body: str) -> bool:
+    said = f"{asset.filename or ''} {asset.attributes.get('body') or ''}"
+    return all(re.search(mark, body) for part, mark in NEEDED.items() if part in said)
+
+
+def _metas(app: Sphinx, title: str, says: str, address: str | None) -> list[tuple[str, str, str]]:
+    """Kind, name and text of a page's meta elements. Addresses in them must be whole, so without the site's own
+    (`html.baseurl`) there are none."""
+    metas = [("name", "description", says), ("property", "og:description", says)] if says else []
+    metas += [
+        ("property", "og:title", title),
+        ("property", "og:site_name", app.config.html_title),
+        ("property", "og:type", "article"),
+    ]
+    if address:
+        metas.append(("property", "og:url", address))
+        if (Path(app.srcdir) / "_static" / PICTURE).is_file():
+            metas += [
+                ("property", "og:image", urljoin(_base(app), f"_static/{PICTURE}")),
+                ("property", "og:image:alt", PICTURE_SAYS),
+                ("name", "twitter:card", "summary_large_image"),
+            ]
+    return metas
+
+
+def _base(app: Sphinx) -> str:
+    """The site's own address with a slash at its end, or "" where none is given."""
+    base = app.config.html_baseurl
+    return base and base.rstrip("/") + "/"
+
+
+def _beside(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The front page, which leads to the first, and the page for addresses that are none."""
+    root = app.config.root_doc
+    title, first = app.env.titles[root].astext(), app.builder.get_target_uri(root)
+    says = description(app.env.get_and_resolve_doctree(root, app.builder))
+    address = urljoin(_base(app), first) if _base(app) else None
+    metas = _metas(app, title, says, address)
+    yield "index", {"title": html.escape(title), "first": first, "metas": metas, "pageurl": address}, "front.html"
+    found = [(app.env.titles[page].astext(), app.builder.get_target_uri(page)) for page in _pages(app)]
+    yield "404", {"found": found, "top": urlsplit(_base(app)).path or "/"}, "404.html"
+
+
+def _pages(app: Sphinx) -> list[str]:
+    return pages(Path(app.srcdir) / "_toc.yml")
+
+
+def _sitemap(app: Sphinx, error: Exception | None) -> None:
+    if error or app.builder.format != "html" or not _base(app):
+        return
+    places = [urljoin(_base(app), app.builder.get_target_uri(page)) for page in _pages(app)]
+    rows = "".join(f"  <url><loc>{html.escape(place)}</loc></url>\n" for place in places)
+    (Path(app.outdir) / "sitemap.xml").write_text(
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{rows}</urlset>\n',
+        encoding="utf-8",
+    )

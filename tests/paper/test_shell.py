@@ -1,0 +1,344 @@
+"""The shell of the site, around a small book: menus, scripts, what is published beside the pages, print, keyboard."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from browsing import opened, served, unwanted_scripts
+
+from helpers.charts.theme import bundle, render
+from helpers.core import files
+from helpers.paper import site
+
+WIDTHS = [390, 1280]
+ADDRESS = "https://example.org/books/mine/"
+
+INTRO = """# A question & an answer
+
+Do detectors still see it? This page says so.
+
+:::{admonition} Answer
+They do.
+:::
+
+## First part
+
+{filler}
+
+## Second part
+
+Words.
+"""
+TABLE = """# A wide table
+
+Numbers.
+
+<figure class="table-figure"><figcaption>All numbers</figcaption>
+<div class="table-scroll" tabindex="0"><table class="table"><tr><th>name</th>{cells}</tr></table></div></figure>
+"""
+CODE = f"""# Code
+
+Lines.
+
+```python
+{"x = 1;  " * 60}
+```
+"""
+CHART = """# A chart
+
+A line.
+
+```{{raw}} html
+{chart}
+```
+"""
+SPEC = {
+    "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+    "description": "Two points",
+    "width": "container",
+    "height": 100,
+    "params": [{"name": "which", "value": 1, "bind": {"input": "select", "options": [1, 2], "name": "Which "}}],
+    "data": {"values": [{"a": 1}, {"a": 2}]},
+    "transform": [{"filter": "datum.a >= which"}],
+    "mark": "point",
+    "encoding": {"x": {"field": "a", "type": "quantitative"}},
+}
+PAGES = {
+    "book/intro": INTRO.replace("{filler}", "A sentence that fills the page. " * 400),
+    "book/table": TABLE.replace("{cells}", "".join(f"<td>number{i}</td>" for i in range(40))),
+    "book/code": CODE,
+    "notebooks/chart": CHART.format(chart=render(SPEC)["text/html"]),
+}
+
+
+def compiled(folder: Path, address: str) -> Path:
+    """A small book in the shell of the real one, published at `address`; the folder of its pages."""
+    source = folder / "source"
+    (source / "notebooks").mkdir(parents=True)
+    site.stage(source)
+    bundle(source / "_static")
+    (source / "_static" / site.PICTURE).write_bytes(b"a picture")
+    for page, text in PAGES.items():
+        (source / page).parent.mkdir(exist_ok=True)
+        (source / f"{page}.md").write_text(text, encoding="utf-8")
+    (source / "book" / "references.bib").write_text("", encoding="utf-8")
+    root, *rest = PAGES
+    toc = {"format": "jb-book", "root": root, "chapters": [{"file": page} for page in rest]}
+    (source / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    config = yaml.safe_load((source / "_config.yml").read_text(encoding="utf-8"))
+    config["html"]["baseurl"] = address
+    (source / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(source), "--path-output", str(folder), "-W", "-n"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(tmp_path_factory.mktemp("plain"), "")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(tmp_path_factory.mktemp("published"), ADDRESS)
+
+
+def metas(file: Path) -> dict[str, str]:
+    """What the meta elements of a page say, by name or property."""
+    found = re.findall(r'<meta (?:name|property)="([^"]+)" content="([^"]*)"', file.read_text(encoding="utf-8"))
+    return {name: html.unescape(text) for name, text in found}
+
+
+def press(page, selector: str, way: str) -> None:
+    """Click, tap, or choose by the keyboard the first element that is seen."""
+    button = page.locator(selector).locator("visible=true").first
+    button.scroll_into_view_if_needed()
+    if way == "click":
+        button.click()
+    elif way == "tap":
+        button.tap()
+    else:
+        button.focus()
+        page.keyboard.press(way)
+
+
+@pytest.mark.parametrize("width", [390, 768, 900])
+@pytest.mark.parametrize("way", ["click", "tap", "Enter", "Space"])
+def test_the_menus_open_lead_on_and_close(book: Path, browser, width: int, way: str) -> None:
+    page = opened(browser, width, has_touch=True)
+    page.goto((book / "book/intro.html").as_uri())
+    for toggle, dialog in (
+        (".primary-toggle", "#pst-primary-sidebar-modal"),
+        (".secondary-toggle", "#pst-secondary-sidebar-modal"),
+    ):
+        press(page, toggle, way)
+        page.wait_for_selector(f"{dialog}[open]")
+        assert page.locator(f"{dialog} nav a").first.is_visible()
+        press(page, f"{dialog} .shell-close", way)
+        page.wait_for_selector(dialog, state="hidden")
+        assert page.locator(toggle).evaluate("button => button === document.activeElement")
+        press(page, toggle, way)
+        page.keyboard.press("Escape")
+        page.wait_for_selector(dialog, state="hidden")
+    press(page, ".secondary-toggle", way)
+    press(page, "#pst-secondary-sidebar-modal a[href='#second-part']", way)
+    page.wait_for_selector("#pst-secondary-sidebar-modal", state="hidden")
+    page.wait_for_function("Math.abs(document.querySelector('#second-part h2').getBoundingClientRect().top) < 880")
+    press(page, ".primary-toggle", way)
+    press(page, "#pst-primary-sidebar-modal a[href='table.html']", way)
+    page.wait_for_url("**/table.html")
+    page.close()
+
+
+@pytest.mark.parametrize("way", ["click", "tap", "Enter"])
+def test_on_a_desk_the_menu_is_there_and_folds(book: Path, browser, way: str) -> None:
+    page = opened(browser, 1280, has_touch=True)
+    page.goto((book / "book/intro.html").as_uri())
+    menu = page.locator("#pst-primary-sidebar nav a").first
+    assert menu.is_visible() and page.locator("#pst-secondary-sidebar a").first.is_visible()
+    press(page, ".primary-toggle", way)
+    menu.wait_for(state="hidden")
+    press(page, ".primary-toggle", way)
+    menu.wait_for(state="visible")
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("way", ["click", "tap", "Enter"])
+def test_search_and_colours_answer(book: Path, browser, width: int, way: str) -> None:
+    page = opened(browser, width, has_touch=True, color_scheme="light")
+    page.goto((book / "book/intro.html").as_uri())
+    press(page, ".theme-switch-button", way)
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    press(page, ".search-button", way)
+    page.wait_for_selector("#pst-search-dialog[open]")
+    press(page, "#pst-search-dialog .shell-close", way)
+    page.wait_for_selector("#pst-search-dialog", state="hidden")
+    page.keyboard.press("Control+k")
+    page.locator("#pst-search-dialog input").fill("numbers")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=numbers")
+    page.locator("#search-results a", has_text="A wide table").first.wait_for()
+    page.close()
+
+
+def test_a_page_has_one_button_for_each_menu_and_every_icon_a_drawing(book: Path, browser) -> None:
+    page = opened(browser, 390)
+    fonts: list[str] = []
+    page.on("request", lambda sent: fonts.append(sent.url) if "fontawesome" in sent.url else None)
+    for name in PAGES:
+        page.goto((book / f"{name}.html").as_uri())
+        assert page.locator(".primary-toggle").count() == 1 and page.locator(".secondary-toggle").count() <= 1
+        bare = "icons => icons.filter(i => getComputedStyle(i).maskImage === 'none').map(i => i.className)"
+        assert page.locator("[class*='fa-']").evaluate_all(bare) == []
+    assert fonts == []
+    page.close()
+
+
+def test_a_page_loads_the_scripts_that_it_needs_alone(book: Path) -> None:
+    loads = {name: (book / f"{name}.html").read_text(encoding="utf-8") for name in PAGES}
+    for name in PAGES:
+        assert unwanted_scripts(book / f"{name}.html") == [], name
+    assert [name for name in PAGES if "/vega.js" in loads[name]] == ["notebooks/chart"]
+    assert [name for name in PAGES if "/copybutton.js" in loads[name]] == ["book/code"]
+
+
+def test_in_the_dark_pictures_stay_as_they_are(book: Path, browser) -> None:
+    page = opened(browser, 1280, color_scheme="dark")
+    page.goto((book / "book/intro.html").as_uri())
+    page.evaluate("document.querySelector('article').append(new Image())")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.querySelector('article img')).filter") == "none"
+    page.close()
+
+
+def test_on_paper_nothing_is_cut_and_no_control_is_left(book: Path, browser) -> None:
+    page = opened(browser, 720, color_scheme="dark")
+    page.emulate_media(media="print")
+    for name in PAGES:
+        page.goto((book / f"{name}.html").as_uri())
+        if "chart" in name:
+            page.wait_for_selector(".quantdetect-chart svg")
+        seen = "all => all.filter(e => e.getClientRects().length && getComputedStyle(e).visibility !== 'hidden').length"
+        assert page.locator("button, nav, input, .headerlink, dialog").evaluate_all(seen) == 0, name
+        cut = """boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1
+            && getComputedStyle(box).overflowX !== 'visible').map(box => box.className)"""
+        assert page.locator("article *").evaluate_all(cut) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= 720, name
+        assert page.locator("article h1").is_visible() and page.locator("h1").locator("visible=true").count() == 1
+        assert page.evaluate("getComputedStyle(document.querySelector('article p')).color") == "rgb(34, 40, 50)"
+    page.close()
+
+
+def test_boxes_for_the_keyboard_have_names_and_are_seen(book: Path, browser) -> None:
+    page = opened(browser, 390)
+    for name, said in (("book/table", "All numbers"), ("book/code", "Code")):
+        page.goto((book / f"{name}.html").as_uri())
+        box = page.locator("article [tabindex='0']").first
+        box.wait_for()
+        page.wait_for_function("document.querySelector('article [tabindex=\"0\"]').hasAttribute('aria-label')")
+        assert box.get_attribute("aria-label") == said and box.get_attribute("role") == "group"
+    page.goto((book / "notebooks/chart.html").as_uri())
+    page.wait_for_selector(".quantdetect-chart select")
+    seen = """() => {
+        const style = getComputedStyle(document.activeElement);
+        return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+    }"""
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        where = page.evaluate("document.activeElement.outerHTML.slice(0, 120)")
+        if where.startswith("<body"):
+            break
+        reached.add(where)
+        assert page.evaluate(seen), where
+    assert any(where.startswith("<select") for where in reached)
+    page.close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_page_is_wider_than_its_window(book: Path, browser, width: int) -> None:
+    page = opened(browser, width)
+    for name in PAGES:
+        page.goto((book / f"{name}.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    page.close()
+
+
+def test_previews_canonical_links_and_map_follow_the_address(published: Path) -> None:
+    names = [f"{name}.html" for name in PAGES]
+    for name in names:
+        text = (published / name).read_text(encoding="utf-8")
+        assert f'<link rel="canonical" href="{ADDRESS}{name}" />' in text
+        said = metas(published / name)
+        assert said["og:url"] == ADDRESS + name and said["og:image"] == f"{ADDRESS}_static/heatmap.png"
+        assert (published / "_static/heatmap.png").read_bytes() == b"a picture"
+    said = metas(published / "book/intro.html")
+    assert said["og:title"] == "A question & an answer"
+    assert said["description"] == said["og:description"] == "Do detectors still see it? This page says so."
+    # The site's own address leads to the first page and is described as it is.
+    front = (published / "index.html").read_text(encoding="utf-8")
+    assert "url=book/intro.html" in front and f'href="{ADDRESS}book/intro.html"' in front
+    assert metas(published / "index.html") == {k: v for k, v in said.items() if k in metas(published / "index.html")}
+    tree = ElementTree.parse(published / "sitemap.xml").getroot()
+    assert [place.text for place in tree.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")] == [
+        ADDRESS + name for name in names
+    ]
+    assert metas(published / "search.html")["robots"] == "noindex"
+
+
+def test_without_an_address_none_is_written(book: Path) -> None:
+    assert not (book / "sitemap.xml").exists()
+    for name in ["index", *PAGES]:
+        text = (book / f"{name}.html").read_text(encoding="utf-8")
+        assert "canonical" not in text and "og:url" not in text and "og:image" not in text
+        assert metas(book / f"{name}.html")["og:title"]
+
+
+def test_what_is_not_there_leads_back_from_any_depth(published: Path, browser, tmp_path: Path) -> None:
+    (tmp_path / "books").mkdir()
+    (tmp_path / "404.html").symlink_to(published / "404.html")
+    (tmp_path / "books" / "mine").symlink_to(published)
+    page = opened(browser, 390)
+    with served(tmp_path) as address:
+        for lost in ("nothing", "books/mine/a/b/c/nothing.html"):
+            assert page.goto(address + lost).status == 404
+            page.get_by_role("link", name="A wide table").click()
+            page.wait_for_url(f"{address}books/mine/book/table.html")
+    page.close()
+
+
+def test_the_footer_says_which_version_and_how_to_cite(book: Path) -> None:
+    about = yaml.safe_load((files.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    text = html.unescape((book / "book/table.html").read_text(encoding="utf-8"))
+    footer = text[text.index('class="bd-footer-content"') :]
+    for said in (about["title"], about["version"], about["license"], about["authors"][0]["name"], "@misc{quantdetect"):
+        assert str(said) in footer
+    assert re.search(r"\d{4}-\d\d-\d\d", footer)
+    commit = re.search(r"commit <code>([0-9a-f]{12})\+?</code>", footer)
+    git = subprocess.run(["git", "-C", str(files.ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
+    assert git.returncode or git.stdout.startswith(commit[1])
+    assert (book / "_static/LICENSE.txt").read_bytes() == (files.ROOT / "LICENSE").read_bytes()
+
+
+def test_a_work_is_cited_by_its_authors_and_its_lasting_link() -> None:
+    about = {
+        "title": "On X",
+        "version": "2.0",
+        "year": "2024",
+        "authors": [{"family-names": "Doe", "given-names": "Jo"}, {"name": "The Lab"}],
+        "doi": "10.1/x",
+        "url": "https://example.org",
+    }
+    assert site.cited(about) == "Doe, Jo; The Lab (2024). On X. Version 2.0. https://doi.org/10.1/x"
+    entry = site.bibtex(about)
+    assert "author = {Doe, Jo and {The Lab}}," in entry and "title = {{On X}}," in entry and "doi = {10.1/x}" in entry
