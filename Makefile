@@ -1,10 +1,12 @@
 # make book   a fresh checkout to the finished book: _build/html/index.html
 # make test   a fresh checkout to a tested one
 # make check  linters, floors and types alone, in under a minute
+# make guard  refuses a built book that must not be published
 # All need Python 3.11 or newer and a package index; PYTHON names another interpreter: make book PYTHON=python3.12
 # Where there is no CUDA: make book EXTRA=cpu
 
 PYTHON ?= python3
+# Another VENV may be an environment of conda's that is there already, as on Binder: it is used as it is.
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -21,7 +23,7 @@ else ifneq ($(EXTRA),)
 $(error EXTRA=$(EXTRA): there is EXTRA=cpu alone)
 endif
 
-.PHONY: book check test train picture lock clean
+.PHONY: book guard install check test train picture lock clean
 .DELETE_ON_ERROR:
 
 # The live check makes images of every cell on this machine and compares them with the archive. Where they differ the
@@ -32,6 +34,11 @@ book: $(STAMP)
 	test -f $(LIVE) || exit $$status; \
 	$(BIN)/quantdetect report || exit $$?; \
 	exit $$status
+
+guard: $(STAMP)
+	$(BIN)/python -m helpers.paper.guard
+
+install: $(STAMP)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -67,7 +74,7 @@ clean:
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(if $(wildcard $(VENV)/conda-meta),,$(PYTHON) -m venv $(VENV))
 	$(BIN)/python -m pip install --quiet uv
 	grep -vE '$(or $(LEFT_OUT),^$$)' requirements.lock > $(VENV)/requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --requirement $(VENV)/requirements.lock
