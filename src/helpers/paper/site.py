@@ -43,8 +43,8 @@ NEEDED = {
     "design-tabs": r'class="[^"]*\bsd-tab-set\b',
     "sphinx-design": r'class="[^"]*\bsd-',
 }
-#: Set up by inline scripts that follow, so it cannot wait for the page as the others do.
-AT_ONCE = "documentation_options.js"
+#: What inline scripts and the search page's own go on from at once, so it cannot wait for the page as the others do.
+AT_ONCE = ("documentation_options.js", "doctools.js")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -135,7 +135,7 @@ def _page(app: Sphinx, name: str, _template: str, context: dict[str, Any], doctr
     for kind in ("script_files", "css_files"):
         context[kind] = [asset for asset in context.get(kind, []) if _wanted(asset, body)]
     for script in context["script_files"]:
-        if script.filename and AT_ONCE not in str(script.filename):
+        if script.filename and not any(name in str(script.filename) for name in AT_ONCE):
             script.attributes["defer"] = "defer"
 
 
