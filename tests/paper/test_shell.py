@@ -213,12 +213,15 @@ def test_a_page_loads_the_scripts_that_it_needs_alone(book: Path) -> None:
     assert [name for name in PAGES if "/copybutton.js" in loads[name]] == ["book/code"]
 
 
-def test_in_the_dark_pictures_stay_as_they_are(book: Path, browser) -> None:
+def test_in_the_dark_pictures_stay_as_they_are_and_words_lie_on_the_page(book: Path, browser) -> None:
     page = opened(browser, 1280, color_scheme="dark")
     page.goto((book / "book/intro.html").as_uri())
-    page.evaluate("document.querySelector('article').append(new Image())")
+    output = '<div class="cell_output"><div class="text_html"><p>Words</p><img alt=""></div></div>'
+    page.evaluate("html => document.querySelector('article').insertAdjacentHTML('beforeend', html)", output)
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    assert page.evaluate("getComputedStyle(document.querySelector('article img')).filter") == "none"
+    style = "name => getComputedStyle(document.querySelector(`article ${name}`))"
+    assert page.evaluate(f"({style})('img').filter") == "none"
+    assert page.evaluate(f"({style})('.text_html').backgroundColor") == "rgba(0, 0, 0, 0)"
     page.close()
 
 
