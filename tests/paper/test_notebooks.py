@@ -123,7 +123,6 @@ def read_anywhere(notebook: Path, study: Path, out: Path) -> str:
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", "", page, flags=re.S)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
 def test_a_notebook_run_by_papermill_alone_is_whole_without_reals(notebook: Path, tmp_path: Path) -> None:
     text = read_anywhere(notebook, odd.wide(tmp_path / "wide"), tmp_path / "out.ipynb")
@@ -131,7 +130,6 @@ def test_a_notebook_run_by_papermill_alone_is_whole_without_reals(notebook: Path
     assert not re.search(r"\{glue|:::|\{cite\}`|real images add|Under shared", text)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_DECK)
 def test_a_notebook_run_by_papermill_alone_is_whole_with_reals(name: str, deck: Path, tmp_path: Path) -> None:
     text = read_anywhere(files.NOTEBOOKS / f"{name}.ipynb", deck, tmp_path / "out.ipynb")
