@@ -34,7 +34,7 @@ def costs(found: pd.DataFrame, column: str) -> HTML:
 def show_costs(found: pd.DataFrame) -> None:
     """Display those of `COSTS` that are known of the cells, from `analysis.costs`."""
     for column in COSTS:
-        if not found[column].isna().all():
+        if len(found) and not found[column].isna().all():
             display(costs(found, column))
 
 
