@@ -117,8 +117,9 @@ OF_DECK = {
 def read_anywhere(notebook: Path, study: Path, out: Path) -> str:
     """The words of a notebook that plain papermill has run on a study and nbconvert has made a page of."""
     given = {"results": str(study)}
-    papermill.execute_notebook(str(notebook), str(out), given, kernel_name="python3", progress_bar=False,
-                               start_timeout=execution.START, **execution.QUIET)  # fmt: skip
+    papermill.execute_notebook(
+        str(notebook), str(out), given, kernel_name="python3", progress_bar=False, start_timeout=execution.START
+    )
     page, _ = nbconvert.HTMLExporter(template_name="basic").from_filename(str(out))
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", "", page, flags=re.S)))
 
