@@ -60,8 +60,8 @@ Stage = Callable[[analysis.Results], object]
 #: What the notebooks compute, in their order.
 STAGES: dict[str, Stage] = {
     "what there is, and its limits (01)": lambda s: (
-        sorted(facts.facts(s)), inventory.fakes(s), analysis.settings(s), analysis.costs(s), setup.grid(s),
-        setup.crossed(s), setup.twins(s), setup.reals(s), limits.sentences(s), limits.trainings(s),
+        [facts.has(s, name) for name in facts.FACTS], inventory.fakes(s), analysis.settings(s), analysis.costs(s),
+        setup.grid(s), setup.crossed(s), setup.twins(s), setup.reals(s), limits.sentences(s), limits.trainings(s),
     ),
     "arms beside the main one (01)": lambda s: (
         controls.spreads(s), controls.weight_audits(s), controls.positive(s), sentences.null(s), setup.sixteen(s),

@@ -16,14 +16,13 @@ from helpers.core import files
 from helpers.paper.build import protocol_of
 from helpers.paper.contents import notebooks
 from helpers.paper.execution import declared
-from helpers.paper.facts import wanted
 
-GLUE = re.compile(r"\{glue:(?:text)?\}`(?:\.\./notebooks/(?P<page>\w+)\.ipynb::)?(?P<name>\w+)(?::s)?`")
+GLUE = re.compile(r"\{glue:(?:text)?\}`\.\./notebooks/(?P<page>\w+)\.ipynb::(?P<name>\w+)(?::s)?`")
 
 
 class Book:
     """The pages of one study: `said` holds what each notebook glues, `pages` the text of each page as it is read,
-    `charts` the specifications of each notebook's charts, `facts` what the study has.
+    `charts` the specifications of each notebook's charts.
     """
 
     def __init__(self, study: Path) -> None:
@@ -35,7 +34,7 @@ class Book:
         for notebook in notebooks():
             self._execute(notebook, given)
         for page in sorted(files.BOOK.glob("*.md")):
-            self.pages[page.stem] = self._glued(page.read_text(encoding="utf-8"), page.stem)
+            self.pages[page.stem] = self._glued(page.read_text(encoding="utf-8"))
 
     def _execute(self, notebook: Path, given: dict[str, Any]) -> None:
         has = declared(notebook)
@@ -57,14 +56,15 @@ class Book:
                 elif not name and not hidden:
                     shown.append(data.get("text/html") or data.get("text/markdown") or data["text/plain"])
             texts.append("\n\n".join(map(plain, shown)))
-        self.facts = said["facts"].split()
         self.said[notebook.stem], self.charts[notebook.stem] = said, charts
-        told = [wanted(cell.metadata.get("tags", []), self.facts) for cell in cells]
-        kept = [self._glued(text, notebook.stem) for text, kept in zip(texts, told, strict=True) if kept]
-        self.pages[notebook.stem] = "\n\n".join(kept)
+        self.pages[notebook.stem] = "\n\n".join(texts)
 
-    def _glued(self, prose: str, own: str) -> str:
-        return GLUE.sub(lambda found: self.said[found["page"] or own][found["name"]], prose)
+    def flat(self, page: str) -> str:
+        """The text of a page on one line."""
+        return re.sub(r"\s+", " ", self.pages[page])
+
+    def _glued(self, prose: str) -> str:
+        return GLUE.sub(lambda found: self.said[found["page"]][found["name"]], prose)
 
 
 def _run(shell: InteractiveShell, source: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -77,6 +77,7 @@ def _run(shell: InteractiveShell, source: str) -> list[tuple[dict[str, Any], dic
 
 
 def plain(html: str) -> str:
-    """The text of HTML: cells of a table are set apart by a bar, rows by lines."""
-    rows = re.sub(r"\s*</tr>\s*", "\n", re.sub(r"\s*</t[dh]>\s*", " | ", re.sub(r">\s+<", "><", html)))
+    """The text of HTML: cells of a table are set apart by a bar, rows and paragraphs by lines."""
+    rows = re.sub(r"\s*</tr>\s*", "\n", re.sub(r"\s*</t[dh]>\s*", " | ", re.sub(r">\n\s*<", "><", html)))
+    rows = re.sub(r"</p>", "\n", rows)
     return unescape(re.sub(r"<[^>]+>", "", rows))

@@ -112,9 +112,11 @@ FILES = {
 PAGE = {
     "parameters": 'results = "results/mini"\ngenerators = []\nprecisions = []\ndetectors = []',
     "hide-input": (
-        "from helpers import analysis, charts\nfrom helpers.paper import page\n"
+        "from helpers import analysis, charts, claims\nfrom helpers.paper import page\n"
         "found = page.setup(results, generators, precisions, detectors)\n"
-        'page.glue_claims(found, "C12")\npage.glue_figure("bars", charts.bars(analysis.cells(found)))'
+        'outcomes = claims.evaluate(found, "C12")\n'
+        'page.glue_figure("bars", charts.bars(analysis.cells(found)))\n'
+        'page.answer(found, outcomes, "C12")'
     ),
 }
 
@@ -223,7 +225,7 @@ def test_a_run_has_them_and_a_page_tells_of_them(checkout):
                     ("Something to see", claim_lists.headlines(found, claims.evaluate(found))),
                 )
             ],
-            "page": [word in Path("page.ipynb").read_text(encoding="utf-8") for word in ("C12_verdict", "SD1.6")],
+            "page": [word in Path("page.ipynb").read_text(encoding="utf-8") for word in ("Something to see:", "SD1.6")],
             "pages": "notebooks/13_bars" in contents.pages(),
         }))
         """,

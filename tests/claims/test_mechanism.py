@@ -229,11 +229,8 @@ def test_the_page_says_what_the_study_shows(tmp_path, mechanism_, verdict, words
     folder = synthetic.write(tmp_path / "study", images=60, placebo=0.01, generators=TWO)
     synthetic_traces.ladder(synthetic_traces.traces(folder, mechanism_, decoder=0.9))
     out = execute(files.NOTEBOOKS / "07_mechanism.ipynb", tmp_path / "out.ipynb", {"results": str(folder)})
-    said = {}
-    for cell in nbformat.read(out, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            if name:
-                said[name] = next(text for kind, text in output["data"].items() if kind.endswith("text/plain"))
-    assert said["smoothing_verdict"] == verdict and said["plain_answer"].startswith(words)
-    assert {"radial", "detail", "autocorrelation", "fingerprints", "filters", "ladder"} <= set(said)
+    found = [output for cell in nbformat.read(out, as_version=4).cells for output in cell.get("outputs", [])]
+    said = [output["data"]["text/plain"] for output in found if "text/markdown" in output.get("data", {})]
+    assert said[0].splitlines()[1].startswith(f"{verdict} ") and said[-1].startswith(words)
+    glued = {output.get("metadata", {}).get("scrapbook", {}).get("name") for output in found}
+    assert {"radial", "detail", "autocorrelation", "fingerprints", "filters", "ladder"} <= glued

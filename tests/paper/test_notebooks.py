@@ -5,24 +5,24 @@ data.
 from __future__ import annotations
 
 import functools
+import html
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import nbconvert
 import nbformat
+import odd
+import papermill
 import pytest
 import synthetic
 
 from helpers import analysis, claims
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
-from helpers.detectors.catalogue import DETECTORS
-from helpers.generators.catalogue import GENERATORS
-from helpers.images.protocols import PROTOCOLS
 from helpers.paper import contents, execution, page
-from helpers.paper.facts import FACTS, wanted
 from helpers.paper.pages import setup
-from helpers.precision.catalogue import PRECISIONS
 
 NOTEBOOKS = contents.notebooks()
 SMALL = {"generators": ["sd15", "sdxl", "sd3", "flux1"], "precisions": ["fp32", "fp8", "fp4"]}
@@ -48,14 +48,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Path], Path
     return executed
 
 
-def glued(notebook: Path) -> dict[str, str]:
-    """What a notebook glues, by name, as plain text."""
+def said(notebook: Path) -> list[str]:
+    """What a notebook's cells say, in order, as plain text; the first is the answer with whose results these are."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    return [data["text/plain"] for data in shown if "text/markdown" in data and "text/html" in data]
+
+
+def answers(notebook: Path) -> dict[str, tuple[str, str, str]]:
+    """Of each claim in a notebook's answer box, by key: the verdict, the sentence, and the word for real evidence."""
     found = {}
-    for cell in nbformat.read(notebook, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            if name:
-                found[name] = next(text for kind, text in output["data"].items() if kind.endswith("text/plain"))
+    for claim in claims.CLAIMS:
+        pattern = rf"^{re.escape(claim.short)}: (holds|fails|open|not testable)(?: \(.*?\))? (.*) Real evidence: (.*)$"
+        if told := re.search(pattern, said(notebook)[0], re.M):
+            found[claim.key] = told.group(1, 2, 3)
     return found
 
 
@@ -74,9 +80,62 @@ def test_a_notebook_is_stored_clean_and_runs(notebook: Path, deck: Path, run: Ca
     out = run(notebook, deck)
     executed = nbformat.read(out, as_version=4)
     assert "papermill" not in executed.metadata and "widgets" not in executed.metadata
-    said = glued(out)
-    assert "These are miniatures' results" in said["scale_note"]
-    assert not any("nan" in text.lower().split() for text in said.values())
+    told = said(out)
+    assert told[0].startswith("Answer\n") and "These are miniatures' results" in told[0]
+    assert not any("nan" in text.lower().split() for text in told)
+
+
+#: Roles, directives and targets of MyST, which other viewers of a notebook print as they stand.
+MYST = re.compile(r"\{[\w:+-]+\}`|^\s*(?::{3,}|`{3,}\{|~{3,}\{)|^\([\w-]+\)=\s*$", re.M)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_prose_is_markdown_that_every_viewer_knows(notebook: Path) -> None:
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        assert cell.cell_type != "markdown" or not MYST.search(cell.source), cell.id
+        tags = cell.metadata.get("tags", [])
+        # A cell that only says something shows its sentence, in JupyterLab as in the book.
+        assert ("remove-input" in tags) == bool(cell.metadata.get("jupyter", {}).get("source_hidden")), cell.id
+        assert not [tag for tag in tags if tag.startswith(("if-", "unless-"))], "papermill knows no such tag"
+
+
+#: What each page must say of `odd.wide`: 15 images of SD3 at two precisions by NPR, without reals; counted by hand.
+OF_WIDE = {
+    "01_setup": "1 generator at 2 precisions makes 2 cells with 30 generated images in all; no real image stands",
+    "03_sd3_anomaly": "This study cannot say: too few images (15, where at least 20 are needed).",
+    "09_claims": "In this study 0 hold, 0 fail, 0 stay open and 16 are not testable.",
+    "11_perturbations": "This study cannot say whether FP4 does more damage than JPEG 75",
+}
+#: The same of a study with reals in which the deck is right.
+OF_DECK = {
+    "02_heatmap": "The heatmap starts with AUC, which needs no threshold.",
+    "03_sd3_anomaly": "in this study the claim holds.",
+    "05_flux_sdxl_robustness": "in this study the claim holds.",
+}
+
+
+def read_anywhere(notebook: Path, study: Path, out: Path) -> str:
+    """The words of a notebook that plain papermill has run on a study and nbconvert has made a page of."""
+    given = {"results": str(study)}
+    papermill.execute_notebook(
+        str(notebook), str(out), given, kernel_name="python3", progress_bar=False, start_timeout=execution.START
+    )
+    page, _ = nbconvert.HTMLExporter(template_name="basic").from_filename(str(out))
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", "", page, flags=re.S)))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_a_notebook_run_by_papermill_alone_is_whole_without_reals(notebook: Path, tmp_path: Path) -> None:
+    text = read_anywhere(notebook, odd.wide(tmp_path / "wide"), tmp_path / "out.ipynb")
+    assert "Answer" in text and "15 images per cell" in text and OF_WIDE.get(notebook.stem, "") in text
+    assert not re.search(r"\{glue|:::|\{cite\}`|real images add|Under shared", text)
+
+
+@pytest.mark.parametrize("name", OF_DECK)
+def test_a_notebook_run_by_papermill_alone_is_whole_with_reals(name: str, deck: Path, tmp_path: Path) -> None:
+    text = read_anywhere(files.NOTEBOOKS / f"{name}.ipynb", deck, tmp_path / "out.ipynb")
+    assert "Answer" in text and "200 images per cell" in text and OF_DECK[name] in text
+    assert not re.search(r"\{glue|:::|\{cite\}`|no real images", text)
 
 
 def test_the_live_check_is_told_as_it_came_out_and_of_these_results_alone(deck: Path, tmp_path: Path) -> None:
@@ -110,29 +169,28 @@ def test_another_study_changes_every_verdict_and_sentence(
     opposite = synthetic.write(tmp_path / "wrong", synthetic.WRONG, images=200, scale="full")
     keys = {claim.key for claim in claims.CLAIMS if claim.of_scores}
     seen: set[str] = set()
-    for notebook in CLAIMED:
-        right, wrong = (glued(run(notebook, study)) for study in (deck, opposite))
-        here = {key.removesuffix("_verdict") for key in right if key.endswith("_verdict")} & keys
-        for key in here:
-            marks = [study[f"{key}_verdict"].partition(" (")[0] for study in (right, wrong)]
+    for notebook in CLAIMED[:-1]:
+        right, wrong = (answers(run(notebook, study)) for study in (deck, opposite))
+        for key in right:
             # A fall on SD3 alone, or on Flux.1, says little of generators at large.
-            words = ["stays open", "stays open"] if key in AT_LARGE else ["holds", "fails"]
-            assert marks == [word.removeprefix("stays ") for word in words], (notebook, key)
-            for study, word in zip((right, wrong), words, strict=True):
-                assert f"in this study the claim {word}." in study[f"{key}_answer"]
+            words = ["open", "open"] if key in AT_LARGE else ["holds", "fails"]
+            assert [right[key][0], wrong[key][0]] == words, (notebook, key)
+            for told, word in zip((right, wrong), words, strict=True):
+                concluded = "stays open" if word == "open" else word
+                assert f"in this study the claim {concluded}." in told[key][1]
             # What is known of public checkpoints is the same whatever the study.
-            assert right[f"{key}_evidence"] == wrong[f"{key}_evidence"]
-            assert right[f"{key}_answer"] != wrong[f"{key}_answer"]
-        assert "public checkpoints at full size" in wrong["scale_note"]
-        assert right.get("overview_answer", "a") != wrong.get("overview_answer", "b")
-        seen |= here
+            assert right[key][2] == wrong[key][2] and right[key][1] != wrong[key][1]
+        assert "public checkpoints at full size" in said(run(notebook, opposite))[0]
+        assert said(run(notebook, deck))[1:] != said(run(notebook, opposite))[1:]
+        seen |= set(right)
     assert seen == keys
     # What the public checkpoints save, and the images that nobody measured, the study cannot say.
     lacking, told = len(claims.CLAIMS) - len(keys), len(keys) - len(AT_LARGE)
     rest = f"{len(AT_LARGE)} stays open and {lacking} are not testable."
-    assert f"In the miniature {told} hold, 0 fail, {rest}" in right["summary"]
-    assert f"In this study 0 hold, {told} fail, {rest}" in wrong["summary"]
-    assert right["summary"].partition("Real evidence")[2] == wrong["summary"].partition("Real evidence")[2] != ""
+    right, wrong = (said(run(CLAIMED[-1], study))[0].splitlines()[1] for study in (deck, opposite))
+    assert f"In the miniature {told} hold, 0 fail, {rest}" in right
+    assert f"In this study 0 hold, {told} fail, {rest}" in wrong
+    assert right.partition("Real evidence")[2] == wrong.partition("Real evidence")[2] != ""
 
 
 @pytest.mark.parametrize(
@@ -175,37 +233,13 @@ def test_a_failing_cell_names_its_notebook(deck: Path, tmp_path: Path) -> None:
 def test_a_claim_that_the_deck_does_not_make_is_refused_by_name(deck: Path) -> None:
     study = analysis.load(deck)
     with pytest.raises(UsageError, match="claims: no 'C44' .nearest: 'C4'.; the deck has C1 to C11"):
-        page.glue_claims(study, "C44")
-    assert [outcome.claim.key for outcome in page.glue_claims(study, "C4")] == ["C4", "C4_size"]
+        claims.evaluate(study, "C44")
+    outcomes = claims.evaluate(study, "C4")
+    assert [outcome.claim.key for outcome in outcomes] == ["C4", "C4_size"]
+    with pytest.raises(UsageError, match="claims: no 'C4_siz' .nearest: 'C4_size'.; judged here are C4, C4_size"):
+        page.answer(study, outcomes, "C4_siz")
 
 
-@pytest.mark.parametrize(
-    ("tags", "kept"),
-    [
-        ([], True),
-        (["hide-input"], True),
-        (["if-reals"], True),
-        (["if-reals", "if-sd3"], False),
-        (["unless-sd3"], True),
-        (["unless-reals", "hide-input"], False),
-    ],
-)
-def test_a_cell_is_kept_where_the_study_has_what_it_speaks_of(tags: list[str], kept: bool) -> None:
-    assert wanted(tags, {"reals", "npr"}) is kept
-
-
-def test_every_tag_names_a_fact() -> None:
-    known = {*FACTS, *GENERATORS, *PRECISIONS, *DETECTORS, *PROTOCOLS, "conditions", "seeds"}
-    known |= {"mini-sdxl", "mini-s1", "mini-s2", "scale-mini", "scale-full", "scale-unknown"}
-    for notebook in NOTEBOOKS:
-        for cell in nbformat.read(notebook, as_version=4).cells:
-            for tag in cell.metadata.get("tags", []):
-                how, _, name = tag.partition("-")
-                assert how not in ("if", "unless") or name in known, (notebook.name, tag)
-
-
-def test_what_a_study_lacks_is_left_out_of_a_page(deck: Path, run: Callable[[Path, Path], Path]) -> None:
-    notebook = NOTEBOOKS[1]
-    out = nbformat.read(run(notebook, deck), as_version=4).cells
-    told = "\n".join(cell.source for cell in out if cell.cell_type == "markdown")
-    assert "what else real images add" in told and "no real images" not in told and "Under *shared*" not in told
+def test_what_a_study_lacks_is_not_said(deck: Path, run: Callable[[Path, Path], Path]) -> None:
+    told = "\n".join(said(run(files.NOTEBOOKS / "02_heatmap.ipynb", deck)))
+    assert "what else real images add" in told and "no real images" not in told and "Under shared" not in told

@@ -13,6 +13,7 @@ from pybtex.plugin import find_plugin
 
 from helpers.core import files
 from helpers.paper import contents
+from helpers.paper.citations import LINK, addresses, as_citations
 
 REFERENCES = parse_file(str(files.BOOK / "references.bib")).entries
 
@@ -30,7 +31,7 @@ def prose(page: str) -> str:
     if file.with_suffix(".md").is_file():
         return file.with_suffix(".md").read_text(encoding="utf-8")
     cells = nbformat.read(file.with_suffix(".ipynb"), as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return as_citations("\n".join(cell.source for cell in cells if cell.cell_type == "markdown"))
 
 
 def cited() -> dict[str, set[str]]:
@@ -43,16 +44,31 @@ def cited() -> dict[str, set[str]]:
     return found
 
 
+CODE = "\n".join(file.read_text(encoding="utf-8") for file in (files.ROOT / "src" / "helpers").rglob("*.py"))
+
+
 def named_in_tables() -> set[str]:
-    """Works that a table of the package names as a source, whose pages print it."""
-    code = "\n".join(file.read_text(encoding="utf-8") for file in (files.ROOT / "src" / "helpers").rglob("*.py"))
-    return {key for key in REFERENCES if f'"{key}"' in code}
+    """Works that a table or a sentence of the package names as a source, whose pages print it."""
+    return {key for key in REFERENCES if f'"{key}"' in CODE or f"{{cite}}`{key}`" in as_citations(CODE)}
 
 
 def test_what_is_cited_is_listed_and_what_is_listed_is_cited() -> None:
     found = cited()
     assert {key: pages for key, pages in found.items() if key not in REFERENCES} == {}
     assert sorted(set(REFERENCES) - set(found) - named_in_tables()) == []
+
+
+@pytest.mark.parametrize("page", [page for page in contents.pages() if "notebooks" in page])
+def test_a_notebook_cites_by_links_to_works_of_the_list(page: str) -> None:
+    """Without Sphinx such a link leads to the work itself, and its text names the first author and the year."""
+    source = (files.ROOT / f"{page}.ipynb").read_text(encoding="utf-8")
+    found = list(LINK.finditer(source))
+    assert len(found) == len(re.findall(r"\b(?:19|20)\d\d\]\(", source)), "a link on two lines, or without https"
+    for link in [*found, *LINK.finditer(CODE)]:
+        assert link["address"] in addresses(), link[0]
+        entry = REFERENCES[addresses()[link["address"]]]
+        assert entry.fields["year"] in link[0]
+        assert entry.persons["author"][0].last_names[-1].strip("{}") in link[0], link[0]
 
 
 @pytest.mark.parametrize("key", REFERENCES)

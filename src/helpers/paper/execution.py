@@ -1,4 +1,4 @@
-"""A notebook run on a study: its parameters checked, its cells executed by papermill, what the study lacks left out."""
+"""A notebook run on a study: its parameters checked, its cells executed by papermill."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from helpers.core.errors import Failure, UsageError, nearest, shown
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
-from helpers.paper.facts import wanted
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import check_results, manifest_of
 
@@ -88,9 +87,8 @@ def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any]
     """Run a notebook with these parameters and write it, with outputs, to `out`; returns `out`.
 
     The parameters are checked first (UsageError). A cell that fails is a Failure that names the notebook and the
-    error. Cells whose tags ask for what this study lacks (`wanted`, by the facts that `page.setup` glues) are left out
-    of the outcome, and so is what differs from run to run without meaning (times, paths, warnings on stderr, what only
-    a live kernel or JupyterLab can show).
+    error. What differs from run to run without meaning (times, paths, warnings on stderr) and what only a live kernel
+    or JupyterLab can show is left out of the outcome.
     """
     notebook, out = Path(notebook), Path(out)
     parameters = dict(parameters or {})
@@ -109,19 +107,8 @@ def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any]
     return out
 
 
-def _facts(book: nbformat.NotebookNode) -> list[str] | None:
-    """The facts that `page.setup` has glued; None where a notebook glues none."""
-    for output in (output for cell in book.cells for output in cell.get("outputs", [])):
-        if output.get("metadata", {}).get("scrapbook", {}).get("name") == "facts":
-            return next(text for kind, text in output["data"].items() if kind.endswith("text/plain")).split()
-    return None
-
-
 def _strip(file: Path) -> None:
     book = nbformat.read(file, as_version=4)
-    facts = _facts(book)
-    if facts is not None:
-        book.cells = [cell for cell in book.cells if wanted(cell.metadata.get("tags", []), facts)]
     for mark in ("papermill", "widgets"):
         book.metadata.pop(mark, None)
     for cell in book.cells:

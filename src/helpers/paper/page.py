@@ -1,7 +1,7 @@
-"""What the cells of a notebook call: open the results, glue a sentence, a verdict or a figure into the prose.
+"""What the cells of a notebook call: open the results, say an answer, a claim or a sentence, glue for other pages.
 
-Everything here returns or displays; nothing computes. Glued values carry their own text, so that the same words stand
-in the notebook, in the book and on the pages that quote them.
+Everything here returns or displays; nothing computes. What is said is a `Prose`: whole in JupyterLab, and with links
+in the book. Glued values are for the pages in `book/`, which have no cells of their own.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 from myst_nb import glue
 
 from helpers import analysis, charts
-from helpers.analysis import miniatures, words
-from helpers.analysis.words import listed
-from helpers.claims import Finding, Outcome, disagreement, evaluate, tally
+from helpers.claims import Finding, Outcome, disagreement, tally
 from helpers.claims.evidence import AGREEMENT, overall
 from helpers.claims.rule import HOLDS, margins
-from helpers.paper.facts import facts
+from helpers.core.errors import UsageError, nearest
+from helpers.paper import prose
 from helpers.paper.operating import operating_note
+from helpers.paper.prose import Prose, Source, escaped
 from helpers.paper.sentences import scale_note
 from helpers.results.results import Results
 
 __all__ = [
-    "Evidence", "Text", "Verdict", "evidence", "glue_claims", "glue_evidence", "glue_figure", "glue_finding",
-    "glue_operating", "glue_text", "setup", "verdict",
+    "Evidence", "Text", "Verdict", "answer", "box", "claim", "evidence", "glue_claims", "glue_figure", "glue_text",
+    "preferred", "say", "setup", "told", "verdict",
 ]  # fmt: skip
 
 
@@ -37,20 +37,31 @@ class Text(str):
 
 
 class Verdict(Text):
-    """Whether a claim holds in a study (holds, fails, open, not testable), as a coloured mark in HTML. What follows in
+    """Whether a claim holds in a study (holds, fails, open, not testable), as a coloured mark. What follows in
     parentheses is not coloured: in how many conditions it holds."""
 
     kind = "verdict"
 
+    def _parts(self) -> tuple[str, str, str]:
+        """The word, the name of its colours, and what follows in parentheses."""
+        word, _, more = str(self).partition(" (")
+        return word, f"{self.kind}-{word.split(' the deck')[0].replace(' ', '-')}", f"({more}" if more else ""
+
     def _repr_html_(self) -> str:
-        word, _, more = html.escape(str(self)).partition(" (")
-        name = word.split(" the deck")[0].replace(" ", "-")
-        mark = f'<span class="verdict {self.kind}-{name}">{word}</span>'
-        return f'{mark} <span class="verdict-more">({more}</span>' if more else mark
+        word, name, more = self._parts()
+        mark = f'<span class="verdict {name}">{html.escape(word)}</span>'
+        return f'{mark} <span class="verdict-more">{html.escape(more)}</span>' if more else mark
+
+    @property
+    def markdown(self) -> Source:
+        """The same mark in Markdown."""
+        word, name, more = self._parts()
+        mark = prose.mark(word, "verdict", name)
+        return Source(f"{mark} {prose.mark(more, 'verdict-more')}") if more else mark
 
 
 class Evidence(Verdict):
-    """What real evidence says of a claim (agrees with the deck, contradicts the deck, mixed ...), as a mark in HTML."""
+    """What real evidence says of a claim (agrees with the deck, contradicts the deck, mixed ...), as a mark."""
 
     kind = "evidence"
 
@@ -74,21 +85,76 @@ def setup(
     threshold: float = 0.0,
     protocol: str = "plain",
 ) -> Results:
-    """Read the results of a page's parameters, turn the charts on and glue what every page may need.
-
-    `scale_note` says whose results they are and what the detectors were trained on; `base`, `protocol` and `training`
-    name the baseline and the conditions of the page; `facts` are those of the study, by which `execution.execute` keeps
-    a cell or leaves it out.
-    """
+    """Read the results of a page's parameters and turn the charts on."""
     charts.enable()
-    found = analysis.load(results, generators, precisions, detectors, threshold, protocol)
-    lesson = miniatures.trained_on(found.scores.weights.unique(), found.detectors) if found.scale == "mini" else ""
-    glue_text("scale_note", f"{scale_note(found)} {lesson}".strip())
-    glue_text("base", words.named(found.baseline))
-    glue_text("protocol", found.protocol)
-    glue_text("training", listed(sorted(found.scores.weights.unique())))
-    glue_text("facts", " ".join(sorted(facts(found))))
-    return found
+    return analysis.load(results, generators, precisions, detectors, threshold, protocol)
+
+
+def preferred(there: Sequence[str], *keys: str) -> list[str]:
+    """Those of `keys` that a study has; the first that it has (`there`) where it has none of them."""
+    return [key for key in keys if key in there] or list(there[:1])
+
+
+def say(*paragraphs: str) -> Prose | None:
+    """Sentences, each argument a paragraph and empty ones left out: plain words, or a `prose.Source` with links."""
+    return prose.paragraphs(*paragraphs)
+
+
+def box(results: Results, *paragraphs: str) -> Prose:
+    """A page's answer in a box, and below it whose results these are."""
+    return prose.joined([prose.boxed("Answer", *paragraphs), say(scale_note(results))])
+
+
+def answer(results: Results, outcomes: Iterable[Outcome], *keys: str) -> Prose:
+    """The box of a page on claims (`keys` such as "C4", "C4_size"): each with its mark, its answer, and what real
+    evidence says of it."""
+    said = []
+    for outcome in (_outcome(outcomes, key) for key in keys):
+        real = evidence(results, outcome.claim.key).markdown
+        said.append(Source(
+            f"**{escaped(outcome.claim.short)}:** {verdict(results, outcome).markdown} {escaped(outcome.answer)} "
+            f"Real evidence: {real}"
+        ))  # fmt: skip
+    return box(results, *said, RULE)
+
+
+#: What an answer box says of its marks.
+RULE = Source("By which rule a claim *holds*, *fails* or stays *open*, the [methods](../book/methods.md) say.")
+
+
+def claim(results: Results, outcomes: Iterable[Outcome], *keys: str) -> Prose:
+    """What stands behind the answers of claims, one after the other: the deck's words, the mark, what counts, where
+    another protocol, training or threshold comes out otherwise, the same at the dose of real images, and whether it
+    hangs on the operating point."""
+    return prose.joined(say(*_behind(results, _outcome(outcomes, key))) for key in keys)
+
+
+def _behind(results: Results, outcome: Outcome) -> list[str]:
+    of = outcome.claim
+    elsewhere = disagreement(results, outcome) if of.of_study else ""
+    words, counts = escaped(f'"{of.words}"'), escaped(f"{outcome.rule} {elsewhere}".strip())
+    said = [f"**{escaped(of.title)}.** {words} {verdict(results, outcome).markdown} *What counts:* {counts}"]
+    if outcome.matched is not None:
+        matched = Verdict(HOLDS[outcome.matched.verdict]).markdown
+        said.append(f"*At the dose of real images:* {matched} {escaped(outcome.matched_answer)}")
+    note = operating_note(results, outcome)
+    said += [f"*At another operating point:* {escaped(note)}"] if note else []
+    return [Source(text) for text in said]
+
+
+def _outcome(outcomes: Iterable[Outcome], key: str) -> Outcome:
+    by_key = {outcome.claim.key: outcome for outcome in outcomes}
+    if key not in by_key:
+        raise UsageError(f"claims: no {key!r}{nearest(key, by_key)}; judged here are {', '.join(by_key)}")
+    return by_key[key]
+
+
+def told(finding: Finding, real: Evidence | None = None) -> Source:
+    """A finding beyond the deck's claims: its mark, where it has a verdict, its sentence, and what real evidence says
+    of it, where that is asked for."""
+    mark = Verdict(HOLDS.get(finding.verdict, finding.verdict)).markdown if finding.verdict else ""
+    said = f"Real evidence: {real.markdown}" if real else ""
+    return Source(" ".join(filter(None, [mark, escaped(finding.sentence), said])))
 
 
 def glue_text(name: str, text: object) -> None:
@@ -96,50 +162,16 @@ def glue_text(name: str, text: object) -> None:
     glue(name, Text(text), display=False)
 
 
-def glue_finding(name: str, finding: Finding) -> None:
-    """Glue a finding as `name`_answer (the sentence) and `name`_verdict (holds, fails ...)."""
-    glue_text(f"{name}_answer", finding.sentence)
-    if finding.verdict:
-        glue(f"{name}_verdict", Verdict(HOLDS.get(finding.verdict, finding.verdict)), display=False)
-
-
-def glue_evidence(results: Results, *keys: str) -> None:
-    """Glue what real evidence says of each statement (C4, C4_size ...), as `C4_size_evidence`."""
-    for key in keys:
-        glue(f"{key}_evidence", evidence(results, key), display=False)
-
-
 def glue_figure(name: str, chart: Any) -> None:
     """Display a chart and glue it, so that another page can quote the figure."""
     glue(name, chart, display=True)
 
 
-def glue_claims(results: Results, *ids: str) -> list[Outcome]:
-    """Judge the deck's claims (`ids` such as "C4", or all) and glue what is said of each, by its key.
-
-    `C4_verdict` (whether it holds in the study, and in how many conditions), `C4_evidence` (what public figures say),
-    `C4_answer` (the sentence), `C4_rule` (what counts) and, for a claim that the study's images decide, `C4_elsewhere`
-    (where another protocol, training or threshold comes out otherwise), and for
-    one that speaks of formats `C4_matched_verdict` and `C4_matched` (at the dose of real images); `C4_size_...` for a
-    part.
-    """
-    outcomes = evaluate(results, *ids)
+def glue_claims(results: Results, outcomes: Iterable[Outcome]) -> None:
+    """Glue what is said of claims, by key: `C4_verdict` (whether it holds in the study, and in how many conditions),
+    `C4_answer` (the sentence) and `C4_evidence` (what public figures say)."""
     for outcome in outcomes:
         key = outcome.claim.key
         glue(f"{key}_verdict", verdict(results, outcome), display=False)
         glue_text(f"{key}_answer", outcome.answer)
-        glue_text(f"{key}_rule", outcome.rule)
-        if outcome.claim.of_study:
-            glue_text(f"{key}_elsewhere", disagreement(results, outcome))
-        if outcome.matched is not None:
-            glue(f"{key}_matched_verdict", Verdict(HOLDS[outcome.matched.verdict]), display=False)
-            glue_text(f"{key}_matched", outcome.matched_answer)
-    glue_evidence(results, *(outcome.claim.key for outcome in outcomes))
-    return outcomes
-
-
-def glue_operating(results: Results, outcomes: Iterable[Outcome]) -> None:
-    """Glue of each claim of a detection rate, as `C5_operating`, whether it hangs on the operating point."""
-    for outcome in outcomes:
-        if note := operating_note(results, outcome):
-            glue_text(f"{outcome.claim.key}_operating", note)
+        glue(f"{key}_evidence", evidence(results, key), display=False)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from helpers.analysis import controls, paired
+from helpers.analysis import controls, miniatures, paired
 from helpers.analysis.costs import images_per_cell
 from helpers.analysis.words import listed, named
+from helpers.detectors.catalogue import DETECTORS
+from helpers.paper.facts import has
+from helpers.paper.prose import Source, escaped
+from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
-__all__ = ["beyond_note", "null", "scale_note"]
+__all__ = ["beyond_note", "lacks", "null", "pairs", "scale_note", "starts"]
 
 
 def scale_note(results: Results) -> str:
@@ -20,7 +24,7 @@ def scale_note(results: Results) -> str:
         return (
             f"These are miniatures' results: small generators and detectors trained by this project, {images}. They "
             "show what the question looks like where everything can be rerun; they are not measurements of the public "
-            f"checkpoints.{_asked(results)}"
+            f"checkpoints.{_asked(results)}{_lesson(results)}"
         )
     imported = results.manifest.get("imported") or {}
     whose = imported.get("title")
@@ -29,6 +33,54 @@ def scale_note(results: Results) -> str:
     if results.scale == "full":
         return f"These are results of the public checkpoints at full size, {images}.{taken}{_asked(results)}"
     return f"It is not said at which scale this study was run; it has {images}.{taken}{_asked(results)}"
+
+
+def lacks(results: Results, *generators: str) -> str:
+    """The sentence that names those of the generators of which the study has no images; "" where it has all."""
+    keys = [named(key) for key in generators if key not in results.generators]
+    return f"This study has no images of {listed(keys, 'or')}." if keys else ""
+
+
+def starts(results: Results, *keys: str) -> str:
+    """The sentences on what a figure cannot start with: generators, precisions and detectors that the study lacks."""
+    lacks = [key for key in keys if key not in (*results.generators, *results.precisions, *results.detectors)]
+    return " ".join(_lack(key) for key in lacks)
+
+
+def _lack(key: str) -> str:
+    kind = "detector" if key in DETECTORS else "precision" if key in PRECISIONS else "generator"
+    what = {"detector": "scores of", "precision": "images at", "generator": "images of"}[kind]
+    return f"This study has no {what} {named(key)}, so the figure starts with another {kind}."
+
+
+#: What a grey row of the shifts is, by the role of its arm.
+CONTROLS = {
+    "null": "*null control*, the same images computed in batches of another size",
+    "seed": "*other seed*, the same prompts from another seed's noise",
+}
+
+
+def pairs(results: Results, generator: str) -> Source:
+    """What the rows of paired shifts are, and how often the lowest precision moves images further than controls do;
+    the table after it is of `generator`."""
+    said = []
+    if has(results, "controls"):
+        said.append(escaped(beyond_note(paired.beyond(results), results.precisions[-1])))
+    there = controls.scored_arms(results)
+    grey = [what for role, what in CONTROLS.items() if results.arm_of(role) in there]
+    if grey:
+        said.append(f"A grey row is a change that is no precision: {listed(grey)}.")
+    said.append("Intervals come from a bootstrap over prompts.")
+    if has(results, "seeds"):
+        said.append("A pale band behind an interval spans what the detector's other trainings find.")
+    said.append(f"The table after it gives the pairs of {escaped(named(generator))} in full; here are all generators.")
+    return Source(" ".join(said))
+
+
+def _lesson(results: Results) -> str:
+    """The sentences on what the shipped detectors were trained on."""
+    lesson = miniatures.trained_on(results.scores.weights.unique(), results.detectors)
+    return f" {lesson}" if lesson else ""
 
 
 def _asked(results: Results) -> str:

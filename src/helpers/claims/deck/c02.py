@@ -24,7 +24,7 @@ CLAIM = Claim(
     rule="Highly detectable means that each whole interval is at least {high:.2f}.",
     margins=("high", "adequate"),
     page="02_heatmap",
-    anchor="figure-heatmap",
+    anchor="all-cells-at-once",
     judge=judge_claim,
     reads=Reads(LEVEL, generators=("sdxl", "flux1")),
     true_world=World(),

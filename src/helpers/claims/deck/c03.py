@@ -31,7 +31,7 @@ CLAIM = Claim(
     rule="Challenging means that the whole interval is at most {challenging:.2f}.",
     margins=("challenging", "adequate"),
     page="06_legacy_sd15",
-    anchor="figure-legacy",
+    anchor="generators-side-by-side",
     judge=judge_claim,
     reads=Reads(LEVEL, generators=("sd15",), groups=(("npr",),)),
     training="mini-sdxl",

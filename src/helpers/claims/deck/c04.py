@@ -39,7 +39,7 @@ CLAIM = Claim(
     rule="A drop means that each whole interval is a loss of more than {drop:.2f}.",
     margins=("drop", "adequate", "ceiling"),
     page="03_sd3_anomaly",
-    anchor="figure-anomaly",
+    anchor="before-and-after",
     judge=judge_claim,
     reads=Reads(FALL, generators=("sd3",), groups=(END_TO_END,)),
     formats=("fp4",),

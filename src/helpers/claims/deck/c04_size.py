@@ -44,7 +44,7 @@ CLAIM = Claim(
     ),
     margins=("anomaly_before", "anomaly_after", "adequate", "ceiling"),
     page="03_sd3_anomaly",
-    anchor="figure-anomaly",
+    anchor="before-and-after",
     judge=judge_claim,
     reads=Reads(FALL, generators=("sd3",), groups=(END_TO_END,)),
     formats=("fp4",),

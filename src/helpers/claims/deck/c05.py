@@ -28,7 +28,7 @@ CLAIM = Claim(
     rule="It stays above if the whole interval is at least {robust:.2f}.",
     margins=("robust", "adequate"),
     page="03_sd3_anomaly",
-    anchor="figure-anomaly",
+    anchor="before-and-after",
     judge=judge_claim,
     reads=Reads(LEVEL, generators=("sd3",), groups=(("r50_tf",),)),
     formats=("fp4",),

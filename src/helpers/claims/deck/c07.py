@@ -35,7 +35,7 @@ CLAIM = Claim(
     rule="A shift means that each whole interval is at least {shift:.2f} to the left.",
     margins=("shift", "adequate", "ceiling"),
     page="04_distribution_shift",
-    anchor="figure-npr",
+    anchor="densities-of-npr",
     judge=judge_claim,
     reads=Reads(FALL, generators=("sd3",), groups=(("npr",),), rate=False),
     formats=("fp8", "fp4"),

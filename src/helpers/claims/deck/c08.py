@@ -37,7 +37,7 @@ CLAIM = Claim(
     rule="An overlap means that each whole interval lies within {overlap:.2f} of no shift, either way.",
     margins=("overlap", "adequate", "ceiling"),
     page="04_distribution_shift",
-    anchor="figure-tf",
+    anchor="densities-of-r50-tf",
     judge=judge_claim,
     reads=Reads(FALL, generators=("sd3",), groups=(("r50_tf",),), rate=False),
     true_world=World(),

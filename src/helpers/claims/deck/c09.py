@@ -24,7 +24,7 @@ CLAIM = Claim(
     rule="They stay above if each whole interval is at least {high:.2f}.",
     margins=("high", "adequate"),
     page="05_flux_sdxl_robustness",
-    anchor="figure-flux1",
+    anchor="at-each-precision",
     judge=judge_claim,
     reads=Reads(LEVEL, generators=("sdxl", "flux1")),
     formats=("fp4",),

@@ -40,7 +40,7 @@ CLAIM = Claim(
     rule="Robust means that each whole interval is a loss of less than {drop:.2f}, whatever the rate was.",
     margins=("drop", "adequate", "ceiling"),
     page="05_flux_sdxl_robustness",
-    anchor="figure-flux1",
+    anchor="at-each-precision",
     judge=judge_claim,
     reads=Reads(FALL, generators=("sdxl", "flux1")),
     formats=("fp4",),

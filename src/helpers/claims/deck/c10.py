@@ -51,7 +51,7 @@ CLAIM = Claim(
     rule=("Poorly means at most {challenging:.2f}, and a deficit of more than {drop:.2f}, with each whole interval."),
     margins=("challenging", "drop", "adequate"),
     page="06_legacy_sd15",
-    anchor="figure-legacy",
+    anchor="generators-side-by-side",
     judge=judge_claim,
     reads=Reads(LEVEL, groups=(("npr",),)),
     training="mini-sdxl",

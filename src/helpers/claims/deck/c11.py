@@ -70,7 +70,7 @@ CLAIM = Claim(
     rule="Less robust means that the whole interval is a deficit of more than {drop:.2f}.",
     margins=("drop", "adequate", "ceiling"),
     page="02_heatmap",
-    anchor="figure-heatmap",
+    anchor="all-cells-at-once",
     judge=judge_claim,
     reads=Reads(FALL, groups=(END_TO_END, FROZEN)),
     formats=("fp4",),

@@ -19,9 +19,10 @@ from helpers.claims.evidence import AGREEMENT, Piece, pieces
 from helpers.claims.rule import HOLDS, margins
 from helpers.claims.scorecard import where
 from helpers.paper import page, tables
+from helpers.paper.prose import Source
 from helpers.results.results import Results
 
-__all__ = ["MARKS", "instruments", "power", "scorecard", "trainings", "verdicts_by_condition"]
+__all__ = ["MARKS", "instruments", "power", "probe_note", "scorecard", "trainings", "verdicts_by_condition"]
 
 
 def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
@@ -159,6 +160,21 @@ def _mark(row: pd.Series) -> str:
     )  # fmt: skip
     name = word.replace(" ", "-")
     return f'<td><span class="verdict verdict-{name}" title="{html.escape(told)}">{MARKS[row.verdict]}</span></td>'
+
+
+#: What is said of the patch probe, where the study has it.
+PROBE = Source(
+    "The patch probe is ours and no published detector: a logistic regression on means and deviations of the patch "
+    "tokens in every block of the frozen CLIP tower, at native resolution. RINE [Koutlis et al., "
+    "2024](https://arxiv.org/abs/2402.19091) is its nearest published relative, which reads the class token of every "
+    "block. How much of what it finds is the tower's learning, its control on a tower with random weights says, on the "
+    "[setup page](01_setup.ipynb). The deck's claims are judged on the deck's four detectors alone."
+)
+
+
+def probe_note(results: Results) -> str:
+    """What a detector that nobody published is; "" where the study has none."""
+    return PROBE if "patch_probe" in results.detectors else ""
 
 
 ADEQUATE = {True: "yes", False: "no", None: "not known"}

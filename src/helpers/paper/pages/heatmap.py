@@ -5,14 +5,18 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.analysis import figures, paired
+from helpers.analysis.conditions import trainings_of
 from helpers.analysis.costs import costs, on_cpu
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
+from helpers.paper import sentences
+from helpers.paper.facts import has
+from helpers.paper.prose import Source, escaped
 from helpers.results.results import Results
 
-__all__ = ["controls_note", "overview", "shown"]
+__all__ = ["against_controls", "conditions_note", "controls_note", "measures", "overview", "shown"]
 
 
 def overview(results: Results) -> Finding:
@@ -56,6 +60,63 @@ def shown(results: Results) -> str:
         "Each cell is a detection rate: the share of a generator's images at one precision that a detector calls fake. "
         "Without real images neither AUC nor TPR at 5 % FPR is known."
     )
+
+
+#: What the heatmap's menu offers where a study has reals.
+MEASURES = (
+    "The heatmap starts with AUC, which needs no threshold. Its first menu changes to TPR at the threshold that 5 % of "
+    "the reals pass, to the detection rate, and to what else real images add: balanced accuracy, average precision, "
+    "the equal error rate, balanced accuracy at a threshold that was calibrated on other {base} images, and the share "
+    "of reals called real."
+)
+
+
+def measures(results: Results) -> str:
+    """The sentences on what the heatmap's menu offers; "" without reals, where `overview` says what leads."""
+    return MEASURES.format(base=named(results.baseline)) if has(results, "reals") else ""
+
+
+#: What is said of a protocol or training, where the study has it, after its own name.
+CONDITIONS = {
+    "shared": "Under *shared*, fakes and reals both go through one seeded resize, JPEG and noise, as on a platform; "
+    "how harsh was set on FP32 images alone.",
+    "aligned": "Under *aligned*, reals go through the generator's own VAE, in training and test, so that only the "
+    "denoiser's traces are left to find [Rajan et al., 2025](https://arxiv.org/abs/2410.11835).",
+    "mini-sdxl": "The training *mini-sdxl* saw fakes of SDXL alone, the only one of the six that the public detectors "
+    "saw [Dell'Anna et al., 2025](https://arxiv.org/abs/2504.20658).",
+}
+LOW_AUC = (
+    "A detection rate that is high while the AUC is low is a threshold's, not a detector's: it calls everything fake."
+)
+
+
+def conditions_note(results: Results) -> Source:
+    """The sentences that name the page's training and protocol, and say what the study's others are."""
+    own = f"*{escaped(listed(sorted(results.scores.weights.unique())))}*"
+    conditions = {(protocol, label) for protocol, label, _ in trainings_of(results)}
+    there = {name for condition in conditions for name in condition}
+    said = [f"What stands above is of the training {own} and of the protocol *{escaped(results.protocol)}*."]
+    said += [what for name, what in CONDITIONS.items() if name in there]
+    said += [] if len(conditions) > 1 else ["This study has no other training and no other protocol."]
+    return Source(" ".join([*said, LOW_AUC] if has(results, "reals") else said))
+
+
+def against_controls(results: Results, beyond: pd.DataFrame) -> list[str]:
+    """The paragraphs that set the lowest precision against changes that should not matter.
+
+    `beyond` is the table of `analysis.paired.beyond`.
+    """
+    said = [controls_note(results)]
+    if has(results, "controls"):
+        said.append(sentences.beyond_note(beyond, results.precisions[-1]))
+    if has(results, "arms"):
+        said.append(sentences.null(results))
+    if has(results, "controls"):
+        said.append(
+            "The table gives, for each precision and control, in how many pairs of generator and detector the images "
+            "move further, and the pairs with the least and the largest excess, with 95 % intervals."
+        )
+    return said
 
 
 def _span(found: figures.Overview) -> str:

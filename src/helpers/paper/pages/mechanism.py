@@ -37,6 +37,7 @@ MISSING = {
     "readings": "What this study's pictures show was not read.",
     "arms": "This study has nothing beside its baseline.",
     "auc": "This study has no reals, so no AUC.",
+    "aligned": "This study has no AUC under the protocol aligned.",
     "families": "UNets and DiTs cannot be set side by side here: see the sentence above.",
     "shares": "This study has neither reals passed through the VAE nor the protocol aligned: no shares are known.",
 }
@@ -146,14 +147,14 @@ def detection(table: pd.DataFrame, results: Results) -> HTML:
     """How the AUC changes against the baseline (`decoder.detection`), with and without the decoder's traces in the
     reals.
     """
-    table = table[table.precision != results.baseline]
+    table = table[(table.precision != results.baseline) & table.aligned_change.notna()]
     columns = {
         "plain_change": ("against reals", 3, True),
         "aligned_change": ("aligned", 3, True),
     }
     keys = {"detector_title": "detector", "precision_title": "precision"}
     caption = f"Change of AUC against {named(results.baseline)}, mean over generators"
-    return _table(table, columns, keys, caption, "arms")
+    return _table(table, columns, keys, caption, "aligned")
 
 
 def relations(table: pd.DataFrame, results: Results) -> HTML:
@@ -236,9 +237,8 @@ def families_table(table: pd.DataFrame, results: Results) -> HTML:
     return _table(table, columns, keys | {"spread": "AUC by generator"}, caption, "families")
 
 
-def families_figure(results: Results, detector: str = "r50_nodown") -> None:
+def families_figure(own: pd.DataFrame, means: pd.DataFrame, results: Results, detector: str = "r50_nodown") -> None:
     """The effects of `families.by_generator` and of `families.by_family` below each other, with intervals in all."""
-    own, means = families.by_generator(results), families.by_family(results)
     if len(own):
         psnr = [f"{row.rung_title}, {row.psnr:.1f} dB, {100 * row.share:.0f} % quantized" for row in own.itertuples()]
         own = own.assign(row=own.generator_title, of=own.kind, stands=psnr)

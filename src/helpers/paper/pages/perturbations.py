@@ -6,9 +6,43 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
+from helpers.analysis import perturbed
+from helpers.analysis.words import named
 from helpers.paper import page, tables
+from helpers.results.results import Results
 
-__all__ = ["figure", "table"]
+__all__ = ["figure", "reading", "show_tables", "table", "what"]
+
+#: What is tabulated, with its caption.
+MEASURES = {
+    "auc": "AUC of fakes against reals that were handled alike",
+    "tpr": "Detection rate: share of fakes called fake",
+    "tnr": "Share of reals called real",
+}
+LESSON = (
+    "The detectors saw light JPEG and blur in one training image of ten each (their cards say so), and never a picture "
+    "that was made smaller. A detector trained on what platforms do would lose less; a comparison with {low} is one of "
+    "this training."
+)
+
+
+def what(effects: pd.DataFrame) -> str:
+    """The sentence that names what is done to the pictures; "" where nothing was."""
+    return f"Here it is {perturbed.what(effects)}." if len(effects) else ""
+
+
+def reading(results: Results, effects: pd.DataFrame) -> str:
+    """How the figure is read, and what the shipped detectors were trained on; "" where there is no figure."""
+    if effects.empty:
+        return ""
+    base, low = named(results.baseline), named(results.lowest)
+    said = (
+        f"The first line of the chart is {low} alone; the others are perturbations, of {base} images and of {low} "
+        f"images. Intervals resample the prompts ({effects.n.min()} of each generator), the same for all conditions, "
+        "so every difference is paired; where no image changes sides, an interval has no width, which says more about "
+        "the number of images than about certainty."
+    )
+    return f"{said} {LESSON.format(low=low)}" if results.scale == "mini" else said
 
 
 def figure(effects: pd.DataFrame, against: str = "FP32") -> None:
@@ -20,6 +54,14 @@ def figure(effects: pd.DataFrame, against: str = "FP32") -> None:
         display(Markdown("This study has no perturbed scores, so there is no chart."))
         return
     page.glue_figure("perturbations", charts.perturbations(effects, against=against))
+
+
+def show_tables(effects: pd.DataFrame) -> None:
+    """Display each of `MEASURES` as a table, or the sentence that there is none."""
+    for measure, caption in MEASURES.items():
+        display(table(effects, measure, caption))
+        if effects.empty:
+            return
 
 
 def table(effects: pd.DataFrame, measure: str, caption: str) -> HTML:

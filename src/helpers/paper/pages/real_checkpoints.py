@@ -18,12 +18,19 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
 
 __all__ = [
-    "MOVED", "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "nf4_answer",
+    "CAVEAT", "MOVED", "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "nf4_answer",
     "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
 ]  # fmt: skip
 
 #: What a format does to an accuracy, by the direction of the change.
 MOVED = {1: "raises", -1: "lowers", 0: "does not measurably change"}
+
+#: What stands beside the public study's figures wherever they answer.
+CAVEAT = (
+    "Whether precision alone did that on the real checkpoints, the public study's runs cannot tell: its scores show "
+    "differences between runs that the precision of the weights does not explain. Public pictures at falling "
+    "precision, without scores:"
+)
 
 NOTHING = "This study has no scores in the public study's formats, so nothing can be set beside them."
 
@@ -85,7 +92,7 @@ def doubtful_note() -> str:
     return (
         f"{named['detector_title']}'s logits on {named['generator_title']} move by "
         f"{tables.interval(clearest, 'shift', sign=True)} under that label (t = {clearest.t:.2f}, n = {clearest.n}, "
-        f"p = {clearest.p:.1g} before any correction for its {len(rows)} detectors)"
+        f"p = {clearest.p:.1g} before any correction for its {len(rows)} detectors)."
     )
 
 
@@ -103,9 +110,9 @@ def resemblance_note(results: Results) -> str:
     return " ".join(parts).replace("-", "\N{MINUS SIGN}")
 
 
-def resemblance() -> HTML:
-    """The same, detector by detector."""
-    wide = real.correlations_of_runs().map(lambda r: f"{r:.2f}".replace("-", "\N{MINUS SIGN}")).reset_index()
+def resemblance(runs: pd.DataFrame) -> HTML:
+    """The same, detector by detector, by the table of `real_checkpoints.correlations_of_runs`."""
+    wide = runs.map(lambda r: f"{r:.2f}".replace("-", "\N{MINUS SIGN}")).reset_index()
     return tables.table(_titled(wide), "Public study: correlation of the paired logits of two runs")
 
 
@@ -120,9 +127,9 @@ def _formats(rows: pd.DataFrame) -> list[str]:
     return [PRECISIONS[p].title + "*" * (arm != "native") for p, arm in zip(rows.precision, rows.arm, strict=True)]
 
 
-def scores() -> HTML:
-    """The public study's paired shifts, analysed again, and the smallest that its pairs could have shown."""
-    rows = real.public_cells()
+def scores(rows: pd.DataFrame) -> HTML:
+    """The public study's paired shifts, analysed again, and the smallest that its pairs could have shown, by the table
+    of `real_checkpoints.public_cells`."""
     seen = public_study.power(public_study.public_effects()).shift_seen
     shown = pd.DataFrame(
         {
@@ -137,9 +144,9 @@ def scores() -> HTML:
     )
 
 
-def verdicts() -> HTML:
-    """The public study's verdicts: the detection rate, its change, how many turn, and McNemar's corrected p."""
-    rows = real.public_cells()
+def verdicts(rows: pd.DataFrame) -> HTML:
+    """The public study's verdicts: the detection rate, its change, how many turn, and McNemar's corrected p; by the
+    table that `scores` takes."""
     shown = pd.DataFrame(
         {
             "generator": rows.generator, "detector": rows.detector, "format": _formats(rows),
@@ -197,11 +204,11 @@ def both(results: Results) -> pd.DataFrame:
     return table.assign(whose=table.study.map(whose))
 
 
-def agreement(results: Results) -> HTML:
-    """Row by row: direction and size of the effect in both, with both intervals."""
-    found = real.agreement(results)
+def agreement(found: pd.DataFrame, results: Results) -> HTML:
+    """Row by row: direction and size of the effect in both, with both intervals, by the table of
+    `real_checkpoints.agreement`."""
     if found.empty:
-        return HTML(f"<p>{NOTHING}</p>")
+        return tables.missing(NOTHING)
     named = [f"{words.named(g)} {words.named(d)}" for g, d in zip(found.generator, found.detector, strict=True)]
     shown = pd.DataFrame(
         {
@@ -219,9 +226,9 @@ def _standard(found: pd.DataFrame, whose: str) -> list[str]:
     return [number(Interval(*three), sign=True) for three in ends]
 
 
-def published(results: Results) -> HTML:
-    """TrueFake's rates beside the study's detection rate at its baseline, by training: its own, and on SDXL alone."""
-    found = real.published_beside(results)
+def published(found: pd.DataFrame, results: Results) -> HTML:
+    """TrueFake's rates beside the study's detection rate at its baseline, by training: its own, and on SDXL alone; by
+    the table of `real_checkpoints.published_beside`."""
     if found.empty:
         return tables.missing(f"No cell of {_the(results)} is in the published table.")
     seen = [f"{row.published:.2f}" + " (seen)" * (row.in_training == "yes") for row in found.itertuples()]

@@ -6,11 +6,15 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import charts
-from helpers.analysis.footprint import PARTS, at_formats, at_fp4, by_precision, measured, published
+from helpers.analysis.footprint import PARTS
 from helpers.analysis.words import listed, named
+from helpers.claims import Finding
+from helpers.claims.savings import memory, time
 from helpers.paper import page, tables
+from helpers.paper.prose import Source, escaped
+from helpers.results.results import Results
 
-__all__ = ["COSTS", "costs", "footprint", "timings"]
+__all__ = ["COSTS", "costs", "footprint", "memory_answers", "show_costs", "time_answers", "timings"]
 
 
 COSTS = {
@@ -27,15 +31,42 @@ def costs(found: pd.DataFrame, column: str) -> HTML:
     return tables.matrix(found, column, *COSTS[column])
 
 
-def footprint() -> None:
-    """Display the memory of the public checkpoints' weights: the chart by component, what stays at FP4, all formats."""
-    bars = by_precision()
+def show_costs(found: pd.DataFrame) -> None:
+    """Display those of `COSTS` that are known of the cells, from `analysis.costs`."""
+    for column in COSTS:
+        if len(found) and not found[column].isna().all():
+            display(costs(found, column))
+
+
+def memory_answers(results: Results) -> list[Source]:
+    """What real evidence says of the claims on memory, each in a paragraph."""
+    return [
+        _answer(results, "Memory against FP32", "C1_memory", memory()),
+        _answer(results, "Memory against FP16", "C1_memory_from_FP16", memory(base="fp16")),
+    ]
+
+
+def time_answers(results: Results) -> list[Source]:
+    """What real evidence says of the claims on time, each in a paragraph."""
+    return [
+        _answer(results, "Time against FP32", "C1_time", time()),
+        _answer(results, "Time against FP16", "C1_time_from_FP16", time(base="fp16")),
+    ]
+
+
+def _answer(results: Results, head: str, key: str, finding: Finding) -> Source:
+    return Source(f"**{head}:** {page.evidence(results, key).markdown} {escaped(finding.sentence)}")
+
+
+def footprint(bars: pd.DataFrame, at_fp4: pd.DataFrame, at_formats: pd.DataFrame) -> None:
+    """Display the memory of the public checkpoints' weights, by the tables of `analysis.footprint`: the chart by
+    component (`by_precision`), what stays at FP4, all formats."""
     if bars.empty:
         display(Markdown("The checkpoints' memory was not counted: `quantdetect footprint` does it."))
         return
     page.glue_figure("footprint", charts.footprint(bars))
-    display(_at_fp4(at_fp4()))
-    display(_at_formats(at_formats()))
+    display(_at_fp4(at_fp4))
+    display(_at_formats(at_formats))
 
 
 def _at_fp4(found: pd.DataFrame) -> HTML:
@@ -82,9 +113,9 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-def timings() -> None:
-    """Display what was measured on a GPU, where a run is archived, and what others published, with its source."""
-    runs = measured()
+def timings(runs: pd.DataFrame, found: pd.DataFrame) -> None:
+    """Display what was measured on a GPU, where a run is archived, and what others published, with its source, by the
+    tables of `analysis.footprint`."""
     if len(runs):
         shown = runs.assign(
             precision=runs.precision.map(named),
@@ -95,7 +126,6 @@ def timings() -> None:
         where = listed(sorted(set(runs.card + ", " + runs.versions)))
         title = f"Measured with random weights at native resolution: {where}"
         display(tables.table(shown[list(MEASURED)].rename(columns=MEASURED), title))
-    found = published()
     found = found.assign(ratio=found.ratio.map("{:.2f}".format, na_action="ignore"))
     shown = found[list(PUBLISHED)].rename(columns=PUBLISHED)
     display(tables.table(shown, "Published by others, 1024 px: memory in their GB, seconds for an image"))

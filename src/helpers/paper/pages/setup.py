@@ -8,18 +8,21 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from helpers import analysis, charts
+from helpers.analysis import controls as control_arms
 from helpers.analysis import inventory, words
 from helpers.analysis import live_check as live
 from helpers.analysis import miniatures as miniature_models
 from helpers.analysis.costs import on_cpu, record
 from helpers.analysis.words import counted, listed
-from helpers.paper import tables
+from helpers.paper import sentences, tables
 from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.results.results import Results
+from helpers.study.schema import MAX_KERNEL_DEVIATION
 
 __all__ = [
-    "audits", "beside_controls", "controls", "cost_note", "crossed", "formats", "grid", "images", "live_check",
-    "miniatures", "reals", "settings", "sixteen", "twins",
+    "audits", "audits_note", "beside_controls", "controls", "controls_note", "cost_note", "crossed", "formats", "grid",
+    "images", "live_check", "miniatures", "models_note", "reals", "settings", "settings_note", "show_controls",
+    "sixteen", "twins",
 ]  # fmt: skip
 
 
@@ -148,7 +151,14 @@ def cost_note(results: Results) -> str:
     why = f" ({listed(found.reasons)})" if found.rejected and found.reasons else ""
     lost = f"{counted(found.rejected, 'image').capitalize()} {'was' if found.rejected < 2 else 'were'} rejected{why}."
     below = f"What the cells of this study cost is below, measured on {listed(found.devices)}"
-    return f"{below}, as it came: the machine did other work too. {lost}"
+    kernels = f" {ON_CPU}" if on_cpu(analysis.costs(results)) else ""
+    return f"{below}, as it came: the machine did other work too. {lost}{kernels}"
+
+
+ON_CPU = (
+    "Seconds on a CPU say nothing about a GPU, where other kernels run: here a four-bit layer is unpacked at every "
+    "step."
+)
 
 
 def images(fakes: pd.DataFrame) -> HTML:
@@ -174,6 +184,28 @@ def formats() -> HTML:
 def settings(settings: pd.DataFrame) -> HTML:
     """The generators with their settings, as far as they are known, by the table of `analysis.settings`."""
     return tables.table(settings.dropna(axis=1, how="all"), "Generators")
+
+
+def settings_note(settings: pd.DataFrame) -> str:
+    """The sentence over the generators' settings, by the table of `analysis.settings`."""
+    if settings.steps.notna().any():
+        return "Settings are those of the study file; they do not change with precision."
+    return "With which settings the images were made is not recorded with this study's scores."
+
+
+def models_note(results: Results) -> str:
+    """How good the miniatures are is measured, in words; "" for a study of other models."""
+    return MEASURED if results.scale == "mini" else ""
+
+
+MEASURED = (
+    "This study runs miniatures, trained by this project from nothing on scenes that it renders itself. How good they "
+    "are is measured on FP32 images alone: how much of a render survives the VAE, whether a judge network that has "
+    "only seen renders reads ground, colours and shapes as the prompt asks, how far the images' features lie from the "
+    "renders' (Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance), whether images are copies of training renders or "
+    "all alike, and how much of the difference to renders is trivial. What stands beside a measure in the next line is "
+    "the same of renders."
+)
 
 
 def miniatures(scale: str, measures: pd.DataFrame, cards: pd.DataFrame, curves: pd.DataFrame) -> None:
@@ -218,6 +250,43 @@ def beside_controls(scale: str, found: pd.DataFrame) -> None:
 
 def _span(least: float, most: float) -> str:
     return f"{least:.3f}" if least == most else f"{least:.3f} to {most:.3f}"
+
+
+def audits_note(found: pd.DataFrame) -> list[str]:
+    """The paragraphs over the table of `audits`; none where the study has no audit."""
+    if "output_error" not in found:
+        return []
+    said = (
+        "Coverage says how much was rounded, not how coarsely. The next table is the audit of every quantized cell: "
+        "what each component's weights became, how far they and the component's output (for recorded inputs of FP32 "
+        "images) lie from FP32's, and how far the quantizing library's own layers differ from weights that were "
+        "merely rounded. A cell at 0 % coverage, or one with a library layer that differs by more than "
+        f"{MAX_KERNEL_DEVIATION:.0%}, is refused."
+    )
+    exact = (
+        "An error of 0 at FP16 is a fact, not an omission: such weights were stored as 16-bit numbers to begin with."
+    )
+    return [said, exact] if control_arms.exact_casts(found) else [said]
+
+
+def controls_note(results: Results) -> list[str]:
+    """The paragraphs over the table of `controls`: what the null control finds, and what the arms are."""
+    said, arms = [sentences.null(results)], control_arms.scored_arms(results)
+    if arms:
+        said.append(ARMS)
+    if results.arm_of("null") in arms:
+        said.append(
+            "The null control changes nothing that should matter: the same "
+            f"{words.named(results.baseline)} weights, images computed in batches of another size. {sixteen(results)} "
+            "What any other row moves is to be read against these."
+        )
+    return said
+
+
+ARMS = (
+    "Every arm below makes the same prompts from the same seeds (but for one of other seeds, where there is one) and "
+    "is scored by all detectors."
+)
 
 
 #: Columns of `audits` for print, those that an older run lacks left out.
@@ -269,6 +338,14 @@ def controls(found: pd.DataFrame, figure: str = "spread", against: str = "FP32")
     wide["arm_title"] = wide.arm_title.where(~wide.arm_title.duplicated(), "")  # each arm is named once
     caption = f"{caption.format(against)}, all generators"
     return tables.table(wide.rename(columns=keys), caption)
+
+
+def show_controls(found: pd.DataFrame, against: str) -> None:
+    """Display how far each arm moves paired logits and how many verdicts it changes, by the table of
+    `controls.spreads`; `against` names the baseline."""
+    display(controls(found, "spread", against))
+    if len(found) and found.arm.nunique() > 1:
+        display(controls(found, "changed", against))
 
 
 def live_check(path: str, results: Results) -> str:
