@@ -74,6 +74,12 @@ def test_few_images_leave_it_open_and_fewer_say_nothing(tmp_path: Path) -> None:
     short, answer = first_page.answer(study(tmp_path / "few", images=10))
     assert short == "In miniature, that cannot be said."
     assert answer == "This study cannot say: it has too few images (10, where at least 20 are needed)."
+    # A generator with too few is left open, and the others are spoken of.
+    table = pd.read_parquet(tmp_path / "open" / "scores.parquet")
+    lost = (table.generator == "sd3") & (table["index"] >= 19)
+    table[~lost].to_parquet(tmp_path / "open" / "scores.parquet")
+    part = analysis.load(synthetic.vouch(tmp_path / "open"), generators=["sd15", "sd3"])
+    assert "as many images of SD1.5 and SD3 as before stays open. No share falls" in first_page.answer(part)[1]
     some = {key: by for key, by in EVERYWHERE.items() if key[1] == "sd3"}
     short, answer = first_page.answer(study(tmp_path / "some", some, images=60))
     assert short == "In miniature, less well for some generators, open for others."
@@ -172,7 +178,9 @@ def test_another_threshold_gives_other_verdicts(pictured: Path) -> None:
 
 def test_without_the_decks_generator_the_studys_first_with_a_sheet_is_shown(tmp_path: Path) -> None:
     folder = synthetic.write(tmp_path, images=20, generators=("sd15", "sdxl"), contact=True)
-    assert first_figures.tiles(analysis.load(folder)).generator == "sd15"
+    first = analysis.load(folder)
+    assert first_figures.tiles(first).generator == "sd15"
+    assert repr(first_figures.drawn(first, first_figures.tiles(first))).startswith("SD1.5, the study's first, and ")
     (folder / "contact" / "sd15.webp").unlink()
     assert first_figures.tiles(analysis.load(folder)).generator == "sdxl"
     (folder / "contact" / "sdxl.webp").unlink()

@@ -43,15 +43,13 @@ def by_generator(results: Results, detectors: Sequence[str]) -> pd.DataFrame:
     in all (over prompts and trainings), `false_alarms`, of the reals called fake (NaN without reals). `widened` has the
     ends of the intervals that hold for all generators at once (Bonferroni). `n` is the fewest images of a detector.
     """
-    found = {key: row for key in results.generators if (row := _row(results, detectors, key))}
+    found = [(key, own) for key in results.generators if (own := _row(results, detectors, key))]
     level = 1 - 0.05 / max(len(found), 1)
     rows = []
-    for key, (samples, row) in found.items():
+    for key, (samples, row) in found:
         moved, widened = (_bounded(in_all(samples, confidence, CHANGE)) for confidence in (0.95, level))
-        rows.append(
-            results.titled(key) | row | metrics.interval_columns(change=moved)
-            | {"after": row["before"] + moved.estimate, "widened_low": widened.low, "widened_high": widened.high}
-        )  # fmt: skip
+        row |= metrics.interval_columns(change=moved) | {"after": row["before"] + moved.estimate}
+        rows.append(results.titled(key) | row | {"widened_low": widened.low, "widened_high": widened.high})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from helpers.analysis.cells import cells
 from helpers.analysis.figures import FIGURES, known
-from helpers.analysis.words import capitalised, counted, listed, named
+from helpers.analysis.words import capitalised, counted, listed, named, quoted
 from helpers.claims import CLAIMS
 from helpers.core.scores import is_fake
 from helpers.images import sheets
@@ -156,8 +156,7 @@ def tiles(results: Results) -> Tiles | None:
 
     Raises Damaged for a sheet that is not of the study's precisions.
     """
-    speaks_of = next(claim.reads.generators for claim in CLAIMS if claim.headline and claim.reads)
-    files = {key: _sheet(results, key) for key in [*speaks_of, *results.generators] if key in results.generators}
+    files = {key: _sheet(results, key) for key in [*_named(), *results.generators] if key in results.generators}
     key, file = next(((key, file) for key, file in files.items() if file), ("", None))
     if file is None:
         return None
@@ -168,6 +167,11 @@ def tiles(results: Results) -> Tiles | None:
     pictures = {at: sheets.tile(sheet, len(rows), rows.index(at), INDEX) for at in shown}
     logits = {at: [results.logits(detector, key, at).get(INDEX) for detector in results.detectors] for at in shown}
     return Tiles(key, pictures, _prompt(results), pd.DataFrame(logits, index=list(results.detectors), dtype=float))
+
+
+def _named() -> tuple[str, ...]:
+    """The generators of which the deck's first main claim speaks."""
+    return next(claim.reads.generators for claim in CLAIMS if claim.headline and claim.reads)
 
 
 def _sheet(results: Results, generator: str) -> Path | None:
@@ -225,12 +229,13 @@ def _said(logit: float, threshold: float) -> str:
 
 def _caption(results: Results, found: Tiles, title: str) -> str:
     """What is shown, by which rule it was chosen, and how many detectors change their verdict between the images."""
-    prompt = f" ({found.prompt})" if found.prompt else ""
+    prompt = f", {quoted(found.prompt)}" if found.prompt else ""
+    whose = "the generator that the deck's main claim names" if found.generator in _named() else "the study's first"
     under = "" if results.protocol == "plain" else f" after the treatment of the protocol {results.protocol}"
     return (
-        f"The study's first prompt{prompt} by {title}, from the same noise at each precision. Below each image what "
-        f"each detector says of it{under}: its verdict and its score, a logit. All are generated, so "
-        f"\N{LEFT DOUBLE QUOTATION MARK}real\N{RIGHT DOUBLE QUOTATION MARK} is a miss. {_changed(results, found)}"
+        f"{title}, {whose}, and the study's first prompt{prompt}: neither was chosen by its looks. The noise is the "
+        f"same at each precision. Below each image stands what each detector says of it{under}: its verdict and its "
+        f"score, a logit. All are generated, so {quoted('real')} is a miss. {_changed(results, found)}"
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.analysis import still_found
 from helpers.analysis.instruments import instruments
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, named, number
+from helpers.analysis.words import listed, named, number, quoted
 from helpers.claims import Outcome
 from helpers.claims.evidence import overall
 from helpers.claims.rule import LEAST_IMAGES, PLURAL, SAID, margins, too_few, unscaled, verdict
@@ -97,13 +97,15 @@ def _silent(results: Results, detectors: Sequence[str], found: pd.DataFrame) -> 
         return f"none of its detectors tells fakes from reals well enough, even at {base}"
     if found.empty:
         return f"it has no images at {base} and at {low}" if low else f"all of its images are at {base}"
-    fewest = int(found.n.min())
-    return f"it has {too_few(fewest)}" if fewest < LEAST_IMAGES else ""
+    most = int(found.n.max())
+    return f"it has {too_few(most)}" if most < LEAST_IMAGES else ""
 
 
 def _kind(row: pd.Series, drop: float) -> str:
     """KEPT where the whole interval is a loss of less than the margin, FEWER where there is a loss by an interval that
-    holds for all generators at once, else OPEN."""
+    holds for all generators at once, else OPEN, as of too few images."""
+    if row.n < LEAST_IMAGES:
+        return OPEN
     if verdict([Interval(row.change, row.change_low, row.change_high)], low=-drop) == "supported":
         return KEPT
     return FEWER if row.widened_high < 0 else OPEN
@@ -120,6 +122,7 @@ def _weights(results: Results) -> str:
 
 def _most(found: pd.DataFrame) -> str:
     """The sentence on the generator whose images lose most, and on the reals that are called fake too."""
+    found = found[found.n >= LEAST_IMAGES]
     row = found.loc[found.change.idxmin()]
     moved = number(Interval(*(100 * row[f"change{end}"] for end in ("", "_low", "_high"))), 1, sign=True)
     lead = "The largest fall is on" if row.change < 0 else "No share falls; the least change is on"
@@ -166,11 +169,7 @@ def rule(results: Results) -> str:
         else f"Whether they can tell fakes from reals at all is not known here: no AUC at {base}."
     )
     return (
-        f"A share is a mean over {who}{left}, each at its own threshold. {how} {_quoted('As many')} means that the "
+        f"A share is a mean over {who}{left}, each at its own threshold. {how} {quoted('As many')} means that the "
         f"whole 95{SPACE}% interval, over prompts and trainings, is a loss of less than {100 * limits['drop']:.0f} "
-        f"points, {_quoted('fewer')} that there is a loss by an interval that holds for all generators at once."
+        f"points, {quoted('fewer')} that there is a loss by an interval that holds for all generators at once."
     )
-
-
-def _quoted(words: str) -> str:
-    return f"\N{LEFT DOUBLE QUOTATION MARK}{words}\N{RIGHT DOUBLE QUOTATION MARK}"
