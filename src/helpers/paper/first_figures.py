@@ -232,11 +232,12 @@ def _caption(results: Results, found: Tiles, title: str) -> str:
     prompt = f", {quoted(found.prompt)}" if found.prompt else ""
     whose = "the generator that the deck's main claim names" if found.generator in _named() else "the study's first"
     under = "" if results.protocol == "plain" else f" after the treatment of the protocol {results.protocol}"
-    return (
+    said = (
         f"{title}, {whose}, and the study's first prompt{prompt}: neither was chosen by its looks. The noise is the "
         f"same at each precision. Below each image stands what each detector says of it{under}: its verdict and its "
-        f"score, a logit. All are generated, so {quoted('real')} is a miss. {_changed(results, found)}"
+        f"score, a logit. All are generated, so {quoted('real')} is a miss."
     )
+    return f"{said} {_changed(results, found)}".strip()
 
 
 def _changed(results: Results, found: Tiles) -> str:
