@@ -61,6 +61,43 @@ def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
     page.close()
 
 
+def test_on_a_phone_the_answer_is_on_the_first_screen(site: Path, browser) -> None:
+    page = opened(browser, 390)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto((site / "book/intro.html").as_uri())
+    answer = page.locator(".first-answer")
+    title, said, rest = (
+        of.bounding_box() for of in (page.locator("article h1"), answer, page.locator(".first-byline"))
+    )
+    # Below the title and above all else, to its last line.
+    assert page.evaluate("document.querySelector('article h1').nextElementSibling.classList.contains('first-answer')")
+    assert title["y"] + title["height"] <= said["y"] and said["y"] + said["height"] <= min(844, rest["y"])
+    text = answer.inner_text()
+    assert text.startswith("In miniature, ") and "4-bit weights (FP4)" in text and "the public checkpoints do" in text
+    page.close()
+
+
+def test_the_first_page_shows_its_pictures_and_leads_on(site: Path, browser) -> None:
+    start = (site / "book/intro.html").as_uri()
+    page = opened(browser, 390, color_scheme="dark")
+    page.goto(start)
+    # Pictures and words alone: no chart's script, and every image with what stands for it.
+    assert "vega" not in page.content()
+    sizes = page.locator(".tiles img").evaluate_all("images => images.map(i => [i.naturalWidth, i.alt.length > 10])")
+    assert sizes == [[128, True]] * 4
+    squares = page.locator(".glance-block i")
+    assert squares.count() == 6 * 4 * 4 and page.locator(".glance-grid[role=img]").get_attribute("aria-label")
+    ways = page.locator(".first-ways li")
+    for place in range(ways.count()):
+        box = ways.nth(place).bounding_box()
+        ways.nth(place).click(position={"x": box["width"] - 5, "y": box["height"] - 5})  # all of a card is its link
+        page.wait_for_url(lambda url: url != start)
+        page.goto(start)
+    page.locator(".glance a").click()
+    page.wait_for_url("**/notebooks/02_heatmap.html")
+    page.close()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int) -> None:
     for name in contents.pages():

@@ -14,6 +14,7 @@ from PIL import Image
 from helpers import analysis, generators, world
 from helpers.core import columns, files
 from helpers.core.errors import Failure, UsageError
+from helpers.images import sheets
 from helpers.precision import audit
 from helpers.runs import Source, Store, digests, make, merge, parse_share, plan, score, store, verify
 from helpers.runs.stages import contact
@@ -265,14 +266,14 @@ def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):
     loaded, kept = quick(precisions=["fp32", "fp4"]), Store(tmp_path)
     shades, known = {"fp32": 40, "fp4": 200}, {}
     for source in plan.sources(loaded, ["sd15"]):
-        for index in range(contact.COLUMNS):
+        for index in range(sheets.COLUMNS):
             if source.label:
                 shade = Image.new("RGB", (64, 64), (shades[source.precision],) * 3)
                 kept.save(shade, source, index)
                 known.setdefault(source, {})[index] = store.pixel_sha256(shade)
     assert contact.write_sheets(plan.resolve(loaded), kept, known) == ["sd15"]
     sheet = np.asarray(Image.open(tmp_path / "contact/sd15.webp"))
-    assert sheet.shape == (2 * 128 + contact.GAP, 8 * 128 + 7 * contact.GAP, 3)
+    assert sheet.shape == (2 * 128 + sheets.GAP, 8 * 128 + 7 * sheets.GAP, 3)
     assert abs(sheet[64, 64].mean() - 40) < 4 and abs(sheet[-64, -64].mean() - 200) < 4
     known[Source("sd15", "fp4", "native", 64, 1)][3] = "of other pixels"  # as where the file is a former study's
     assert (

@@ -10,7 +10,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.precision.catalogue import PRECISIONS
 
-__all__ = ["capitalised", "counted", "listed", "named", "number", "percent"]
+__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "quoted"]
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
@@ -51,3 +51,8 @@ def percent(interval: Interval) -> str:
     """A share with its interval in print: +3 % (+1 to +5)."""
     shown = number(Interval(*(100 * end for end in (interval.estimate, interval.low, interval.high))), 1, sign=True)
     return shown.replace(" (", "\N{NO-BREAK SPACE}% (", 1)
+
+
+def quoted(words: str) -> str:
+    """Words in the quotation marks of prose."""
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{words}\N{RIGHT DOUBLE QUOTATION MARK}"

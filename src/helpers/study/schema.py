@@ -122,6 +122,10 @@ class PromptSource(Strict):
             raise ValueError(f"path is for prompts of kind 'file', not of kind '{self.kind}'; take one of them out")
         return self
 
+    def written(self, index: int) -> str:
+        """The prompt of image `index`, of a kind that writes its prompts."""
+        return (_caption if self.kind == "world" else prompts.prompt)(self.first + index)
+
     @model_serializer(mode="wrap")
     def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Manifests of studies that begin with the first prompt are older than the key.
@@ -455,8 +459,7 @@ class Study(Strict):
                 have = f"{len(lines)} prompts" + (f" from the {first + 1}th on" if first else "")
                 raise UsageError(f"{self.prompts.path}: {have}, {count} images: add prompts or ask for fewer")
             return lines[:count]
-        prompt = _caption if self.prompts.kind == "world" else prompts.prompt
-        return [prompt(first + index) for index in range(count)]
+        return [self.prompts.written(index) for index in range(count)]
 
     def digest(self, arm: str = "native") -> str:
         """SHA-256 (hex) of what determines an arm's images: settings, seed, prompts, way, coverage, components.

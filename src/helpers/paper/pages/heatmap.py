@@ -53,8 +53,8 @@ def shown(results: Results) -> str:
     if (results.scores.label == 0).any():
         return (
             "Each cell is the AUC of a detector, which ranks a generator's images at one precision against real ones: "
-            "0.5 is chance, 1 tells all apart. The menu changes to TPR at 5 % FPR and to the detection rate, the share "
-            "of fakes called fake at the detector's own threshold, which the deck calls accuracy."
+            "0.5 is chance, 1 tells all apart. On its own page a menu changes to TPR at 5 % FPR and to the detection "
+            "rate, the share of fakes called fake at the detector's own threshold, which the deck calls accuracy."
         )
     return (
         "Each cell is a detection rate: the share of a generator's images at one precision that a detector calls fake. "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from helpers.core import files
+from helpers.images import sheets
 from helpers.runs.plan import Plan, Source
 from helpers.runs.store import Store, pixel_sha256
 
@@ -15,8 +16,8 @@ __all__ = ["write_sheets"]
 #: Precisions that make an arm beside the main one worth a sheet.
 ROWS = 3
 
-#: Images in a row, side of an image and gap between images in pixels, quality of the WebP file.
-COLUMNS, SIDE, GAP, QUALITY = 8, 128, 4, 88
+#: Of the WebP file.
+QUALITY = 88
 
 
 def write_sheets(plan: Plan, store: Store, digests: Mapping[Source, Mapping[int, str]]) -> list[str]:
@@ -24,9 +25,7 @@ def write_sheets(plan: Plan, store: Store, digests: Mapping[Source, Mapping[int,
 
     `digests` holds what the run vouches for: source -> index -> SHA-256 of the pixels. An image with others counts as
     missing, and a sheet that can no longer be made is taken away. Beside the main arm's,
-    `contact/<generator>-<arm>.webp` for arms of at least `ROWS` precisions. Images are enlarged to 128 pixels by pixel
-    repetition or left as they are where 128 is no multiple of their size, so that no resampling hides what the
-    generator made. Returns the names written.
+    `contact/<generator>-<arm>.webp` for arms of at least `ROWS` precisions. Returns the names written.
     """
     rows: dict[tuple[str, str], list[Source]] = {}
     for source in plan.recipes:
@@ -37,10 +36,10 @@ def write_sheets(plan: Plan, store: Store, digests: Mapping[Source, Mapping[int,
         if arm != plan.arm and len(cells) < ROWS:
             continue
         name = generator + ("" if arm == plan.arm else f"-{arm}")
-        images = [[_shown(store, cell, index, digests) for index in range(COLUMNS)] for cell in cells]
+        images = [[_shown(store, cell, index, digests) for index in range(sheets.COLUMNS)] for cell in cells]
         if all(image is not None for row in images for image in row):
             with files.replacing(store.folder / "contact" / f"{name}.webp") as temporary:
-                _sheet(images).save(temporary, format="WEBP", quality=QUALITY, method=6)
+                sheets.lay(images).save(temporary, format="WEBP", quality=QUALITY, method=6)
             written.append(name)
         else:
             (store.folder / "contact" / f"{name}.webp").unlink(missing_ok=True)
@@ -51,15 +50,3 @@ def _shown(store: Store, source: Source, index: int, digests: Mapping[Source, Ma
     digest = digests.get(source, {}).get(index)
     image = store.open(source, index) if digest else None
     return image if image is not None and pixel_sha256(image) == digest else None
-
-
-def _sheet(rows: list[list[Image.Image]]) -> Image.Image:
-    """All images on one white page, rows from top to bottom."""
-    step = SIDE + GAP
-    page = Image.new("RGB", (COLUMNS * step - GAP, len(rows) * step - GAP), "white")
-    for down, row in enumerate(rows):
-        for across, image in enumerate(row):
-            shown = image.resize((SIDE, SIDE), Image.Resampling.NEAREST) if SIDE % image.width == 0 else image
-            inset = (SIDE - shown.width) // 2
-            page.paste(shown, (across * step + inset, down * step + inset))
-    return page
