@@ -346,7 +346,7 @@
     slider.max = Math.ceil(ends[1]);
     slider.step = (slider.max - slider.min) / 500;
     slider.value = at ?? 0;
-    if (document.activeElement !== form.elements.limit) form.elements.limit.value = at === null ? "" : +at.toPrecision(4);
+    form.elements.limit.value = at === null ? "" : +at.toPrecision(6);
     form.elements.five.disabled = !cells[REAL];
     form.elements.own.disabled = state.threshold === null;
   }
@@ -569,7 +569,7 @@
       drawnPictures = pictured;
       if (back) place.querySelector("#explorer-gain").focus();
     }
-    scores(fileName()).then(found => {
+    return scores(fileName()).then(found => {
       if (JSON.stringify(view) === JSON.stringify(state)) drawScores(found);
     }, () => part("rates", h("p", { role: "alert" }, "The scores of this generator could not be loaded. Choose it again to try once more.")));
   }
@@ -601,11 +601,10 @@
     prompt.addEventListener("change", show);
     how.addEventListener("change", show);
     box.replaceChildren(h("form", { class: "explorer-controls", "aria-label": "What the gallery shows" }, field("Prompt", prompt), field("Images", how)), rows);
-    new IntersectionObserver((seen, observer) => {
-      if (!seen.some(one => one.isIntersecting)) return;
-      observer.disconnect();
-      show();
-    }, { rootMargin: "300px" }).observe(box);
+    const watch = new IntersectionObserver(seen => { if (seen.some(one => one.isIntersecting)) begin(); }, { rootMargin: "300px" });
+    const begin = () => { watch.disconnect(); show(); };
+    watch.observe(box);
+    window.addEventListener("beforeprint", () => { if (!rows.children.length) begin(); });
   }
 
   function galleryRow(generator, image, gain) {
@@ -630,14 +629,14 @@
     place.replaceChildren(form, h("p", { class: "explorer-said", "aria-live": "polite" }),
       ...["images", "verdicts"].map(name => h("div", { class: `explorer-${name}` })), thresholdField(),
       ...["charts", "rates", "nearest"].map(name => h("div", { class: `explorer-${name}` })));
-    draw();
+    // The gallery is below: it waits for what is above it.
+    draw().then(() => document.querySelectorAll(".quantdetect-gallery").forEach(gallery));
     // The browser's buttons, and an address that is typed; another fragment is a place on the page.
     window.addEventListener("popstate", () => {
       if (location.hash && !location.hash.startsWith("#generator=")) return;
       state = read();
       draw();
     });
-    document.querySelectorAll(".quantdetect-gallery").forEach(gallery);
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

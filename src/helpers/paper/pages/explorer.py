@@ -134,7 +134,9 @@ def sentence(results: Results) -> str:
         words.counted(len(trainings), "training"),
     ]  # fmt: skip
     said = f"There are {words.listed(counts)} to choose from"
-    return f"{said}, and {words.counted(pictures, 'prompt')} with pictures." if stored else f"{said}. {explorer.NO_IMAGES}"
+    if not stored:
+        return f"{said}. {explorer.NO_IMAGES}"
+    return f"{said}, and {words.counted(pictures, 'prompt')} with pictures."
 
 
 def show(results: Results) -> HTML | explorer.Explorer:
@@ -146,16 +148,18 @@ def show(results: Results) -> HTML | explorer.Explorer:
     first = explorer.start(results)
     return HTML(
         f'<div class="quantdetect-explorer"><script type="application/json">{data}</script>'
-        f'<div class="explorer-place">{_still(results, first["generator"], first["image"])}'
-        "<p>The explorer needs JavaScript, which this browser does not run.</p></div></div>"
+        f'<div class="explorer-place"><noscript>{_still(results, first["generator"], first["image"])}'
+        "<p>The explorer needs JavaScript, which this browser does not run.</p></noscript></div></div>"
     )
 
 
 def show_gallery(results: Results) -> HTML:
     """The gallery: the first stored image of every generator at every precision, with the real beside it. In the book a
     menu changes the prompt and shows differences."""
-    rows = [_still(results, key, of.images[0]) for key, of in gallery.strips(results).items()]
-    return HTML(f'<div class="quantdetect-gallery">{"".join(rows) or f"<p>{explorer.NO_IMAGES}</p>"}</div>')
+    rows = "".join(_still(results, key, of.images[0]) for key, of in gallery.strips(results).items())
+    # Where a script draws them anew these are not to be loaded.
+    still = f"<noscript>{rows}</noscript>" if rows and _staged() else rows or f"<p>{explorer.NO_IMAGES}</p>"
+    return HTML(f'<div class="quantdetect-gallery">{still}</div>')
 
 
 def _staged() -> bool:
