@@ -387,12 +387,16 @@
 
   // An image with what the detector says of it, and below it how it differs from the baseline's.
   function card(generator, key) {
-    const differs = key !== index.baseline && key !== REAL;
+    const differs = comparable(generator, key);
     const own = h("figure", { "data-key": key }, picture(generator, state.image, key),
       h("figcaption", {}, h("strong", {}, titleOf(key)), h("span", { class: "explorer-verdict" })));
     const apart = differs ? h("figure", {}, picture(generator, state.image, key, index.baseline, state.gain),
       h("figcaption", {}, `${titleOf(key)} less ${titleOf(index.baseline)}`)) : null;
     return h("div", { class: "explorer-card" }, own, apart);
+  }
+
+  function comparable(generator, key) {
+    return key !== index.baseline && key !== REAL && generator.columns.includes(index.baseline);
   }
 
   function notes(generator) {
@@ -558,7 +562,13 @@
     place.querySelector(`.explorer-${name}`).replaceChildren(...[content].flat(2).filter(Boolean));
   }
 
-  let drawnPictures = "";
+  let drawnPictures = "", seenNearest = null;
+
+  // These pictures are far down, and on a slow line would keep those above from coming.
+  function watchNearest() {
+    seenNearest = false;
+    whenNear(place.querySelector(".explorer-nearest"), () => { seenNearest = true; draw(); });
+  }
 
   function draw() {
     const view = { ...state }, pictured = JSON.stringify([view.generator, view.image, view.precisions, view.gain, view.protocol]);
@@ -576,15 +586,32 @@
 
   function drawScores(detectors) {
     const cells = detectors[state.detector];
+    place.dataset.drawn = address();
+    if (!Object.keys(cells).length) {
+      ["charts", "nearest"].forEach(name => part(name, null));
+      return part("rates", h("p", {}, `${titleOfDetector()} has no scores of ${of(index.generators, state.generator).title}.`));
+    }
     fillThreshold(cells);
     verdicts(cells);
     part("charts", [densities(cells), curves(cells)]);
     part("rates", rates(cells));
     part("verdicts", state.image === null ? null : everyVerdict(detectors));
-    part("nearest", nearest(cells));
-    place.dataset.drawn = address();
+    if (seenNearest) part("nearest", nearest(cells));
+    else if (seenNearest === null) watchNearest();
     const said = [...place.querySelectorAll("figure[data-key]")].map(card => card.textContent.replace(/([a-z\d])([+\u2212])/i, "$1 $2"));
     place.querySelector(".explorer-said").textContent = [`${of(index.generators, state.generator).title} by ${titleOfDetector()}`, ...said].join("; ");
+  }
+
+  // Call `begin` once, when a box comes near what is seen of the page, or the page is printed.
+  function whenNear(box, begin) {
+    const watch = new IntersectionObserver(seen => { if (seen.some(one => one.isIntersecting)) once(); }, { rootMargin: "300px" });
+    const once = () => {
+      watch.disconnect();
+      window.removeEventListener("beforeprint", once);
+      begin();
+    };
+    watch.observe(box);
+    window.addEventListener("beforeprint", once);
   }
 
   /* The gallery: one prompt, every generator. Its pictures are loaded when they come near. */
@@ -601,16 +628,13 @@
     prompt.addEventListener("change", show);
     how.addEventListener("change", show);
     box.replaceChildren(h("form", { class: "explorer-controls", "aria-label": "What the gallery shows" }, field("Prompt", prompt), field("Images", how)), rows);
-    const watch = new IntersectionObserver(seen => { if (seen.some(one => one.isIntersecting)) begin(); }, { rootMargin: "300px" });
-    const begin = () => { watch.disconnect(); show(); };
-    watch.observe(box);
-    window.addEventListener("beforeprint", () => { if (!rows.children.length) begin(); });
+    whenNear(box, show);
   }
 
   function galleryRow(generator, image, gain) {
     const there = generator.images.includes(image);
     const cards = there ? generator.columns.map(key => {
-      const minus = gain && key !== index.baseline && key !== REAL ? index.baseline : null;
+      const minus = gain && comparable(generator, key) ? index.baseline : null;
       return h("figure", {}, picture(generator, image, key, minus, gain), h("figcaption", {}, titleOf(key)));
     }) : [h("p", {}, "not stored")];
     return h("section", { class: "explorer-row", "aria-label": generator.title }, h("p", { class: "explorer-name" }, generator.title), h("div", { class: "explorer-pictures", style: `--columns: ${generator.columns.length}` }, cards));

@@ -193,6 +193,8 @@ def test_each_image_has_the_verdicts_of_its_own_scores(study: Path, shown) -> No
         said = page.locator(f"figure[data-key={key}] .explorer-verdict").inner_text()
         logit = own[of][2]
         assert said == f"{logit:+.2f} called {'fake' if logit > 0.5 else 'real'}".replace("-", "\N{MINUS SIGN}")
+    page.locator(".explorer-rates").scroll_into_view_if_needed()
+    page.locator(".explorer-near").first.wait_for()
     near = page.locator(".explorer-near span").all_inner_texts()
     stored = {(key, i): abs(own["none" if key == "real" else key][i] - 0.5)
               for key in ("fp32", "fp4", "real") for i in range(4)}  # fmt: skip

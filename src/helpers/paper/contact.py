@@ -22,7 +22,9 @@ def show_sheets(results: Results, role: str = "") -> None:
 
     `role` is that of the arm that is shown ("ladder"); the main one where none is given.
     """
-    keys = controls.scored_arms(results).get(results.arm_of(role), {}).get("precisions") or results.precisions
+    study = results.manifest.get("study", {})
+    # The rows of a sheet are the study's, in its order, whatever the page leaves out.
+    keys = controls.scored_arms(results).get(results.arm_of(role), study).get("precisions") or results.precisions
     rows = [words.named(key) for key in keys]
     found = sheets(results, role)
     for title, sheet in found.items():

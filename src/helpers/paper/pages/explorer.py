@@ -16,6 +16,7 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -147,10 +148,21 @@ def show(results: Results) -> HTML | explorer.Explorer:
     data = json.dumps(index(results)).replace("</", "<\\/")
     first = explorer.start(results)
     return HTML(
-        f'<div class="quantdetect-explorer"><script type="application/json">{data}</script>'
+        f'{_early(results, first)}<div class="quantdetect-explorer"><script type="application/json">{data}</script>'
         f'<div class="explorer-place"><noscript>{_still(results, first["generator"], first["image"])}'
         "<p>The explorer needs JavaScript, which this browser does not run.</p></noscript></div></div>"
     )
+
+
+def _early(results: Results, first: dict[str, Any]) -> str:
+    """What the first view loads, named so early that it comes beside the page's own scripts."""
+    known = index(results)
+    scores = file_name(first["generator"], first["protocol"], first["training"])
+    wanted = {f"{scores}.js": "script"}
+    if first["image"] is not None:
+        wanted[f"{gallery.FOLDER}/{first['generator']}/{first['image']:04d}.webp"] = "image"
+    places = {f"{known['place']}{quote(name)}?v={known['version']}": kind for name, kind in wanted.items()}
+    return "".join(f'<link rel="preload" as="{kind}" href="{place}">' for place, kind in places.items())
 
 
 def show_gallery(results: Results) -> HTML:
