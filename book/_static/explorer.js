@@ -354,6 +354,9 @@
   /* Pictures. SVG, because a picture in it is not moved to whole pixels: two lie exactly on each other at every size,
      so that their difference is that of the stored pixels. */
 
+  // So much of the outermost pixels is not shown: on the very edge of a picture a browser mixes it with what is behind.
+  const CUT = 0.1;
+
   function stripOf(generator, image) {
     return `${index.place}gallery/${encodeURIComponent(generator.key)}/${String(image).padStart(4, "0")}.webp?v=${index.version}`;
   }
@@ -363,7 +366,7 @@
     const layer = (column, how) => s("image", { href: stripOf(generator, image), x: -side * columns.indexOf(column), y: 0,
       width: side * columns.length, height: side, preserveAspectRatio: "none", class: how });
     const what = minus ? `Difference of ${titleOf(key)} from ${titleOf(minus)}, times ${gain}` : titleOf(key);
-    return s("svg", { class: "explorer-picture", viewBox: `0 0 ${side} ${side}`, role: "img",
+    return s("svg", { class: "explorer-picture", viewBox: `${CUT} ${CUT} ${side - 2 * CUT} ${side - 2 * CUT}`, role: "img",
       style: minus ? `filter: brightness(${gain})` : null,
       "aria-label": `${what}: ${generator.title}, ${index.prompts[image]}` },
     layer(key, ""), minus ? layer(minus, "minus") : null);
@@ -421,7 +424,7 @@
   function table(caption, head, rows) {
     const heads = head.map(text => h("th", { scope: "col" }, text));
     const body = rows.map(([first, ...rest]) => h("tr", {}, h("th", { scope: "row" }, first), ...rest));
-    return h("figure", { class: "table-figure" }, h("figcaption", {}, caption), h("div", { class: "table-scroll", tabindex: 0 },
+    return h("figure", { class: "table-figure" }, h("figcaption", {}, caption), h("div", { class: "table-scroll", tabindex: 0, role: "group", "aria-label": caption },
       h("table", { class: "table" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body))));
   }
 
@@ -465,7 +468,7 @@
 
   /* Charts */
 
-  const WIDE = 420, HIGH = 250, EDGE = { left: 46, right: 10, top: 12, bottom: 40 };
+  const WIDE = 340, HIGH = 230, EDGE = { left: 56, right: 10, top: 12, bottom: 40 };
 
   function round(value) {
     return Math.round(value * 10) / 10;

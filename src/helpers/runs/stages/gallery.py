@@ -49,12 +49,12 @@ def write(plan: Plan, store: Store) -> bool:
     (pixels), its `columns` (precisions, "real") and its `images` (index -> SHA-256 over the images' own).
     """
     known = _digests(store.scores())
-    before = store.read(files.read_json, store.folder / INDEX) or {"prompts": {}, "generators": {}}
+    before = store.read(files.read_json, store.folder / INDEX) or {}
     found: dict[str, Any] = {"prompts": {}, "generators": {}}
     for generator, recipes in _columns(plan).items():
         # A call for fewer images knows fewer prompts, and takes nothing away.
-        words = before["prompts"] | {str(index): prompt for index, prompt in enumerate(recipes[0].prompts)}
-        entry = _entry(store, recipes, sorted(map(int, words)), known, before["generators"].get(generator, {}))
+        words = before.get("prompts", {}) | {str(index): prompt for index, prompt in enumerate(recipes[0].prompts)}
+        entry = _entry(store, recipes, sorted(map(int, words)), known, before.get("generators", {}).get(generator, {}))
         if entry["images"]:
             found["generators"][generator] = entry
             found["prompts"] |= {index: words[index] for index in entry["images"]}
@@ -130,5 +130,5 @@ def _strip(images: Sequence[Image.Image]) -> Image.Image:
 def _sweep(store: Store, kept: Mapping[str, Any]) -> None:
     """Take away strips that the index no longer has."""
     for path in (store.folder / "gallery").glob("*/*.webp"):
-        if str(int(path.stem)) not in kept.get(path.parent.name, {}).get("images", {}):
+        if path.name not in {f"{int(index):04d}.webp" for index in kept.get(path.parent.name, {}).get("images", {})}:
             path.unlink()
