@@ -134,10 +134,10 @@ def sentence(results: Results) -> str:
         words.counted(len(results.detectors), "detector"), words.counted(len(protocols), "protocol"),
         words.counted(len(trainings), "training"),
     ]  # fmt: skip
-    said = f"There are {words.listed(counts)} to choose from"
+    said = f"The page offers {words.listed(counts)}"
     if not stored:
         return f"{said}. {explorer.NO_IMAGES}"
-    return f"{said}, and {words.counted(pictures, 'prompt')} with pictures."
+    return f"{said}; {words.counted(pictures, 'prompt')} can be seen as pictures."
 
 
 def show(results: Results) -> HTML | explorer.Explorer:
