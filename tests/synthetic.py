@@ -42,6 +42,7 @@ def write(
     generators: tuple[str, ...] = tuple(SIZES),
     seed: int = 0,
     contact: bool = False,
+    gallery: int = 0,
     seeds: Mapping[str, float] | None = None,
     placebo: float | None = None,
     protocols: Mapping[str, Mapping[tuple[str, str, str | None], float]] | None = None,
@@ -52,7 +53,7 @@ def write(
     `effects` maps (detector, generator, precision or None for all) to a shift. Logits of one image share the scene's
     part across precisions, so cells are paired as in a real run. With `placebo` there is an arm "batch", whose logits
     differ from FP32's by normal noise of that standard deviation. `protocols` maps further protocols to their own
-    effects. `stray`: some reals score like fakes (see `STRAY`).
+    effects. `stray`: some reals score like fakes (see `STRAY`). `gallery`: strips of so many images (see `_gallery`).
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,32 @@ def write(
             # Four rows of eight places of 128 pixels with 4 between them, in squares of 4 pixels.
             noise = rng.integers(0, 256, (131, 263, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
             Image.fromarray(noise).save(folder / "contact" / f"{generator}.webp", lossless=True)
+    if gallery:
+        _gallery(folder, generators, gallery)
     return folder
+
+
+def shade(column: int, index: int) -> tuple[int, int, int]:
+    """The colour of all pixels of a synthetic strip's image."""
+    return 40 + 8 * column, 100 + index, 160 - 5 * column
+
+
+def _gallery(folder: Path, generators: tuple[str, ...], images: int) -> None:
+    """Strips whose images are each of one colour."""
+    columns = [*PRECISIONS, "real"]
+    entries = {}
+    for generator in generators:
+        size = SIZES[generator]
+        (folder / "gallery" / generator).mkdir(parents=True)
+        for index in range(images):
+            strip = Image.new("RGB", (len(columns) * size, size))
+            for place in range(len(columns)):
+                strip.paste(shade(place, index), (place * size, 0, (place + 1) * size, size))
+            strip.save(folder / "gallery" / generator / f"{index:04d}.webp", lossless=True)
+        known = {str(index): "0" * 64 for index in range(images)}
+        entries[generator] = {"size": size, "side": size, "columns": columns, "images": known}
+    prompts = {str(index): f"a photo of number {index}" for index in range(images)}
+    (folder / "gallery" / "index.json").write_text(json.dumps({"prompts": prompts, "generators": entries}))
 
 
 def renamed_arm(folder: Path, old: str, new: str) -> Path:

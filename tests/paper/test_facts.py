@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -40,3 +41,13 @@ def test_a_role_that_no_arm_has_is_not_the_main_arm(ladder):
     study = analysis.load(ladder)
     assert [file.name for file in contact.sheets(study).values()] == ["sd3.webp"]
     assert contact.sheets(study, "seed") == {} and study.arm_of("") == ""
+
+
+def test_the_rows_of_a_sheet_are_named_as_the_study_has_them(ladder, monkeypatch):
+    shown = []
+    monkeypatch.setattr(contact, "display", lambda html: shown.append(html.data))
+    contact.show_sheets(analysis.load(ladder, precisions=["fp32", "fp4"]))
+    contact.show_sheets(analysis.load(ladder), "ladder")
+    names = [re.findall(r"<li>(.*?)</li>", figure) for figure in shown]
+    assert names == [["FP32", "FP16", "FP8", "FP4"], ["FP32"]]
+    assert all("Contact sheet of SD3: the same prompts, rows FP32" in figure for figure in shown)

@@ -21,6 +21,7 @@ from helpers.core.errors import Failure, UsageError, nearest, shown
 from helpers.paper import reference, site
 from helpers.paper.contents import notebooks, pages
 from helpers.paper.execution import check, declared, execute
+from helpers.paper.pages import explorer
 from helpers.results.results import check_results
 
 __all__ = ["build", "protocol_of"]
@@ -119,7 +120,8 @@ def _short(folder: Path) -> str:
 
 
 def _stage(source: Path, results: Path) -> Path:
-    """The pages, the shell of the site, the script of the charts and the contact sheets, where Sphinx expects them."""
+    """The pages, the shell of the site, the script of the charts, and what pages show beside them: the explorer's files
+    and the contact sheets."""
     shutil.copytree(files.BOOK, source / "book", ignore=shutil.ignore_patterns(".*", "_static", "_templates"))
     site.stage(source)
     shutil.copy(files.ROOT / "_toc.yml", source)
@@ -128,8 +130,9 @@ def _stage(source: Path, results: Path) -> Path:
         api.write(f"\n{reference.page()}")
     bundle(source / "_static")
     _picture(results, source / "_static" / site.PICTURE)
+    explorer.stage(analysis.load(results, protocol=protocol_of(results).get("protocol", "plain")), source / site.EXTRA)
     if (results / "contact").is_dir():
-        shutil.copytree(results / "contact", source / "notebooks" / "contact")
+        shutil.copytree(results / "contact", source / site.EXTRA / "contact")
     return source
 
 

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import html
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 
 from helpers.analysis import controls, words
+from helpers.paper.site import EXTRA
 from helpers.results.results import Results
 
 __all__ = ["sheets", "show_sheets"]
 
 
 def show_sheets(results: Results, role: str = "") -> None:
-    """Display the contact sheet of each generator that has one: one row per precision, one column per prompt.
+    """Display the contact sheet of each generator that has one: one row per precision, which is named beside it, and
+    one column per prompt.
 
     `role` is that of the arm that is shown ("ladder"); the main one where none is given.
     """
-    keys = controls.scored_arms(results).get(results.arm_of(role), {}).get("precisions") or results.precisions
-    rows = ", ".join(words.named(key) for key in keys)
+    study = results.manifest.get("study", {})
+    # The rows of a sheet are the study's, in its order, whatever the page leaves out.
+    keys = controls.scored_arms(results).get(results.arm_of(role), study).get("precisions") or results.precisions
+    rows = [words.named(key) for key in keys]
     found = sheets(results, role)
     for title, sheet in found.items():
-        beside = Path("contact") / sheet.name  # where the book puts them
-        link = beside.as_posix() if beside.is_file() else Path(os.path.relpath(sheet)).as_posix()
-        display(Markdown(f"**{title}** ({rows})\n\n![Contact sheet of {title}: the same prompts, rows {rows}]({link})"))
+        display(HTML(_figure(title, sheet, rows)))
     if not found:
         display(Markdown("No contact sheets are stored with these results."))
+
+
+def _figure(title: str, sheet: Path, rows: Sequence[str]) -> str:
+    """A sheet with the names of its rows, of which each has the same height, at its left."""
+    staged = Path("..", EXTRA, "contact", sheet.name).is_file()  # in the book it lies beside the pages
+    source = f"../contact/{sheet.name}" if staged else Path(os.path.relpath(sheet)).as_posix()
+    names = "".join(f"<li>{html.escape(name)}</li>" for name in rows)
+    said = html.escape(f"Contact sheet of {title}: the same prompts, rows {', '.join(rows)}")
+    return (
+        f'<figure class="contact-sheet"><figcaption>{html.escape(title)}</figcaption><div style="display: grid; '
+        'grid-template-columns: auto minmax(0, 1fr); gap: 0.5em"><ol aria-hidden="true" style="display: grid; '
+        'grid-auto-rows: 1fr; align-items: center; margin: 0; padding: 0; list-style: none; font-size: 0.8em">'
+        f'{names}</ol><img src="{html.escape(source)}" alt="{said}" loading="lazy" style="width: 100%; height: auto">'
+        "</div></figure>"
+    )
 
 
 def sheets(results: Results, role: str = "") -> dict[str, Path]:

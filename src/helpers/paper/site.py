@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
 
-__all__ = ["PICTURE", "bibtex", "cited", "colophon", "description", "setup", "stage"]
+__all__ = ["EXTRA", "PICTURE", "bibtex", "cited", "colophon", "description", "setup", "stage"]
 
+#: What lies beside the pages as it is and is loaded by none of them at once (`html_extra_path` of `_config.yml`).
+EXTRA = "_extra"
 #: The picture that previews of links show, in the site's _static.
 PICTURE = "heatmap.png"
 PICTURE_SAYS = "Heatmap: what each detector says of each generator's images at each precision"
@@ -37,6 +39,7 @@ LONGEST = 200
 #: What only some pages need: a part of a file's name, or of a script's own text, and the HTML that asks for it.
 NEEDED = {
     "vega": r"quantdetect-chart",
+    "explorer": r'class="quantdetect-explorer',
     "clipboard": r'class="highlight',
     "copybutton": r'class="highlight',
     "toggle": r'class="[^"]*\b(toggle|dropdown)\b',
@@ -60,6 +63,7 @@ def stage(source: Path) -> None:
     scripts, bibliography and licence."""
     for name in ("_static", "_templates"):
         shutil.copytree(files.BOOK / name, source / name, ignore=shutil.ignore_patterns(".*"))
+    (source / EXTRA).mkdir()
     shutil.copy(files.ROOT / "_config.yml", source)
     shutil.copy(files.ROOT / "LICENSE", source / "_static" / "LICENSE.txt")
 

@@ -19,7 +19,7 @@ from helpers.runs.plan import Plan, Recipe, Shard
 from helpers.runs.progress import bar
 from helpers.runs.shard import State, state_of
 from helpers.runs.sources import QuantizedPipeline, Reals
-from helpers.runs.stages import distances, filtered, perturbed, spectra
+from helpers.runs.stages import distances, filtered, gallery, perturbed, spectra
 from helpers.runs.store import STALE, Store, pixel_sha256
 from helpers.study.schema import Study
 
@@ -83,6 +83,7 @@ def run(
         # All of it by one share at a time: each writes what it finds, and the last one finds everything.
         with lock.merging(store.folder):
             done.merged |= merge.merge(plan, store, weights, device)
+            done.merged |= gallery.write(plan, store)
             done.merged |= spectra.write(plan, store, progress=progress)
             done.merged |= distances.write(plan, store, progress=progress)
             done.merged |= filtered.write(plan, store, device=device, progress=progress)

@@ -5,6 +5,7 @@ images/.../rejected/<index>.png                images that do not count, for the
 parts/<the same folders>/<start>.json          what made the shard: digests, times, rejections
 parts/<the same folders>/<start>.parquet       its scores
 audit/<generator>/<precision>.json             what was measured of the cell's weights (`runs.audit`)
+gallery/                                       the first images as strips, and what they show (`runs.stages.gallery`)
 parts/{spectra,patterns,distances,counterfactuals}   what was measured of the scored images (`runs.stages`)
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
 scored.json                                    when scoring began, and by which rules (`Store.begun`)
