@@ -54,6 +54,7 @@ ALWAYS = {
 }  # fmt: skip
 ONLY_WITH = {
     "vega.js": "quantdetect-chart",
+    "figures.js": "data-kind=",
     "clipboard.min.js": '<div class="highlight',
     "copybutton.js": '<div class="highlight',
     "togglebutton.js": "toggle",

@@ -46,10 +46,12 @@ def test_a_figure_is_a_small_bundle_of_everything(study, name: str) -> None:
     spec = FIGURES[name](study).to_dict()
     assert spec["width"] == "container" and spec["params"]
     out = theme.render(spec)
-    assert "http" not in out["text/html"].replace(spec["$schema"], "")
-    assert 'role="img"' in out["text/html"] and "<noscript><img" in out["text/html"]
-    assert len(out["text/html"]) < 400_000
+    text = theme.page(out[theme.LAB], out["image/png"])
+    assert "http" not in text.replace(spec["$schema"], "") and len(text) < 450_000
+    assert 'role="img"' in text and "<noscript><img" in text
     assert out["image/png"].startswith("iVBOR")
+    # HTML beside it would be shown in place of the chart that JupyterLab draws, as wide as a cell's output.
+    assert "text/html" not in out and out[theme.LAB]["width"] == theme.PICTURE_WIDTH
     assert "null" not in json.dumps(spec["datasets"])[:200]
 
 
@@ -157,8 +159,8 @@ def test_text_cannot_leave_its_place() -> None:
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "data": {"values": [{"a": "</script><b>"}]},
     }
-    out = theme.render(spec | {"mark": "point", "description": '"><script>'})["text/html"]
-    assert out.count("</script>") == 1 and 'aria-label="&quot;&gt;&lt;script&gt;"' in out
+    out = theme.page(spec | {"mark": "point", "description": '"><script>'}, "")
+    assert out.count("</script>") == 1 and "</span> &quot;&gt;&lt;script&gt;</figcaption>" in out
 
 
 def test_each_precision_and_detector_has_a_colour_of_its_own() -> None:

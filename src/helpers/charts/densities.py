@@ -31,7 +31,7 @@ def density(
     limit = (
         alt.Chart(limits)
         .transform_filter("datum.detector == detector && datum.scale == scale")
-        .mark_rule(strokeDash=[4, 4], color="#555")
+        .mark_rule(strokeDash=[4, 4], color=theme.QUIET)
         .encode(x="threshold:Q")
     )
     has = set(densities.scale[densities.detector == detector])

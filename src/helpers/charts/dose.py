@@ -49,7 +49,7 @@ def dose_shifts(
     axis = alt.Y("shift_low:Q", title=f"logit shift, in SDs of {against}, with 95 % interval").scale(zero=False)
     spans, points = layers.points_with_intervals(base, axis, "shift_high:Q", "shift:Q", size=80, width=2, opacity=0.8)
     names = base.mark_text(dy=-9, baseline="bottom", fontSize=11)
-    names = names.encode(y="shift_high:Q", text="precision_title:N", color=alt.value("#333"))
+    names = names.encode(y="shift_high:Q", text="precision_title:N", color=alt.value(theme.INK))
     points = points.encode(shape=layers.shapes("arm_title", titles))
     menus = [
         theme.choice("model", "Generator", generators, generator),
@@ -61,7 +61,7 @@ def dose_shifts(
         f"formats' images to those of {against}, for {len(generators)} generators, with 95 % intervals{marked}; menus "
         "choose generator and detector."
     )
-    zero = layers.rule(y=0, color="#777", strokeDash=[4, 3])
+    zero = layers.rule(y=0, color=theme.QUIET, strokeDash=[4, 3])
     return layers.compose([zero, *_marks(targets), spans, points, names], menus, description, 300)
 
 
@@ -71,9 +71,9 @@ def _marks(targets: Mapping[str, float]) -> list[alt.Chart]:
         return []
     rows = pd.DataFrame({"name": list(targets), "target": list(targets.values())})
     base = alt.Chart(rows).encode(x="target:Q")
-    text = base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color="#555")
+    text = base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=theme.QUIET)
     return [
-        base.mark_rule(color="#555", strokeDash=[2, 2]),
+        base.mark_rule(color=theme.QUIET, strokeDash=[2, 2]),
         text.encode(y=alt.value(0), text="name:N"),
     ]
 
@@ -130,9 +130,9 @@ def _bands(bands: pd.DataFrame) -> list[alt.Chart]:
         ),
     )
     return [
-        base.mark_rect(opacity=0.12, color="#000").encode(x="psnr_low:Q", x2="psnr_high:Q"),
-        base.mark_rule(color="#555", strokeDash=[2, 2]),
-        base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color="#444").encode(
+        base.mark_rect(opacity=0.12, color=theme.INK).encode(x="psnr_low:Q", x2="psnr_high:Q"),
+        base.mark_rule(color=theme.QUIET, strokeDash=[2, 2]),
+        base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=theme.INK).encode(
             y=alt.value(0), text="name:N"
         ),
     ]
@@ -179,5 +179,5 @@ def families(
         f"images lie as far off as real ones: {', '.join(dict.fromkeys(table.row))}, with 95 % intervals in all; menus "
         "choose dose, detector and measure."
     )
-    zero = layers.rule(x=0, color="#777", strokeDash=[4, 3])
+    zero = layers.rule(x=0, color=theme.QUIET, strokeDash=[4, 3])
     return layers.compose([zero, *marks], menus, description, alt.Step(26))

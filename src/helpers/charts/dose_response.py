@@ -54,7 +54,7 @@ def ladder(
         f"the weights (log scale), for {len(generators)} generators, with 95 % intervals, coloured by family of format "
         "and labelled with bits; menus choose generator, detector and measure."
     )
-    zero = layers.rule(y=0, color="#777", strokeDash=[4, 3]).transform_filter("measure == 'shift' || measure == 'high'")
+    zero = layers.rule(y=0, color=theme.QUIET, strokeDash=[4, 3]).transform_filter("measure == 'shift' || measure == 'high'")
     families = sorted(table.family.unique(), key=lambda family: (*FAMILIES, family).index(family))
     return layers.compose([zero, *_formats(base, families)], menus, description, 300)
 
@@ -77,4 +77,4 @@ def _formats(base: alt.Chart, families: list[str]) -> list[alt.Chart]:
     spans, points = layers.points_with_intervals(base, axis, size=80, width=2, opacity=0.8)
     points = points.encode(shape=alt.Shape("family:N").scale(domain=families, range=shapes))
     bits = base.mark_text(dy=-9, baseline="bottom", fontSize=11)
-    return [spans, points, bits.encode(y="high:Q", text="bits:Q", color=alt.value("#333"))]
+    return [spans, points, bits.encode(y="high:Q", text="bits:Q", color=alt.value(theme.INK))]

@@ -53,7 +53,7 @@ def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05, ag
         f"Relative change against {against} of {', '.join(figures.values())} for {changes.generator.nunique()} "
         "generators, with 95 % intervals; a menu chooses the figure."
     )
-    smoothed = layers.rule(x=-margin, color="#333", strokeDash=[6, 4])
+    smoothed = layers.rule(x=-margin, color=theme.INK, strokeDash=[6, 4])
     return layers.compose([smoothed, layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(14))
 
 

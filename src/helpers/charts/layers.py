@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.charts import theme
 
 __all__ = [
-    "DASHES", "MEASURED", "band_and_line", "coloured", "compose", "ends", "grouped_rows",
+    "DASHES", "MEASURED", "band_and_line", "coloured", "completed", "compose", "ends", "grouped_rows",
     "points_with_intervals", "rows", "rule", "shapes", "stacked_offsets", "titled_colours", "titles_of", "tooltips",
 ]  # fmt: skip
 
@@ -32,6 +32,14 @@ def titles_of(table: pd.DataFrame) -> tuple[dict[str, str], dict[str, str], dict
     """Generators, precisions and detectors of a table: keys and titles in order of appearance."""
     generators, precisions, detectors = (theme.options(table, key) for key in ("generator", "precision", "detector"))
     return generators, precisions, detectors
+
+
+def completed(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """A table of cells with every column that figures of them ask for: titles are the keys where there are none,
+    numbers of images and the ends of the intervals of `names` are unknown."""
+    titles = {f"{key}_title": table[key] for key in ("generator", "precision", "detector")}
+    unknown = dict.fromkeys(["kind", "n", "reals", *ends(names)])
+    return table.assign(**{name: own for name, own in {**titles, **unknown}.items() if name not in table})
 
 
 def ends(names: Iterable[str]) -> list[str]:
@@ -59,6 +67,12 @@ def coloured(field: str, colours: Mapping[str, str]) -> alt.Color:
     """Colours by title, in order, for a field of titles of which no other figure has the colours."""
     titles = list(colours)
     return alt.Color(f"{field}:N", sort=titles).scale(domain=titles, range=list(colours.values()))
+
+
+def legend(colour: alt.Color, width: int = 120, **more: Any) -> alt.Color:
+    """A colour whose legend takes as many columns of `width` pixels as the chart has room for."""
+    columns = alt.ExprRef(f"max(1, floor((width + 60) / {width + 30}))")
+    return colour.legend(**{"columns": columns, "labelLimit": width, "symbolOpacity": 1} | more)
 
 
 def shapes(field: str, titles: Sequence[str]) -> alt.Shape:
@@ -109,7 +123,7 @@ def band_and_line(
     ]
 
 
-def rule(x: float | None = None, y: float | None = None, color: str = "#555", **mark: Any) -> alt.Chart:
+def rule(x: float | None = None, y: float | None = None, color: str = theme.QUIET, **mark: Any) -> alt.Chart:
     """A straight line over the whole figure at a value of one axis: zero, a threshold, a margin."""
     place = {"x": alt.datum(x)} if y is None else {"y": alt.datum(y)}
     return alt.Chart(alt.Data(values=[{}])).mark_rule(color=color, **mark).encode(**place)
@@ -120,7 +134,12 @@ def stacked_offsets(step: int) -> alt.Step:
     return alt.Step(step, **{"for": "offset"})
 
 
-def compose(layers: Iterable[alt.Chart], menus: Sequence[alt.Parameter], description: str, height: Any) -> Any:
-    """The layers, first at the bottom, with their menus, as wide as the column and with the text that stands for it."""
-    chart = alt.layer(*layers)
-    return theme.describe(chart.add_params(*menus) if menus else chart, description, height)
+def compose(
+    layers: Iterable[alt.Chart],
+    menus: Sequence[alt.Parameter],
+    description: str,
+    height: Any,
+    says: Callable[..., str] | None = None,
+) -> Any:
+    """The layers, first at the bottom, with their menus and what the figure says of itself (`theme.describe`)."""
+    return theme.describe(alt.layer(*layers), description, height, menus, says)

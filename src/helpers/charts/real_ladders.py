@@ -102,8 +102,8 @@ def ladder_dose(table: pd.DataFrame, doses: pd.DataFrame) -> alt.LayerChart:
             ("pairs:Q",), ("ladders:Q",),
         ),
     )  # fmt: skip
-    spans = bars.mark_rect(opacity=0.15, color="#000").encode(y="psnr_low:Q", y2="psnr_high:Q")
-    middle = bars.mark_rule(strokeWidth=3, color="#000").encode(y="psnr:Q")
+    spans = bars.mark_rect(opacity=0.15, color=theme.INK).encode(y="psnr_low:Q", y2="psnr_high:Q")
+    middle = bars.mark_rule(strokeWidth=3, color=theme.INK).encode(y="psnr:Q")
     named = [f"{row.psnr:.1f} dB at {row.bits} bits" for row in doses.itertuples()]
     description = (
         f"PSNR of {int((table.role == 'rung').sum())} public pictures to their baselines against bits a weight (log "

@@ -15,6 +15,7 @@ from myst_nb import glue
 from helpers import analysis, charts
 from helpers.analysis import miniatures, words
 from helpers.analysis.words import listed
+from helpers.charts import theme
 from helpers.claims import Finding, Outcome, disagreement, evaluate, tally
 from helpers.claims.evidence import AGREEMENT, overall
 from helpers.claims.rule import HOLDS, margins
@@ -110,8 +111,8 @@ def glue_evidence(results: Results, *keys: str) -> None:
 
 
 def glue_figure(name: str, chart: Any) -> None:
-    """Display a chart and glue it, so that another page can quote the figure."""
-    glue(name, chart, display=True)
+    """Display a chart as the figure `name` and glue it, so that another page can quote the figure."""
+    glue(name, theme.named(name, chart), display=True)
 
 
 def glue_claims(results: Results, *ids: str) -> list[Outcome]:

@@ -37,6 +37,7 @@ LONGEST = 200
 #: What only some pages need: a part of a file's name, or of a script's own text, and the HTML that asks for it.
 NEEDED = {
     "vega": r"quantdetect-chart",
+    "figures": r"data-kind=",
     "clipboard": r'class="highlight',
     "copybutton": r'class="highlight',
     "toggle": r'class="[^"]*\b(toggle|dropdown)\b',
