@@ -143,7 +143,7 @@ def test_the_line_of_a_density_stands_at_the_threshold(study) -> None:
 def test_bars_stand_beside_the_studys_own_baseline(tmp_path) -> None:
     found = analysis.cells(scored(tmp_path, ("sd3", "fp32", "npr"), ("sd3", "bf16", "npr"), ("sd3", "fp4", "npr")))
     spec = charts.anomaly(found, baseline="bf16").to_dict()
-    assert "BF16 against " in json.dumps(spec["params"]) and "at BF16 and FP4" in spec["description"]
+    assert "BF16 against " in json.dumps(spec["params"]) and "at BF16 and at another precision" in spec["description"]
 
 
 def test_shifts_are_told_against_the_studys_own_baseline(study) -> None:

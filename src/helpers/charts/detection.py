@@ -15,11 +15,12 @@ from helpers.precision.catalogue import BASELINE
 __all__ = ["anomaly", "legacy", "robustness"]
 
 AXIS = "{} with 95 % interval"
-CHOSEN = [("value:Q", "value", ".3f"), ("interval:N", "95 % interval"), ("n:Q", "fakes"), ("reals:Q", "reals")]
+CHOSEN = [("value:Q", "value", ".3f"), ("interval:N", "95 % interval"), ("n:N", "fakes"), ("reals:N", "reals")]
 TOOLTIPS = [
     ("generator_title:N", "generator"), ("detector_title:N", "detector"), ("precision_title:N", "precision"), *CHOSEN,
 ]  # fmt: skip
 MEASURED = {
+    **layers.IMAGES,
     "value": "datum[figure]",
     "low": "datum[figure + '_low']",
     "high": "datum[figure + '_high']",
@@ -93,7 +94,7 @@ def anomaly(
         theme.choice("precision", f"{precisions[baseline]} against", others, precision),
     ]
     description = (
-        f"Two bars for each of {counted(len(detectors), 'detector')}: what it makes of the same prompts at "
+        f"Two bars a detector ({', '.join(detectors.values())}): what it makes of the same prompts at "
         f"{precisions[baseline]} and at another precision. Lines are 95 % intervals, numbers the bars' heights."
     )
     bars = _bars(base, figures, precisions, list(detectors.values()))
@@ -124,9 +125,7 @@ def _bars(
     ]
 
 
-def robustness(
-    cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95, metric: str = ""
-) -> alt.LayerChart:
+def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95, metric: str = "") -> alt.LayerChart:
     """A figure of each detector from the finest precision down, with intervals; menus choose figure and generator. The
     line is drawn for the detection rate, of which the deck names it. `cells` and `metric` are as those of `anomaly`.
     """

@@ -98,9 +98,9 @@ def sides(rows: pd.DataFrame, name: str, less: str, more: str, noun: str = "gene
     below, above, total = _beyond_zero(rows, name)
     many = counted(total, noun)
     if not below and not above:
-        return f"neither {less} nor {more} on any of {many}, by 95 % intervals"
+        return f"neither {less} nor {more} on any of {many} (95 % intervals)"
     parts = [f"{word} on {count}" for word, count in ((less, below), (more, above)) if count]
-    return f"{' and '.join(parts)} of {many}, by 95 % intervals"
+    return f"{' and '.join(parts)} of {many} (95 % intervals)"
 
 
 def widest(rows: pd.DataFrame, name: str) -> pd.Series:

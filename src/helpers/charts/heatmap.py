@@ -50,6 +50,7 @@ def heatmap(cells: pd.DataFrame, metric: str = "auc", generator: str = "", preci
             value="datum[figure]",
             interval=f"isValid(datum[figure + '_low']) ? {INTERVAL} : 'not known'",
             shown="isValid(datum.value) ? format(datum.value, '.2f') : '\N{EN DASH}'",
+            **layers.IMAGES,
             good=f"indexof({list(ERRORS)}, figure) < 0 ? datum.value : 1 - datum.value",
         )
         .encode(
@@ -63,8 +64,8 @@ def heatmap(cells: pd.DataFrame, metric: str = "auc", generator: str = "", preci
         theme.choice("precision", "Precision", precisions, precision, all_as="all"),
     ]
     description = (
-        f"Each cell is what {listed(list(detectors.values()))} (columns) make of the images of a generator at a precision (rows)."
-        " Pointing at a cell shows its 95 % interval and the numbers of images; a dash: not known."
+        f"What {listed(list(detectors.values()))} (columns) make of the images of each generator at each precision "
+        "(rows). Pointing at a cell shows its 95 % interval and the numbers of images; a dash: not known."
     )
     stack = [*_cells(base, list(detectors.values()), _range(cells, figures)), _precisions(base)]
     says = findings.of_cells(cells, figures, generators, precisions, ERRORS)
@@ -94,7 +95,7 @@ def _cells(base: alt.Chart, detectors: list[str], domain: list[float]) -> list[a
     light, dark = (alt.value(colour) for colour in TEXT_ON)
     tips = layers.tooltips(
         ("generator_title:N", "generator"), ("precision_title:N", "precision"), ("detector_title:N", "detector"),
-        ("value:Q", "value", ".3f"), ("interval:N", "95 % interval"), ("n:Q", "fakes"), ("reals:Q", "reals"),
+        ("value:Q", "value", ".3f"), ("interval:N", "95 % interval"), ("n:N", "fakes"), ("reals:N", "reals"),
     )  # fmt: skip
     base = base.encode(x=column, tooltip=tips)
     known = base.transform_filter("isValid(datum.value)")

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
 
 __all__ = ["effect_by_study"]
 
@@ -45,11 +45,25 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
         theme.choice("format", "Format", precisions, precision),
-        theme.choice("measure", "Measured in", EFFECTS, "standard"),
+        theme.choice("measure", "Measure", EFFECTS, "standard"),
     ]
     description = (
-        f"What {precisions.get(precision, precision)} does to {detectors.get(detector, detector)}'s scores of the same "
-        f"images, for {', '.join(generators.values())}: {' and '.join(whose)}, with 95 % intervals; menus choose "
-        "detector, format and measure."
+        f"What a format does to a detector's scores of the same images, for {', '.join(generators.values())}: "
+        f"{' and '.join(whose)}. Lines are 95 % intervals."
     )
-    return layers.compose([layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(22))
+
+    def says(detector: str, format: str, measure: str) -> str:
+        rows = effects[(effects.detector == detector) & (effects.precision == format) & effects[measure].notna()]
+        parts = []
+        for name, own in rows.groupby("whose", sort=False):
+            most = findings.widest(own, measure)
+            parts.append(
+                f"{name.partition(' (')[0]} {findings.number(most[measure], sign=True)} ({most.generator_title})"
+            )
+        if not parts:
+            return findings.NOTHING
+        said = f"Largest effect of {precisions[format]} on {detectors[detector]}, {EFFECTS[measure]}"
+        return f"{said}: {'; '.join(parts)}"
+
+    stack = [layers.rule(x=0), *marks]
+    return layers.compose(stack, menus, description, layers.stacked_offsets(22), says)

@@ -35,7 +35,7 @@ CONTROL_COLOURS = {"null": "#999999", "seed": "#4d4d4d"}  # by role: changes tha
 REAL, NULL, OTHER = "#666666", "#999999", "#666666"  # reals, the null control, keys without a colour
 
 # Where columns are narrow a detector's name takes two lines.
-TWO_LINES = "split(replace(datum.label, '_', '_|'), '|')"
+TWO_LINES = "split(replace(replace(datum.label, '_', '_|'), ' ', '|'), '|')"
 PICTURE_WIDTH = 680  # px; of the picture for readers without scripts, as a picture has no container to fill
 LAB = "application/vnd.vegalite.v5+json"  # what JupyterLab draws itself; it reads version 6's charts as well
 
@@ -45,7 +45,9 @@ INK, QUIET = "#333333", "#777777"
 #: The parameter that holds a chart's finding and follows the chart's menus, and the one with all that it may say.
 FINDING, FINDINGS = "finding", "findings"
 # Vega breaks no title by itself: lines of about the chart's width, in letters of 14 px.
-LINES = f"split(replace({FINDING}, regexp('(.{{1,' + max(30, floor((width + 90) / 7.4)) + '}})( |$)', 'g'), '$1|'), '|')"
+LINES = (
+    f"split(replace({FINDING}, regexp('(.{{1,' + max(30, floor((width + 90) / 7.4)) + '}})( |$)', 'g'), '$1|'), '|')"
+)
 
 
 @alt.theme.register("quantdetect", enable=False)

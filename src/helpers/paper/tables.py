@@ -21,8 +21,8 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
 __all__ = [
-    "ARROW", "DASH", "beyond", "conditions", "crossed", "effect_sizes", "figure", "framed", "interval", "intervals", "matrix",
-    "missing", "p_value", "table", "trainings",
+    "ARROW", "DASH", "beyond", "conditions", "crossed", "effect_sizes", "figure", "framed", "interval", "intervals",
+    "matrix", "missing", "p_value", "table", "trainings",
 ]  # fmt: skip
 
 DASH = "\N{EN DASH}"
