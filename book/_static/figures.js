@@ -98,16 +98,19 @@
     var chart = charts.get(figure), spec = JSON.parse(JSON.stringify(chart.spec));
     (spec.params || []).forEach(function (param) { if (param.bind) param.value = chart.view.signal(param.name); });
     if (spec.width === "container") spec.width = WIDTH;
-    var vega = window.vegaEmbed.vega;
-    return new vega.View(vega.parse(window.vegaEmbed.vegaLite.compile(spec).spec), { renderer: "none" });
+    return window.vegaEmbed(document.createElement("div"), spec, { actions: false, renderer: "svg" });
   }
 
   function saveSvg(figure) {
-    return forFile(figure).toSVG().then(function (svg) { save(nameOf(figure) + ".svg", "image/svg+xml", svg); });
+    return forFile(figure).then(function (made) {
+      return made.view.toSVG().then(function (svg) { save(nameOf(figure) + ".svg", "image/svg+xml", svg); made.finalize(); });
+    });
   }
 
   function savePng(figure) {
-    return forFile(figure).toImageURL("png", 2).then(function (url) { save(nameOf(figure) + ".png", "url", url); });
+    return forFile(figure).then(function (made) {
+      return made.view.toImageURL("png", 2).then(function (url) { save(nameOf(figure) + ".png", "url", url); made.finalize(); });
+    });
   }
 
   function field(value) {

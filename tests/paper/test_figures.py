@@ -157,7 +157,13 @@ def test_a_cell_tells_its_figure_wherever_it_is_touched(folder: Path, browser, w
         assert "NPR" in told.inner_text() or "CLIP-D" in told.inner_text()
         page.keyboard.press("Escape")
         told.wait_for(state="hidden")
-    number.tap(force=True)
+    page.close()
+
+
+def test_a_tap_elsewhere_puts_the_words_away(folder: Path, browser) -> None:
+    page = seen(browser, folder, width=390, has_touch=True)
+    page.locator(".quantdetect-chart svg text", has_text="0.40").first.tap(force=True)
+    page.locator("#vg-tooltip-element.visible").wait_for()
     assert "0.400" in page.locator("#vg-tooltip-element.visible").inner_text()
     page.locator(".figure-title").tap()
     page.locator("#vg-tooltip-element.visible").wait_for(state="hidden")
