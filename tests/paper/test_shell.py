@@ -41,8 +41,8 @@ TABLE = """# A wide table
 
 Numbers.
 
-<figure class="table-figure" id="tab-all-numbers" data-kind="Table" data-digest="0"><figcaption><span
-class="figure-number">Table</span> All numbers</figcaption>
+<figure class="table-figure" id="tab-all-numbers" data-kind="Table" data-digest="0">
+<figcaption><span class="figure-number">Table</span> All numbers</figcaption>
 <div class="table-scroll" tabindex="0"><table class="table"><tr><th>name</th>{cells}</tr></table></div></figure>
 """
 CODE = f"""# Code

@@ -74,6 +74,7 @@ def _theme() -> alt.theme.ThemeConfig:
                 "anchor": "start", "frame": "bounds", "offset": 8,
             },
             "text": {"font": FONT, "fontSize": 12, "color": INK},
+            "rule": {"color": INK},
         },
     }  # fmt: skip
 

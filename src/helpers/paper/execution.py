@@ -139,7 +139,7 @@ def _strip(file: Path) -> None:
 def _as_page(data: dict[str, Any]) -> None:
     """Let a chart, as JupyterLab draws it, be a figure of the book."""
     if theme.LAB in data:
-        data["text/html"] = theme.page(data.pop(theme.LAB), data["image/png"])
+        data["text/html"] = theme.page(data.pop(theme.LAB), data.get("image/png", ""))
 
 
 def _is_noise(output: Mapping[str, Any]) -> bool:

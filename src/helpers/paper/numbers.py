@@ -54,8 +54,15 @@ def _role(name: str, _raw: str, text: str, *_rest: Any, **_more: Any) -> tuple[l
 
 
 def _finished(app: Sphinx, error: Exception | None) -> None:
-    if error is None and app.builder.format == "html":
+    from sphinx.util import logging
+
+    if error is not None or app.builder.format != "html":
+        return
+    try:
         number(Path(app.outdir), pages(Path(app.srcdir) / "_toc.yml"))
+    except Failure as failure:
+        logging.getLogger(__name__).error(str(failure))  # Sphinx wraps what is raised, and says it last of all
+        raise
 
 
 def number(built: Path, names: list[str]) -> dict[str, str]:
