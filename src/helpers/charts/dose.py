@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import altair as alt
 import pandas as pd
@@ -55,7 +55,7 @@ def dose_shifts(
     names = names.encode(y="most:Q", text="label:N", color=alt.value(theme.INK))
     shapes = layers.shapes("arm_title", titles)
     columns = alt.ExprRef("max(1, floor((width + 60) / 280))")
-    points = points.encode(shape=shapes.legend(columns=columns, labelLimit=280))
+    points = points.encode(shape=shapes.legend(columns=columns, labelLimit=alt.ExprRef("min(280, width + 10)")))
     menus = [
         theme.choice("model", "Generator", generators, generator),
         theme.choice("detector", "Detector", detectors, detector),
@@ -67,6 +67,12 @@ def dose_shifts(
         "next stands at the edge, with an arrow and its value."
     )
     zero = layers.rule(y=0, color=theme.QUIET, strokeDash=[4, 3])
+    says = _farthest(table, generators, detectors)
+    return layers.compose([zero, *_marks(targets), spans, points, names], menus, description, 300, says)
+
+
+def _farthest(table: pd.DataFrame, generators: Mapping[str, str], detectors: Mapping[str, str]) -> Callable[..., str]:
+    """Which format moves a detector most on a generator, and at which dose."""
 
     def says(model: str, detector: str) -> str:
         rows = table[(table.generator == model) & (table.detector == detector) & table["shift"].notna()]
@@ -78,7 +84,7 @@ def dose_shifts(
             f"{findings.number(most['shift'], sign=True)} SD at {findings.number(most.psnr, 1)} dB"
         )
 
-    return layers.compose([zero, *_marks(targets), spans, points, names], menus, description, 300, says)
+    return says
 
 
 def _marks(targets: Mapping[str, float]) -> list[alt.Chart]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import altair as alt
 import pandas as pd
 
@@ -38,7 +40,9 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
             )
         )
     )  # fmt: skip
-    colour = layers.coloured("whose", dict(zip(whose, COLOURS, strict=False))).legend(columns=1, labelLimit=340)
+    colour = layers.coloured("whose", dict(zip(whose, COLOURS, strict=False))).legend(
+        columns=1, labelLimit=alt.ExprRef("width + 30")
+    )
     base = layers.grouped_rows(base, ("generator_title", generators.values()), ("whose", whose), colour)
     axis = "more real  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
@@ -51,6 +55,14 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
         f"What a format does to a detector's scores of the same images, for {', '.join(generators.values())}: "
         f"{' and '.join(whose)}. Lines are 95 % intervals."
     )
+    stack = [layers.rule(x=0), *marks]
+    return layers.compose(
+        stack, menus, description, layers.stacked_offsets(22), _largest(effects, precisions, detectors)
+    )
+
+
+def _largest(effects: pd.DataFrame, precisions: Mapping[str, str], detectors: Mapping[str, str]) -> Callable[..., str]:
+    """The largest effect of a format on a detector in each study."""
 
     def says(detector: str, format: str, measure: str) -> str:
         rows = effects[(effects.detector == detector) & (effects.precision == format) & effects[measure].notna()]
@@ -65,5 +77,4 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
         said = f"Largest effect of {precisions[format]} on {detectors[detector]}, {EFFECTS[measure]}"
         return f"{said}: {'; '.join(parts)}"
 
-    stack = [layers.rule(x=0), *marks]
-    return layers.compose(stack, menus, description, layers.stacked_offsets(22), says)
+    return says

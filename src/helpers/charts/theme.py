@@ -68,6 +68,8 @@ def _theme() -> alt.theme.ThemeConfig:
             "font": FONT,
             "view": {"stroke": None, "continuousWidth": PICTURE_WIDTH, "discreteWidth": PICTURE_WIDTH},
             "axis": quiet | {"domainColor": QUIET, "tickColor": QUIET, "gridColor": "#e6e6e6", "labelLimit": 120},
+            # Towards the end a long title has the room of the labels before it.
+            "axisX": {"titleAnchor": "end"},
             "legend": quiet | {"orient": "top", "title": None, "symbolSize": 120, "columns": 4, "labelLimit": 120},
             "title": {
                 "font": FONT, "fontSize": 14, "fontWeight": 600, "color": INK,
