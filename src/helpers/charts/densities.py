@@ -59,11 +59,11 @@ def _means(
     def says(model: str, detector: str, scale: str) -> str:
         chosen = (densities.generator == model) & (densities.detector == detector) & (densities.scale == scale)
         rows = densities[chosen]
-        there = [key for key in precisions if rows[key].notna().any()]
+        there = [key for key in precisions if rows[key].sum() > 0]
         if not there:
             return findings.NOTHING
         means = [
-            f"{findings.number(np.average(rows.x, weights=rows[key]))} at {precisions[key]}"
+            f"{findings.number(np.average(rows.x, weights=rows[key].fillna(0)))} at {precisions[key]}"
             for key in dict.fromkeys((there[0], there[-1]))
         ]
         return f"{detectors[detector]} on {generators[model]}: mean {scale} {', '.join(means)}"

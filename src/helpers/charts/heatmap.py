@@ -89,7 +89,7 @@ def _cells(base: alt.Chart, detectors: list[str], domain: list[float]) -> list[a
     legend = f"indexof({list(ERRORS)}, figure) < 0 ? format(datum.value, '.1f') : format(1 - datum.value, '.1f')"
     shade = alt.Color("good:Q", scale=alt.Scale(scheme="cividis", domain=domain, clamp=True)).legend(
         title="number in the cell; yellow: better", titleLimit=300, orient="bottom", gradientLength=220,
-        gradientThickness=8, labelExpr=legend, values=None if domain != [0, 1] else [0, 0.5, 1],
+        gradientThickness=8, labelExpr=legend, values=[domain[0], sum(domain) / 2, domain[1]],
     )  # fmt: skip
     middle = domain[0] + 0.55 * (domain[1] - domain[0])
     light, dark = (alt.value(colour) for colour in TEXT_ON)
