@@ -55,6 +55,7 @@ ALWAYS = {
 ONLY_WITH = {
     "vega.js": "quantdetect-chart",
     "explorer.js": "quantdetect-explorer",
+    "figures.js": "data-kind=",
     "clipboard.min.js": '<div class="highlight',
     "copybutton.js": '<div class="highlight',
     "togglebutton.js": "toggle",

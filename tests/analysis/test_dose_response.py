@@ -102,7 +102,6 @@ def test_fine_detail_is_told_in_the_order_of_the_error(made):
 def test_the_figure_keeps_families_apart(made):
     charts.enable()
     spec = charts.ladder(dose_response.ladder(made("error"))).to_dict()
-    out = theme.render(spec)
-    assert len(out["text/html"]) < 400_000 and '"log"' in str(spec).replace("'", '"')
+    assert len(theme.page(spec, "")) < 400_000 and '"log"' in str(spec).replace("'", '"')
     assert {family for _, family in dose_response.FORMATS.values()} <= set(charts.dose_response.FAMILIES)
     assert "high" not in str([param.get("bind") for param in spec["params"]])  # nothing to show of spectra

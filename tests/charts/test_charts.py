@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import replace
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ import vl_convert
 
 from helpers import analysis, charts
 from helpers.analysis import paired
-from helpers.charts import theme
+from helpers.charts import layers, theme
 from helpers.charts.heatmap import METRICS
 from helpers.detectors.catalogue import DETECTORS
 from helpers.paper import explorer as widgets
@@ -46,10 +47,12 @@ def test_a_figure_is_a_small_bundle_of_everything(study, name: str) -> None:
     spec = FIGURES[name](study).to_dict()
     assert spec["width"] == "container" and spec["params"]
     out = theme.render(spec)
-    assert "http" not in out["text/html"].replace(spec["$schema"], "")
-    assert 'role="img"' in out["text/html"] and "<noscript><img" in out["text/html"]
-    assert len(out["text/html"]) < 400_000
+    text = theme.page(out[theme.LAB], out["image/png"])
+    assert "http" not in text.replace(spec["$schema"], "") and len(text) < 450_000
+    assert 'role="img"' in text and "<noscript><img" in text
     assert out["image/png"].startswith("iVBOR")
+    # HTML beside it would be shown in place of the chart that JupyterLab draws, as wide as a cell's output.
+    assert "text/html" not in out and out[theme.LAB]["width"] == theme.PICTURE_WIDTH
     assert "null" not in json.dumps(spec["datasets"])[:200]
 
 
@@ -124,6 +127,38 @@ def test_auc_and_tpr_at_5_lead_where_there_are_reals(tmp_path, reals: bool) -> N
         )
 
 
+def test_charts_take_any_table_with_the_keys_and_any_measure() -> None:
+    keys = [(g, p, d) for g in ("sd3", "mine") for p in ("fp32", "fp4") for d in ("npr", "own")]
+    table = pd.DataFrame(keys, columns=["generator", "precision", "detector"]).assign(
+        seconds=[1.0, 2.0, 30.0, 4.0, 5.0, 6.0, 7.0, 8.0], share=[0.1, 0.2, 0.9, 0.4, 0.5, 0.6, 0.5, 0.6]
+    )
+    words = drawn(charts.heatmap(table, "seconds"))
+    assert "30.00" in words and "SD3" in words and words.count("mine") == 1
+    said = charts.heatmap(table, "seconds").to_dict()["usermeta"]["finding"]
+    assert said == "From FP32 to FP4, seconds changes most for NPR on SD3: 1.00 to 30.00"
+    for chart in (charts.anomaly, charts.robustness, charts.legacy):
+        assert "share with 95 % interval" in drawn(chart(table, metric="share"))
+
+
+def test_a_density_states_the_means_of_its_curves(study) -> None:
+    found = analysis.densities(study, points=201)
+    said = charts.density(found, "npr", "sd3", "logit").to_dict()["usermeta"]["finding"]
+    cells = analysis.cells(study).set_index(["generator", "detector", "precision"]).mean_logit
+    means = [cells["sd3", "npr", precision] for precision in ("fp32", "fp4")]
+    told = [float(word.replace("\N{MINUS SIGN}", "-")) for word in re.findall(r"[\d.\N{MINUS SIGN}]+(?= at )", said)]
+    assert told == pytest.approx(means, abs=0.06)
+
+
+def test_one_format_far_off_does_not_flatten_the_others() -> None:
+    rows = pd.DataFrame({"name": ["a", "b", "c"], "value": [0.1, -0.2, -9.0]})
+    rows = rows.assign(low=rows.value - 0.05, high=rows.value + 0.05)
+    base = layers.capped(alt.Chart(rows), "name").mark_text().encode(y="drawn:Q", text="label:N")
+    words = drawn(base)
+    assert {"a", "b", "\N{DOWNWARDS ARROW} c -9.0"} <= {word.replace("\N{MINUS SIGN}", "-") for word in words}
+    axis = [float(word.replace("\N{MINUS SIGN}", "-")) for word in words if re.fullmatch(r"[\N{MINUS SIGN}\d.]+", word)]
+    assert min(axis) >= -0.6 - 1e-9  # three times the second farthest
+
+
 def test_a_heatmap_names_every_row(tmp_path) -> None:
     cells = [("sd15", "fp32", "npr"), ("sd15", "fp4", "npr"), ("sd3", "fp32", "r50_tf"), ("sd3", "fp4", "r50_tf")]
     words = drawn(charts.heatmap(analysis.cells(scored(tmp_path, *cells))))
@@ -141,7 +176,7 @@ def test_the_line_of_a_density_stands_at_the_threshold(study) -> None:
 def test_bars_stand_beside_the_studys_own_baseline(tmp_path) -> None:
     found = analysis.cells(scored(tmp_path, ("sd3", "fp32", "npr"), ("sd3", "bf16", "npr"), ("sd3", "fp4", "npr")))
     spec = charts.anomaly(found, baseline="bf16").to_dict()
-    assert "BF16 against " in json.dumps(spec["params"]) and "at BF16 and FP4" in spec["description"]
+    assert "BF16 against " in json.dumps(spec["params"]) and "at BF16 and at another precision" in spec["description"]
 
 
 def test_shifts_are_told_against_the_studys_own_baseline(study) -> None:
@@ -157,8 +192,8 @@ def test_text_cannot_leave_its_place() -> None:
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "data": {"values": [{"a": "</script><b>"}]},
     }
-    out = theme.render(spec | {"mark": "point", "description": '"><script>'})["text/html"]
-    assert out.count("</script>") == 1 and 'aria-label="&quot;&gt;&lt;script&gt;"' in out
+    out = theme.page(spec | {"mark": "point", "description": '"><script>'}, "")
+    assert out.count("</script>") == 1 and "</span> &quot;&gt;&lt;script&gt;</figcaption>" in out
 
 
 def test_each_precision_and_detector_has_a_colour_of_its_own() -> None:

@@ -214,7 +214,7 @@ def test_a_figure_is_a_small_bundle(smooth, name):
     spec = FIGURES[name](smooth).to_dict()
     assert spec["width"] == "container" and spec["params"]
     out = theme.render(spec)
-    assert out["image/png"].startswith("iVBOR") and len(out["text/html"]) < 400_000
+    assert out["image/png"].startswith("iVBOR") and len(theme.page(spec, out["image/png"])) < 400_000
 
 
 def test_the_fingerprints_figure_has_the_null_control(smooth):

@@ -121,8 +121,8 @@ def test_pages_load_alone_without_errors_and_fit(site: Path, browser, width: int
 @pytest.mark.parametrize(
     ("name", "menu", "choice"),
     [
-        ("02_heatmap", "Figure", "tpr"),
-        ("02_heatmap", "Figure", "tpr_at_5"),
+        ("02_heatmap", "Measure", "tpr"),
+        ("02_heatmap", "Measure", "tpr_at_5"),
         ("03_sd3_anomaly", "FP32 against", "fp16"),
         ("02_heatmap", "Generator", "sd3"),
         ("03_sd3_anomaly", "FP32 against", "fp8"),

@@ -20,7 +20,7 @@ from scipy import stats
 from helpers import analysis, claims, world
 from helpers.core import files
 from helpers.core.errors import Damaged
-from helpers.paper import contents, first_figures, first_page
+from helpers.paper import first_figures, first_page
 
 #: The statements that the deck's story rests on.
 MAIN = [claim for claim in claims.CLAIMS if claim.headline]

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from browsing import opened, served, unwanted_scripts
 
-from helpers.charts.theme import bundle, render
+from helpers.charts import theme
+from helpers.charts.theme import bundle
 from helpers.core import files
 from helpers.paper import site
 
@@ -40,7 +41,8 @@ TABLE = """# A wide table
 
 Numbers.
 
-<figure class="table-figure"><figcaption>All numbers</figcaption>
+<figure class="table-figure" id="tab-all-numbers" data-kind="Table" data-digest="0">
+<figcaption><span class="figure-number">Table</span> All numbers</figcaption>
 <div class="table-scroll" tabindex="0"><table class="table"><tr><th>name</th>{cells}</tr></table></div></figure>
 """
 CODE = f"""# Code
@@ -53,7 +55,7 @@ Lines.
 """
 CHART = """# A chart
 
-A line.
+A line about {{fig}}`points`, beside {{tab}}`all-numbers`.
 
 ```{{raw}} html
 {chart}
@@ -61,6 +63,7 @@ A line.
 """
 SPEC = {
     "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+    "usermeta": {"figure": "points"},
     "description": "Two points",
     "width": "container",
     "height": 100,
@@ -74,7 +77,7 @@ PAGES = {
     "book/intro": INTRO.replace("{filler}", "A sentence that fills the page. " * 400),
     "book/table": TABLE.replace("{cells}", "".join(f"<td>number{i}</td>" for i in range(30))),
     "book/code": CODE,
-    "notebooks/chart": CHART.format(chart=render(SPEC)["text/html"]),
+    "notebooks/chart": CHART.format(chart=theme.page(SPEC, "")),
 }
 
 
@@ -210,7 +213,15 @@ def test_a_page_loads_the_scripts_that_it_needs_alone(book: Path) -> None:
     for name in PAGES:
         assert unwanted_scripts(book / f"{name}.html") == [], name
     assert [name for name in PAGES if "/vega.js" in loads[name]] == ["notebooks/chart"]
+    assert [name for name in PAGES if "/figures.js" in loads[name]] == ["book/table", "notebooks/chart"]
     assert [name for name in PAGES if "/copybutton.js" in loads[name]] == ["book/code"]
+
+
+def test_figures_and_tables_are_referred_to_by_number(book: Path) -> None:
+    text = (book / "notebooks/chart.html").read_text(encoding="utf-8")
+    found = re.findall(r'<a class="[^"]*numbered[^"]*" href="([^"]*)">([^<]*)</a>', text)
+    assert found == [("#fig-points", "Figure 1"), ("../book/table.html#tab-all-numbers", "Table 1")]
+    assert '<span class="figure-number">Figure 1</span> Two points' in text
 
 
 def test_in_the_dark_pictures_stay_as_they_are_and_words_lie_on_the_page(book: Path, browser) -> None:
@@ -245,7 +256,7 @@ def test_on_paper_nothing_is_cut_and_no_control_is_left(book: Path, browser) -> 
 
 def test_boxes_for_the_keyboard_have_names_and_are_seen(book: Path, browser) -> None:
     page = opened(browser, 390)
-    for name, said in (("book/table", "All numbers"), ("book/code", "Code")):
+    for name, said in (("book/table", "Table 1 All numbers"), ("book/code", "Code")):
         page.goto((book / f"{name}.html").as_uri())
         box = page.locator("article [tabindex='0']").first
         box.wait_for()

@@ -15,7 +15,7 @@ from helpers.charts.theme import bundle, enable
 __all__ = ["bundle", "collect", "enable"]
 
 #: What figures are made with.
-TOOLS = ("layers", "theme")
+TOOLS = ("findings", "layers", "theme")
 
 
 def collect() -> dict[str, Any]:

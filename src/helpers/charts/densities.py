@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
 from helpers.precision.catalogue import PRECISIONS
 
 __all__ = ["density"]
 
-SCALES = {"score": "score (0 to 1)", "logit": "logit"}
+SCALES = {"logit": "logit", "score": "score (0 to 1)"}
 AXIS = "real  \N{LEFTWARDS ARROW}  detector score  \N{RIGHTWARDS ARROW}  fake"
 
 
 def density(
-    densities: pd.DataFrame, detector: str = "npr", generator: str = "sd3", scale: str = "score"
+    densities: pd.DataFrame, detector: str = "npr", generator: str = "sd3", scale: str = "logit"
 ) -> alt.LayerChart:
     """Overlaid densities, starting at one detector and generator; menus reach every other one and the other scale.
 
@@ -31,7 +32,7 @@ def density(
     limit = (
         alt.Chart(limits)
         .transform_filter("datum.detector == detector && datum.scale == scale")
-        .mark_rule(strokeDash=[4, 4], color="#555")
+        .mark_rule(strokeDash=[4, 4], color=theme.QUIET)
         .encode(x="threshold:Q")
     )
     has = set(densities.scale[densities.detector == detector])
@@ -40,12 +41,34 @@ def density(
         theme.choice("detector", "Detector", detectors, detector),
         theme.choice("scale", "Scale", SCALES, scale if scale in has else next(iter(has))),
     ]
-    at = ", and a line at the threshold" if detector in set(limits.detector) else ""
+    at = " The dashed line is the detector's threshold; what lies left of it is called real." if len(limits) else ""
     description = (
-        f"Densities of {detectors[detector]} scores on {generators[generator]} images at "
-        f"{', '.join(precisions.values())}, with 95 % intervals{at}; menus choose another detector or generator."
+        f"Density of a detector's output over one generator's images at {', '.join(precisions.values())}; pale bands "
+        f"are 95 % intervals.{at}"
     )
-    return layers.compose([*_curves(_folded(densities, precisions), precisions), limit], menus, description, 260)
+    curves = _curves(_folded(densities, precisions), precisions)
+    says = _means(densities, precisions, generators, detectors)
+    return layers.compose([*curves, limit], menus, description, 260, says)
+
+
+def _means(
+    densities: pd.DataFrame, precisions: Mapping[str, str], generators: Mapping[str, str], detectors: Mapping[str, str]
+) -> Callable[..., str]:
+    """The means of the first density and of the last, by the area under the curves."""
+
+    def says(model: str, detector: str, scale: str) -> str:
+        chosen = (densities.generator == model) & (densities.detector == detector) & (densities.scale == scale)
+        rows = densities[chosen]
+        there = [key for key in precisions if rows[key].sum() > 0]
+        if not there:
+            return findings.NOTHING
+        means = [
+            f"{findings.number(np.average(rows.x, weights=rows[key].fillna(0)))} at {precisions[key]}"
+            for key in dict.fromkeys((there[0], there[-1]))
+        ]
+        return f"{detectors[detector]} on {generators[model]}: mean {scale} {', '.join(means)}"
+
+    return says
 
 
 def _folded(densities: pd.DataFrame, precisions: Mapping[str, str]) -> alt.Chart:
@@ -74,9 +97,7 @@ def _curves(base: alt.Chart, precisions: Mapping[str, str]) -> list[alt.Chart]:
     titles = list(precisions.values())
     base = base.encode(
         x=alt.X("x:Q", title=AXIS).scale(zero=False, nice=False).axis(tickCount=5),
-        color=layers.titled_colours("precision", precisions).legend(
-            symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
-        ),
+        color=layers.legend(layers.titled_colours("precision", precisions), symbolType="stroke", symbolStrokeWidth=3),
         tooltip=layers.tooltips(
             ("precision:N",), *((f"{name}:Q", name, ".2f") for name in ("x", "density", "low", "high"))
         ),

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES, known
-from helpers.charts import layers, theme
+from helpers.analysis.words import counted
+from helpers.charts import findings, layers, theme
 from helpers.precision.catalogue import BASELINE
 
 __all__ = ["anomaly", "legacy", "robustness"]
 
-AXIS = "estimate with 95 % interval"
-COLUMNS = ["generator", "precision", "precision_title", "detector_title", "n", "reals", *layers.ends(FIGURES)]
-CHOSEN = [("value:Q", "figure", ".3f"), ("interval:N", "95 % interval"), ("n:Q", "fakes"), ("reals:Q", "reals")]
+AXIS = "{} with 95 % interval"
+CHOSEN = [("value:Q", "value", ".3f"), ("interval:N", "95 % interval"), ("n:N", "fakes"), ("reals:N", "reals")]
 TOOLTIPS = [
     ("generator_title:N", "generator"), ("detector_title:N", "detector"), ("precision_title:N", "precision"), *CHOSEN,
 ]  # fmt: skip
 MEASURED = {
+    **layers.IMAGES,
     "value": "datum[figure]",
     "low": "datum[figure + '_low']",
     "high": "datum[figure + '_high']",
@@ -27,50 +28,83 @@ MEASURED = {
 }
 
 
-def _base(cells: pd.DataFrame, column: str, *filters: str) -> alt.Chart:
+def _figures(cells: pd.DataFrame, metric: str) -> dict[str, str]:
+    """What a menu offers: the figures of detection that are known, or another column that is asked for alone."""
+    if metric and metric not in FIGURES:
+        return {metric: metric}
+    return known(cells) or dict(FIGURES)
+
+
+def _base(cells: pd.DataFrame, figures: Mapping[str, str], column: str, *filters: str) -> alt.Chart:
     """The rows that these filters leave and that have the chosen figure, with one more column."""
-    chart = alt.Chart(cells[[*COLUMNS, column]].round(4)).transform_calculate(**MEASURED)
+    columns = ["generator", "precision", "precision_title", "detector_title", "n", "reals", *layers.ends(figures)]
+    chart = alt.Chart(cells[[*columns, column]].round(4)).transform_calculate(**MEASURED)
     for kept in (*filters, "isValid(datum.value)"):
         chart = chart.transform_filter(kept)
     return chart
 
 
-def _menu(cells: pd.DataFrame) -> alt.Parameter:
-    """The menu of figures, which starts with the one that leads: without reals that is the detection rate."""
-    there = known(cells) or FIGURES
-    return theme.choice("figure", "Figure", there, next(iter(there)))
+def _menu(figures: Mapping[str, str], metric: str) -> alt.Parameter:
+    """The menu of figures, which starts with the one that is asked for, or that leads: without reals that is the
+    detection rate."""
+    return theme.choice("figure", "Measure", figures, metric)
 
 
-def _named(cells: pd.DataFrame) -> str:
-    """The figures that a menu chooses from, in words."""
-    return ", ".join((known(cells) or FIGURES).values())
+def _axis(figures: Mapping[str, str]) -> str:
+    """The axis' words: what is measured, where it is one thing, as a menu changes no axis title."""
+    return AXIS.format(next(iter(figures.values())) if len(figures) == 1 else "measure, 0 to 1,")
+
+
+def _changes(
+    cells: pd.DataFrame, figures: Mapping[str, str], generators: Mapping[str, str], precisions: Mapping[str, str],
+    first: str = "",
+) -> Callable[..., str]:  # fmt: skip
+    """What changes most on a generator between the baseline (default the first precision) and another (the last)."""
+
+    def says(figure: str, model: str, precision: str = "") -> str:
+        rows = cells[(cells.generator == model) & cells[figure].notna()]
+        there = [key for key in precisions if key in set(rows.precision)] or list(precisions)
+        both = dict.fromkeys((first or there[0], precision or there[-1]))
+        on = f" on {generators[model]}"
+        if len(both) == 2:
+            return findings.between(rows, figure, figures[figure], {key: precisions[key] for key in both}, on)
+        return findings.of_cells(rows, figures, generators, precisions)(figure, model, there[0])
+
+    return says
 
 
 def anomaly(
-    cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4", baseline: str = BASELINE
+    cells: pd.DataFrame, generator: str = "sd3", precision: str = "fp4", baseline: str = BASELINE, metric: str = ""
 ) -> alt.LayerChart:
     """Bars of a figure per detector at the baseline and at one other precision, with intervals; menus choose figure,
-    generator and precision.
+    generator and precision. `cells` is as that of `heatmap`; `metric` names the figure to start with, or any other
+    column between 0 and 1, which is then shown alone.
     """
+    figures = _figures(cells, metric)
+    cells = layers.completed(cells, figures)
     generators, precisions, detectors = layers.titles_of(cells)
     baseline = theme.start(precisions, baseline)
     others = {key: title for key, title in precisions.items() if key != baseline} or precisions
     generator, precision = theme.start(generators, generator), theme.start(others, precision)
     pair = f"datum.precision == '{baseline}' || datum.precision == precision"
-    base = _base(cells, "kind", "datum.generator == model", pair)
+    base = _base(cells, figures, "kind", "datum.generator == model", pair)
     menus = [
-        _menu(cells),
+        _menu(figures, metric),
         theme.choice("model", "Generator", generators, generator),
         theme.choice("precision", f"{precisions[baseline]} against", others, precision),
     ]
     description = (
-        f"Bars per detector on {generators[generator]} at {precisions[baseline]} and {precisions[precision]}, with "
-        f"95 % intervals; menus choose both and the figure: {_named(cells)}."
+        f"Two bars a detector ({', '.join(detectors.values())}): what it makes of the same prompts at "
+        f"{precisions[baseline]} and at another precision. Lines are 95 % intervals, numbers the bars' heights."
     )
-    return layers.compose(_bars(base, precisions, list(detectors.values())), menus, description, 260)
+    bars = _bars(base, figures, precisions, list(detectors.values()))
+    says = _changes(cells, figures, generators, precisions, baseline)
+    return layers.compose(bars, menus, description, 260, says)
 
 
-def _bars(base: alt.Chart, precisions: Mapping[str, str], detectors: Sequence[str]) -> list[alt.Chart]:
+def _bars(
+    base: alt.Chart, figures: Mapping[str, str], precisions: Mapping[str, str], detectors: Sequence[str]
+) -> list[alt.Chart]:
     """Bars beside each other for each detector, with intervals and, at the top, the numbers."""
     base = base.encode(
         x=alt.X("detector_title:N", sort=detectors, title=None).axis(
@@ -81,57 +115,66 @@ def _bars(base: alt.Chart, precisions: Mapping[str, str], detectors: Sequence[st
             ("detector_title:N", "detector"), ("kind:N", "kind"), ("precision_title:N", "precision"), *CHOSEN
         ),
     )
-    height = alt.Y("value:Q", title=AXIS).scale(domain=[0, 1.15]).axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1])
+    height = alt.Y("value:Q", title=_axis(figures)).scale(domain=[0, 1.15]).axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1])
     return [
-        base.mark_bar().encode(y=height, color=layers.titled_colours("precision_title", precisions)),
-        base.mark_rule(strokeWidth=2, color="black").encode(y="low:Q", y2="high:Q"),
+        base.mark_bar().encode(y=height, color=layers.legend(layers.titled_colours("precision_title", precisions))),
+        base.mark_rule(strokeWidth=2, color=theme.INK).encode(y="low:Q", y2="high:Q"),
         base.mark_text(fontSize=11, fontWeight=600, angle=270, align="right").encode(
             y=alt.value(0), text=alt.Text("value:Q", format=".2f")
         ),
     ]
 
 
-def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95) -> alt.LayerChart:
+def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95, metric: str = "") -> alt.LayerChart:
     """A figure of each detector from the finest precision down, with intervals; menus choose figure and generator. The
-    line is drawn for the detection rate, of which the deck names it.
+    line is drawn for the detection rate, of which the deck names it. `cells` and `metric` are as those of `anomaly`.
     """
+    figures = _figures(cells, metric)
+    cells = layers.completed(cells, figures)
     generators, precisions, detectors = layers.titles_of(cells)
-    base = _base(cells, "generator_title", "datum.generator == model").encode(
-        x=alt.X("precision_title:N", sort=list(precisions.values()), title=None).axis(labelAngle=0, ticks=False),
+    base = _base(cells, figures, "generator_title", "datum.generator == model").encode(
+        x=alt.X("precision_title:N", sort=list(precisions.values()), title="precision of the weights").axis(
+            labelAngle=0, ticks=False
+        ),
         xOffset=alt.XOffset("detector_title:N", sort=list(detectors.values())).scale(paddingOuter=1),
-        color=layers.titled_colours("detector_title", detectors),
+        color=layers.legend(layers.titled_colours("detector_title", detectors)),
         tooltip=layers.tooltips(*TOOLTIPS),
     )
-    height = alt.Y("value:Q", title=AXIS).scale(domain=[0, 1]).axis(tickCount=5)
+    height = alt.Y("value:Q", title=_axis(figures)).scale(domain=[0, 1]).axis(tickCount=5)
     lines = base.mark_line(strokeWidth=1.5, opacity=0.6).encode(y=height)
     spans, points = layers.points_with_intervals(base, alt.Y("low:Q"), value=height, size=70, width=2)
     points = points.encode(shape=layers.shapes("detector_title", list(detectors.values())))
     description = (
-        f"Detection by {', '.join(detectors.values())} on {generators[theme.start(generators, generator)]} at "
-        f"{', '.join(precisions.values())}, with 95 % intervals, the detection rate against a line at {line:.2f}; "
-        f"menus choose the generator and the figure: {_named(cells)}."
+        f"Each line is one of {counted(len(detectors), 'detector')} on the images of one generator at "
+        f"{', '.join(precisions.values())}; upright lines are 95 % intervals."
+        + (f" For the detection rate a dashed line stands at {line:.2f}." if "tpr" in figures else "")
     )
-    menus = [_menu(cells), theme.choice("model", "Generator", generators, generator)]
-    limit = layers.rule(y=line, color="#333", strokeDash=[6, 4]).transform_filter("figure == 'tpr'")
-    return layers.compose([limit, lines, spans, points], menus, description, 260)
+    menus = [_menu(figures, metric), theme.choice("model", "Generator", generators, generator)]
+    limit = layers.rule(y=line, color=theme.INK, strokeDash=[6, 4]).transform_filter("figure == 'tpr'")
+    says = _changes(cells, figures, generators, precisions)
+    return layers.compose([limit, lines, spans, points], menus, description, 260, says)
 
 
-def legacy(cells: pd.DataFrame, precision: str = BASELINE) -> alt.LayerChart:
+def legacy(cells: pd.DataFrame, precision: str = BASELINE, metric: str = "") -> alt.LayerChart:
     """A figure on every generator, oldest first, one mark per detector with its interval; menus choose the figure and
-    the precision, from `precision` on.
+    the precision, from `precision` on. `cells` and `metric` are as those of `anomaly`.
     """
+    figures = _figures(cells, metric)
+    cells = layers.completed(cells, figures)
     generators, precisions, detectors = layers.titles_of(cells)
-    base = _base(cells, "generator_title", "datum.precision == precision").encode(tooltip=layers.tooltips(*TOOLTIPS))
+    base = _base(cells, figures, "generator_title", "datum.precision == precision")
     base = layers.grouped_rows(
-        base, ("generator_title", generators.values()), ("detector_title", detectors.values()),
-        layers.titled_colours("detector_title", detectors),
+        base.encode(tooltip=layers.tooltips(*TOOLTIPS)),
+        ("generator_title", generators.values()), ("detector_title", detectors.values()),
+        layers.legend(layers.titled_colours("detector_title", detectors)),
     )  # fmt: skip
-    axis = alt.X("low:Q", title=AXIS).scale(domain=[0, 1]).axis(tickCount=5)
+    axis = alt.X("low:Q", title=_axis(figures)).scale(domain=[0, 1]).axis(tickCount=5)
     spans, points = layers.points_with_intervals(base, axis, size=70)
     points = points.encode(shape=layers.shapes("detector_title", list(detectors.values())))
     description = (
-        f"Detection by {', '.join(detectors.values())} on {', '.join(generators.values())}, oldest first, with 95 % "
-        f"intervals; menus choose the precision and the figure: {_named(cells)}."
+        f"{', '.join(generators.values())}, oldest first: one mark for each of {counted(len(detectors), 'detector')} "
+        "with its 95 % interval."
     )
-    menus = [_menu(cells), theme.choice("precision", "Precision", precisions, precision)]
-    return layers.compose([spans, points], menus, description, layers.stacked_offsets(14))
+    menus = [_menu(figures, metric), theme.choice("precision", "Precision", precisions, precision)]
+    says = findings.by_generator(cells, figures, precisions)
+    return layers.compose([spans, points], menus, description, layers.stacked_offsets(14), says)

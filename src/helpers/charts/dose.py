@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import altair as alt
 import pandas as pd
 
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
 
 __all__ = ["dose_auc", "dose_shifts", "families"]
 
@@ -17,6 +17,7 @@ _COLUMNS = ["generator", "detector", "precision_title", "arm_title", "psnr", "ps
 #: Okabe and Ito's colours for generators, which have none elsewhere: warm for those that come first, the UNets.
 _COLOURS = ["#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#0072B2", "#009E73", theme.OTHER]
 _FAMILIES = ["#D55E00", "#0072B2", "#000000"]  # of kinds, and of their difference
+_NAMED = 6  # of the marks, those farthest from zero
 _MEASURES = {"auc": "change of AUC", "shift": "logit shift, in SDs of {}"}
 
 
@@ -37,32 +38,53 @@ def dose_shifts(
     base = (
         alt.Chart(table[_COLUMNS].round(4))
         .transform_filter("datum.generator == model && datum.detector == detector")
-        .encode(
+        .transform_calculate(value="datum.shift", low="datum.shift_low", high="datum.shift_high")
+    )
+    base = layers.capped(base, "precision_title").encode(
             x=_psnr(against),
             tooltip=layers.tooltips(
                 ("precision_title:N", "format"), ("arm_title:N", "arm"), ("psnr:Q", "PSNR, dB", ".1f"),
                 ("shift:Q", "shift", "+.3f"), ("shift_low:Q", "from", "+.3f"), ("shift_high:Q", "to", "+.3f"),
                 ("n:Q", "images"),
             ),
-        )
     )  # fmt: skip
-    axis = alt.Y("shift_low:Q", title=f"logit shift, in SDs of {against}, with 95 % interval").scale(zero=False)
-    spans, points = layers.points_with_intervals(base, axis, "shift_high:Q", "shift:Q", size=80, width=2, opacity=0.8)
-    names = base.mark_text(dy=-9, baseline="bottom", fontSize=11)
-    names = names.encode(y="shift_high:Q", text="precision_title:N", color=alt.value("#333"))
-    points = points.encode(shape=layers.shapes("arm_title", titles))
+    axis = alt.Y("least:Q", title=f"logit shift, in SDs of {against}, with 95 % interval").scale(zero=False)
+    spans, points = layers.points_with_intervals(base, axis, "most:Q", "drawn:Q", size=80, width=2, opacity=0.8)
+    # Where marks lie close their names would lie on each other: the farthest have one, the tooltip names all.
+    names = base.transform_filter(f"datum.rank <= {_NAMED}").mark_text(dy=-9, baseline="bottom", fontSize=11)
+    names = names.encode(y="most:Q", text="label:N", color=alt.value(theme.INK))
+    shapes = layers.shapes("arm_title", titles)
+    columns = alt.ExprRef("max(1, floor((width + 60) / 280))")
+    points = points.encode(shape=shapes.legend(columns=columns, labelLimit=alt.ExprRef("min(280, width + 10)")))
     menus = [
         theme.choice("model", "Generator", generators, generator),
         theme.choice("detector", "Detector", detectors, detector),
     ]
     marked = "".join(f"; {name} is marked at {value:.1f} dB" for name, value in targets.items())
     description = (
-        f"Shift of the logits of {len(detectors)} detectors against the median PSNR of {table.precision.nunique()} "
-        f"formats' images to those of {against}, for {len(generators)} generators, with 95 % intervals{marked}; menus "
-        "choose generator and detector."
+        f"Shift of a detector's logits against the median PSNR of a format's images to those of {against}, a mark a "
+        f"format; lines are 95 % intervals{marked}. The farthest are named; one more than three times as far as the "
+        "next stands at the edge, with an arrow and its value."
     )
-    zero = layers.rule(y=0, color="#777", strokeDash=[4, 3])
-    return layers.compose([zero, *_marks(targets), spans, points, names], menus, description, 300)
+    zero = layers.rule(y=0, color=theme.QUIET, strokeDash=[4, 3])
+    says = _farthest(table, generators, detectors)
+    return layers.compose([zero, *_marks(targets), spans, points, names], menus, description, 300, says)
+
+
+def _farthest(table: pd.DataFrame, generators: Mapping[str, str], detectors: Mapping[str, str]) -> Callable[..., str]:
+    """Which format moves a detector most on a generator, and at which dose."""
+
+    def says(model: str, detector: str) -> str:
+        rows = table[(table.generator == model) & (table.detector == detector) & table["shift"].notna()]
+        if rows.empty:
+            return findings.NOTHING
+        most = findings.widest(rows, "shift")
+        return (
+            f"On {generators[model]}, {most.precision_title} moves {detectors[detector]} most: "
+            f"{findings.number(most['shift'], sign=True)} SD at {findings.number(most.psnr, 1)} dB"
+        )
+
+    return says
 
 
 def _marks(targets: Mapping[str, float]) -> list[alt.Chart]:
@@ -71,9 +93,9 @@ def _marks(targets: Mapping[str, float]) -> list[alt.Chart]:
         return []
     rows = pd.DataFrame({"name": list(targets), "target": list(targets.values())})
     base = alt.Chart(rows).encode(x="target:Q")
-    text = base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color="#555")
+    text = base.mark_text(angle=270, align="right", baseline="bottom", dx=-4, dy=-2, fontSize=11, color=theme.QUIET)
     return [
-        base.mark_rule(color="#555", strokeDash=[2, 2]),
+        base.mark_rule(color=theme.QUIET, strokeDash=[2, 2]),
         text.encode(y=alt.value(0), text="name:N"),
     ]
 
@@ -91,7 +113,7 @@ def dose_auc(table: pd.DataFrame, bands: pd.DataFrame, detector: str = "npr", ag
     columns = ["generator_title", "precision_title", "arm_title", "psnr", "n", "auc_before", *layers.ends(["auc"])]
     colour = layers.coloured("generator_title", dict(zip(titles, _COLOURS * len(titles), strict=False)))
     base = alt.Chart(own[columns].round(4)).encode(
-        x=_psnr(against), color=colour.legend(columns=3),
+        x=_psnr(against), color=layers.legend(colour),
         tooltip=layers.tooltips(
             ("generator_title:N", "generator"), ("precision_title:N", "format"), ("arm_title:N", "arm"),
             ("psnr:Q", "PSNR, dB", ".1f"), ("auc:Q", "AUC", ".3f"), ("auc_low:Q", "from", ".3f"),
@@ -110,8 +132,15 @@ def dose_auc(table: pd.DataFrame, bands: pd.DataFrame, detector: str = "npr", ag
         f"AUC of {name} against the median PSNR to {against} of the images of {own.precision.nunique()} formats, for "
         f"{', '.join(own.generator_title.unique())}, with 95 % intervals{marked}."
     )
-    chart = layers.compose([*_bands(bands), lines, spans, points], [], description, 210)
-    return chart.properties(title=name)
+
+    def says() -> str:
+        least = own.loc[own.auc.idxmin()] if len(own) else None
+        if least is None:
+            return findings.NOTHING
+        where = f"{least.generator_title} at {least.precision_title}, {findings.number(least.psnr, 1)} dB"
+        return f"{name}: AUC is lowest, {findings.number(least.auc)}, on {where}"
+
+    return layers.compose([*_bands(bands), lines, spans, points], [], description, 210, says)
 
 
 def _psnr(against: str) -> alt.X:
@@ -130,9 +159,9 @@ def _bands(bands: pd.DataFrame) -> list[alt.Chart]:
         ),
     )
     return [
-        base.mark_rect(opacity=0.12, color="#000").encode(x="psnr_low:Q", x2="psnr_high:Q"),
-        base.mark_rule(color="#555", strokeDash=[2, 2]),
-        base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color="#444").encode(
+        base.mark_rect(opacity=0.12, color=theme.INK).encode(x="psnr_low:Q", x2="psnr_high:Q"),
+        base.mark_rule(color=theme.QUIET, strokeDash=[2, 2]),
+        base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=theme.INK).encode(
             y=alt.value(0), text="name:N"
         ),
     ]
@@ -175,9 +204,16 @@ def families(
         theme.choice("measure", "Measure", there, "auc"),
     ]
     description = (
-        f"Change from {against} on {len(detectors)} detectors where as much of every denoiser is quantized and "
-        f"images lie as far off as real ones: {', '.join(dict.fromkeys(table.row))}, with 95 % intervals in all; menus "
-        "choose dose, detector and measure."
+        f"Change from {against} where as much of every denoiser is quantized and images lie as far off as real ones: "
+        f"{', '.join(dict.fromkeys(table.row))}. Lines are 95 % intervals in all."
     )
-    zero = layers.rule(x=0, color="#777", strokeDash=[4, 3])
-    return layers.compose([zero, *marks], menus, description, alt.Step(26))
+    means = table[table.generator.isna()] if "generator" in table and table.generator.isna().any() else table
+
+    def says(dose: str, detector: str, measure: str) -> str:
+        rows = means[(means.precision == dose) & (means.detector == detector) & means[measure].notna()]
+        parts = [f"{findings.number(row[measure], sign=True)} ({row['row']})" for _, row in rows.iterrows()]
+        said = f"At the dose of {doses[dose]}, {detectors[detector]}'s {there[measure]}"
+        return f"{said}: {', '.join(parts)}" if parts else findings.NOTHING
+
+    zero = layers.rule(x=0, color=theme.QUIET, strokeDash=[4, 3])
+    return layers.compose([zero, *marks], menus, description, alt.Step(26), says)

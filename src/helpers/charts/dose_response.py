@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
 
 __all__ = ["FAMILIES", "ladder"]
 
@@ -24,6 +24,7 @@ FAMILIES = {
     "floating point": ("#D55E00", "triangle-up"),
     "normal float": ("#0072B2", "diamond"),
 }
+_CHANGES = "measure == 'shift' || measure == 'high'"
 UNKNOWN = (theme.OTHER, "cross")
 COLUMNS = ["generator", "detector", "precision_title", "bits", "family", "error", "n", *layers.ends(MEASURES)]
 
@@ -44,19 +45,28 @@ def ladder(
         .transform_calculate(**{name: layers.MEASURED[name] for name in ("value", "low", "high")})
         .transform_filter("isValid(datum.value)")
     )
+    base = layers.capped(base, "precision_title", _CHANGES).transform_calculate(
+        label="datum.beyond ? datum.label : datum.bits"
+    )
     menus = [
         theme.choice("model", "Generator", generators, generator),
         theme.choice("detector", "Detector", detectors, detector),
         theme.choice("measure", "Measure", there, measure),
     ]
     description = (
-        f"Effect of {table.precision.nunique()} formats on {len(detectors)} detectors against the relative error of "
-        f"the weights (log scale), for {len(generators)} generators, with 95 % intervals, coloured by family of format "
-        "and labelled with bits; menus choose generator, detector and measure."
+        "What each format does to a detector against the relative error that it leaves in the weights (log scale), "
+        f"from {against}; labels are bits, colours and shapes families of formats, lines 95 % intervals. A format that "
+        "moves more than three times as far as the next stands at the edge, with an arrow and its value."
     )
-    zero = layers.rule(y=0, color="#777", strokeDash=[4, 3]).transform_filter("measure == 'shift' || measure == 'high'")
+    zero = layers.rule(y=0, color=theme.QUIET, strokeDash=[4, 3]).transform_filter(_CHANGES)
     families = sorted(table.family.unique(), key=lambda family: (*FAMILIES, family).index(family))
-    return layers.compose([zero, *_formats(base, families)], menus, description, 300)
+
+    def says(model: str, detector: str, measure: str) -> str:
+        rows = table[(table.generator == model) & (table.detector == detector)]
+        over = findings.from_to(rows, measure, "precision_title", sign=measure in ("shift", "high"))
+        return f"{detectors[detector]} on {generators[model]}: {there[measure].partition(',')[0]} runs {over}"
+
+    return layers.compose([zero, *_formats(base, families)], menus, description, 300, says)
 
 
 def _formats(base: alt.Chart, families: list[str]) -> list[alt.Chart]:
@@ -67,14 +77,14 @@ def _formats(base: alt.Chart, families: list[str]) -> list[alt.Chart]:
         x=alt.X("error:Q", title="relative error of the weights (log scale)")
         .scale(type="log", nice=False, padding=18)
         .axis(values=[0.003, 0.01, 0.03, 0.1, 0.3, 1], format="~g", grid=True),
-        color=layers.coloured("family", colours).legend(columns=2, labelLimit=170),
+        color=layers.legend(layers.coloured("family", colours), 130),
         tooltip=layers.tooltips(
             ("precision_title:N", "format"), ("bits:Q",), ("family:N",), ("error:Q", "weight error", ".1%"),
             ("value:Q", "estimate", "+.3f"), ("low:Q", "from", "+.3f"), ("high:Q", "to", "+.3f"), ("n:Q", "images"),
         ),
     )  # fmt: skip
-    axis = alt.Y("low:Q", title="estimate with 95 % interval").scale(zero=False).axis(tickCount=6)
-    spans, points = layers.points_with_intervals(base, axis, size=80, width=2, opacity=0.8)
+    axis = alt.Y("least:Q", title="measure with 95 % interval").scale(zero=False).axis(tickCount=6)
+    spans, points = layers.points_with_intervals(base, axis, "most:Q", "drawn:Q", size=80, width=2, opacity=0.8)
     points = points.encode(shape=alt.Shape("family:N").scale(domain=families, range=shapes))
     bits = base.mark_text(dy=-9, baseline="bottom", fontSize=11)
-    return [spans, points, bits.encode(y="high:Q", text="bits:Q", color=alt.value("#333"))]
+    return [spans, points, bits.encode(y="most:Q", text="label:N", color=alt.value(theme.INK))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
 
 __all__ = ["COMPONENTS", "footprint"]
 
@@ -36,17 +36,23 @@ def footprint(bars: pd.DataFrame) -> alt.Chart:
         .encode(
             x=alt.X("gb:Q", title="weights, GB (10⁹ bytes)").axis(tickCount=5),
             y=alt.Y("how:N", sort=order, title=None).axis(ticks=False, labelLimit=170),
-            color=layers.coloured("part", colours).title(None),
+            color=layers.legend(layers.coloured("part", colours).title(None), 110),
             order=alt.Order("rank:Q"),
             tooltip=layers.tooltips(
                 ("title:N", "checkpoint"), ("how:N", "precision"), ("part:N", "component"), ("gb:Q", "GB", ".3f")
             ),
         )
         .transform_calculate(rank=f"indexof({list(colours)}, datum.part)")
-        .add_params(theme.choice("model", "Checkpoint", {title: title for title in titles}, "Flux.1 dev"))
     )
+    menu = theme.choice("model", "Checkpoint", {title: title for title in titles}, "Flux.1 dev")
     description = (
-        f"Gigabytes of weights of {len(titles)} public checkpoints by component at {', '.join(order)}; counted from the"
-        " networks' shapes."
+        f"Gigabytes of weights of a public checkpoint by component at {', '.join(order)}, counted from the networks' "
+        "shapes."
     )
-    return theme.describe(chart, description, alt.Step(30))
+
+    def says(model: str) -> str:
+        totals = shown[shown.title == model].groupby("how", sort=False).gb.sum()
+        ends = [f"{findings.number(totals.iloc[end], 1)} GB at {totals.index[end]}" for end in (0, -1)]
+        return f"{model}'s weights take {' and '.join(dict.fromkeys(ends))}"
+
+    return theme.describe(chart, description, alt.Step(30), [menu], says)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES
-from helpers.analysis.words import capitalised
-from helpers.charts import layers, theme
+from helpers.analysis.words import listed
+from helpers.charts import findings, layers, theme
 
 __all__ = ["METRICS", "heatmap"]
 
@@ -20,17 +22,25 @@ METRICS = {
     "calibrated": "balanced, calibrated threshold",
     "tnr": "reals called real (TNR)",
 }
+#: Those of which little is good: their colours run the other way.
+ERRORS = ("eer",)
 INTERVAL = "format(datum[figure + '_low'], '.3f') + ' to ' + format(datum[figure + '_high'], '.3f')"
+TEXT_ON = ("#1a1a1a", "#ffffff")  # numbers on light cells and on dark ones, in a dark page as in a light one
+UNKNOWN = "#eeeeee"
 
 
 def heatmap(cells: pd.DataFrame, metric: str = "auc", generator: str = "", precision: str = "") -> alt.LayerChart:
-    """One row per generator and precision, one column per detector; menus choose figure, generator and precision.
+    """One row per generator and precision, one column per detector; menus choose measure, generator and precision.
 
-    `cells` is the table of `helpers.analysis.cells`; `metric` one of METRICS, of which those that no cell has are left
-    out: without reals the figure starts with the detection rate. A cell without the figure shows a dash.
+    `cells` is the table of `helpers.analysis.cells`, or any with the columns generator, precision, detector and
+    measures (their titles, ends of intervals and numbers of images may be missing). `metric` is one of METRICS, of
+    which those that no cell has are left out: without reals the figure starts with the detection rate. Any other column
+    of numbers is shown alone, coloured over its own range. A cell without the measure shows a dash.
     """
-    generators, precisions, detectors = layers.titles_of(cells)
     figures = {name: title for name, title in METRICS.items() if name in cells and cells[name].notna().any()}
+    figures = {metric: metric} if metric in cells and metric not in METRICS else figures
+    cells = layers.completed(cells, figures)
+    generators, precisions, detectors = layers.titles_of(cells)
     keys = ["generator", "precision", "detector"]
     base = (
         alt.Chart(cells[[*keys, "n", "reals", *(f"{key}_title" for key in keys), *layers.ends(figures)]].round(4))
@@ -40,54 +50,77 @@ def heatmap(cells: pd.DataFrame, metric: str = "auc", generator: str = "", preci
             value="datum[figure]",
             interval=f"isValid(datum[figure + '_low']) ? {INTERVAL} : 'not known'",
             shown="isValid(datum.value) ? format(datum.value, '.2f') : '\N{EN DASH}'",
+            **layers.IMAGES,
+            good=f"indexof({list(ERRORS)}, figure) < 0 ? datum.value : 1 - datum.value",
         )
         .encode(
             y=layers.rows("generator_title", list(generators.values()), labelPadding=42, domain=False),
             yOffset=alt.YOffset("precision_title:N", sort=list(precisions.values())),
         )
     )
-    column = alt.X("detector_title:N", sort=list(detectors.values()), title=None).axis(
-        orient="top", labelAngle=0, labelExpr=theme.TWO_LINES, domain=False, ticks=False, labelFontWeight=600
-    )
-    column = column.scale(paddingInner=0.04, paddingOuter=0)
     menus = [
-        theme.choice("figure", "Figure", figures, metric),
+        theme.choice("figure", "Measure", figures, metric),
         theme.choice("model", "Generator", generators, generator, all_as="all"),
         theme.choice("precision", "Precision", precisions, precision, all_as="all"),
     ]
-    shown = theme.start(figures, metric)
-    runs = f" {capitalised(figures[shown])} runs from {cells[shown].min():.2f} to {cells[shown].max():.2f}."
     description = (
-        f"Heatmap of detection by {', '.join(detectors.values())} on {', '.join(generators.values())} at "
-        f"{', '.join(precisions.values())}.{runs}"
+        f"What {listed(list(detectors.values()))} (columns) make of the images of each generator at each precision "
+        "(rows). Pointing at a cell shows its 95 % interval and the numbers of images; a dash: not known."
     )
-    stack = [_squares(base, column), _numbers(base, column), _precisions(base)]
-    return layers.compose(stack, menus, description, layers.stacked_offsets(19))
+    stack = [*_cells(base, list(detectors.values()), _range(cells, figures)), _precisions(base)]
+    says = findings.of_cells(cells, figures, generators, precisions, ERRORS)
+    return layers.compose(stack, menus, description, layers.stacked_offsets(19), says)
 
 
-def _squares(base: alt.Chart, column: alt.X) -> alt.Chart:
-    shade = alt.Color("value:Q", scale=alt.Scale(scheme="cividis", domain=[0, 1], clamp=True)).legend(
-        title=None, orient="bottom", gradientLength=180, gradientThickness=8, format=".1f"
+def _range(cells: pd.DataFrame, figures: Mapping[str, str]) -> list[float]:
+    """What the colours run over: 0 to 1 for rates, else from the least to the most."""
+    least, most = cells[list(figures)].min().min(), cells[list(figures)].max().max()
+    return [0, 1] if least >= 0 and most <= 1 else [float(least), float(most)]
+
+
+def _cells(base: alt.Chart, detectors: list[str], domain: list[float]) -> list[alt.Chart]:
+    """Squares with numbers, both with the tooltip, and above them the detectors' names, in up to two lines.
+
+    The names are marks: an axis of two-line labels slips onto the cells when a menu leaves fewer rows.
+    """
+    column = alt.X("detector_title:N", sort=detectors, title=None, axis=None).scale(
+        paddingInner=0.04, paddingOuter=0, domain=detectors
     )
-    return base.mark_rect(cornerRadius=2).encode(
-        x=column,
-        color=alt.condition("isValid(datum.value)", shade, alt.value("#eeeeee")),
-        tooltip=layers.tooltips(
-            ("generator_title:N", "generator"), ("precision_title:N", "precision"), ("detector_title:N", "detector"),
-            ("value:Q", "figure", ".3f"), ("interval:N", "95 % interval"), ("n:Q", "fakes"), ("reals:Q", "reals"),
-        ),
+    legend = f"indexof({list(ERRORS)}, figure) < 0 ? format(datum.value, '.1f') : format(1 - datum.value, '.1f')"
+    shade = alt.Color("good:Q", scale=alt.Scale(scheme="cividis", domain=domain, clamp=True)).legend(
+        title="number in the cell; yellow: better", titleLimit=300, orient="bottom", gradientLength=220,
+        gradientThickness=8, labelExpr=legend, values=[domain[0], sum(domain) / 2, domain[1]],
     )  # fmt: skip
-
-
-def _numbers(base: alt.Chart, column: alt.X) -> alt.Chart:
-    dark = alt.condition("!isValid(datum.value) || datum.value > 0.55", alt.value("black"), alt.value("white"))
-    return base.mark_text(fontSize=11).encode(x=column, text="shown:N", color=dark)
+    middle = domain[0] + 0.55 * (domain[1] - domain[0])
+    light, dark = (alt.value(colour) for colour in TEXT_ON)
+    tips = layers.tooltips(
+        ("generator_title:N", "generator"), ("precision_title:N", "precision"), ("detector_title:N", "detector"),
+        ("value:Q", "value", ".3f"), ("interval:N", "95 % interval"), ("n:N", "fakes"), ("reals:N", "reals"),
+    )  # fmt: skip
+    base = base.encode(x=column, tooltip=tips)
+    known = base.transform_filter("isValid(datum.value)")
+    unknown = base.transform_filter("!isValid(datum.value)")
+    number = alt.condition(f"datum.good > {middle}", light, dark)
+    names = alt.Chart(base.data).transform_aggregate(n="count()", groupby=["detector_title"])
+    names = names.transform_calculate(lines=theme.TWO_LINES.replace("label", "detector_title"))
+    return [
+        known.mark_rect(cornerRadius=2).encode(color=shade),
+        unknown.mark_rect(cornerRadius=2, color=UNKNOWN),
+        known.mark_text(fontSize=11).encode(text="shown:N", color=number),
+        unknown.mark_text(fontSize=11).encode(text="shown:N"),
+        *(
+            names.transform_calculate(line=line)
+            .mark_text(fontWeight=600, baseline="bottom")
+            .encode(x=column, y=alt.value(y), text="line:N")
+            for y, line in ((-12, "length(datum.lines) > 1 ? datum.lines[0] : ''"), (2, "peek(datum.lines)"))
+        ),
+    ]
 
 
 def _precisions(base: alt.Chart) -> alt.Chart:
     """The name of each row's precision, left of it."""
     return (
         base.transform_aggregate(n="count()", groupby=["generator_title", "precision_title"])
-        .mark_text(align="right", fontSize=11, color="#555")
+        .mark_text(align="right", fontSize=11, color=theme.QUIET)
         .encode(x=alt.value(-6), text="precision_title:N")
     )

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from helpers.charts import layers, theme
+from helpers.analysis.words import counted
+from helpers.charts import findings, layers, theme
+from helpers.precision.catalogue import PRECISIONS
 
 __all__ = ["detail", "filters", "fingerprints"]
 
@@ -32,7 +34,7 @@ def _forest(table: pd.DataFrame, value: str, axis: alt.X, form: str, against: st
             (f"{value}:Q", "estimate", form), (f"{value}_low:Q", "from", form), (f"{value}_high:Q", "to", form),
         )
     )  # fmt: skip
-    colour = alt.Color("precision_title:N", sort=names, scale=scale)
+    colour = layers.legend(alt.Color("precision_title:N", sort=names, scale=scale))
     base = layers.grouped_rows(base, ("generator_title", generators), ("precision_title", names), colour)
     return layers.points_with_intervals(base, axis, f"{value}_high:Q", f"{value}:Q")
 
@@ -48,13 +50,24 @@ def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05, ag
     marks = _forest(changes[[*KEYS, "figure", *layers.ends(["relative"])]].round(5), "relative", axis, "+.1%", against)
     marks = [mark.transform_filter("datum.figure == figure") for mark in marks]
     figures = dict(changes[["figure", "figure_title"]].drop_duplicates().itertuples(index=False, name=None))
-    menus = [theme.choice("figure", "Figure", figures, figure)]
+    menus = [theme.choice("figure", "Measure", figures, figure)]
     description = (
-        f"Relative change against {against} of {', '.join(figures.values())} for {changes.generator.nunique()} "
-        "generators, with 95 % intervals; a menu chooses the figure."
+        f"Relative change of a measure of the images against {against} in the same prompts, a row a generator; lines "
+        f"are 95 % intervals. What lies left of the dashed line, {100 * margin:.0f} % less, counts as smoothing."
     )
-    smoothed = layers.rule(x=-margin, color="#333", strokeDash=[6, 4])
-    return layers.compose([smoothed, layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(14))
+    smoothed = layers.rule(x=-margin, color=theme.INK, strokeDash=[6, 4])
+
+    def says(figure: str) -> str:
+        rows = changes[(changes.figure == figure) & changes.precision.isin(PRECISIONS)]
+        if rows.empty:
+            return findings.NOTHING
+        rows = rows[rows.precision == rows.precision.iloc[-1]]
+        lost = int((rows.relative_high < -margin).sum())
+        on = f"{lost or 'none'} of {counted(len(rows), 'generator')}"
+        return f"{rows.precision_title.iloc[-1]} takes more than {100 * margin:.0f} % of {figures[figure]} on {on}"
+
+    stack = [smoothed, layers.rule(x=0), *marks]
+    return layers.compose(stack, menus, description, layers.stacked_offsets(14), says)
 
 
 def fingerprints(table: pd.DataFrame, against: str = "FP32") -> alt.LayerChart:
@@ -66,11 +79,20 @@ def fingerprints(table: pd.DataFrame, against: str = "FP32") -> alt.LayerChart:
     axis = alt.X("correlation_low:Q", title=f"correlation with {against}'s fingerprint")
     axis = axis.scale(zero=False, padding=10).axis(tickCount=6, format=".1f")
     description = (
-        f"Correlation of the fingerprints of {shown.generator.nunique()} generators' images with that of their "
-        f"{against} images, with 95 % intervals."
+        f"Correlation of the fingerprint of a generator's images with that of its {against} images, over other scenes; "
+        "lines are 95 % intervals, the upright line is the same fingerprint."
     )
     stack = [layers.rule(x=1), *_forest(shown, "correlation", axis, ".3f", against)]
-    return layers.compose(stack, [], description, layers.stacked_offsets(14))
+
+    def says() -> str:
+        rows = shown[shown.precision.isin(PRECISIONS)]
+        rows = rows[rows.precision == rows.precision.iloc[-1]] if len(rows) else shown
+        over = findings.from_to(rows, "correlation", "generator_title")
+        return (
+            f"{rows.precision_title.iloc[-1]}'s fingerprints correlate with {against}'s by {over.removeprefix('from ')}"
+        )
+
+    return layers.compose(stack, [], description, layers.stacked_offsets(14), says)
 
 
 def filters(
@@ -95,16 +117,29 @@ def filters(
             )
         )
     )  # fmt: skip
-    colour = layers.coloured("treatment", colours).legend(columns=2)
+    colour = layers.legend(layers.coloured("treatment", colours))
     base = layers.grouped_rows(base, ("detector_title", detectors.values()), ("treatment", names), colour)
     axis = "more real \N{LEFTWARDS ARROW}  shift in SDs  \N{RIGHTWARDS ARROW} more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     description = (
-        f"Shift of {len(detectors)} detectors' logits against unfiltered {against} images for {', '.join(names)}, "
-        "with 95 % intervals; a menu chooses the generator."
+        f"Shift of each detector's logits against unfiltered {against} images of the same prompts, in standard "
+        f"deviations: {', '.join(names)}. Lines are 95 % intervals."
     )
     menus = [theme.choice("model", "Generator", generators, generator)]
-    return layers.compose([layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(14))
+
+    def says(model: str) -> str:
+        rows = table[(table.generator == model) & table.quantized.notna()]
+        if rows.empty:
+            return findings.NOTHING
+        row = findings.widest(rows, "quantized")
+        own, matched = (findings.number(row[name], sign=True) for name in ("quantized", "matched"))
+        return (
+            f"On {generators[model]}, {quantized} moves {row.detector_title} most: {own} SD; a filter to its spectrum, "
+            f"{matched} SD"
+        )
+
+    stack = [layers.rule(x=0), *marks]
+    return layers.compose(stack, menus, description, layers.stacked_offsets(14), says)
 
 
 def _long(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from helpers.analysis import words
 from helpers.charts import theme
 
 __all__ = [
-    "DASHES", "MEASURED", "band_and_line", "coloured", "compose", "ends", "grouped_rows",
-    "points_with_intervals", "rows", "rule", "shapes", "stacked_offsets", "titled_colours", "titles_of", "tooltips",
+    "DASHES", "IMAGES", "MEASURED", "band_and_line", "capped", "coloured", "completed", "compose", "ends",
+    "grouped_rows", "legend", "points_with_intervals", "rows", "rule", "shapes", "stacked_offsets", "titled_colours",
+    "titles_of", "tooltips",
 ]  # fmt: skip
 
 #: Dashes that keep lines apart in print, drawn through once more where there are more lines.
@@ -28,10 +30,22 @@ MEASURED = {
 }
 
 
+#: The numbers of images for tooltips, in words where they are not known.
+IMAGES = {name: f"isValid(datum.{name}) ? datum.{name} : 'not known'" for name in ("n", "reals")}
+
+
 def titles_of(table: pd.DataFrame) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     """Generators, precisions and detectors of a table: keys and titles in order of appearance."""
     generators, precisions, detectors = (theme.options(table, key) for key in ("generator", "precision", "detector"))
     return generators, precisions, detectors
+
+
+def completed(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """A table of cells with every column that figures of them ask for: titles are the catalogues' where there are none,
+    numbers of images and the ends of the intervals of `names` are unknown."""
+    titles = {f"{key}_title": table[key].map(words.named) for key in ("generator", "precision", "detector")}
+    unknown = dict.fromkeys(["kind", "n", "reals", *ends(names)])
+    return table.assign(**{name: own for name, own in {**titles, **unknown}.items() if name not in table})
 
 
 def ends(names: Iterable[str]) -> list[str]:
@@ -59,6 +73,12 @@ def coloured(field: str, colours: Mapping[str, str]) -> alt.Color:
     """Colours by title, in order, for a field of titles of which no other figure has the colours."""
     titles = list(colours)
     return alt.Color(f"{field}:N", sort=titles).scale(domain=titles, range=list(colours.values()))
+
+
+def legend(colour: alt.Color, width: int = 120, **more: Any) -> alt.Color:
+    """A colour whose legend takes as many columns of `width` pixels as the chart has room for."""
+    columns = alt.ExprRef(f"max(1, floor((width + 60) / {width + 30}))")
+    return colour.legend(**{"columns": columns, "labelLimit": width, "symbolOpacity": 1} | more)
 
 
 def shapes(field: str, titles: Sequence[str]) -> alt.Shape:
@@ -109,7 +129,33 @@ def band_and_line(
     ]
 
 
-def rule(x: float | None = None, y: float | None = None, color: str = "#555", **mark: Any) -> alt.Chart:
+def capped(base: alt.Chart, title: str, when: str = "true") -> alt.Chart:
+    """Rows of value, low and high, held within three times the second farthest value from zero, beyond which one mark
+    would flatten all others.
+
+    The rows get `drawn`, `least` and `most` in the place of the three, `beyond` where a value lies farther, `rank` by
+    how far it lies, and `label`: the name in the field `title`, with an arrow and the value where it lies beyond.
+    `when` is an expression that is true where the measure is a change, of which alone that can be said.
+    """
+    arrow = "(datum.value < 0 ? '\u2193 ' : '\u2191 ')"
+    return (
+        base.transform_calculate(far="abs(datum.value)")
+        .transform_window(rank="row_number()", sort=[alt.SortField("far", order="descending")])
+        .transform_calculate(next="datum.rank == 2 ? datum.far : null")
+        .transform_joinaggregate(second="max(next)")
+        .transform_calculate(beyond=f"({when}) && datum.second > 0 && datum.far > 3 * datum.second")
+        .transform_calculate(
+            drawn="datum.beyond ? clamp(datum.value, -1.5 * datum.second, 1.5 * datum.second) : datum.value",
+            label=f"datum.beyond ? {arrow} + datum.{title} + ' ' + format(datum.value, '+.1f') : datum.{title}",
+        )
+        .transform_calculate(
+            least=f"datum.beyond ? datum.drawn : ({when}) ? max(datum.low, -3 * datum.second) : datum.low",
+            most=f"datum.beyond ? datum.drawn : ({when}) ? min(datum.high, 3 * datum.second) : datum.high",
+        )
+    )
+
+
+def rule(x: float | None = None, y: float | None = None, color: str = theme.QUIET, **mark: Any) -> alt.Chart:
     """A straight line over the whole figure at a value of one axis: zero, a threshold, a margin."""
     place = {"x": alt.datum(x)} if y is None else {"y": alt.datum(y)}
     return alt.Chart(alt.Data(values=[{}])).mark_rule(color=color, **mark).encode(**place)
@@ -120,7 +166,12 @@ def stacked_offsets(step: int) -> alt.Step:
     return alt.Step(step, **{"for": "offset"})
 
 
-def compose(layers: Iterable[alt.Chart], menus: Sequence[alt.Parameter], description: str, height: Any) -> Any:
-    """The layers, first at the bottom, with their menus, as wide as the column and with the text that stands for it."""
-    chart = alt.layer(*layers)
-    return theme.describe(chart.add_params(*menus) if menus else chart, description, height)
+def compose(
+    layers: Iterable[alt.Chart],
+    menus: Sequence[alt.Parameter],
+    description: str,
+    height: Any,
+    says: Callable[..., str] | None = None,
+) -> Any:
+    """The layers, first at the bottom, with their menus and what the figure says of itself (`theme.describe`)."""
+    return theme.describe(alt.layer(*layers), description, height, menus, says)

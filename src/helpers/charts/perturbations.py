@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES
-from helpers.charts import layers, theme
+from helpers.analysis.words import capitalised
+from helpers.charts import findings, layers, theme
 
 __all__ = ["perturbations"]
 
@@ -36,16 +39,35 @@ def perturbations(
     )  # fmt: skip
     base = layers.grouped_rows(
         base, ("perturbation_title", order), ("precision_title", precisions.values()),
-        layers.titled_colours("precision_title", precisions),
+        layers.legend(layers.titled_colours("precision_title", precisions)),
     )  # fmt: skip
     axis = alt.X("low:Q", title=f"change against untouched {against} images").axis(tickCount=6)
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
-        theme.choice("measure", "Measured in", MEASURES, measure),
+        theme.choice("measure", "Measure", MEASURES, measure),
     ]
     description = (
-        f"Change of {detectors.get(detector, detector)} against untouched {against} images after {len(order) - 1} "
-        f"perturbations, at {', '.join(precisions.values())}, with 95 % intervals; menus choose detector and measure."
+        f"Change of a detector against untouched {against} images after {len(order) - 1} perturbations, at "
+        f"{', '.join(precisions.values())}, a mean over the generators; lines are 95 % intervals."
     )
     stack = [layers.rule(x=0), *layers.points_with_intervals(base, axis)]
-    return layers.compose(stack, menus, description, layers.stacked_offsets(16))
+    says = _says(effects, precisions, detectors)
+    return layers.compose(stack, menus, description, layers.stacked_offsets(16), says)
+
+
+def _says(effects: pd.DataFrame, precisions: Mapping[str, str], detectors: Mapping[str, str]) -> Callable[..., str]:
+    """Which perturbation changes a detector most at the first precision, and what the last precision does alone."""
+    first, last = list(precisions)[0], list(precisions)[-1]
+
+    def says(detector: str, measure: str) -> str:
+        rows = effects[(effects.detector == detector) & effects[measure].notna()]
+        handled = rows[(rows.precision == first) & (rows.perturbation != "none")]
+        if handled.empty:
+            return findings.NOTHING
+        most = findings.widest(handled, measure)
+        said = f"{capitalised(most.perturbation_title)} changes {detectors[detector]}'s {MEASURES[measure]} most: "
+        alone = rows[(rows.precision == last) & (rows.perturbation == "none")][measure]
+        beside = f"; {precisions[last]} alone: {findings.number(alone.iloc[0], sign=True)}" if len(alone) else ""
+        return f"{said}{findings.number(most[measure], sign=True)}{beside if last != first else ''}"
+
+    return says

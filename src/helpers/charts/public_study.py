@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
 
 __all__ = ["effect_by_study"]
 
@@ -38,18 +40,41 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
             )
         )
     )  # fmt: skip
-    colour = layers.coloured("whose", dict(zip(whose, COLOURS, strict=False))).legend(columns=1, labelLimit=340)
+    colour = layers.coloured("whose", dict(zip(whose, COLOURS, strict=False))).legend(
+        columns=1, labelLimit=alt.ExprRef("width + 30")
+    )
     base = layers.grouped_rows(base, ("generator_title", generators.values()), ("whose", whose), colour)
     axis = "more real  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
         theme.choice("format", "Format", precisions, precision),
-        theme.choice("measure", "Measured in", EFFECTS, "standard"),
+        theme.choice("measure", "Measure", EFFECTS, "standard"),
     ]
     description = (
-        f"What {precisions.get(precision, precision)} does to {detectors.get(detector, detector)}'s scores of the same "
-        f"images, for {', '.join(generators.values())}: {' and '.join(whose)}, with 95 % intervals; menus choose "
-        "detector, format and measure."
+        f"What a format does to a detector's scores of the same images, for {', '.join(generators.values())}: "
+        f"{' and '.join(whose)}. Lines are 95 % intervals."
     )
-    return layers.compose([layers.rule(x=0), *marks], menus, description, layers.stacked_offsets(22))
+    stack = [layers.rule(x=0), *marks]
+    return layers.compose(
+        stack, menus, description, layers.stacked_offsets(22), _largest(effects, precisions, detectors)
+    )
+
+
+def _largest(effects: pd.DataFrame, precisions: Mapping[str, str], detectors: Mapping[str, str]) -> Callable[..., str]:
+    """The largest effect of a format on a detector in each study."""
+
+    def says(detector: str, format: str, measure: str) -> str:
+        rows = effects[(effects.detector == detector) & (effects.precision == format) & effects[measure].notna()]
+        parts = []
+        for name, own in rows.groupby("whose", sort=False):
+            most = findings.widest(own, measure)
+            parts.append(
+                f"{name.partition(' (')[0]} {findings.number(most[measure], sign=True)} ({most.generator_title})"
+            )
+        if not parts:
+            return findings.NOTHING
+        said = f"Largest effect of {precisions[format]} on {detectors[detector]}, {EFFECTS[measure]}"
+        return f"{said}: {'; '.join(parts)}"
+
+    return says

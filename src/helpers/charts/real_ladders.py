@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import altair as alt
 import pandas as pd
 
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
 
 __all__ = ["MEASURES", "ladder_dose", "ladder_groups"]
 
@@ -68,12 +68,28 @@ def ladder_groups(
     ]
     zero = layers.rule(x=0).transform_filter("measure != 'psnr_db'")
     description = (
-        f"{MEASURES[measure]}: {len(table)} public pictures of {table.ladder.nunique()} ladders against their "
-        f"baselines, in rows {', '.join(shown)}, by kind of network ({', '.join(kinds)}), with medians and 95 % "
-        "intervals; a menu chooses the measure."
+        f"{len(table)} public pictures of {table.ladder.nunique()} ladders, each against its baseline, by bits and "
+        f"kind of network ({', '.join(kinds)}). Bars are medians, lines their 95 % intervals."
     )
     menus = [theme.choice("measure", "Measure", MEASURES, measure)]
-    return layers.compose([zero, *stack], menus, description, layers.stacked_offsets(18))
+    says = _medians(medians, shown)
+    return layers.compose([zero, *stack], menus, description, layers.stacked_offsets(18), says)
+
+
+def _medians(medians: pd.DataFrame, groups: Sequence[str]) -> Callable[..., str]:
+    """The medians of 4 bits, or of the last group where there is none, kind by kind."""
+    there = [group for group in groups if group in set(medians.group)]
+    group = "4 bits" if "4 bits" in there else there[-1]
+
+    def says(measure: str) -> str:
+        rows = medians[(medians.group == group) & medians[measure].notna()]
+        signed = measure != "psnr_db"
+        parts = [f"{findings.number(row[measure], sign=signed)} ({row.kind})" for _, row in rows.iterrows()]
+        return (
+            f"At {group}, the median of {MEASURES[measure].partition(',')[0]} is {' and '.join(parts) or 'not known'}"
+        )
+
+    return says
 
 
 def ladder_dose(table: pd.DataFrame, doses: pd.DataFrame) -> alt.LayerChart:
@@ -102,12 +118,17 @@ def ladder_dose(table: pd.DataFrame, doses: pd.DataFrame) -> alt.LayerChart:
             ("pairs:Q",), ("ladders:Q",),
         ),
     )  # fmt: skip
-    spans = bars.mark_rect(opacity=0.15, color="#000").encode(y="psnr_low:Q", y2="psnr_high:Q")
-    middle = bars.mark_rule(strokeWidth=3, color="#000").encode(y="psnr:Q")
+    spans = bars.mark_rect(opacity=0.15, color=theme.INK).encode(y="psnr_low:Q", y2="psnr_high:Q")
+    middle = bars.mark_rule(strokeWidth=3, color=theme.INK).encode(y="psnr:Q")
     named = [f"{row.psnr:.1f} dB at {row.bits} bits" for row in doses.itertuples()]
     description = (
         f"PSNR of {int((table.role == 'rung').sum())} public pictures to their baselines against bits a weight (log "
         f"scale), by kind of network ({', '.join(kinds)}), with medians ({', '.join(named)}) and their 95 % intervals "
         f"as bars; hollow marks at 16 bits are {int((table.role == 'null').sum())} pairs of the same weights."
     )
-    return layers.compose([spans, points, hollow, middle], [], description, 300)
+
+    def says() -> str:
+        parts = [f"{findings.number(row.psnr, 1)} dB at {row.bits} bits" for row in doses.itertuples()]
+        return f"Public pictures lie off their baselines by a median PSNR of {' and '.join(parts) or 'unknown size'}"
+
+    return layers.compose([spans, points, hollow, middle], [], description, 300, says)

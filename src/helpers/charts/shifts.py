@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
 
 __all__ = ["shift_forest"]
 
@@ -56,22 +56,45 @@ def shift_forest(
     base = layers.grouped_rows(
         base, ("generator_title", generators.values()), ("precision_title", precisions.values()),
         # The bands' paleness is not the colour's.
-        layers.titled_colours("precision_title", precisions, _roles(shifts)).legend(symbolOpacity=1),
+        layers.legend(layers.titled_colours("precision_title", precisions, _roles(shifts))),
     )  # fmt: skip
     bands = base.mark_rule(strokeWidth=11, opacity=0.2).encode(x="least:Q", x2="most:Q")
     axis = f"more real than at {against}  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
-        theme.choice("measure", "Measured in", measures, measure),
+        theme.choice("measure", "Measure", measures, measure),
     ]
     description = (
-        f"Paired shift of {detectors[theme.start(detectors, detector)]} against {against} for "
-        f"{', '.join(generators.values())} at {', '.join(precisions.values())}, with 95 % intervals; menus choose "
-        "detector and measure."
+        f"Paired change of a detector's scores against {against} for {', '.join(generators.values())} at "
+        f"{', '.join(precisions.values())}. Lines are 95 % intervals"
+        + ("; pale bands span what the detector's other trainings find." if len(trainings) else ".")
     )
     stack = [bands.transform_filter("isValid(datum.least)"), layers.rule(x=0), *marks]
-    return layers.compose(stack, menus, description, layers.stacked_offsets(14))
+    says = _says(shifts, measures, detectors, against)
+    return layers.compose(stack, menus, description, layers.stacked_offsets(14), says)
+
+
+def _says(
+    shifts: pd.DataFrame, measures: Mapping[str, str], detectors: Mapping[str, str], against: str
+) -> Callable[..., str]:
+    """On how many generators the lowest precision changes a detector's scores, by intervals that leave zero out."""
+    roles = shifts.role if "role" in shifts else pd.Series("", index=shifts.index)
+    own = shifts[roles == ""] if (roles == "").any() else shifts
+    last = own.precision.iloc[-1]
+
+    def says(detector: str, measure: str) -> str:
+        rows = own[(own.detector == detector) & (own.precision == last)]
+        if rows.empty:
+            return findings.NOTHING
+        at, name = rows.precision_title.iloc[0], detectors[detector]
+        if measure.endswith("change"):
+            return f"At {at}, {name}'s {measures[measure]} is {findings.sides(rows, measure, 'lower', 'higher')}"
+        return (
+            f"At {at} against {against}, {name} finds images {findings.sides(rows, measure, 'more real', 'more fake')}"
+        )
+
+    return says
 
 
 def _roles(shifts: pd.DataFrame) -> dict[str, str]:

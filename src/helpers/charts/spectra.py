@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from helpers.charts import layers, theme
+from helpers.charts import findings, layers, theme
+from helpers.precision.catalogue import PRECISIONS
 
 __all__ = ["autocorrelation", "radial"]
 
@@ -27,7 +30,10 @@ def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change", a
         .encode(
             x=alt.X("x:Q", title="frequency, as a share of Nyquist's").scale(domain=[0, 1]).axis(tickCount=5),
             color=alt.Color("precision_title:N", scale=scale, sort=names).legend(
-                symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=5
+                symbolType="stroke",
+                symbolStrokeWidth=3,
+                symbolOpacity=1,
+                columns=alt.ExprRef("max(2, floor((width + 60) / 120))"),
             ),
             tooltip=layers.tooltips(
                 ("precision_title:N", "images"), ("x:Q", "frequency", ".2f"), ("value:Q", "dB", "+.2f")
@@ -36,16 +42,38 @@ def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change", a
     )
     dashes = ([[4, 3]] if "real" in names else []) + layers.DASHES
     dash = alt.StrokeDash("precision_title:N", sort=names, legend=None).scale(domain=names, range=dashes)
-    line = alt.Y("value:Q", title="dB").axis(tickCount=6)
+    line = alt.Y("value:Q", title="power, dB").axis(tickCount=6)
     menus = [
         theme.choice("model", "Generator", generators, generator),
         theme.choice("show", "Show", {"change": f"difference from {against}", "level": "level"}, show),
     ]
     description = (
-        f"Mean radial power spectra of {len(generators)} generators' images at {', '.join(names)}, in dB, with 95 % "
-        f"intervals; menus choose the generator, and levels or the difference from {against}."
+        f"Mean radial power spectrum of a generator's images ({', '.join(names)}), or its difference from {against} in "
+        "the same prompts, in dB; bands are 95 % intervals."
     )
-    return layers.compose(layers.band_and_line(base, "low:Q", line, dash, opacity=0.2), menus, description, 280)
+    stack = layers.band_and_line(base, "low:Q", line, dash, opacity=0.2)
+    return layers.compose(stack, menus, description, 280, _above_half(curves, generators, against))
+
+
+def _above_half(curves: pd.DataFrame, generators: Mapping[str, str], against: str) -> Callable[..., str]:
+    """The mean over the upper half of the frequencies at the lowest precision, or its difference from the baseline."""
+    upper = curves[(curves.x >= 0.5) & curves.precision.isin(PRECISIONS)]
+
+    def says(model: str, show: str) -> str:
+        rows = upper[upper.generator == model]
+        if rows.empty:
+            return findings.NOTHING
+        last, name = rows.precision.iloc[-1], rows.precision_title.iloc[-1]
+        mean = float(rows[rows.precision == last][show].mean())
+        on = f"On {generators[model]}, {name}'s images"
+        if show == "level":
+            return f"{on} have {findings.number(mean, 1)} dB in the mean above half Nyquist"
+        if abs(mean) < 0.05:
+            return f"{on} have the power of {against}'s above half Nyquist, to 0.1 dB in the mean"
+        side = "less" if mean < 0 else "more"
+        return f"{on} have {findings.number(abs(mean), 1)} dB {side} power than {against}'s above half Nyquist"
+
+    return says
 
 
 def autocorrelation(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerChart:
@@ -63,11 +91,23 @@ def autocorrelation(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerCha
     )
     base = alt.Chart(panels).transform_filter("datum.generator == model")
     description = (
-        f"Autocorrelation of the residuals of {len(generators)} generators' images: panels for {', '.join(names)}; a "
-        "menu chooses the generator."
+        f"Autocorrelation of the residuals of a generator's images: a square for each of {', '.join(names)}, lags in "
+        "pixels across and down, lag 0 in the middle."
     )
     menus = [theme.choice("model", "Generator", generators, generator)]
-    return layers.compose(_panels(base, len(names), side), menus, description, 190)
+
+    def says(model: str) -> str:
+        rows = table[(table.generator == model) & table.precision.isin(PRECISIONS)]
+        if rows.empty:
+            return findings.NOTHING
+        beside = side * (side // 2) + side // 2 + 1
+        parts = [
+            f"{findings.number(row['values'][beside])} at {row.precision_title}"
+            for _, row in rows.iloc[[0, -1]].iterrows()
+        ]
+        return f"On {generators[model]}, residuals of neighbours correlate by {' and '.join(dict.fromkeys(parts))}"
+
+    return layers.compose(_panels(base, len(names), side), menus, description, 190, says)
 
 
 def _panels(base: alt.Chart, count: int, side: int) -> list[alt.Chart]:

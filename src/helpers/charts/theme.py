@@ -1,17 +1,19 @@
-"""The look of all charts, and the renderer that embeds them in a page which loads one local script.
+"""The look of all charts, what a figure says of itself, and how it stands in JupyterLab and on a page of the book.
 
 Altair's own HTML renderer fetches Vega from a CDN. Here `bundle` writes Vega, Vega-Lite and Vega-Embed once into the
-site, and each chart is a `div` with a label for screen readers, its specification, and a picture for readers without
-scripts. A live JupyterLab, which has Vega itself, takes the specification from the same output.
+site, and `page` makes of a chart a numbered figure: its finding, its specification, which `figures.js` draws, a picture
+for readers without scripts, and a caption. A live JupyterLab, which has Vega itself, draws the specification: HTML
+beside it would be shown in its place, so `render` emits none.
 """
 
 from __future__ import annotations
 
-import copy
+import hashlib
 import html
+import itertools
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,8 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.precision.catalogue import PRECISIONS
 
 __all__ = [
-    "OTHER", "CONTROL_COLOURS", "FONT", "LAB", "PICTURE_WIDTH", "TWO_LINES", "bundle", "choice", "colour", "colours",
-    "compared", "describe", "enable", "options", "render", "start",
+    "CONTROL_COLOURS", "FINDING", "FONT", "INK", "LAB", "OTHER", "PICTURE_WIDTH", "QUIET", "TWO_LINES", "bundle",
+    "choice", "colour", "colours", "compared", "describe", "enable", "named", "options", "page", "render", "start",
 ]  # fmt: skip
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
@@ -33,25 +35,19 @@ CONTROL_COLOURS = {"null": "#999999", "seed": "#4d4d4d"}  # by role: changes tha
 REAL, NULL, OTHER = "#666666", "#999999", "#666666"  # reals, the null control, keys without a colour
 
 # Where columns are narrow a detector's name takes two lines.
-TWO_LINES = "split(replace(datum.label, '_', '_|'), '|')"
+TWO_LINES = "split(replace(replace(datum.label, '_', '_|'), ' ', '|'), '|')"
 PICTURE_WIDTH = 680  # px; of the picture for readers without scripts, as a picture has no container to fill
 LAB = "application/vnd.vegalite.v5+json"  # what JupyterLab draws itself; it reads version 6's charts as well
-EMBED = {"actions": False, "renderer": "svg", "downloadFileName": "quantdetect"}
 
-# Vega-Embed's bundle sets names that pages use too (`_`), so it runs inside a function of its own. A chart's inline
-# script runs before the bundle and the styles that give the column its width have loaded, hence the wait for `load`;
-# outside the book there is no bundle, and the picture is shown instead. Vega measures its place when the window is
-# resized; the observer lets it measure again when the page's columns have settled after that.
-SCRIPT = """(function () {
-  var place = document.currentScript.previousElementSibling, spec = %s;
-  function show() {
-    if (!window.vegaEmbed) { place.innerHTML = place.querySelector("noscript").textContent; return; }
-    window.vegaEmbed(place, spec, %s).then(function () {
-      new ResizeObserver(function () { window.dispatchEvent(new Event("resize")); }).observe(place);
-    });
-  }
-  if (document.readyState === "complete") show(); else window.addEventListener("load", show);
-})();"""
+#: Colours of what explains the marks, lines and words: figures.css shows both light where the page is dark.
+INK, QUIET = "#333333", "#777777"
+
+#: The parameter that holds a chart's finding and follows the chart's menus, and the one with all that it may say.
+FINDING, FINDINGS = "finding", "findings"
+# Vega breaks no title by itself: lines of about the chart's width, in letters of 14 px.
+LINES = (
+    f"split(replace({FINDING}, regexp('(.{{1,' + max(30, floor((width + 90) / 7.4)) + '}})( |$)', 'g'), '$1|'), '|')"
+)
 
 
 @alt.theme.register("quantdetect", enable=False)
@@ -62,6 +58,8 @@ def _theme() -> alt.theme.ThemeConfig:
         "labelFontSize": 12,
         "titleFontSize": 12,
         "titleFontWeight": 500,
+        "labelColor": INK,
+        "titleColor": INK,
     }
     return {
         "background": "white",
@@ -69,12 +67,18 @@ def _theme() -> alt.theme.ThemeConfig:
         "config": {
             "font": FONT,
             "view": {"stroke": None, "continuousWidth": PICTURE_WIDTH, "discreteWidth": PICTURE_WIDTH},
-            "axis": quiet | {"domainColor": "#999", "tickColor": "#999", "gridColor": "#e6e6e6", "labelLimit": 120},
+            "axis": quiet | {"domainColor": QUIET, "tickColor": QUIET, "gridColor": "#e6e6e6", "labelLimit": 120},
+            # Towards the end a long title has the room of the labels before it.
+            "axisX": {"titleAnchor": "end"},
             "legend": quiet | {"orient": "top", "title": None, "symbolSize": 120, "columns": 4, "labelLimit": 120},
-            "title": {"font": FONT, "fontSize": 14, "fontWeight": 600, "anchor": "start"},
-            "text": {"font": FONT, "fontSize": 12},
+            "title": {
+                "font": FONT, "fontSize": 14, "fontWeight": 600, "color": INK,
+                "anchor": "start", "frame": "bounds", "offset": 8,
+            },
+            "text": {"font": FONT, "fontSize": 12, "color": INK},
+            "rule": {"color": INK},
         },
-    }
+    }  # fmt: skip
 
 
 def enable() -> None:
@@ -86,28 +90,50 @@ def enable() -> None:
 
 
 def render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A chart's specification as a mime bundle: HTML for the book, the specification for JupyterLab, PNG and text."""
-    description = str(spec.get("description", "A chart."))
-    picture = b64encode(vl_convert.vegalite_to_png(json.dumps(_with_width(spec)), scale=1)).decode()
-    label = html.escape(description, quote=True)
-    image = f'<img alt="{label}" src="data:image/png;base64,{picture}">'
+    """A chart's specification as a mime bundle for JupyterLab: the specification, which it draws, PNG and text."""
+    fixed = {**spec, "width": PICTURE_WIDTH} if spec.get("width") == "container" else spec
+    picture = vl_convert.vegalite_to_png(json.dumps(fixed), scale=1)
+    said = " ".join(filter(None, (_meta(spec, FINDING), spec.get("description"))))
+    return {LAB: fixed, "image/png": b64encode(picture).decode(), "text/plain": said or "A chart."}
+
+
+def page(spec: Mapping[str, Any], picture: str) -> str:
+    """What `render` made of a chart as a figure of the book, which `figures.js` draws; `picture` is its PNG in base64,
+    for readers without scripts.
+
+    The figure has the name that `named` gave the chart. Its title is the finding and its caption the description; both
+    together are the text that stands for the picture, so that the text follows the menus as the title does.
+    `helpers.paper.numbers` fills in the number.
+    """
+    filling = {"width": "container"} if spec.get("width") == PICTURE_WIDTH else {}
     # "</" would end the script element early wherever it stands in a string.
-    script = SCRIPT % (json.dumps(spec).replace("</", "<\\/"), json.dumps(EMBED))
-    return {
-        "text/html": f'<div class="quantdetect-chart" role="img" aria-label="{label}">'
-        f"<noscript>{image}</noscript></div>"
-        f"<script>{script}</script>",
-        LAB: spec,
-        "image/png": picture,
-        "text/plain": description,
-    }
+    source = json.dumps({**spec, **filling}).replace("</", "<\\/")
+    digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()[:8]
+    name = f"fig-{_meta(spec, 'figure') or digest}"
+    title, caption = html.escape(_meta(spec, FINDING)), html.escape(str(spec.get("description", "")))
+    return (
+        f'<figure class="quantdetect-figure" id="{name}" data-kind="Figure" data-digest="{digest}">'
+        f'<p class="figure-title" id="{name}-title">{title}</p>'
+        '<div class="quantdetect-chart"><div class="chart-picture" role="img" '
+        f'aria-labelledby="{name}-title {name}-caption">'
+        f'<noscript><img alt="" src="data:image/png;base64,{picture}"></noscript></div></div>'
+        f'<figcaption id="{name}-caption"><span class="figure-number">Figure</span> {caption}</figcaption>'
+        f'<script type="application/json" class="chart-spec">{source}</script></figure>'
+    )
 
 
-def _with_width(spec: dict[str, Any]) -> dict[str, Any]:
-    fixed = copy.deepcopy(spec)
-    if fixed.get("width") == "container":
-        fixed["width"] = PICTURE_WIDTH
-    return fixed
+def _meta(spec: Mapping[str, Any], name: str) -> str:
+    return str((spec.get("usermeta") or {}).get(name, ""))
+
+
+def named(name: str, chart: Any) -> Any:
+    """The chart with a name, of letters, digits, _ and -: pages refer to it by that, and its files are called so."""
+    return _with_meta(chart, figure=name)
+
+
+def _with_meta(chart: Any, **said: str) -> Any:
+    own = chart.usermeta if isinstance(chart.usermeta, dict) else {}
+    return chart.properties(usermeta={**own, **said})
 
 
 def bundle(folder: str | Path) -> Path:
@@ -158,6 +184,32 @@ def start(choices: Mapping[str, str], wanted: str) -> str:
     return wanted if wanted in choices else next(iter(choices))
 
 
-def describe(chart: alt.LayerChart | alt.Chart, description: str, height: Any) -> Any:
-    """The chart as wide as its column, `height` in pixels or steps, and with the text that stands for it."""
-    return chart.properties(width="container", height=height, description=description)
+def describe(
+    chart: alt.LayerChart | alt.Chart,
+    description: str,
+    height: Any,
+    menus: Sequence[alt.Parameter] = (),
+    says: Callable[..., str] | None = None,
+) -> Any:
+    """The chart as wide as its column, `height` in pixels or steps, with its menus and what it says of itself.
+
+    `description` is its caption: what is drawn, how, and what the menus choose. `says` gives the finding for each
+    choice in the menus, which it gets by their names; it becomes the title and follows the menus.
+    """
+    chart = chart.properties(width="container", height=height, description=description)
+    chart = chart.add_params(*menus) if menus else chart
+    if says is None:
+        return chart
+    choices = {menu.name: menu.param.bind.options for menu in menus}
+    texts = {
+        "|".join(picked): says(**dict(zip(choices, picked, strict=True)))
+        for picked in itertools.product(*choices.values())
+    }
+    first = texts["|".join(menu.param.value for menu in menus)]
+    if menus:
+        key = " + '|' + ".join(choices)
+        params = [alt.param(name=FINDINGS, value=texts), alt.param(name=FINDING, expr=f"{FINDINGS}[{key}]")]
+    else:
+        params = [alt.param(name=FINDING, value=first)]
+    chart = chart.add_params(*params).properties(title=alt.TitleParams(text=alt.ExprRef(LINES)))
+    return _with_meta(chart, finding=first)

@@ -23,6 +23,12 @@ def training_loss(table: pd.DataFrame, network: str = "denoiser-sd3") -> alt.Cha
             y=alt.Y("loss:Q", title="loss").scale(type="log"),
             tooltip=layers.tooltips(("step:Q",), ("loss:Q", "loss", ".4g")),
         )
-        .add_params(menu)
     )
-    return theme.describe(line, f"Loss over steps of {len(networks)} networks; a menu chooses the network.", 240)
+
+    def says(network: str) -> str:
+        loss = table[table["network"] == network].loss
+        first, last = (f"{value:.2g}" for value in (loss.iloc[0], loss.iloc[-1]))
+        return f"The loss of {network} goes from {first} to {last}"
+
+    description = "Mean loss of a network over the steps of its training (log scale)."
+    return theme.describe(line, description, 240, [menu], says)

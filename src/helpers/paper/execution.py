@@ -14,7 +14,7 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
-from helpers.charts.theme import LAB
+from helpers.charts import theme
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
 from helpers.detectors.catalogue import DETECTORS
@@ -119,8 +119,14 @@ def _strip(file: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
             for output in cell.outputs:
-                output.get("data", {}).pop(LAB, None)
+                _as_page(output.get("data", {}))
     nbformat.write(book, file)
+
+
+def _as_page(data: dict[str, Any]) -> None:
+    """Let a chart, as JupyterLab draws it, be a figure of the book."""
+    if theme.LAB in data:
+        data["text/html"] = theme.page(data.pop(theme.LAB), data.get("image/png", ""))
 
 
 def _is_noise(output: Mapping[str, Any]) -> bool:

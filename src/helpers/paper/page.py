@@ -13,6 +13,7 @@ from typing import Any
 from myst_nb import glue
 
 from helpers import analysis, charts
+from helpers.charts import theme
 from helpers.claims import Finding, Outcome, disagreement, tally
 from helpers.claims.evidence import AGREEMENT, overall
 from helpers.claims.rule import HOLDS, margins
@@ -163,8 +164,8 @@ def glue_text(name: str, text: object) -> None:
 
 
 def glue_figure(name: str, chart: Any) -> None:
-    """Display a chart and glue it, so that another page can quote the figure."""
-    glue(name, chart, display=True)
+    """Display a chart as the figure `name` and glue it, so that another page can quote the figure."""
+    glue(name, theme.named(name, chart), display=True)
 
 
 def glue_claims(results: Results, outcomes: Iterable[Outcome]) -> None:

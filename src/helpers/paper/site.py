@@ -40,6 +40,7 @@ LONGEST = 200
 NEEDED = {
     "vega": r"quantdetect-chart",
     "explorer": r'class="quantdetect-explorer',
+    "figures": r"data-kind=",
     "clipboard": r'class="highlight',
     "copybutton": r'class="highlight',
     "toggle": r'class="[^"]*\b(toggle|dropdown)\b',

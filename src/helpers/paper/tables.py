@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,20 +21,37 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
 __all__ = [
-    "ARROW", "DASH", "beyond", "conditions", "crossed", "effect_sizes", "figure", "interval", "intervals", "matrix",
-    "missing", "p_value", "table", "trainings",
+    "ARROW", "DASH", "beyond", "conditions", "crossed", "effect_sizes", "figure", "framed", "interval", "intervals",
+    "matrix", "missing", "p_value", "table", "trainings",
 ]  # fmt: skip
 
 DASH = "\N{EN DASH}"
 ARROW = " \N{RIGHTWARDS ARROW} "
 
 
-def table(frame: pd.DataFrame, caption: str = "") -> HTML:
-    """A table that scrolls inside its own box where the page is narrower than it."""
-    inner = frame.to_html(index=False, border=0, classes="table", na_rep=DASH, justify="left")
+def table(frame: pd.DataFrame, caption: str) -> HTML:
+    """A table that scrolls inside its own box where the page is narrower than it; its caption names it.
+
+    On a page of the book it has a number (`helpers.paper.numbers`) and a menu, which saves it as CSV.
+    """
+    return framed(frame.to_html(index=False, border=0, classes="table", na_rep=DASH, justify="left"), caption)
+
+
+def framed(inner: str, caption: str) -> HTML:
+    """The same of a table that is HTML already."""
+    digest = hashlib.sha1(inner.encode(), usedforsecurity=False).hexdigest()[:8]
     # Outside the box that scrolls: a caption in the table would be as wide as it.
-    said = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    return HTML(f'<figure class="table-figure">{said}<div class="table-scroll" tabindex="0">{inner}</div></figure>')
+    said = f'<figcaption><span class="figure-number">Table</span> {html.escape(caption)}</figcaption>'
+    return HTML(
+        f'<figure class="table-figure" id="tab-{_name(caption)}" data-kind="Table" data-digest="{digest}">{said}'
+        f'<div class="table-scroll" tabindex="0">{inner}</div></figure>'
+    )
+
+
+def _name(caption: str) -> str:
+    """The name of a table, by which pages refer to it: the first words of its caption."""
+    words = re.sub(r"[^\w\s-]", "", re.split(r"[,;:(]", caption.lower().replace("'", ""))[0]).split()
+    return "-".join(words[:6])
 
 
 def missing(what: str) -> HTML:
@@ -75,7 +94,7 @@ def crossed(found: pd.DataFrame, keys: Sequence[str], across: str, values: str) 
     return wide.rename_axis(None, axis=1).reset_index()
 
 
-def matrix(costs: pd.DataFrame, column: str, form: str, caption: str = "") -> HTML:
+def matrix(costs: pd.DataFrame, column: str, form: str, caption: str) -> HTML:
     """One figure of every cell as a table, generators down and precisions across, each printed with `form`."""
     if costs.empty or costs[column].isna().all():
         return missing(f"{html.escape(caption)}: not known of this study.")

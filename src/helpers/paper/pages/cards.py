@@ -147,9 +147,10 @@ def verdicts_by_condition(results: Results) -> HTML:
         for name, marks in cells.items()
     )
     legend = ", ".join(f"{mark} {HOLDS[verdict]}" for verdict, mark in MARKS.items())
-    return HTML(
-        f'<p>{legend}</p><div class="table-scroll" tabindex="0"><table class="table verdicts">'
-        f"<thead><tr><th></th>{head}<th>rests on</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    return tables.framed(
+        f'<table class="table verdicts"><thead><tr><th></th>{head}<th>rests on</th></tr></thead><tbody>{rows}</tbody>'
+        "</table>",
+        f"Claims under each condition: {legend}",
     )
 
 

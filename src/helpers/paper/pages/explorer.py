@@ -125,8 +125,8 @@ def _generator(results: Results, stored: dict[str, gallery.Strips], key: str) ->
 
 #: What the page is for.
 SHOWS = (
-    "Choose a generator and a prompt: the page shows one image at every precision, what each detector says of it, and how "
-    "typical that is of all images of the cell."
+    "Choose a generator and a prompt: the page shows one image at every precision, what each detector says of it, and "
+    "how typical that is of all images of the cell."
 )
 
 

@@ -14,7 +14,7 @@ from helpers.analysis import live_check as live
 from helpers.analysis import miniatures as miniature_models
 from helpers.analysis.costs import on_cpu, record
 from helpers.analysis.words import counted, listed
-from helpers.paper import sentences, tables
+from helpers.paper import page, sentences, tables
 from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.results.results import Results
 from helpers.study.schema import MAX_KERNEL_DEVIATION
@@ -178,7 +178,7 @@ def formats() -> HTML:
         }
         for key, row in PRECISIONS.items()
     ]  # fmt: skip
-    return tables.table(pd.DataFrame(rows))
+    return tables.table(pd.DataFrame(rows), "Formats: what a weight is stored as, in how many bits, by which library")
 
 
 def settings(settings: pd.DataFrame) -> HTML:
@@ -225,7 +225,7 @@ def miniatures(scale: str, measures: pd.DataFrame, cards: pd.DataFrame, curves: 
         display(Markdown("The generators were not measured: `quantdetect train mini --evaluate` does it."))
     display(tables.table(cards, "Cards of the shipped models"))
     if len(curves):
-        display(charts.training_loss(curves))
+        page.glue_figure("training_loss", charts.training_loss(curves))
 
 
 def beside_controls(scale: str, found: pd.DataFrame) -> None:
