@@ -10,6 +10,7 @@ from helpers.analysis.conditions import trainings_of, under
 from helpers.analysis.costs import on_cpu
 from helpers.analysis.repeats import repeats
 from helpers.paper import contact
+from helpers.results.memo import once
 from helpers.results.results import Results
 
 __all__ = ["FACTS", "facts", "wanted"]
@@ -44,12 +45,17 @@ def facts(results: Results) -> set[str]:
     The scale is "scale-mini", "scale-full" or "scale-unknown"; "conditions" says that there is more than one protocol
     or training, "seeds" that a training was repeated.
     """
+    return set(_found(results))
+
+
+@once
+def _found(results: Results) -> frozenset[str]:
     found = {*results.generators, *results.precisions, *results.detectors, f"scale-{results.scale or 'unknown'}"}
     conditions = {(protocol, label) for protocol, label, _ in trainings_of(results)}
     found |= {name for condition in conditions for name in condition}
     found |= {"conditions"} if len(conditions) > 1 else set()
     found |= {"seeds"} if any(len(repeats(under(results, *of))) > 1 for of in trainings_of(results)) else set()
-    return found | {name for name, holds in FACTS.items() if holds(results)}
+    return frozenset(found | {name for name, holds in FACTS.items() if holds(results)})
 
 
 def wanted(tags: Sequence[str], facts: Collection[str]) -> bool:
