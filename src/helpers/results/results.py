@@ -525,7 +525,8 @@ def load(
     for the protocol: the study's, or where it was not scored with that, the one it has most scores of. `arm` is the
     study's main arm where none is given.
     Logits are float64; rows whose logit is not a finite number are left out and counted in `Results.dropped`. The same
-    view of an unchanged folder is the same object, with what was computed of it. Raises UsageError where the folder, a column or a key is not there, and Damaged where a file is not what it should
+    view of an unchanged folder is the same object, with what was computed of it.
+    Raises UsageError where the folder, a column or a key is not there, and Damaged where a file is not what it should
     be, or the scores are not those that the manifest vouches for.
     """
     folder = check_results(results)
