@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from unittest import mock
 
 import nbformat
 import pytest
 import synthetic
 
-from helpers.core import files
+from helpers.core import files, reach
 from helpers.core.errors import Failure
 from helpers.paper import build, cache, contents
 
@@ -38,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / name).write_text(name)
     (root / "_toc.yml").write_text("root: book/intro\nchapters: [{file: notebooks/01_a}, {file: notebooks/02_b}]\n")
     notebook(root / "notebooks/01_a.ipynb", "print(threshold)")
-    notebook(root / "notebooks/02_b.ipynb", "from helpers.images import spectra", parameters='results = ""')
+    notebook(root / "notebooks/02_b.ipynb", "from helpers.paper.pages import savings", parameters='results = ""')
     synthetic.write(tmp_path / "study", images=4)
     places = {"ROOT": root, "BOOK": root / "book", "NOTEBOOKS": root / "notebooks", "STUDIES": root / "studies"}
     places |= {"MODELS": root / "models", "RESULTS": root / "results", "BUILD": root / "_build"}
@@ -99,6 +101,42 @@ def test_what_has_not_changed_is_not_run_again(project: Path, monkeypatch: pytes
     manifest = project / "study/manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"created": "2026-02-02T00:00:00+00:00"}))
     assert ran(project) == ["01_a", "02_b"]
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [("paper/pages/savings.py", ["02_b"]), ("core/files.py", ["01_a", "02_b"]), ("paper/pages/ladders.py", [])],
+)
+def test_a_source_counts_for_the_notebooks_that_reach_it(project: Path, source: str, changed: list[str]) -> None:
+    """The first of the two imports nothing itself, the second imports `savings`; both need `files` to be run."""
+    state = cache.State(project / "study", {})
+    before = {file: state.notebook(file, {}) for file in contents.notebooks()}
+    book, state.sources = state.book, with_another(source)
+    after = {file: state.notebook(file, {}) for file in contents.notebooks()}
+    assert [file.stem for file in before if after[file] != before[file]] == changed
+    assert state.book != book  # pages may quote a docstring
+
+
+def with_another(source: str) -> reach.Sources:
+    """This package's sources as if one were different."""
+    found = mock.patch.object(files, "file_sha256", lambda path, own=files.file_sha256: (
+        "another" if Path(path) == reach.PACKAGE / source else own(path)
+    ))  # fmt: skip
+    with found:
+        return reach.Sources()
+
+
+def test_those_that_were_used_last_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "KEPT", 2)
+    kept, out = cache.Cache(tmp_path / "cache"), tmp_path / "out.ipynb"
+    for place, name in enumerate("abc"):
+        (tmp_path / name).write_text(name)
+        if name == "c":  # `a` is used again before it comes
+            assert kept.take("a", out) and out.read_text() == "a"
+        kept.keep(name, tmp_path / name)
+        for file in (tmp_path / "cache" / "notebooks").glob("[ab].ipynb") if place < 2 else ():
+            os.utime(file, (ord(file.stem), ord(file.stem)))
+    assert [kept.take(name, out) for name in "abc"] == [True, False, True]
 
 
 def test_a_cell_that_fails_is_named_and_what_ran_is_kept(project: Path) -> None:

@@ -24,6 +24,8 @@ __all__ = ["Cache", "State"]
 
 #: Executed notebooks that are kept, of those the ones that were used last: a few states of the whole book.
 KEPT = 60
+#: What may lie beside a run's tables and is no part of its results: images and how far it came.
+MADE = ("images", "parts", "audit", "perturbed")
 #: What is run, and made of a notebook's outcome, beside what it imports itself.
 RUNNERS = ("helpers.paper.execution", "helpers.paper.running")
 
@@ -66,12 +68,12 @@ class State:
 
 
 def _data(folder: Path) -> list[Path]:
-    """The tables that a book's figures come from: the study's and its confirmation's, those of other people, the rules
-    and the cards of the miniatures. Images of a run may lie beside its tables; no page reads them."""
+    """The tables and pictures that a book shows: the study's and its confirmation's, those of other people, the rules
+    and the cards of the miniatures."""
     studies = [folder, folder.with_name(f"{folder.name}-confirmation")]
-    tables = [file for study in studies for file in sorted(study.glob("*")) if file.is_file()]
+    tables = [place for study in studies for place in sorted(study.glob("*")) if place.name not in MADE]
     others = [place for place in sorted(files.RESULTS.glob("*")) if not (place / "scores.parquet").is_file()]
-    return [*tables, *(study / "contact" for study in studies), *others, files.STUDIES, files.MODELS / "mini"]
+    return [*tables, *others, files.STUDIES, files.MODELS / "mini"]
 
 
 def _files(parameters: Mapping[str, Any]) -> dict[str, str]:
