@@ -15,7 +15,7 @@ from typing import Any
 
 from helpers.core import files
 from helpers.core.errors import Damaged
-from helpers.core.reach import Sources, environment, held, key
+from helpers.core.reach import PACKAGE, Sources, environment, held, key
 from helpers.paper.contents import code
 from helpers.paper.published import VARIABLES
 from helpers.paper.site import PICTURE, colophon
@@ -26,8 +26,10 @@ __all__ = ["Cache", "State"]
 KEPT = 60
 #: What may lie beside a run's tables and is no part of its results: images and how far it came.
 MADE = ("images", "parts", "audit", "perturbed")
-#: What is run, and made of a notebook's outcome, beside what it imports itself.
-RUNNERS = ("helpers.paper.execution", "helpers.paper.running")
+#: What runs a notebook, beside what it imports itself; and the module that begins it, which alone counts: it imports
+#: whatever any notebook does.
+RUNNERS = ("helpers.paper.execution", "helpers.paper.kernels")
+BEGINS = PACKAGE / "paper" / "running.py"
 
 
 class State:
@@ -59,7 +61,7 @@ class State:
         return key({
             "notebook": files.file_sha256(notebook), "parameters": parameters, "files": _files(parameters),
             "data": self.data, "environment": environment(),
-            "sources": self.sources.reached(code(notebook), *RUNNERS),
+            "sources": self.sources.reached(code(notebook), *RUNNERS), "begun": files.file_sha256(BEGINS),
         })  # fmt: skip
 
     def stands(self) -> bool:

@@ -156,7 +156,8 @@ def _strip(file: Path) -> None:
             cell.metadata.pop(mark, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = ["injected-parameters", "remove-cell"]
-            cell["id"] = "injected-parameters"  # papermill draws one by lot
+            if "id" in cell:
+                cell["id"] = "injected-parameters"  # papermill draws one by lot
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
             for output in cell.outputs:
