@@ -16,6 +16,7 @@ from PIL import Image
 from helpers import world
 from helpers.cli import app as cli
 from helpers.core import files
+from helpers.core.errors import Failure
 from helpers.study import schema
 
 COMMANDS = [
@@ -44,6 +45,14 @@ def photos(tmp_path):
 def test_help_has_an_example(capsys, command):
     status, said, _ = call(capsys, *command, "--help")
     assert status == 0 and f"Example: quantdetect {' '.join(command)}" in said
+
+
+def test_what_a_failure_has_to_tell_beside_its_line_comes_before_it(capsys, monkeypatch):
+    def failing(*_):
+        raise Failure("01_setup.ipynb: cell 4: ValueError", "Traceback:\n  line 1")
+
+    monkeypatch.setattr("helpers.paper.build.build", failing)
+    assert call(capsys, "report") == (1, "", "Traceback:\n  line 1\nquantdetect: 01_setup.ipynb: cell 4: ValueError\n")
 
 
 def test_help_and_grid_need_no_torch():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -15,7 +17,7 @@ from helpers import analysis
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.paper import build, execution
-from helpers.paper.contents import pages
+from helpers.paper.contents import Job, pages
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("new")
 
-    monkeypatch.setattr(build, "execute", lambda notebook, out, plan: given.append(plan))
+    @contextmanager
+    def started(jobs: Collection[Job], *_: object) -> Iterator[Iterator[Job]]:
+        given.extend(dict(job.parameters) for job in jobs)
+        yield iter(())
+
+    monkeypatch.setattr(build, "_started", started)
     monkeypatch.setattr(build, "_compile", compiled)
     return given
 
@@ -44,9 +51,9 @@ def test_a_book_is_put_where_the_caller_stands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert build.build(deck, "mine") == tmp_path / "mine" / "html" / "index.html"
-    assert sorted(file.name for file in (tmp_path / "mine").iterdir()) == ["heatmap.png", "html"]
-    build.build(deck, "mine")  # a book of its own is replaced
-    assert sorted(file.name for file in (tmp_path / "mine").iterdir()) == ["heatmap.png", "html"]
+    assert sorted(file.name for file in (tmp_path / "mine").iterdir()) == ["cache", "heatmap.png", "html"]
+    build.build(deck, "mine", {"threshold": 0.5})  # a book of its own is replaced
+    assert sorted(file.name for file in (tmp_path / "mine").iterdir()) == ["cache", "heatmap.png", "html"]
 
 
 def test_one_word_is_a_list_of_one(deck: Path, quick: list[dict], tmp_path: Path) -> None:

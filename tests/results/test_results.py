@@ -15,7 +15,7 @@ from helpers.analysis import controls, image_traces, paired, perturbed
 from helpers.core import columns, files
 from helpers.core.errors import Damaged, UsageError
 from helpers.results import from_frame
-from helpers.results.memo import once
+from helpers.results.memo import once, once_copied
 from helpers.results.migration import migrate
 from helpers.results.results import read_verified, with_fakes
 from helpers.study import schema as studies
@@ -259,6 +259,33 @@ def test_what_is_kept_is_kept_for_one_object_alone(folder):
     other = replace(study, threshold=5.0)
     assert [threshold(study), threshold(study), threshold(other), threshold(study, 1)] == [0, 0, 5, 1]
     assert len(asked) == 3
+
+
+def test_a_table_is_computed_once_and_each_caller_may_write_to_its_own(folder):
+    asked = []
+
+    @once_copied
+    def table(results, more=0):
+        asked.append(more)
+        return pd.DataFrame({"x": [results.threshold + more]})
+
+    study = analysis.load(folder)
+    first = table(study)
+    first.loc[0, "x"] = 9.0
+    assert table(study).x[0] == table(study, 0).x[0] == table(study, more=0).x[0] == 0.0
+    assert table(study, more=1).x[0] == table(study, 1).x[0] == 1.0 and asked == [0, 1]
+    cells = analysis.cells(study)
+    cells["auc"] = -1.0
+    assert (analysis.cells(analysis.load(folder)).auc >= 0).all()
+
+
+def test_an_unchanged_folder_is_read_once_and_a_changed_one_again(folder):
+    study = analysis.load(folder)
+    assert analysis.load(folder) is study is analysis.load(str(folder), (), [], None)
+    assert analysis.load(folder, threshold=1.0) is not study
+    changed = scores_of(folder, lambda scores: scores.assign(logit=scores.logit + 1))
+    assert analysis.load(changed) is not study
+    assert np.isclose(analysis.load(changed).scores.logit.mean(), study.scores.logit.mean() + 1)
 
 
 def test_roles_are_added_to_an_older_manifest_and_said(tmp_path):

@@ -15,6 +15,7 @@ from helpers.analysis.stats import changes, metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core.scores import probability
 from helpers.detectors.catalogue import DETECTORS
+from helpers.results.memo import once_copied
 from helpers.results.results import Results
 
 __all__ = [
@@ -56,6 +57,7 @@ def mean_change(
 EFFECTS = ("shift", "standard", "score", "auc_change", "tpr_at_5_change", "change")
 
 
+@once_copied
 def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.DataFrame:
     """One row per generator, precision and detector: n, reals, auc, tpr_at_5, tpr (the detection rate, which the deck
     calls accuracy), tnr, balanced, calibrated.

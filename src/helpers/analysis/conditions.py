@@ -12,12 +12,13 @@ from helpers.analysis.cells import EFFECTS, share_called, shifts
 from helpers.analysis.repeats import family, repeats, seeds
 from helpers.analysis.stats import metrics
 from helpers.images.protocols import PROTOCOLS, weights_for
-from helpers.results.memo import once
+from helpers.results.memo import once, once_copied
 from helpers.results.results import Results, own_trainings
 
 __all__ = ["conditions", "own_training", "training_counts", "trainings", "trainings_of", "under"]
 
 
+@once_copied
 def trainings(results: Results) -> pd.DataFrame:
     """How far a detector's own training moves an effect: the changes against the baseline under each of its seeds.
 
@@ -54,6 +55,7 @@ def training_counts(results: Results) -> pd.DataFrame:
     return rows.loc[rows.assign(further=further, place=place).sort_values(["further", "weights", "place"]).index]
 
 
+@once_copied
 def conditions(results: Results) -> pd.DataFrame:
     """What other trainings and protocols say: one row per protocol, training, detector and generator.
 

@@ -22,6 +22,7 @@ class LiveCheck:
         largest: the largest difference of a logit from the archived one.
         agree: whether every logit lies within the tolerance.
         study_digest, scores_sha256: of what study and scores it is.
+        checked: the day on which it was made (YYYY-MM-DD); "" where the report does not say.
     """
 
     images: Any
@@ -32,6 +33,7 @@ class LiveCheck:
     agree: bool
     study_digest: str
     scores_sha256: str
+    checked: str = ""
 
     def is_of(self, results: Results) -> bool:
         """Whether it compared the study and the scores of these results."""
@@ -48,7 +50,8 @@ def read(path: str | Path) -> LiveCheck | None:
         equal, made = (sum(int(cell.get(name) or 0) for cell in cells) for name in ("images_equal", "images"))
         largest = max((_largest(cell.get("max_logit_diff")) for cell in cells), default=0.0)
         of = outcome["study_digest"], outcome["scores_sha256"]
-        return LiveCheck(outcome.get("images", "?"), len(cells), equal, made, largest, bool(outcome["agree"]), *of)
+        agree, checked = bool(outcome["agree"]), str(outcome.get("checked") or "")
+        return LiveCheck(outcome.get("images", "?"), len(cells), equal, made, largest, agree, *of, checked)
     except (OSError, Damaged, KeyError, TypeError, ValueError):
         return None
 

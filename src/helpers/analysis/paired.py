@@ -20,7 +20,7 @@ from helpers.analysis.cells import logits_at, paired_logits, shifts
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import scores
-from helpers.results.memo import once
+from helpers.results.memo import once, once_copied
 from helpers.results.results import Results, all_arms, with_fakes
 
 __all__ = [
@@ -42,6 +42,7 @@ CONTROLS = {"null": "null control", "seed": "other seed"}
 TESTS = ("p", "shift_p", "ks_p", "wasserstein_p")
 
 
+@once_copied
 def paired_effects(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
     """`cells.shifts` and more: one row per generator, detector and precision other than the baseline, then one per
     control.
@@ -281,6 +282,7 @@ def _paired(base: pd.Series, other: pd.Series | None) -> tuple[np.ndarray, np.nd
     return logits_at(base, shared), logits_at(other, shared), shared.to_numpy()
 
 
+@once_copied
 def beyond(results: Results, confidence: float = 0.95, resamples: int = 2000) -> pd.DataFrame:
     """Whether each precision moves the same images' scores further than each control does.
 

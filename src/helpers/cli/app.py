@@ -80,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # typer turns an interruption into this status.
         return _complain(_STOPPED, 130) if status == 130 else status if isinstance(status, int) else 0
     except (UsageError, Failure) as error:
+        if details := getattr(error, "details", ""):
+            print(details, file=sys.stderr)
         return _complain(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _complain(_STOPPED, 130)

@@ -84,6 +84,9 @@ def verify(
     images: Annotated[int, typer.Option(min=1, help="Images of every cell.")] = 2,
     results: Annotated[Path | None, typer.Option(help="Folder of the archive; default results/STUDY.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file for the outcome.")] = None,
+    if_changed: Annotated[
+        bool, typer.Option("--if-changed", help="Keep the outcome in --out if machine, code and archive are its own.")
+    ] = False,
 ) -> None:
     """Make a sample of the archived run again on this machine and compare images and logits.
 
@@ -95,9 +98,7 @@ def verify(
     loaded = schema.load(study)
     if out is not None:
         files.probe(out)
-    from helpers.runs.verify import verify_archive
-
-    outcome = verify_archive(loaded, images, results or files.RESULTS / loaded.name, out)
+    outcome = _verified(loaded, images, results or files.RESULTS / loaded.name, out, if_changed)
     rows = [*outcome["cells"], *outcome["real"]]
     typer.echo(table_text([_verify_row(row) for row in rows]))
     equal, made = sum(row["images_equal"] for row in rows), sum(row["images"] for row in rows)
@@ -105,6 +106,20 @@ def verify(
     if not outcome["agree"]:
         apart = [f"{row['generator']}/{row['precision']}" for row in rows if not row["agree"]]
         raise Failure(f"the archive is not reproduced here: {', '.join(apart)}")
+
+
+def _verified(study: Study, images: int, results: Path, out: Path | None, if_changed: bool) -> dict[str, Any]:
+    from helpers.runs import verified
+
+    state = verified.state(study, images, results)
+    if out is not None and if_changed and (kept := verified.standing(out, state)):
+        typer.echo(f"{place(out)}: of {kept['checked']}, and nothing that it depends on has changed since")
+        return kept
+    if out is not None:
+        out.unlink(missing_ok=True)  # what it says is of another state
+    from helpers.runs.verify import verify_archive
+
+    return verify_archive(study, images, results, out, state=state)
 
 
 def _default_out(study: Study) -> Path:

@@ -21,9 +21,16 @@ class UsageError(Exception):
 
 
 class Failure(Exception):
-    """Something that should have worked and did not: one line that says what and where (exit 1)."""
+    """Something that should have worked and did not: one line that says what and where (exit 1).
+
+    `details` are further lines for whoever mends it, such as the traceback of a notebook's cell.
+    """
 
     exit_code = 1
+
+    def __init__(self, line: object = "", details: str = "") -> None:
+        super().__init__(line)
+        self.details = details
 
 
 class Damaged(Failure):

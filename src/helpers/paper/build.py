@@ -7,22 +7,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-
-from helpers import analysis, charts
-from helpers.charts.theme import PICTURE_WIDTH, bundle
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
-from helpers.paper import reference, site
-from helpers.paper.contents import notebooks, pages
-from helpers.paper.execution import check, declared, execute
-from helpers.paper.pages import explorer
+from helpers.paper import cache, site
+from helpers.paper.contents import Job, declared, notebooks, pages
 from helpers.results.results import check_results
+
+# What runs notebooks and draws is imported where a book is made: to find that nothing has changed takes none of it.
 
 __all__ = ["build", "protocol_of"]
 
@@ -36,12 +32,17 @@ def build(
     results: str | Path = "results/mini",
     out: str | Path = files.BUILD,
     parameters: Mapping[str, Any] | None = None,
+    *,
+    workers: int = 0,
 ) -> Path:
     """Run every notebook on `results`, compile the book and put it at `out`/html; returns its index.html.
 
     The heatmap is also put at `out`/heatmap.png, for a README or a slide. `parameters` go to each notebook that has one
-    of that name, where one word stands for a list of one. Everything is made in a temporary folder first: a build that
-    fails (a refused parameter, a failing cell, any warning of Sphinx) leaves the old book where it is.
+    of that name, where one word stands for a list of one. `workers` notebooks run at once, by default as many as there
+    are processors. Executed notebooks are kept in `out`/cache: one runs again where its text, its parameters, the data,
+    the sources that it can reach or the installed packages have changed, and where nothing of a book has, nothing is
+    done. Everything is made in a temporary folder first: a build that fails (a refused parameter, a failing cell, any
+    warning of Sphinx) leaves the old book where it is, and what ran of a failing notebook in `out`/failed.
 
     Raises:
         UsageError: a parameter or the results are refused, or `out` cannot take a book: it cannot be written, lies in
@@ -51,21 +52,62 @@ def build(
     out = Path(out).absolute()
     _check_place(out)
     folder = check_results(results)
+    kept, state = cache.Cache(out / "cache"), cache.State(folder, parameters or {})
+    page, book = out / "html" / "index.html", state.book
+    if kept.stands(book, out):
+        return page
     plans = _plans(parameters or {}, folder)
     with _scratch(out) as scratch:
-        source = _stage(scratch / "source", folder)
-        for notebook, plan in plans.items():
-            execute(notebook, source / notebook.relative_to(files.ROOT), plan)
+        source = scratch / "source"
+        digests = _unexecuted(plans, source, kept, state)
+        _lay_out(source, folder)
+        with _started(digests, out / "failed", workers) as ended:
+            _stage(source, folder)
+            for job in ended:
+                if state.stands():
+                    kept.keep(digests[job], Path(job.out))
         _compile(source, scratch)
         built = scratch / "_build" / "html"
         _check_pages(built)
         with files.replacing(out / site.PICTURE) as temporary:
             shutil.copy(source / "_static" / site.PICTURE, temporary)
-        return _swap(built, out / "html", scratch / "old") / "index.html"
+        _swap(built, out / "html", scratch / "old")
+    shutil.rmtree(out / "failed", ignore_errors=True)
+    if cache.State(folder, parameters or {}).book == book:  # else something was changed while it was built
+        kept.remember(book, out)
+    return page
+
+
+def _unexecuted(
+    plans: Mapping[Path, dict[str, Any]], source: Path, kept: cache.Cache, state: cache.State
+) -> dict[Job, str]:
+    """The notebooks that must be run, with the digests of what they depend on; the others are put into `source`."""
+    found = {}
+    for notebook, plan in plans.items():
+        job = Job(notebook, source / notebook.relative_to(files.ROOT), plan)
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        digest = state.notebook(notebook, declared(notebook) | plan)
+        if not kept.take(digest, job.out):
+            found[job] = digest
+    return found
+
+
+@contextmanager
+def _started(jobs: Collection[Job], failed: Path, workers: int) -> Iterator[Iterator[Job]]:
+    """Notebooks being run, as they end (`running.started`); of one that fails what ran is left in `failed`."""
+    if not jobs:
+        yield iter(())
+        return
+    from helpers.paper import running
+
+    with running.started(jobs, failed, workers or running.processors()) as ended:
+        yield ended
 
 
 def _plans(parameters: Mapping[str, Any], folder: Path) -> dict[Path, dict[str, Any]]:
     """The parameters of each notebook, checked."""
+    from helpers.paper.execution import check
+
     if "results" in parameters:
         raise UsageError("results: not a parameter of a book, which tells of one study; name its folder by --results")
     given = protocol_of(folder) | dict(parameters) | {"results": _short(folder)}
@@ -120,20 +162,31 @@ def _short(folder: Path) -> str:
 
 
 def _stage(source: Path, results: Path) -> Path:
-    """The pages, the shell of the site, the script of the charts, and what pages show beside them: the explorer's files
-    and the contact sheets."""
+    """The pages, the shell of the site, the script of the charts and the explorer's files."""
+    from helpers import analysis
+    from helpers.charts.theme import bundle
+    from helpers.paper import reference
+    from helpers.paper.pages import explorer
+
     shutil.copytree(files.BOOK, source / "book", ignore=shutil.ignore_patterns(".*", "_static", "_templates"))
     site.stage(source)
     shutil.copy(files.ROOT / "_toc.yml", source)
-    (source / "notebooks").mkdir()
+    (source / "notebooks").mkdir(exist_ok=True)
     with open(source / "book" / "api.md", "a", encoding="utf-8") as api:
         api.write(f"\n{reference.page()}")
     bundle(source / "_static")
     _picture(results, source / "_static" / site.PICTURE)
     explorer.stage(analysis.load(results, protocol=protocol_of(results).get("protocol", "plain")), source / site.EXTRA)
+    return source
+
+
+def _lay_out(source: Path, results: Path) -> None:
+    """What notebooks look for beside them as they run: the contact sheets, and whether the book has an explorer."""
+    from helpers.paper.pages import explorer
+
+    (source / site.EXTRA / explorer.FOLDER).mkdir(parents=True)
     if (results / "contact").is_dir():
         shutil.copytree(results / "contact", source / site.EXTRA / "contact")
-    return source
 
 
 def _compile(source: Path, scratch: Path) -> None:
@@ -162,6 +215,11 @@ def _check_pages(built: Path) -> None:
 
 
 def _picture(results: Path, file: Path) -> None:
+    import vl_convert
+
+    from helpers import analysis, charts
+    from helpers.charts.theme import PICTURE_WIDTH
+
     charts.enable()
     picture = charts.heatmap(analysis.cells(analysis.load(results))).properties(width=PICTURE_WIDTH)
     file.write_bytes(vl_convert.vegalite_to_png(picture.to_json(), scale=1.5))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import os
+import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from helpers.core.errors import Failure, UsageError, nearest, shown
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.images.protocols import PROTOCOLS
+from helpers.paper.contents import declared
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import check_results, manifest_of
 
@@ -28,14 +31,6 @@ __all__ = ["check", "declared", "execute"]
 KEYS = {"generators": GENERATORS, "precisions": PRECISIONS, "detectors": DETECTORS}
 #: Seconds that a kernel may take to start: many, for a machine may be busy.
 START = 600
-# Over TCP every kernel prints a warning about encryption; Windows has nothing else.
-QUIET = {"config": Config({"KernelManager": {"transport": "ipc"}})} if os.name == "posix" else {}
-
-
-def declared(notebook: Path) -> dict[str, Any]:
-    """The parameters of a notebook with their defaults, from its cell tagged `parameters` (plain literals)."""
-    found = papermill.inspect_notebook(str(notebook))
-    return {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
 
 
 def check(notebook: Path, parameters: Mapping[str, Any]) -> None:
@@ -83,28 +78,60 @@ def _check_keys(name: str, given: list[Any], catalogue: Collection[str]) -> None
         raise UsageError(f"{name}: {', '.join(given)} names a key twice; name each once")
 
 
-def execute(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Path:
+def execute(
+    notebook: str | Path,
+    out: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    failed: str | Path | None = None,
+    **kernel: Any,
+) -> Path:
     """Run a notebook with these parameters and write it, with outputs, to `out`; returns `out`.
 
-    The parameters are checked first (UsageError). A cell that fails is a Failure that names the notebook and the
-    error. What differs from run to run without meaning (times, paths, warnings on stderr) and what only a live kernel
-    or JupyterLab can show is left out of the outcome.
+    The parameters are checked first (UsageError). A cell that fails is a Failure that names the notebook, the cell as
+    its prompt counts it and the error, with the traceback in `details`; what ran is then left at `failed`, where that
+    is given. `kernel` goes to nbclient (a `kernel_manager_class`). What differs from run to run without meaning (times,
+    paths, warnings on stderr) and what only a live kernel or JupyterLab can show is left out of the outcome.
     """
     notebook, out = Path(notebook), Path(out)
     parameters = dict(parameters or {})
     check(notebook, parameters)
-    with files.replacing(out) as temporary:
+    with files.replacing(out) as temporary, tempfile.TemporaryDirectory(prefix="kernel") as sockets:
         try:
             papermill.execute_notebook(
                 str(notebook), str(temporary), parameters, kernel_name="python3", cwd=str(out.parent),
-                progress_bar=False, log_output=False, start_timeout=START, shutdown_kernel="immediate", **QUIET,
+                progress_bar=False, log_output=False, start_timeout=START, shutdown_kernel="immediate",
+                **_local(sockets), **kernel,
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
-            raise Failure(f"{notebook.name}: cell {error.exec_count}: {error.ename}: {error.evalue}") from None
+            said = f"{notebook.name}: cell {error.exec_count}: {error.ename}: {error.evalue}"
+            raise Failure(said + _left(temporary, failed), _plain("\n".join(error.traceback))) from None
         except DeadKernelError:
-            raise Failure(f"{notebook.name}: its kernel died; see that there is memory left, then go on") from None
+            said = f"{notebook.name}: its kernel died; see that there is memory left, then go on"
+            raise Failure(said + _left(temporary, failed)) from None
         _strip(temporary)
     return out
+
+
+def _local(folder: str) -> dict[str, Any]:
+    """How nbclient talks to a kernel: over sockets in a folder of its own, for in one that two kernels share each would
+    answer to the other's names. Over TCP every kernel prints a warning about encryption; Windows has nothing else."""
+    local = {"transport": "ipc", "connection_file": os.path.join(folder, "kernel.json")}
+    return {"config": Config({"KernelManager": local})} if os.name == "posix" else {}
+
+
+def _left(executed: Path, place: str | Path | None) -> str:
+    """Leave a notebook whose cells have not all run where somebody can look at it; words that say where."""
+    if place is None or not executed.is_file():
+        return ""
+    with files.replacing(place) as temporary:
+        shutil.copyfile(executed, temporary)
+    return f"; as far as it ran it is {place}"
+
+
+def _plain(text: str) -> str:
+    """A text without the colours of a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def _strip(file: Path) -> None:
@@ -116,6 +143,8 @@ def _strip(file: Path) -> None:
             cell.metadata.pop(mark, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = ["injected-parameters", "remove-cell"]
+            if "id" in cell:
+                cell["id"] = "injected-parameters"  # papermill draws one by lot
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
             for output in cell.outputs:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
-__all__ = ["setup"]
+__all__ = ["VARIABLES", "setup"]
+
+#: The variables of the environment that say where: the site's own address, and its sources'.
+VARIABLES = ("SITE_URL", "REPOSITORY_URL")
 
 #: The theme's own options for a button. Binder takes HEAD for the default branch, whatever its name.
 BINDER = {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab"}
@@ -37,7 +40,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def _addressed(_app: Sphinx, config: Config) -> None:
-    site, repository = (os.environ.get(name, "").strip().rstrip("/") for name in ("SITE_URL", "REPOSITORY_URL"))
+    site, repository = (os.environ.get(name, "").strip().rstrip("/") for name in VARIABLES)
     if site:
         config.html_baseurl = f"{site}/"
     if repository:

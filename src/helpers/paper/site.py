@@ -64,7 +64,7 @@ def stage(source: Path) -> None:
     scripts, bibliography and licence."""
     for name in ("_static", "_templates"):
         shutil.copytree(files.BOOK / name, source / name, ignore=shutil.ignore_patterns(".*"))
-    (source / EXTRA).mkdir()
+    (source / EXTRA).mkdir(exist_ok=True)
     shutil.copy(files.ROOT / "_config.yml", source)
     shutil.copy(files.ROOT / "LICENSE", source / "_static" / "LICENSE.txt")
 

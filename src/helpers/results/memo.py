@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-__all__ = ["once"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["once", "once_copied"]
+
+Given = ParamSpec("Given")
 
 
 def once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,3 +30,18 @@ def once(function: Callable[..., Any]) -> Callable[..., Any]:
         return answers[key]
 
     return kept
+
+
+def once_copied(function: Callable[Given, pd.DataFrame]) -> Callable[Given, pd.DataFrame]:
+    """As `once`, for a table that is handed out: each caller gets a copy, which is its own to write to, and may name
+    the further arguments."""
+    kept, signature = once(function), inspect.signature(function)
+
+    @functools.wraps(function)
+    def copied(*args: Given.args, **named: Given.kwargs) -> pd.DataFrame:
+        given = signature.bind(*args, **named)
+        given.apply_defaults()
+        found: pd.DataFrame = kept(*given.args).copy()
+        return found
+
+    return copied

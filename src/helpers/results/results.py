@@ -524,13 +524,26 @@ def load(
     `weights` chooses the training of the detectors where a study scored with several; by default each detector's own
     for the protocol: the study's, or where it was not scored with that, the one it has most scores of. `arm` is the
     study's main arm where none is given.
-    Logits are float64; rows whose logit is not a finite number are left out and counted in `Results.dropped`.
+    Logits are float64; rows whose logit is not a finite number are left out and counted in `Results.dropped`. The same
+    view of an unchanged folder is the same object, with what was computed of it.
     Raises UsageError where the folder, a column or a key is not there, and Damaged where a file is not what it should
     be, or the scores are not those that the manifest vouches for.
     """
     folder = check_results(results)
-    source = _Source(str(results), folder, manifest_of(folder), _scores(folder))
-    return _narrowed(source, generators, precisions, detectors, threshold, protocol, arm, weights)
+    states = tuple((file.name, *_state(file)) for file in sorted(folder.glob("*")) if file.is_file())
+    asked = (tuple(generators or ()), tuple(precisions or ()), tuple(detectors or ()))
+    return _loaded(str(results), folder, states, asked, threshold, protocol, arm, weights)
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(
+    name: str, folder: Path, _states: tuple[tuple[str, int, int], ...],
+    asked: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]],
+    threshold: float, protocol: str, arm: str | None, weights: str | None,
+) -> Results:  # fmt: skip
+    """One view of a folder as it is now, the same object whoever asks for it: what is kept with it is computed once."""
+    source = _Source(name, folder, manifest_of(folder), _scores(folder))
+    return _narrowed(source, *asked, threshold, protocol, arm, weights)
 
 
 def from_frame(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from helpers import detectors as detection
 from helpers.core.device import processor
 from helpers.core.errors import Damaged, Failure, UsageError
-from helpers.core.files import file_sha256, read_json, write_json
+from helpers.core.files import file_sha256, now, read_json, write_json
 from helpers.core.scores import is_fake
 from helpers.runs import plan as planning
 from helpers.runs.plan import Recipe, Source
@@ -40,14 +40,16 @@ def verify_archive(
     results: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
+    state: str = "",
     progress: bool = True,
 ) -> dict[str, Any]:
     """Compare the first `images` archived images of the main arm's cells, and of the reals per size, with new ones.
 
     `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report:
-    study_digest and scores_sha256, which say what archive it is of (as in manifest.json, under `files`); machine,
-    images, cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per
-    detector, agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under
+    study_digest and scores_sha256, which say what archive it is of (as in manifest.json, under `files`); checked (the
+    day, YYYY-MM-DD) and `state` (`verified.state`), by which it is known when it no longer stands; machine, images,
+    cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per detector,
+    agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under
     `plain`. The archive holds digests of its pixels, so images are equal to the last bit or not. A cell agrees where
     every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. Raises UsageError where the
     archive is missing or of another study, Failure where it lacks cells.
@@ -62,6 +64,8 @@ def verify_archive(
     report = {
         "study_digest": plan.study_digest,
         "scores_sha256": file_sha256(Path(results) / "scores.parquet"),
+        "checked": now()[:10],
+        "state": state,
         "machine": _machine(),
         "images": images,
         "cells": [row for row, source in zip(rows, sources, strict=True) if source.label],

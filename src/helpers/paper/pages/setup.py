@@ -360,9 +360,10 @@ def live_check(path: str, results: Results) -> str:
         return f"The live check where this page was built was of other results than these: {ALONE}"
     if not found.cells:
         return f"The live check where this page was built compared no cell: {ALONE}"
+    when = f", on {found.checked}" if found.checked else ""
     return (
-        f"Where this page was built, {found.images} images of each of {found.cells} cells were made, quantized and "
-        f"scored again with the shipped models and compared with the stored results. "
+        f"Where this page was built{when}, {found.images} images of each of {found.cells} cells were made, quantized "
+        f"and scored again with the shipped models and compared with the stored results. "
         f"{'They agree' if found.agree else 'THEY DO NOT AGREE'} ({found.equal} of {found.made} images equal to the "
         f"last bit, largest difference of a logit {found.largest:.2g})."
     )
