@@ -43,6 +43,9 @@ NEEDED = {
     "design-tabs": r'class="[^"]*\bsd-tab-set\b',
     "sphinx-design": r'class="[^"]*\bsd-',
 }
+#: What other packages write and a screen reader would misread, and what stands in its place: MyST-NB's label hides what
+#: its switch says, and the role that docutils gives an entry of the bibliography is no longer one.
+MENDED = {' aria-label="Toggle hidden content"': "", ' role="doc-biblioentry"': ' role="listitem"'}
 #: Set up by inline scripts that follow, so it cannot wait for the page as the others do.
 AT_ONCE = "documentation_options.js"
 
@@ -132,6 +135,9 @@ def _page(app: Sphinx, name: str, _template: str, context: dict[str, Any], doctr
         # Lists of words and the search field are no pages that a search should find.
         context["metas"] = kept or [("name", "robots", "noindex")]
     body = context.get("body") or ""
+    for written, instead in MENDED.items():
+        body = body.replace(written, instead)
+    context["body"] = body
     for kind in ("script_files", "css_files"):
         context[kind] = [asset for asset in context.get(kind, []) if _wanted(asset, body)]
     for script in context["script_files"]:
