@@ -1,19 +1,25 @@
-"""The whole book on a synthetic study, warnings as errors, and its pages in a real browser at two widths."""
+"""The whole book on a synthetic study, warnings as errors: its pages in a real browser at several widths, for the eye,
+the keyboard and screen readers, and on paper."""
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
+import accessibility
 import offline
 import pytest
 import synthetic
 from browsing import opened, unwanted_scripts
+from pypdf import PdfReader
 
 from helpers import claims
-from helpers.core.errors import UsageError
-from helpers.paper import build, contents
+from helpers.core.errors import Failure, UsageError
+from helpers.paper import build, contents, pdf
 
 LOCAL = ("file:", "data:", "blob:")
+EVERY = [*contents.pages(), "search", "genindex", "404"]
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,117 @@ def test_charts_follow_the_page_from_phone_to_desk(site: Path, browser) -> None:
             && Math.abs(chart.clientWidth - chart.querySelector("svg").getBoundingClientRect().width) < 2)"""
     page.wait_for_function(fits)
     page.close()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_page_breaks_a_rule_of_accessibility(site: Path, browser, name: str) -> None:
+    page = opened(browser, 1280)
+    page.goto((site / f"{name}.html").as_uri())
+    found = {look: accessibility.violations(page) for look in accessibility.looks(page)}
+    assert len(found) == 4 and {look: broken for look, broken in found.items() if broken} == {}
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", EVERY)
+def test_the_keyboard_reaches_every_control_and_is_seen_there(site: Path, browser, name: str, width: int) -> None:
+    page = opened(browser, width)
+    page.goto((site / f"{name}.html").as_uri())
+    page.wait_for_function(accessibility.DRAWN)
+    assert accessibility.unseen(page) == []
+    page.close()
+
+
+def test_the_narrowest_window_cuts_nothing(site: Path, browser) -> None:
+    page = opened(browser, 320)
+    for name in EVERY:
+        page.goto((site / f"{name}.html").as_uri())
+        page.wait_for_function(accessibility.DRAWN)
+        assert page.evaluate(accessibility.CUT) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def printed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the book that has been printed."""
+    copy = tmp_path_factory.mktemp("printed") / "html"
+    shutil.copytree(site, copy)
+    assert pdf.write(copy) == copy / "quantdetect.pdf"
+    return copy
+
+
+def title(page: Path) -> str:
+    text = page.read_text(encoding="utf-8")
+    return re.search(r"<title>(.*?) — ", text)[1].replace("&#8217;", "’").replace("&amp;", "&")
+
+
+def test_the_pdf_has_every_page_in_order_and_none_is_blank(printed: Path) -> None:
+    reader = PdfReader(printed / "quantdetect.pdf")
+    chapters = [mark for mark in reader.outline if not isinstance(mark, list)]
+    assert [mark.title for mark in chapters] == [title(printed / f"{name}.html") for name in contents.pages()]
+    starts = [reader.get_destination_page_number(mark) for mark in chapters]
+    assert starts == sorted(set(starts)) and starts[0] == 1
+    texts = [" ".join(page.extract_text().split()) for page in reader.pages]
+    assert all(mark.title in texts[start] for mark, start in zip(chapters, starts, strict=True))
+    for number, text in enumerate(texts[1:], 2):
+        assert text.endswith(f" {number}") or f" {number} " in text
+        assert len(text) > 60, f"page {number} is blank"
+    # The front page tells where each chapter begins.
+    assert all(f"{mark.title} {start + 1}" in texts[0] for mark, start in zip(chapters, starts, strict=True))
+    about = reader.metadata
+    assert about.title and about.author and "Apache-2.0" in about.subject
+    assert reader.xmp_metadata.dc_rights == {"x-default": "Apache-2.0"}
+
+
+def test_the_pdf_has_the_answers_and_nothing_to_press(printed: Path, browser) -> None:
+    page = opened(browser, 1280)
+    reader = PdfReader(printed / "quantdetect.pdf")
+    words = "".join(page.extract_text() for page in reader.pages)
+    squeezed = re.sub(r"\s", "", words)
+    for name in contents.pages():
+        page.goto((printed / f"{name}.html").as_uri())
+        for answer in page.locator("article .admonition p:not(.admonition-title)").all_inner_texts():
+            assert re.sub(r"\s", "", answer) in squeezed, f"{name}: {answer}"
+    assert "Show code cell" not in words and "Skip to main content" not in words
+    page.close()
+
+
+def test_links_of_the_pdf_stay_in_it_or_lead_to_the_web(printed: Path) -> None:
+    reader = PdfReader(printed / "quantdetect.pdf")
+    links = [link.get_object() for page in reader.pages for link in page.get("/Annots", [])]
+    outside = [link["/A"]["/URI"] for link in links if "/A" in link]
+    assert outside and all(address.startswith("https://") for address in outside)
+    sheets = {page.indirect_reference.idnum for page in reader.pages}
+    inside = [link["/Dest"] for link in links if "/Dest" in link]
+    assert len(inside) > 20 and all(place[0].idnum in sheets for place in inside)
+
+
+def test_pages_offer_the_pdf_once_it_is_there(site: Path, printed: Path, browser) -> None:
+    page = opened(browser, 390)
+    for name in contents.pages():
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.locator("a[href$='.pdf']").count() == 0
+        page.goto((printed / f"{name}.html").as_uri())
+        link = page.locator("footer a[href$='quantdetect.pdf']")
+        assert link.is_visible()
+        assert Path(link.evaluate("link => link.href").removeprefix("file://")) == printed / "quantdetect.pdf"
+    page.close()
+
+
+def test_without_a_book_or_a_browser_a_line_says_so(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(UsageError, match="no built book.*run `make book` first"):
+        pdf.write(tmp_path)
+    monkeypatch.setenv("CHROMIUM", str(tmp_path / "absent"))
+    with pytest.raises(Failure, match="absent: does not start .*set CHROMIUM to another"):
+        pdf.write(site)
+    monkeypatch.delenv("CHROMIUM")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert pdf.main([str(site)]) == 1
+    assert capsys.readouterr().err == "error: Chromium is missing: install it or set CHROMIUM to its path\n"
+    assert not (site / "quantdetect.pdf").exists()
 
 
 def test_a_refused_build_leaves_the_old_book(site: Path) -> None:

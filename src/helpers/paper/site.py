@@ -69,8 +69,8 @@ def stage(source: Path) -> None:
 
 @cache
 def colophon() -> dict[str, str]:
-    """Whose the site is and of which state: title, version, commit ("" outside a repository), date (YYYY-MM-DD),
-    licence, cited and bibtex. Source: CITATION.cff and git."""
+    """Whose the site is and of which state: title, authors, version, commit ("" outside a repository), date
+    (YYYY-MM-DD), licence, cited and bibtex. Source: CITATION.cff and git."""
     about = yaml.safe_load((files.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     commit = git_revision() or ""
     state = {
@@ -79,6 +79,7 @@ def colophon() -> dict[str, str]:
     }
     about["year"] = str(about.get("date-released") or state["date"])[:4]
     named = {"title": about["title"], "version": str(about["version"]), "licence": about["license"]}
+    named["authors"] = "; ".join(_authors(about))
     return named | state | {"cited": cited(about), "bibtex": bibtex(about)}
 
 
