@@ -40,7 +40,8 @@ FRONT = 1
 Places: TypeAlias = dict[str, tuple[int, float | None]]
 
 STYLE = """<meta charset="utf-8"><style>
-body { margin: 0; font: 10pt/1.5 system-ui, "Liberation Sans", Arial, sans-serif; color: #222832; }
+body { margin: 0; font: 10pt/1.5 system-ui, "Liberation Sans", Arial, sans-serif; font-variant-ligatures: none; }
+body { color: #222832; }
 .front { padding: 40mm 25mm 0; }
 .front h1 { font-size: 22pt; line-height: 1.25; font-weight: 600; margin: 0 0 8mm; }
 .front ol { list-style: none; margin: 12mm 0; padding: 0; }
@@ -132,7 +133,7 @@ def _bookmark(book: PdfWriter, parts: Sequence[_Part], places: Places) -> None:
         title, name = part.printed.title, f"{part.printed.name}.html"
         above = book.add_outline_item(title=title, page_number=part.start, is_open=False)
         for said, mark in part.printed.sections:
-            number, top = places[f"{name}#{mark}"]
+            number, top = places.get(f"{name}#{mark}", (part.start, None))
             book.add_outline_item(title=said, page_number=number, parent=above, fit=Fit.xyz(left=0, top=top))
 
 

@@ -33,11 +33,10 @@ PATIENCE = 120_000  # ms
 # canonical links tell; where there is none it leads nowhere on paper.
 PREPARE = """([root, inside, pages]) => {
     const canonical = document.querySelector("link[rel=canonical]");
-    const here = decodeURI(location.href.split("#")[0]);
     for (const link of document.querySelectorAll("a[href]")) {
         const [file, mark = ""] = decodeURI(link.href).split("#");
-        if (!file.startsWith(root)) continue;
-        const page = file.slice(root.length);
+        if (!file.startsWith(decodeURI(root))) continue;
+        const page = file.slice(decodeURI(root).length);
         if (pages.includes(page)) link.href = inside + page + (mark && "#" + mark);
         else if (canonical) link.href = new URL(link.getAttribute("href"), canonical.href).href;
         else link.removeAttribute("href");
@@ -90,7 +89,7 @@ def chromium() -> str:
 
 @contextmanager
 def opened() -> Iterator[Page]:
-    """An empty page of a headless Chromium, as wide as the paper. Raises Failure where it does not start."""
+    """An empty page of a headless Chromium, as wide as the paper. Raises Failure where it does not start or stops."""
     path = chromium()
     try:
         from playwright.sync_api import Error, sync_playwright
@@ -106,8 +105,12 @@ def opened() -> Iterator[Page]:
         page = browser.new_page(viewport={"width": WIDTH, "height": 960}, color_scheme="light")
         page.set_default_timeout(PATIENCE)
         page.emulate_media(media="print")
-        yield page
-        browser.close()
+        try:
+            yield page
+        except Error as error:
+            raise Failure(f"Chromium: {page.url.rpartition('/')[2]}: {error.message.splitlines()[0]}") from None
+        finally:
+            browser.close()
 
 
 def on_paper(page: Page, html: Path, name: str, names: list[str]) -> Printed:
