@@ -4,8 +4,11 @@ the keyboard and screen readers, and on paper."""
 from __future__ import annotations
 
 import html
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import accessibility
@@ -16,8 +19,8 @@ from browsing import opened, unwanted_scripts
 from pypdf import PdfReader
 
 from helpers import claims
-from helpers.core.errors import Failure, UsageError
-from helpers.paper import build, contents, pdf
+from helpers.core.errors import UsageError
+from helpers.paper import build, contents
 
 LOCAL = ("file:", "data:", "blob:")
 EVERY = [*contents.pages(), "search", "genindex", "404"]
@@ -160,12 +163,19 @@ def test_the_narrowest_window_cuts_nothing(site: Path, browser) -> None:
     page.close()
 
 
+def print_book(folder: Path, **changed: str) -> subprocess.CompletedProcess[str]:
+    """What `make pdf` runs, in a process of its own, for playwright drives one browser a process."""
+    command = [sys.executable, "-m", "helpers.paper.pdf", str(folder)]
+    return subprocess.run(command, env=os.environ | changed, capture_output=True, text=True)
+
+
 @pytest.fixture(scope="module")
 def printed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the book that has been printed."""
     copy = tmp_path_factory.mktemp("printed") / "html"
     shutil.copytree(site, copy)
-    assert pdf.write(copy) == copy / "quantdetect.pdf"
+    run = print_book(copy)
+    assert run.returncode == 0 and run.stdout == f"the book is {copy / 'quantdetect.pdf'}\n", run.stderr
     return copy
 
 
@@ -232,18 +242,16 @@ def test_pages_offer_the_pdf_once_it_is_there(site: Path, printed: Path, browser
     page.close()
 
 
-def test_without_a_book_or_a_browser_a_line_says_so(
-    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    with pytest.raises(UsageError, match="no built book.*run `make book` first"):
-        pdf.write(tmp_path)
-    monkeypatch.setenv("CHROMIUM", str(tmp_path / "absent"))
-    with pytest.raises(Failure, match="absent: does not start .*set CHROMIUM to another"):
-        pdf.write(site)
-    monkeypatch.delenv("CHROMIUM")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert pdf.main([str(site)]) == 1
-    assert capsys.readouterr().err == "error: Chromium is missing: install it or set CHROMIUM to its path\n"
+def test_without_a_book_or_a_browser_a_line_says_so(site: Path, tmp_path: Path) -> None:
+    none = f"{tmp_path}: no built book, for it has no book/intro.html; run `make book` first"
+    lacking = "Chromium is missing: install it or set CHROMIUM to its path"
+    for told, folder, changed in (
+        (re.escape(none), tmp_path, {}),
+        (re.escape(lacking), site, {"CHROMIUM": "", "PATH": str(tmp_path)}),
+        (".*absent: does not start .*; set CHROMIUM to another", site, {"CHROMIUM": str(tmp_path / "absent")}),
+    ):
+        run = print_book(folder, **changed)
+        assert run.returncode and re.fullmatch(f"error: {told}\n", run.stderr), run.stderr
     assert not (site / "quantdetect.pdf").exists()
 
 
