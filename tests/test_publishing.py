@@ -55,7 +55,7 @@ def test_a_linter_that_knows_workflows_finds_nothing_in_them() -> None:
 
 def test_steps_call_targets_of_the_makefile_and_nothing_cleverer() -> None:
     said = [step["run"] for _, step in STEPS if "run" in step]
-    assert {"make test", "make book", "make guard"} == set(said)
+    assert {"make test", "make book", "make guard", "make pdf"} == set(said)
     assert {line.removeprefix("make ") for line in said} <= TARGETS
     for flow in WORKFLOWS.values():
         for variable, value in flow["env"].items():
@@ -108,13 +108,14 @@ def test_no_site_is_deployed_that_the_guard_has_not_let_pass() -> None:
     assert sum(step.get("uses", "").startswith("actions/deploy-pages@") for _, step in STEPS) == 1
     deploy = JOBS["book.yml", "deploy"]
     assert set(deploy["needs"]) == {"test", "build"} and deploy["if"] == "github.ref == 'refs/heads/main'"
-    built, guarded, kept = (
-        at("book.yml", "build", found) for found in ("make book", "make guard", "actions/upload-pages-artifact")
+    built, guarded, printed, kept = (
+        at("book.yml", "build", found)
+        for found in ("make book", "make guard", "make pdf", "actions/upload-pages-artifact")
     )
-    assert 0 <= built < guarded < kept
+    assert 0 <= built < guarded < printed < kept
     steps = JOBS["book.yml", "build"]["steps"]
     # Without a condition of its own a step is left out once one before it has failed.
-    assert not {"if", "continue-on-error"} & {*steps[built], *steps[guarded]}
+    assert not {"if", "continue-on-error"} & {*steps[built], *steps[guarded], *steps[printed]}
     assert steps[kept]["if"] == deploy["if"]
     preview = steps[at("book.yml", "build", "actions/upload-artifact")]
     assert "pull_request" in preview["if"] and preview["with"]["path"] == steps[kept]["with"]["path"] == "_build/html"

@@ -46,6 +46,16 @@ def test_every_dependency_has_a_pin_that_satisfies_it(name, requirement):
     assert all(requirement.specifier.contains(version, prereleases=True) for version in versions)
 
 
+def test_what_npm_brings_is_pinned_and_names_no_host():
+    wanted = json.loads((files.ROOT / "package.json").read_text(encoding="utf-8"))
+    wanted = wanted["devDependencies"]
+    lock = json.loads((files.ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert lock.pop("") == {"name": "quantdetect", "devDependencies": wanted}
+    assert all(re.fullmatch(r"\d+(\.\d+)+", version) for version in wanted.values())
+    assert {name.rpartition("node_modules/")[2]: one["version"] for name, one in lock.items()} == wanted
+    assert all("resolved" not in one and one["integrity"].startswith("sha512-") for one in lock.values())
+
+
 def test_conda_installs_the_same():
     conda = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
     pip = next(entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict))

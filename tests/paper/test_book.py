@@ -1,19 +1,29 @@
-"""The whole book on a synthetic study, warnings as errors, and its pages in a real browser at two widths."""
+"""The whole book on a synthetic study, warnings as errors: its pages in a real browser at several widths, for the eye,
+the keyboard and screen readers, and on paper."""
 
 from __future__ import annotations
 
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import accessibility
 import offline
 import pytest
 import synthetic
 from browsing import opened, unwanted_scripts
+from pypdf import PdfReader
 
 from helpers import claims
 from helpers.core.errors import UsageError
 from helpers.paper import build, contents
 
 LOCAL = ("file:", "data:", "blob:")
+EVERY = [*contents.pages(), "search", "genindex", "404"]
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +169,127 @@ def test_charts_follow_the_page_from_phone_to_desk(site: Path, browser) -> None:
             && Math.abs(chart.clientWidth - chart.querySelector("svg").getBoundingClientRect().width) < 2)"""
     page.wait_for_function(fits)
     page.close()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_page_breaks_a_rule_of_accessibility(site: Path, browser, name: str) -> None:
+    page = opened(browser, 1280)
+    page.goto((site / f"{name}.html").as_uri())
+    found = {look: accessibility.violations(page) for look in accessibility.looks(page)}
+    assert len(found) == 4 and {look: broken for look, broken in found.items() if broken} == {}
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", EVERY)
+def test_the_keyboard_reaches_every_control_and_is_seen_there(site: Path, browser, name: str, width: int) -> None:
+    page = opened(browser, width)
+    page.goto((site / f"{name}.html").as_uri())
+    page.wait_for_function(accessibility.DRAWN)
+    assert accessibility.unseen(page) == []
+    page.close()
+
+
+def test_the_narrowest_window_cuts_nothing(site: Path, browser) -> None:
+    page = opened(browser, 320)
+    for name in EVERY:
+        page.goto((site / f"{name}.html").as_uri())
+        page.wait_for_function(accessibility.DRAWN)
+        assert page.evaluate(accessibility.CUT) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
+    page.close()
+
+
+def print_book(folder: Path, **changed: str) -> subprocess.CompletedProcess[str]:
+    """What `make pdf` runs, in a process of its own, for playwright drives one browser a process."""
+    command = [sys.executable, "-m", "helpers.paper.pdf", str(folder)]
+    return subprocess.run(command, env=os.environ | changed, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def printed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the book that has been printed."""
+    copy = tmp_path_factory.mktemp("printed") / "html"
+    shutil.copytree(site, copy)
+    run = print_book(copy)
+    assert run.returncode == 0 and run.stdout == f"the book is {copy / 'quantdetect.pdf'}\n", run.stderr
+    return copy
+
+
+@pytest.fixture(scope="module")
+def texts(printed: Path) -> list[str]:
+    """What each sheet of the PDF says."""
+    return [" ".join(page.extract_text().split()) for page in PdfReader(printed / "quantdetect.pdf").pages]
+
+
+def title(page: Path) -> str:
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    return re.search(r"<title>(.*?) — ", text)[1]
+
+
+def test_the_pdf_has_every_page_in_order_and_none_is_blank(printed: Path, texts: list[str]) -> None:
+    reader = PdfReader(printed / "quantdetect.pdf")
+    chapters = [mark for mark in reader.outline if not isinstance(mark, list)]
+    assert [mark.title for mark in chapters] == [title(printed / f"{name}.html") for name in contents.pages()]
+    starts = [reader.get_destination_page_number(mark) for mark in chapters]
+    assert starts == sorted(set(starts)) and starts[0] == 1
+    assert all(mark.title in texts[start] for mark, start in zip(chapters, starts, strict=True))
+    for number, text in enumerate(texts[1:], 2):
+        assert text.endswith(f" {number}") or f" {number} " in text
+        assert len(text) > 60, f"page {number} is blank"
+    # The front page tells where each chapter begins.
+    assert all(f"{mark.title} {start + 1}" in texts[0] for mark, start in zip(chapters, starts, strict=True))
+    about = reader.metadata
+    assert about.title and about.author and "Apache-2.0" in about.subject
+    assert reader.xmp_metadata.dc_rights == {"x-default": "Apache-2.0"}
+
+
+def test_the_pdf_has_the_answers_and_nothing_to_press(printed: Path, texts: list[str], browser) -> None:
+    page = opened(browser, 1280)
+    words = " ".join(texts)
+    squeezed = words.replace(" ", "")
+    for name in contents.pages():
+        page.goto((printed / f"{name}.html").as_uri())
+        for answer in page.locator("article .admonition p:not(.admonition-title)").all_inner_texts():
+            told = re.sub(r"\s", "", answer)  # a sheet may end in its midst
+            assert told[:60] in squeezed and told[-60:] in squeezed, f"{name}: {answer}"
+    assert "Show code cell" not in words and "Skip to main content" not in words
+    page.close()
+
+
+def test_links_of_the_pdf_stay_in_it_or_lead_to_the_web(printed: Path) -> None:
+    reader = PdfReader(printed / "quantdetect.pdf")
+    links = [link.get_object() for page in reader.pages for link in page.get("/Annots", [])]
+    outside = [link["/A"]["/URI"] for link in links if "/A" in link]
+    assert outside and all(address.startswith("https://") for address in outside)
+    sheets = {page.indirect_reference.idnum for page in reader.pages}
+    inside = [link["/Dest"] for link in links if "/Dest" in link]
+    assert len(inside) > 20 and all(place[0].idnum in sheets for place in inside)
+
+
+def test_pages_offer_the_pdf_once_it_is_there(site: Path, printed: Path, browser) -> None:
+    page = opened(browser, 390)
+    for name in contents.pages():
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.locator("a[href$='.pdf']").count() == 0
+        page.goto((printed / f"{name}.html").as_uri())
+        link = page.locator("footer a[href$='quantdetect.pdf']")
+        assert link.is_visible()
+        assert Path(link.evaluate("link => link.href").removeprefix("file://")) == printed / "quantdetect.pdf"
+    page.close()
+
+
+def test_without_a_book_or_a_browser_a_line_says_so(site: Path, tmp_path: Path) -> None:
+    none = f"{tmp_path}: no built book, for it has no book/intro.html; run `make book` first"
+    lacking = "Chromium is missing: install it or set CHROMIUM to its path"
+    for told, folder, changed in (
+        (re.escape(none), tmp_path, {}),
+        (re.escape(lacking), site, {"CHROMIUM": "", "PATH": str(tmp_path)}),
+        (".*absent: does not start .*; set CHROMIUM to another", site, {"CHROMIUM": str(tmp_path / "absent")}),
+    ):
+        run = print_book(folder, **changed)
+        assert run.returncode and re.fullmatch(f"error: {told}\n", run.stderr), run.stderr
+    assert not (site / "quantdetect.pdf").exists()
 
 
 def test_a_refused_build_leaves_the_old_book(site: Path) -> None:

@@ -47,6 +47,9 @@ NEEDED = {
     "design-tabs": r'class="[^"]*\bsd-tab-set\b',
     "sphinx-design": r'class="[^"]*\bsd-',
 }
+#: What other packages write and a screen reader would misread, and what stands in its place: MyST-NB's label hides what
+#: its switch says, and the role that docutils gives an entry of the bibliography is no longer one.
+MENDED = {' aria-label="Toggle hidden content"': "", ' role="doc-biblioentry"': ' role="listitem"'}
 #: What inline scripts and the search page's own go on from at once, so it cannot wait for the page as the others do.
 AT_ONCE = ("documentation_options.js", "doctools.js")
 
@@ -71,8 +74,8 @@ def stage(source: Path) -> None:
 
 @cache
 def colophon() -> dict[str, str]:
-    """Whose the site is and of which state: title, version, commit ("" outside a repository), date (YYYY-MM-DD),
-    licence, cited and bibtex. Source: CITATION.cff and git."""
+    """Whose the site is and of which state: title, authors, version, commit ("" outside a repository), date
+    (YYYY-MM-DD), licence, cited and bibtex. Source: CITATION.cff and git."""
     about = yaml.safe_load((files.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     commit = git_revision() or ""
     state = {
@@ -81,6 +84,7 @@ def colophon() -> dict[str, str]:
     }
     about["year"] = str(about.get("date-released") or state["date"])[:4]
     named = {"title": about["title"], "version": str(about["version"]), "licence": about["license"]}
+    named["authors"] = "; ".join(_authors(about))
     return named | state | {"cited": cited(about), "bibtex": bibtex(about)}
 
 
@@ -137,6 +141,9 @@ def _page(app: Sphinx, name: str, _template: str, context: dict[str, Any], doctr
         # Lists of words and the search field are no pages that a search should find.
         context["metas"] = kept or [("name", "robots", "noindex")]
     body = context.get("body") or ""
+    for written, instead in MENDED.items():
+        body = body.replace(written, instead)
+    context["body"] = body
     for kind in ("script_files", "css_files"):
         context[kind] = [asset for asset in context.get(kind, []) if _wanted(asset, body)]
     for script in context["script_files"]:
