@@ -40,7 +40,8 @@ LONGEST = 200
 NEEDED = {
     "vega": r"quantdetect-chart",
     "explorer": r'class="quantdetect-explorer',
-    "figures": r"data-kind=",
+    "figures.js": r"data-kind=",
+    "figures.css": r'data-kind=|class="quantdetect-explorer',
     "clipboard": r'class="highlight',
     "copybutton": r'class="highlight',
     "toggle": r'class="[^"]*\b(toggle|dropdown)\b',
