@@ -148,7 +148,7 @@ def test_a_cell_that_fails_is_named_and_what_ran_is_kept(project: Path) -> None:
         ran(project)
     kept = project / "out" / "failed" / "01_a.ipynb"
     assert (
-        str(caught.value) == f"01_a.ipynb: cell 4: ZeroDivisionError: division by zero; as far as it ran it is {kept}"
+        str(caught.value) == f"01_a.ipynb: cell 5: ZeroDivisionError: division by zero; as far as it ran it is {kept}"
     )
     assert "return x / 0" in caught.value.details and "\x1b" not in caught.value.details
     shown = [str(cell.get("outputs")) for cell in nbformat.read(kept, as_version=4).cells]
