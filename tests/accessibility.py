@@ -18,8 +18,9 @@ RUN = """levels => axe.run(document, {runOnly: {type: "tag", values: levels}, re
     found => found.violations.map(rule => `${rule.id} (${rule.nodes.length}): `
         + `${rule.nodes[0].html.slice(0, 200)} ${rule.nodes[0].failureSummary}`.replace(/\\s+/g, " ")))"""
 
-#: Charts are drawn, and drawn anew once their columns have settled.
-DRAWN = """() => [...document.querySelectorAll(".quantdetect-chart")].every(chart => chart.querySelector("svg"))"""
+#: Charts are drawn, and drawn anew once their columns have settled; the explorer has its scores.
+DRAWN = """() => [...document.querySelectorAll(".quantdetect-chart")].every(chart => chart.querySelector("svg"))
+    && [...document.querySelectorAll(".explorer-place")].every(place => place.dataset.drawn)"""
 
 #: What cuts what it holds, or lies outside the window where nothing scrolls to it.
 CUT = """() => [...document.querySelectorAll("body *")].filter(box => {

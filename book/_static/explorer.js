@@ -570,7 +570,11 @@
   // These pictures are far down, and on a slow line would keep those above from coming.
   function watchNearest() {
     seenNearest = false;
-    whenNear(place.querySelector(".explorer-nearest"), () => { seenNearest = true; draw(); });
+    whenNear(place.querySelector(".explorer-nearest"), () => {
+      seenNearest = true;
+      // Nothing else is drawn anew: the keyboard may be there.
+      scores(fileName()).then(found => { if (Object.keys(found[state.detector]).length) part("nearest", nearest(found[state.detector])); });
+    });
   }
 
   function draw() {
@@ -653,7 +657,7 @@
     state = read();
     scores(fileName());
     form = controls();
-    place.replaceChildren(form, h("p", { class: "explorer-said", "aria-live": "polite" }),
+    place.replaceChildren(form, h("p", { class: "explorer-said visually-hidden", "aria-live": "polite" }),
       ...["images", "verdicts"].map(name => h("div", { class: `explorer-${name}` })), thresholdField(),
       ...["charts", "rates", "nearest"].map(name => h("div", { class: `explorer-${name}` })));
     // The gallery is below: it waits for what is above it.

@@ -236,7 +236,7 @@ def test_the_pdf_has_every_page_in_order_and_none_is_blank(printed: Path, texts:
     assert all(mark.title in texts[start] for mark, start in zip(chapters, starts, strict=True))
     for number, text in enumerate(texts[1:], 2):
         assert text.endswith(f" {number}") or f" {number} " in text
-        assert len(text) > 60, f"page {number} is blank"
+        assert len(text) > 60 or reader.pages[number - 1].images, f"page {number} is blank"
     # The front page tells where each chapter begins.
     assert all(f"{mark.title} {start + 1}" in texts[0] for mark, start in zip(chapters, starts, strict=True))
     about = reader.metadata

@@ -37,7 +37,6 @@ class Beside(NamedTuple):
     why: str
 
 
-@once
 def beside(results: Results) -> Beside:
     """The confirmation of these results, narrowed as they are."""
     if results.folder is None:
@@ -53,8 +52,15 @@ def beside(results: Results) -> Beside:
         there = _load(results, folder)
     except UsageError as error:
         return Beside(None, f"{folder.name} cannot be narrowed as these results are ({error})")
+    return _judged(there, results)
+
+
+# Kept by the confirmation and not by what it confirms, for it can come or change while that stays as it is.
+@once
+def _judged(there: Results, results: Results) -> Beside:
     if shared := _shared(results, there):
-        return Beside(None, f"{folder.name} and {results.folder.name} have {counted(shared, 'image')} in common")
+        both = " and ".join(of.folder.name for of in (there, results) if of.folder)
+        return Beside(None, f"{both} have {counted(shared, 'image')} in common")
     return Beside(judged_by(there, results.rules), "")
 
 

@@ -42,7 +42,7 @@ class State:
 
     def __init__(self, folder: Path, parameters: Mapping[str, Any]) -> None:
         self.sources = Sources()
-        self.folder, self.parameters = folder, dict(parameters)
+        self.folder, self.parameters = folder, {name: _writable(value) for name, value in parameters.items()}
         self.data = key(held(*_data(folder)))
 
     @property
@@ -67,6 +67,13 @@ class State:
     def stands(self) -> bool:
         """Whether the sources are still what they were; else what was made meanwhile is of neither state."""
         return Sources().digest == self.sources.digest
+
+
+def _writable(value: Any) -> Any:
+    """A parameter as JSON can hold it before it is checked: Python writes whole numbers of any length in base 16 alone."""
+    if isinstance(value, list):
+        return [_writable(one) for one in value]
+    return hex(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _data(folder: Path) -> list[Path]:

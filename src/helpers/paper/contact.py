@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from IPython.display import HTML, Markdown, display
+from PIL import Image
 
 from helpers.analysis import controls, words
 from helpers.paper.site import EXTRA
@@ -38,13 +39,15 @@ def _figure(title: str, sheet: Path, rows: Sequence[str]) -> str:
     staged = Path("..", EXTRA, "contact", sheet.name).is_file()  # in the book it lies beside the pages
     source = f"../contact/{sheet.name}" if staged else Path(os.path.relpath(sheet)).as_posix()
     names = "".join(f"<li>{html.escape(name)}</li>" for name in rows)
+    with Image.open(sheet) as opened:
+        width, height = opened.size  # its place is kept free until it has loaded
     said = html.escape(f"Contact sheet of {title}: the same prompts, rows {', '.join(rows)}")
     return (
         f'<figure class="contact-sheet"><figcaption>{html.escape(title)}</figcaption><div style="display: grid; '
         'grid-template-columns: auto minmax(0, 1fr); gap: 0.5em"><ol aria-hidden="true" style="display: grid; '
         'grid-auto-rows: 1fr; align-items: center; margin: 0; padding: 0; list-style: none; font-size: 0.8em">'
-        f'{names}</ol><img src="{html.escape(source)}" alt="{said}" loading="lazy" style="width: 100%; height: auto">'
-        "</div></figure>"
+        f'{names}</ol><img src="{html.escape(source)}" alt="{said}" loading="lazy" width="{width}" height="{height}" '
+        'style="width: 100%; height: auto"></div></figure>'
     )
 
 
