@@ -70,7 +70,7 @@ class State:
 
 
 def _writable(value: Any) -> Any:
-    """A parameter as JSON can hold it before it is checked: Python writes whole numbers of any length in base 16 alone."""
+    """A parameter as JSON can hold it, checked or not: Python writes whole numbers of any length in base 16 alone."""
     if isinstance(value, list):
         return [_writable(one) for one in value]
     return hex(value) if isinstance(value, int) and not isinstance(value, bool) else value
