@@ -52,7 +52,8 @@ def beside(results: Results) -> Beside:
         there = _load(results, folder)
     except UsageError as error:
         return Beside(None, f"{folder.name} cannot be narrowed as these results are ({error})")
-    return _judged(there, results)
+    judged: Beside = _judged(there, results)
+    return judged
 
 
 # Kept by the confirmation and not by what it confirms, for it can come or change while that stays as it is.
