@@ -67,6 +67,16 @@ READY = """() => {
         && [...document.images].every(image => image.complete);
 }"""
 
+#: What is drawn when it comes near, or the page is printed, is drawn; and so is what waits for its column's width.
+DRAWN = """async () => {
+    window.dispatchEvent(new Event("beforeprint"));
+    const pause = () => new Promise(done => setTimeout(done, 300));
+    await pause();
+    const places = new Set([...document.querySelectorAll("svg image")].map(image => image.href.baseVal));
+    await Promise.all([...places].map(place => Object.assign(new Image(), {src: place}).decode().catch(() => null)));
+    await pause();
+}"""
+
 
 @dataclass(frozen=True)
 class Printed:
@@ -117,8 +127,7 @@ def on_paper(page: Page, html: Path, name: str, names: list[str]) -> Printed:
     """The page `name` of the book at `html`, of whose pages `names` tells all, printed on A4."""
     page.goto((html / f"{name}.html").as_uri())
     page.wait_for_function(READY)
-    # Charts are drawn anew once they know their width.
-    page.wait_for_timeout(300)
+    page.evaluate(DRAWN)
     root = f"{html.as_uri()}/"
     told = page.evaluate(PREPARE, [root, INSIDE, [f"{one}.html" for one in names]])
     sections = [(title, place) for title, place in told["sections"]]
