@@ -123,8 +123,8 @@ def test_the_decks_main_claims_are_counted(tmp_path: Path, effects, said: str, m
     results = study(tmp_path, effects, images=60)
     outcomes = claims.evaluate(results, *{claim.id for claim in MAIN})
     assert first_page.deck_and_evidence(results, outcomes) == (
-        f"Of the {len(MAIN)} main claims of the slide deck under test {said}; public figures of the real checkpoints "
-        "agree with 1, contradict 1 and say nothing of 1."
+        f"Of the {len(MAIN)} main claims of the slide deck under test {said}; public measurements of the real "
+        "checkpoints agree with 1, contradict 1 and say nothing of 1."
     )
 
 
