@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from helpers.analysis.figures import FIGURES
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import capitalised, listed, number
 from helpers.claims import rule
+from helpers.paper import numbers
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
@@ -39,11 +39,10 @@ def table(frame: pd.DataFrame, caption: str) -> HTML:
 
 def framed(inner: str, caption: str) -> HTML:
     """The same of a table that is HTML already."""
-    digest = hashlib.sha1(inner.encode(), usedforsecurity=False).hexdigest()[:8]
     # Outside the box that scrolls: a caption in the table would be as wide as it.
-    said = f'<figcaption><span class="figure-number">Table</span> {html.escape(caption)}</figcaption>'
+    said = numbers.caption("Table", caption)
     return HTML(
-        f'<figure class="table-figure" id="tab-{_name(caption)}" data-kind="Table" data-digest="{digest}">{said}'
+        f'<figure class="table-figure" {numbers.attributes("Table", _name(caption), inner)}>{said}'
         f'<div class="table-scroll" tabindex="0">{inner}</div></figure>'
     )
 
