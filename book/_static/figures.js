@@ -192,6 +192,8 @@
       found.push(button("Picture (PNG)", function () { savePng(figure); }));
       found.push(button("Picture (SVG)", function () { saveSvg(figure); }));
     }
+    var sheet = figure.matches(".contact-sheet") && figure.querySelector("img");
+    if (sheet) found.push(link("Picture", sheet.src));
     found = found.concat(dataItems(figure));
     if (home || cellOf(figure)) found.push(link("Code of this " + figure.dataset.kind.toLowerCase(), home + "#code-" + figure.id));
     found.push(link("Link to this " + figure.dataset.kind.toLowerCase(), "#" + figure.id));

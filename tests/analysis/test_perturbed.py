@@ -104,7 +104,7 @@ def test_chart_and_table_show_every_condition(study):
     assert spec["width"] == "container" and sum("bind" in param for param in spec["params"]) == 2
     assert "JPEG 75" in theme.page(spec, "")
     rows = cells(perturbations.table(effects, "auc", "AUC").data)
-    assert rows[0] == ["done to it", "precision", "NPR", "R50_nodown", "R50_TF", "CLIP-D"]
+    assert rows[0] == ["perturbation", "precision", "NPR", "R50_nodown", "R50_TF", "CLIP-D"]
     assert [line[:2] for line in rows[1:]] == [
         [done, precision] for done in ("untouched", "JPEG 75", "blur 1 px") for precision in ("FP32", "FP4")
     ]

@@ -11,7 +11,7 @@ import synthetic
 
 from helpers import analysis
 from helpers.analysis import controls
-from helpers.paper import contact
+from helpers.paper import contact, numbers
 from helpers.paper.facts import FACTS, has
 from helpers.paper.pages import setup
 
@@ -51,3 +51,14 @@ def test_the_rows_of_a_sheet_are_named_as_the_study_has_them(ladder, monkeypatch
     names = [re.findall(r"<li>(.*?)</li>", figure) for figure in shown]
     assert names == [["FP32", "FP16", "FP8", "FP4"], ["FP32"]]
     assert all("Contact sheet of SD3: the same prompts, rows FP32" in figure for figure in shown)
+
+
+def test_each_sheet_is_a_figure_of_its_own_with_a_number(ladder, monkeypatch, tmp_path):
+    shown = []
+    monkeypatch.setattr(contact, "display", lambda html: shown.append(html.data))
+    contact.show_sheets(analysis.load(ladder))
+    contact.show_sheets(analysis.load(ladder), "ladder")
+    (tmp_path / "page.html").write_text("".join(shown), encoding="utf-8")
+    called = numbers.number(tmp_path, ["page"])
+    assert called == {"fig-contact-sd3": "Figure 1", "fig-contact-sd3-batch": "Figure 2"}
+    assert ">Figure 2</span> SD3: the same prompts" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from scipy import stats
 from helpers import analysis, claims, world
 from helpers.core import files
 from helpers.core.errors import Damaged
-from helpers.paper import first_figures, first_page
+from helpers.paper import first_figures, first_page, numbers
 
 #: The statements that the deck's story rests on.
 MAIN = [claim for claim in claims.CLAIMS if claim.headline]
@@ -123,8 +123,8 @@ def test_the_decks_main_claims_are_counted(tmp_path: Path, effects, said: str, m
     results = study(tmp_path, effects, images=60)
     outcomes = claims.evaluate(results, *{claim.id for claim in MAIN})
     assert first_page.deck_and_evidence(results, outcomes) == (
-        f"Of the {len(MAIN)} main claims of the slide deck under test {said}; public figures of the real checkpoints "
-        "agree with 1, contradict 1 and say nothing of 1."
+        f"Of the {len(MAIN)} main claims of the slide deck under test {said}; public measurements of the real "
+        "checkpoints agree with 1, contradict 1 and say nothing of 1."
     )
 
 
@@ -214,6 +214,13 @@ def test_the_small_heatmap_has_every_cell_and_says_how_far_it_runs(pictured: Pat
     says = repr(shown)
     assert f"from {min(areas.values()):.2f} (" in says and f" to {max(areas.values()):.2f} (" in says
     assert "on SD3 at FP4" in says.split(" to ")[0] and says in shown.data
+
+
+def test_both_figures_get_numbers(pictured: Path, tmp_path: Path) -> None:
+    results = analysis.load(pictured)
+    text = first_figures.drawn(results, first_figures.tiles(results)).data + first_figures.glance(results).data
+    (tmp_path / "intro.html").write_text(text, encoding="utf-8")
+    assert numbers.number(tmp_path, ["intro"]) == {"fig-tiles": "Figure 1", "fig-glance": "Figure 2"}
 
 
 def test_its_colours_are_those_of_the_charts() -> None:

@@ -18,7 +18,7 @@ _COLUMNS = ["generator", "detector", "precision_title", "arm_title", "psnr", "ps
 _COLOURS = ["#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#0072B2", "#009E73", theme.OTHER]
 _FAMILIES = ["#D55E00", "#0072B2", "#000000"]  # of kinds, and of their difference
 _NAMED = 6  # of the marks, those farthest from zero
-_MEASURES = {"auc": "change of AUC", "shift": "logit shift, in SDs of {}"}
+_MEASURES = {"auc": "change of AUC", "shift": "logit shift, in standard deviations of {}"}
 
 
 def dose_shifts(
@@ -48,7 +48,7 @@ def dose_shifts(
                 ("n:Q", "images"),
             ),
     )  # fmt: skip
-    axis = alt.Y("least:Q", title=f"logit shift, in SDs of {against}, with 95 % interval").scale(zero=False)
+    axis = alt.Y("least:Q", title=f"logit shift, in standard deviations of {against}").scale(zero=False)
     spans, points = layers.points_with_intervals(base, axis, "most:Q", "drawn:Q", size=80, width=2, opacity=0.8)
     # Where marks lie close their names would lie on each other: the farthest have one, the tooltip names all.
     names = base.transform_filter(f"datum.rank <= {_NAMED}").mark_text(dy=-9, baseline="bottom", fontSize=11)
@@ -81,7 +81,7 @@ def _farthest(table: pd.DataFrame, generators: Mapping[str, str], detectors: Map
         most = findings.widest(rows, "shift")
         return (
             f"On {generators[model]}, {most.precision_title} moves {detectors[detector]} most: "
-            f"{findings.number(most['shift'], sign=True)} SD at {findings.number(most.psnr, 1)} dB"
+            f"{findings.number(most['shift'], sign=True)} standard deviations at {findings.number(most.psnr, 1)} dB"
         )
 
     return says
@@ -189,7 +189,7 @@ def families(
             y=layers.rows("row", list(dict.fromkeys(table.row))),
             color=layers.coloured("of", dict(zip(kinds, _FAMILIES, strict=False))),
             tooltip=layers.tooltips(
-                ("row:N", "of"),
+                ("row:N", "generator or mean"),
                 ("stands:N", "rung"),
                 ("value:Q", "change", "+.3f"),
                 ("interval:N", "95 % interval in all"),

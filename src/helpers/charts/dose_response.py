@@ -11,7 +11,7 @@ from helpers.charts import findings, layers, theme
 __all__ = ["FAMILIES", "ladder"]
 
 MEASURES = {
-    "shift": "logit shift, in SDs of {}",
+    "shift": "logit shift, in standard deviations of {}",
     **FIGURES,
     "high": "energy above half Nyquist, dB",
 }

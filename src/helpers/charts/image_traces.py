@@ -119,7 +119,7 @@ def filters(
     )  # fmt: skip
     colour = layers.legend(layers.coloured("treatment", colours))
     base = layers.grouped_rows(base, ("detector_title", detectors.values()), ("treatment", names), colour)
-    axis = "more real \N{LEFTWARDS ARROW}  shift in SDs  \N{RIGHTWARDS ARROW} more fake"
+    axis = "more real  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     description = (
         f"Shift of each detector's logits against unfiltered {against} images of the same prompts, in standard "
@@ -134,8 +134,8 @@ def filters(
         row = findings.widest(rows, "quantized")
         own, matched = (findings.number(row[name], sign=True) for name in ("quantized", "matched"))
         return (
-            f"On {generators[model]}, {quantized} moves {row.detector_title} most: {own} SD; a filter to its spectrum, "
-            f"{matched} SD"
+            f"On {generators[model]}, {quantized} moves {row.detector_title} most: {own} standard "
+            f"deviations; a filter to its spectrum, {matched}"
         )
 
     stack = [layers.rule(x=0), *marks]

@@ -32,7 +32,7 @@ def perturbations(
         .transform_calculate(**layers.MEASURED)
         .encode(
             tooltip=layers.tooltips(
-                ("perturbation_title:N", "done to it"), ("precision_title:N", "precision"),
+                ("perturbation_title:N", "perturbation"), ("precision_title:N", "precision"),
                 ("value:Q", "change", "+.3f"), ("interval:N", "95 % interval"), ("n:Q", "prompts"),
             )
         )

@@ -42,7 +42,7 @@ def ladder_groups(
     kinds, colour, shape = _kinds(table)
     shown = [group for group in groups if group in set(table.group)]
     tips = layers.tooltips(
-        ("model:N",), ("technique:N", "what"), ("bits:Q",), ("ladder:N",), ("value:Q", "value", "+.3~f"),
+        ("model:N",), ("technique:N",), ("bits:Q",), ("ladder:N",), ("value:Q", "value", "+.3~f"),
     )  # fmt: skip
     points = (
         alt.Chart(table[COLUMNS])
@@ -106,7 +106,7 @@ def ladder_dose(table: pd.DataFrame, doses: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(table[COLUMNS]).encode(
         x=bits.axis(values=[3, 4, 5, 6, 8, 16]), y=psnr, color=colour.legend(symbolOpacity=1), shape=shape,
         tooltip=layers.tooltips(
-            ("model:N",), ("technique:N", "what"), ("bits:Q",), ("ladder:N",), ("psnr_db:Q", "PSNR", ".1f")
+            ("model:N",), ("technique:N",), ("bits:Q",), ("ladder:N",), ("psnr_db:Q", "PSNR", ".1f")
         ),
     )  # fmt: skip
     points = base.transform_filter("datum.role == 'rung'").mark_point(filled=True, size=55, opacity=0.7)

@@ -29,7 +29,7 @@ NONE = (
 
 BRIDGE = (
     "PSNR is an imperfect bridge from these pictures to others: it counts a shape that has moved and a grain that is "
-    "lost alike, and pictures of another size or contrast reach the same figure by other changes."
+    "lost alike, and pictures of another size or contrast reach the same number by other changes."
 )
 
 

@@ -108,7 +108,7 @@ def where(results: Results) -> str:
 
 
 def summary(results: Results, outcomes: Sequence[Outcome]) -> str:
-    """The sentences that count what holds in the study, and what public figures say of the same statements."""
+    """The sentences that count what holds in the study, and what public measurements say of the same statements."""
     here = Counter(outcome.here for outcome in outcomes)
     parts = [f"{here[verdict]} {(SAID if here[verdict] == 1 else PLURAL)[verdict]}" for verdict in SAID]
     ids = len({outcome.claim.id for outcome in outcomes})

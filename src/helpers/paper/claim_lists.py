@@ -15,7 +15,7 @@ from helpers.claims import CLAIMS, Outcome, disagreement
 from helpers.claims.evidence import pieces
 from helpers.claims.rule import margins
 from helpers.claims.scorecard import where
-from helpers.paper import page
+from helpers.paper import page, tables
 from helpers.results import Results
 
 __all__ = ["contents", "general", "headlines", "verdicts"]
@@ -46,11 +46,14 @@ def contents() -> HTML:
     """What the deck claims, statement by statement, with the page that tests it."""
     rows = "".join(
         f"<tr><td>{claim.id}</td><td>{html.escape(claim.words)}</td>"
-        f'<td><a href="../notebooks/{claim.page}.html#{claim.anchor}">figure</a></td></tr>'
+        f'<td><a href="../notebooks/{claim.page}.html#{claim.anchor}">page {claim.page.partition("_")[0]}</a></td></tr>'
         for claim in CLAIMS
     )
-    head = "<thead><tr><th></th><th>claim</th><th>page</th></tr></thead>"
-    return HTML(f'<table class="table">{head}<tbody>{rows}</tbody></table>')
+    head = "<thead><tr><th>number</th><th>claim</th><th>page</th></tr></thead>"
+    return tables.framed(
+        f'<table class="table claim-contents">{head}<tbody>{rows}</tbody></table>',
+        "Claims of the deck, each with the page that tests it",
+    )
 
 
 def general() -> str:

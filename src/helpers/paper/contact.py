@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from IPython.display import HTML, Markdown, display
 from PIL import Image
 
 from helpers.analysis import controls, words
+from helpers.paper import numbers
 from helpers.paper.site import EXTRA
 from helpers.results.results import Results
 
@@ -42,13 +44,16 @@ def _figure(title: str, sheet: Path, rows: Sequence[str]) -> str:
     with Image.open(sheet) as opened:
         width, height = opened.size  # its place is kept free until it has loaded
     said = html.escape(f"Contact sheet of {title}: the same prompts, rows {', '.join(rows)}")
-    return (
-        f'<figure class="contact-sheet"><figcaption>{html.escape(title)}</figcaption><div style="display: grid; '
-        'grid-template-columns: auto minmax(0, 1fr); gap: 0.5em"><ol aria-hidden="true" style="display: grid; '
-        'grid-auto-rows: 1fr; align-items: center; margin: 0; padding: 0; list-style: none; font-size: 0.8em">'
-        f'{names}</ol><img src="{html.escape(source)}" alt="{said}" loading="lazy" width="{width}" height="{height}" '
-        'style="width: 100%; height: auto"></div></figure>'
+    caption = f"{title}: the same prompts, one a column, at each precision, one a row"
+    inner = (
+        '<div style="display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0.5em">'
+        '<ol aria-hidden="true" style="display: grid; grid-auto-rows: 1fr; align-items: center; margin: 0; padding: 0; '
+        'list-style: none; font-size: 0.8em">'
+        f'{names}</ol><img src="{html.escape(source)}" alt="{said}" loading="lazy" style="width: 100%; height: auto">'
+        "</div>"
     )
+    held = numbers.attributes("Figure", re.sub(r"[^\w-]", "-", f"contact-{sheet.stem}"), inner)
+    return f'<figure class="contact-sheet" {held}>{numbers.caption("Figure", caption)}{inner}</figure>'
 
 
 def sheets(results: Results, role: str = "") -> dict[str, Path]:

@@ -21,7 +21,7 @@ from helpers.analysis.words import capitalised, counted, listed, named, quoted
 from helpers.claims import CLAIMS
 from helpers.core.scores import is_fake
 from helpers.images import sheets
-from helpers.paper import tables
+from helpers.paper import numbers, tables
 from helpers.results.results import Results
 from helpers.study.schema import PromptSource
 
@@ -79,11 +79,9 @@ def glance(results: Results) -> HTML:
         f'<span class="glance-grid" role="img" aria-label="{html.escape(says)}" '
         f'style="--blocks: {len(results.detectors)}"><span></span>{heads}{rows}</span>'
     )
-    return Drawn(
-        f'<figure class="glance"><a href="../notebooks/02_heatmap.html">{grid}</a>'
-        f"<figcaption>{html.escape(f'{capitalised(figure)}.{order}')}</figcaption></figure>",
-        says,
-    )
+    caption = f"{capitalised(figure)} of each detector, one a column, on each generator's images, one a row.{order}"
+    inner = f'<a href="../notebooks/02_heatmap.html">{grid}</a>{numbers.caption("Figure", caption)}'
+    return Drawn(f'<figure class="glance" {numbers.attributes("Figure", "glance", inner)}>{inner}</figure>', says)
 
 
 def _broken(title: str) -> str:
@@ -202,11 +200,11 @@ def drawn(results: Results, found: Tiles | None) -> HTML:
         for detector, row in found.logits.iterrows()
     )
     caption = _caption(results, found, title)
-    return Drawn(
-        f'<figure class="tiles"><div class="table-scroll" tabindex="0"><table><thead><tr><td></td>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div><figcaption>{html.escape(caption)}</figcaption></figure>",
-        caption,
+    inner = (
+        f'<div class="table-scroll" tabindex="0"><table><thead><tr><td></td>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{numbers.caption('Figure', caption)}"
     )
+    return Drawn(f'<figure class="tiles" {numbers.attributes("Figure", "tiles", inner)}>{inner}</figure>', caption)
 
 
 def _embedded(picture: Image.Image) -> str:

@@ -145,8 +145,8 @@ def deck_and_evidence(results: Results, outcomes: Sequence[Outcome]) -> str:
     real = Counter(overall(outcome.claim.key, margins(results)) for outcome in main)
     public = [words.format(_all(real[way], main)) for way, words in EVIDENCE.items() if real[way]]
     return (
-        f"Of the {len(main)} main claims of the slide deck under test {listed(said)} here; public figures of the real "
-        f"checkpoints {listed(public)}."
+        f"Of the {len(main)} main claims of the slide deck under test {listed(said)} here; public measurements of "
+        f"the real checkpoints {listed(public)}."
     )
 
 

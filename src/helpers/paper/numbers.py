@@ -1,7 +1,8 @@
 """Numbers of figures and tables, in the order of the table of contents, and references to them by number.
 
-An extension of Sphinx that `_config.yml` names. A chart (`helpers.charts.theme.page`) and a table
-(`helpers.paper.tables.table`) come as a `<figure>` with an id, a digest of what it holds and a place for its number.
+An extension of Sphinx that `_config.yml` names. A chart (`helpers.charts.theme.page`), a table
+(`helpers.paper.tables.table`) and a picture come as a `<figure>` with an id, a digest of what it holds and a place for
+its number (`caption`).
 When all pages are written each gets its number by where it is first met; what another page quotes, the same figure with
 the same digest, keeps it. In the text the role `fig` refers to a figure and `tab` to a table by its name: a link that
 says "Figure 3". A second run over the same pages, of which some may be new, changes what has changed alone.
@@ -9,6 +10,8 @@ says "Figure 3". A second run over the same pages, of which some may be new, cha
 
 from __future__ import annotations
 
+import hashlib
+import html
 import os
 import re
 from collections.abc import Mapping
@@ -22,7 +25,7 @@ from helpers.paper.contents import pages
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-__all__ = ["number", "setup"]
+__all__ = ["attributes", "caption", "number", "setup"]
 
 #: Roles of references and what an id begins with.
 ROLES = ("fig", "tab")
@@ -36,6 +39,18 @@ REFERENCE = re.compile(
 )
 
 Key = tuple[str, str]
+
+
+def attributes(kind: str, name: str, held: str) -> str:
+    """The attributes, after its one class, by which a `<figure>` gets a number: `kind` is "Figure" or "Table", `name`
+    of letters, digits, _ and -, and `held` all that it shows."""
+    digest = hashlib.sha1(held.encode(), usedforsecurity=False).hexdigest()[:8]
+    return f'id="{kind[:3].lower()}-{name}" data-kind="{kind}" data-digest="{digest}"'
+
+
+def caption(kind: str, words: str) -> str:
+    """A caption of plain words with a place for the number."""
+    return f'<figcaption><span class="figure-number">{kind}</span> {html.escape(words)}</figcaption>'
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from helpers.analysis.figures import FIGURES
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import capitalised, listed, number
 from helpers.claims import rule
+from helpers.paper import numbers
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
@@ -39,11 +39,10 @@ def table(frame: pd.DataFrame, caption: str) -> HTML:
 
 def framed(inner: str, caption: str) -> HTML:
     """The same of a table that is HTML already."""
-    digest = hashlib.sha1(inner.encode(), usedforsecurity=False).hexdigest()[:8]
     # Outside the box that scrolls: a caption in the table would be as wide as it.
-    said = f'<figcaption><span class="figure-number">Table</span> {html.escape(caption)}</figcaption>'
+    said = numbers.caption("Table", caption)
     return HTML(
-        f'<figure class="table-figure" id="tab-{_name(caption)}" data-kind="Table" data-digest="{digest}">{said}'
+        f'<figure class="table-figure" {numbers.attributes("Table", _name(caption), inner)}>{said}'
         f'<div class="table-scroll" tabindex="0">{inner}</div></figure>'
     )
 
@@ -118,16 +117,19 @@ def effect_sizes(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
         return missing(f"This study has no pairs of {wanted} at two precisions, so there is no table of them.")
     rows = [
         {
-            "detector": row.detector_title, "at": row.precision_title,
-            "pairs": row.n, "shift, SD": interval(row, "standard", sign=True), "p of shift": p_value(row.shift_p_holm),
-            "fake to real": interval(row, "lost_share", 3), "real to fake": interval(row, "gained_share", 3),
-            "p of verdicts": p_value(row.p_holm), "Cliff's delta": interval(row, "cliff", sign=True),
-            "KS": figure(row.ks, "{:.3f}"), "p of KS": p_value(row.ks_p_holm),
-            "Wasserstein, SD": figure(row.wasserstein, "{:.2f}"), "p of it": p_value(row.wasserstein_p_holm),
+            "detector": row.detector_title, "precision": row.precision_title,
+            "pairs": row.n, "shift of logit": interval(row, "standard", sign=True),
+            "p of shift": p_value(row.shift_p_holm), "verdicts, fake to real": interval(row, "lost_share", 3),
+            "verdicts, real to fake": interval(row, "gained_share", 3), "p of verdicts": p_value(row.p_holm),
+            "Cliff's delta": interval(row, "cliff", sign=True), "Kolmogorov-Smirnov distance": figure(row.ks, "{:.3f}"),
+            "p of Kolmogorov-Smirnov": p_value(row.ks_p_holm),
+            "Wasserstein distance": figure(row.wasserstein, "{:.2f}"),
+            "p of Wasserstein": p_value(row.wasserstein_p_holm),
         }
         for row in found.itertuples()
     ]  # fmt: skip
-    return table(pd.DataFrame(rows), "Paired effects; p with Holm's correction")
+    units = "shift and Wasserstein distance in standard deviations at the baseline, p with Holm's correction"
+    return table(pd.DataFrame(rows), f"Paired effects; {units}")
 
 
 def beyond(found: pd.DataFrame) -> HTML:
@@ -140,8 +142,9 @@ def beyond(found: pd.DataFrame) -> HTML:
         return missing("This study has no control to set its precisions against.")
     rows = [
         {
-            "precision": row.precision_title, "control": row.control_title, "further": f"{row.further} of {row.pairs}",
-            "least excess": interval(row, "least", sign=True), "largest excess": interval(row, "largest", sign=True),
+            "precision": row.precision_title, "control": row.control_title,
+            "pairs moved further": f"{row.further} of {row.pairs}",
+            "smallest excess": interval(row, "least", sign=True), "largest excess": interval(row, "largest", sign=True),
         }
         for row in told.itertuples()
     ]  # fmt: skip
@@ -168,9 +171,9 @@ def trainings(found: pd.DataFrame, against: str, *generators: str) -> HTML:
         found.assign(figure=FIGURES[name], spread=_spread(found, change), order=range(len(found)))
         for change, name in changes.items() if found[f"{change}_min"].notna().any()
     ] or [found.assign(figure=FIGURES["tpr"], spread=DASH, order=0)]).sort_values("order", kind="stable")  # fmt: skip
-    keys = {"generator_title": "generator", "detector_title": "detector", "trainings": "trainings", "figure": "figure"}
+    keys = {"generator_title": "generator", "detector_title": "detector", "trainings": "trainings", "figure": "measure"}
     wide = crossed(shown, list(keys), "precision_title", "spread").rename(columns=keys)
-    return table(wide, f"Change against {against}, in points: least to most of a detector's trainings")
+    return table(wide, f"Change against {against}, in points: smallest to largest over a detector's trainings")
 
 
 def _spread(found: pd.DataFrame, change: str) -> list[str]:
@@ -201,4 +204,5 @@ def conditions(found: pd.DataFrame, results: Results, measure: str = "auc", *gen
         **{kind: found[kind].map(results.titles(kind)) for kind in ("detector", "generator")},
     )
     what, at = capitalised(FIGURES[measure]), ARROW.join(map(words.named, both))
-    return table(crossed(found, ["condition", "detector"], "generator", "figure"), f"{what} at {at}")
+    wide = crossed(found, ["condition", "detector"], "generator", "figure")
+    return table(wide.rename(columns={"condition": "protocol \N{MIDDLE DOT} training"}), f"{what} at {at}")

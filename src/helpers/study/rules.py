@@ -104,10 +104,10 @@ class Method(Strict):
     interval: Dated[Annotated[str, _done("interval")]] = Field(description="what verdicts' intervals are drawn over")
     resamples: Dated[Annotated[int, _done("resamples")]] = Field(description="resamples of a bootstrap")
     least_images: Dated[Annotated[int, _done("least_images")]] = Field(
-        description="images that each figure of a claim must have"
+        description="images behind each number that decides a claim"
     )
     within: Dated[Annotated[str, _done("within")]] = Field(
-        description="correction for the figures of one claim, where one of them may contradict it"
+        description="correction for the numbers of one claim, where one of them may contradict it"
     )
     across: Dated[Annotated[str, _done("across")]] = Field(
         description="correction for the conditions under which a claim is judged again"

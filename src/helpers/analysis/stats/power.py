@@ -65,8 +65,8 @@ def table(margins: dict[str, float] | None = None, sizes: tuple[int, ...] = (30,
     asked: list[tuple[str, str, Callable[[float, int, float], float], float, float]] = [
         *(("C2, C9: stays high", f"detection rate {p:.2f}", stays_high, p, high) for p in (0.97, 0.98, 0.99)),
         *(("C4: a drop", f"{100 * p:.0f} % lost, 1 % gained", drop, p, fall) for p in (0.08, 0.10, 0.15)),
-        *(("C7: a shift", f"{d:.1f} SD to the left", shift, d, moved) for d in (0.6, 0.7)),
-        *(("C8: an overlap", f"{d:.1f} SD of shift", overlap, d, same) for d in (0.0, 0.1)),
+        *(("C7: a shift", f"{d:.1f} standard deviations to the left", shift, d, moved) for d in (0.6, 0.7)),
+        *(("C8: an overlap", f"{d:.1f} standard deviations of shift", overlap, d, same) for d in (0.0, 0.1)),
     ]
     return pd.DataFrame([
         {"claim": claim, "truth": words} | {f"n_{n}": chance(truth, n, margin) for n in sizes}

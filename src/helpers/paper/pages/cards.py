@@ -89,7 +89,7 @@ def _real(results: Results, outcome: Outcome) -> str:
     """What public figures say of the same claim: the word for all of them, and each with its source and doubts."""
     claim = outcome.claim
     found = pieces(claim.key, margins(results))
-    inner = "".join(_piece(piece) for piece in found) or "<p>No public figure that is known here speaks of it.</p>"
+    inner = "".join(_piece(piece) for piece in found) or "<p>No public measurement that is known here speaks of it.</p>"
     if not claim.of_study:
         measured = (
             f'<p class="claim-small">Measured: {html.escape(claim.quantity)}. {html.escape(outcome.rule)} '
@@ -148,8 +148,8 @@ def verdicts_by_condition(results: Results) -> HTML:
     )
     legend = ", ".join(f"{mark} {HOLDS[verdict]}" for verdict, mark in MARKS.items())
     return tables.framed(
-        f'<table class="table verdicts"><thead><tr><th></th>{head}<th>rests on</th></tr></thead><tbody>{rows}</tbody>'
-        "</table>",
+        f'<table class="table verdicts"><thead><tr><th>condition</th>{head}<th>based on</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>",
         f"Claims under each condition: {legend}",
     )
 
@@ -194,8 +194,10 @@ def instruments(found: pd.DataFrame, against: str) -> HTML:
     }  # fmt: skip
     shown = pd.DataFrame({
         "detector": found.detector_title, "training": found.weights, "protocol": found.protocol,
-        "generators it saw": found.covered, **ends, "adequate": [ADEQUATE[value] for value in found.adequate],
-        "room on": [f"{room} of {of}" if of else tables.DASH for room, of in zip(found.room, found["of"], strict=True)],
+        "generators in its training": found.covered, **ends, "adequate": [ADEQUATE[value] for value in found.adequate],
+        "generators with room to fall": [
+            f"{room} of {of}" if of else tables.DASH for room, of in zip(found.room, found["of"], strict=True)
+        ],
     })  # fmt: skip
     return tables.table(shown, f"AUC at {against} of each detector, lowest and highest over the generators")
 
@@ -205,14 +207,16 @@ def trainings(found: pd.DataFrame, results: Results) -> HTML:
     base, low = words.named(results.baseline), words.named(results.lowest)
     if found.empty:
         return tables.missing(f"This study has one training of each detector, or no AUC at {base}.")
-    areas = {"lowest": "auc_lowest", "main": "auc", "highest": "auc_highest"}
+    areas = {"lowest": "auc_lowest", "page's own": "auc", "highest": "auc_highest"}
     shown = pd.DataFrame({
         "detector": found.detector_title, "training": found.weights, "protocol": found.protocol,
         "generator": found.generator_title, "trainings": found.trainings,
         **{f"AUC at {base}, {said}": [tables.figure(area, "{:.3f}") for area in found[name]]
            for said, name in areas.items()},
-        "mean, in all": _means(found, "auc_mean", sign=False),
-        f"{low} less {base}, each": [", ".join(f"{one:+.3f}" for one in row) for row in found.changes],
+        "mean AUC, in all": _means(found, "auc_mean", sign=False),
+        f"{low} \N{MINUS SIGN} {base}, each training": [
+            ", ".join(f"{one:+.3f}" for one in row) for row in found.changes
+        ],
         "mean change, in all": _means(found, "change", sign=True),
     })  # fmt: skip
     return tables.table(shown, f"AUC of trainings that differ in their seed alone, and what {low} changes of it")
@@ -228,5 +232,5 @@ def power(found: pd.DataFrame) -> HTML:
     """The table of `analysis.power.table`: the chance to show what is so, by number of images."""
     sizes = [name for name in found if name.startswith("n_")]
     shown = found.assign(**{name: [f"{100 * chance:.0f} %" for chance in found[name]] for name in sizes})
-    shown = shown.rename(columns={name: f"{name[2:]} images" for name in sizes})
-    return tables.table(shown, "Chance to be found to hold")
+    shown = shown.rename(columns={name: f"{name[2:]} images a cell" for name in sizes} | {"truth": "if in truth"})
+    return tables.table(shown, "Chance that a claim is found to hold")

@@ -25,7 +25,7 @@ from IPython.display import HTML
 from helpers.analysis import words
 from helpers.charts import theme
 from helpers.core import files
-from helpers.paper import explorer, gallery
+from helpers.paper import explorer, gallery, numbers
 from helpers.paper.site import EXTRA
 from helpers.results.memo import once
 from helpers.results.results import Results
@@ -172,13 +172,20 @@ def _early(results: Results, first: dict[str, Any]) -> str:
     return "".join(f'<link rel="preload" as="{kind}" href="{place}">' for place, kind in places.items())
 
 
+#: The caption of the gallery.
+GALLERY = "One prompt on every generator, one a row, at every precision, one a column, beside the real image."
+
+
 def show_gallery(results: Results) -> HTML:
     """The gallery: the first stored image of every generator at every precision, with the real beside it. In the book a
     menu changes the prompt and shows differences."""
     rows = "".join(_still(results, key, of.images[0]) for key, of in gallery.strips(results).items())
     # Where a script draws them anew these are not to be loaded.
-    still = f"<noscript>{rows}</noscript>" if rows and _staged() else rows or f"<p>{explorer.NO_IMAGES}</p>"
-    return HTML(f'<div class="quantdetect-gallery">{still}</div>')
+    inner = f'<div class="quantdetect-gallery">{f"<noscript>{rows}</noscript>" if _staged() else rows}</div>'
+    if not rows:
+        return HTML(f"<p>{explorer.NO_IMAGES}</p>")
+    said = numbers.caption("Figure", GALLERY)
+    return HTML(f'<figure class="gallery" {numbers.attributes("Figure", "gallery", inner)}>{inner}{said}</figure>')
 
 
 def _staged() -> bool:

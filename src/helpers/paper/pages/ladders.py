@@ -129,4 +129,5 @@ def by_bits(table: pd.DataFrame) -> Any:
 def sources(table: pd.DataFrame) -> HTML:
     """Whose pictures they are, and under which licence."""
     shown = real.sources(table)[["source", "licence", "ladders", "pairs", "models"]]
-    return tables.table(shown.rename(columns={"source": "repository"}), "Public pictures, measured by this project")
+    shown = shown.rename(columns={"source": "repository", "pairs": "pairs of pictures"})
+    return tables.table(shown, "Public pictures, measured by this project")

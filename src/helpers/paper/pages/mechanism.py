@@ -104,7 +104,7 @@ def levels(table: pd.DataFrame, results: Results) -> HTML:
         table[table.precision.isin(["real", results.precisions[0], results.precisions[-1]])] if len(table) else table
     )
     columns = {"npr": ("NPR residual", 1, False)}
-    columns |= {f"period_{period}": (f"period {period}", 1, False) for period in (2, 4, 8)}
+    columns |= {f"period_{period}": (f"peak at period {period}", 1, False) for period in (2, 4, 8)}
     keys = {"generator_title": "generator", "precision_title": "images"}
     return _table(
         table, columns, keys, "NPR residual (levels of 255); peaks over their neighbours (1: none)", "spectra"
@@ -127,7 +127,7 @@ def shares(table: pd.DataFrame, results: Results) -> HTML:
     columns = {
         "decoder": ("decoder alone", 2, False),
         "denoiser": ("denoiser alone", 2, False),
-        "retrained": ("retrained", 2, False),
+        "retrained": ("retrained detector", 2, False),
     }
     caption = f"Shares of the detection of {named(results.baseline)} images, mean over generators"
     return _table(decoder.known_shares(table), columns, {"detector_title": "detector"}, caption, "shares")
@@ -135,8 +135,8 @@ def shares(table: pd.DataFrame, results: Results) -> HTML:
 
 def component_shifts(table: pd.DataFrame, results: Results) -> HTML:
     """What quantizing the denoiser moves, and what quantizing the VAE alone (`decoder.component_shifts`)."""
-    columns = {"shift": ("mean shift", 2, True), "size": ("root mean square", 2, False)}
-    keys = {"detector_title": "detector", "precision_title": "precision", "part": "quantized"}
+    columns = {"shift": ("mean shift", 2, True), "size": ("root mean square shift", 2, False)}
+    keys = {"detector_title": "detector", "precision_title": "precision", "part": "quantized part"}
     for column, order in (("precision", list(PRECISIONS)), ("detector", list(results.detectors))) if len(table) else ():
         table = table.sort_values(column, key=lambda keys, order=order: keys.map(order.index), kind="stable")
     caption = f"Paired change of logit, in standard deviations of {named(results.baseline)}'s, all generators"
@@ -149,8 +149,8 @@ def detection(table: pd.DataFrame, results: Results) -> HTML:
     """
     table = table[(table.precision != results.baseline) & table.aligned_change.notna()]
     columns = {
-        "plain_change": ("against reals", 3, True),
-        "aligned_change": ("aligned", 3, True),
+        "plain_change": ("against plain reals", 3, True),
+        "aligned_change": ("against aligned reals", 3, True),
     }
     keys = {"detector_title": "detector", "precision_title": "precision"}
     caption = f"Change of AUC against {named(results.baseline)}, mean over generators"
@@ -160,11 +160,11 @@ def detection(table: pd.DataFrame, results: Results) -> HTML:
 def relations(table: pd.DataFrame, results: Results) -> HTML:
     """What detection follows along the ladder, detector by detector (`dose_response.relations`)."""
     columns = {
-        "rank_error": ("rank by error", 2, True),
-        "rank_bits": ("rank by fewer bits", 2, True),
-        "miss_error": ("missed by errors", 2, False),
-        "miss_bits": ("missed by bits", 2, False),
-        "gain_error": ("bits less errors", 2, True),
+        "rank_error": ("rank correlation with weight error", 2, True),
+        "rank_bits": ("rank correlation with fewer bits", 2, True),
+        "miss_error": ("miss when predicted from weight error", 2, False),
+        "miss_bits": ("miss when predicted from bits", 2, False),
+        "gain_error": ("miss from bits \N{MINUS SIGN} from error", 2, True),
     }
     caption = f"What the shift follows; misses in standard deviations of the {named(results.baseline)} logits"
     return _table(table, columns, {"detector_title": "detector"}, caption, "ladder")
@@ -173,10 +173,10 @@ def relations(table: pd.DataFrame, results: Results) -> HTML:
 def contrasts(table: pd.DataFrame, results: Results) -> HTML:
     """Formats of equal bits side by side, all detectors and each (`dose_response.contrasts`)."""
     columns = {
-        "difference": ("difference", 2, True),
-        "beyond": ("beyond", 2, True),
+        "difference": ("difference of shifts", 2, True),
+        "beyond": ("not explained by weight error", 2, True),
     }
-    keys = {"first_title": "format", "second_title": "less", "detector_title": "detector"}
+    keys = {"first_title": "format", "second_title": "minus format", "detector_title": "detector"}
     caption = f"Shifts at equal bits, in standard deviations of the {named(results.baseline)} logits"
     return _table(table, columns, keys, caption, "ladder")
 
@@ -212,10 +212,12 @@ def families_places(table: pd.DataFrame, results: Results) -> HTML:
         return tables.missing(MISSING["families"])
     shown = pd.DataFrame({
         "generator": table.generator_title, "denoiser": table.kind.str.removesuffix("s"),
-        "real bits": table.bits, "dB": [tables.figure(value, "{:.1f}") for value in table.target],
-        "rung": [title or f"none: {why}" for title, why in zip(table.rung_title, table.why, strict=True)],
-        "quantized": [tables.figure(100 * share, "{:.0f}\N{NO-BREAK SPACE}%") for share in table["share"]],
-        "PSNR, dB": [tables.interval(row, "psnr", 1) for _, row in table.iterrows()],
+        "bits of real images": table.bits, "their PSNR, dB": [tables.figure(value, "{:.1f}") for value in table.target],
+        "format in their place": [
+            title or f"none: {why}" for title, why in zip(table.rung_title, table.why, strict=True)
+        ],
+        "share quantized": [tables.figure(100 * share, "{:.0f}\N{NO-BREAK SPACE}%") for share in table["share"]],
+        "its PSNR, dB": [tables.interval(row, "psnr", 1) for _, row in table.iterrows()],
     })  # fmt: skip
     return tables.table(shown, "The rung that stands for each generator at equal coverage and dose")
 
@@ -225,16 +227,17 @@ def families_table(table: pd.DataFrame, results: Results) -> HTML:
     in all."""
     columns = {
         "auc": ("change of AUC, over prompts", 3, True), "auc_mean": ("mean change of AUC, in all", 3, True),
-        "shift": ("shift, SD, over prompts", 2, True), "shift_mean": ("mean shift, SD, in all", 2, True),
+        "shift": ("shift, over prompts", 2, True), "shift_mean": ("mean shift, in all", 2, True),
     }  # fmt: skip
     if len(table):
         spread = [tables.DASH if not least == least else f"{least:+.3f} to {most:+.3f}".replace("-", "\N{MINUS SIGN}")
                   for least, most in zip(table.least, table.most, strict=True)]  # fmt: skip
         table = table.assign(spread=spread)
-    keys = {"bits": "real bits", "detector_title": "detector", "kind": "denoisers", "titles": "mean of"}
+    keys = {"bits": "bits of real images", "detector_title": "detector", "kind": "denoisers", "titles": "mean over"}
     keys |= {"trainings": "trainings"}
     caption = f"Change from {named(results.baseline)} at equal coverage and dose, mean over generators"
-    return _table(table, columns, keys | {"spread": "AUC by generator"}, caption, "families")
+    caption += "; shifts in standard deviations at the baseline"
+    return _table(table, columns, keys | {"spread": "change of AUC, range"}, caption, "families")
 
 
 def families_figure(own: pd.DataFrame, means: pd.DataFrame, results: Results, detector: str = "r50_nodown") -> None:
@@ -262,7 +265,7 @@ def doses(table: pd.DataFrame, results: Results) -> HTML:
     columns = {"psnr": ("PSNR, dB", 1, False), "gmsd": ("GMSD", 3, False)}
     keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
     caption = f"Distance of images from {named(results.baseline)}'s of the same prompt and seed, medians"
-    return _table(table, columns, keys | {"equal": "byte for byte equal"}, caption, "distances")
+    return _table(table, columns, keys | {"equal": "images equal byte for byte"}, caption, "distances")
 
 
 def content(table: pd.DataFrame, results: Results) -> HTML:
@@ -289,8 +292,8 @@ def strata(table: pd.DataFrame, results: Results) -> HTML:
     (`dose.strata`).
     """
     table = table[table.precision == results.lowest] if len(table) else table
-    columns = {"same": ("read the same", 2, True), "changed": ("read otherwise", 2, True)}
-    keys = {"generator_title": "generator", "detector_title": "detector", "n_changed": "read otherwise, images"}
+    columns = {"same": ("shift where read the same", 2, True), "changed": ("shift where read otherwise", 2, True)}
+    keys = {"generator_title": "generator", "detector_title": "detector", "n_changed": "images read otherwise"}
     caption = f"Shift from {named(results.baseline)} to {named(results.lowest)}, in standard deviations"
     return _table(table, columns, keys, caption, "readings")
 

@@ -74,9 +74,9 @@ def table(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
     columns = [measure, f"{measure}_low", f"{measure}_high"]
     shown = effects.assign(figure=[_short(*row) for row in effects[columns].to_numpy()])
     shown = shown.sort_values("perturbation", key=lambda of: of.map(list(of.unique()).index), kind="stable")
-    keys = {"perturbation_title": "done to it", "precision_title": "precision"}
+    keys = {"perturbation_title": "perturbation", "precision_title": "precision"}
     if measure == "tnr":
-        shown, keys = shown[shown.precision == shown.precision.iloc[0]], {"perturbation_title": "done to it"}
+        shown, keys = shown[shown.precision == shown.precision.iloc[0]], {"perturbation_title": "perturbation"}
     wide = tables.crossed(shown, list(keys), "detector_title", "figure")
     return tables.table(wide.rename(columns=keys), caption)
 

@@ -22,7 +22,7 @@ __all__ = [
     "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
 ]  # fmt: skip
 
-#: What a format does to an accuracy, by the direction of the change.
+#: What a format does to a detection rate, by the direction of the change.
 MOVED = {1: "raises", -1: "lowers", 0: "does not measurably change"}
 
 #: What stands beside the public study's figures wherever they answer.
@@ -32,6 +32,8 @@ CAVEAT = (
     "precision, without scores:"
 )
 
+#: Whether two effects go the same way, in print.
+DIRECTIONS = {"agree": "agree", "part": "opposite", "open": "open"}
 NOTHING = "This study has no scores in the public study's formats, so nothing can be set beside them."
 
 
@@ -135,8 +137,10 @@ def scores(rows: pd.DataFrame) -> HTML:
         {
             "generator": rows.generator, "detector": rows.detector, "format": _formats(rows),
             "shift of logit": [tables.interval(row, "shift", sign=True) for _, row in rows.iterrows()],
-            "least seen": seen.map("{:.2f}".format).to_numpy(),
-            "AUC": [f"{row.auc_before:.3f}{tables.ARROW}{row.auc:.3f}" for row in rows.itertuples()],
+            "smallest shift that could be seen": seen.map("{:.2f}".format).to_numpy(),
+            f"AUC, {PRECISIONS.title(BASE)}{tables.ARROW}format": [
+                f"{row.auc_before:.3f}{tables.ARROW}{row.auc:.3f}" for row in rows.itertuples()
+            ],
         }
     )  # fmt: skip
     return tables.table(
@@ -151,9 +155,11 @@ def verdicts(rows: pd.DataFrame) -> HTML:
         {
             "generator": rows.generator, "detector": rows.detector, "format": _formats(rows),
             FIGURES["tpr"]: [f"{row.tpr_before:.2f}{tables.ARROW}{row.tpr:.2f}" for row in rows.itertuples()],
-            "change": [tables.interval(row, "change", sign=True) for _, row in rows.iterrows()],
-            "turned": [f"\N{MINUS SIGN}{int(row.lost)} +{int(row.gained)}" for row in rows.itertuples()],
-            "p": [f"{p:.2f}" for p in rows.p_holm],
+            "its change": [tables.interval(row, "change", sign=True) for _, row in rows.iterrows()],
+            "verdicts turned: \N{MINUS SIGN} to real, + to fake": [
+                f"\N{MINUS SIGN}{int(row.lost)} +{int(row.gained)}" for row in rows.itertuples()
+            ],
+            "p, McNemar and Holm": [f"{p:.2f}" for p in rows.p_holm],
         }
     )  # fmt: skip
     return tables.table(
@@ -212,10 +218,10 @@ def agreement(found: pd.DataFrame, results: Results) -> HTML:
     named = [f"{words.named(g)} {words.named(d)}" for g, d in zip(found.generator, found.detector, strict=True)]
     shown = pd.DataFrame(
         {
-            "cell": [f"{cell} {form}" for cell, form in zip(named, _formats(found), strict=True)],
+            "generator, detector, format": [" ".join(row) for row in zip(named, _formats(found), strict=True)],
             "real checkpoints": _standard(found, "real"),
             _whose(results): _standard(found, "own"),
-            "direction": found.verdict,
+            "directions": found.verdict.map(DIRECTIONS),
         }
     )
     return tables.table(shown, f"Standardized shift: public study and {_the(results)}")
@@ -234,7 +240,7 @@ def published(found: pd.DataFrame, results: Results) -> HTML:
     seen = [f"{row.published:.2f}" + " (seen)" * (row.in_training == "yes") for row in found.itertuples()]
     found = found.assign(published=seen, tpr=[tables.interval(row, "tpr") for row in found.itertuples()])
     heads = [_whose(results), "trained on SDXL"]
-    names = dict(zip(found.training.unique(), heads, strict=False))
+    names = {"published": "TrueFake"} | dict(zip(found.training.unique(), heads, strict=False))
     shown = tables.crossed(found, ["generator", "detector", "published"], "training", "tpr").rename(columns=names)
     caption = f"Fakes called fake: TrueFake's Table III and {_the(results)} at {PRECISIONS.title(results.baseline)}"
     return tables.table(_titled(shown), caption)

@@ -34,7 +34,7 @@ def table(found: pd.DataFrame) -> HTML:
     """Every rule with its value and when it was fixed, by the table of `rule_dates.dates`."""
     titles = {claim.key: claim.title for claim in CLAIMS}
     shown = pd.DataFrame({
-        "": [TABLES[name] for name in found["table"]],
+        "kind": [TABLES[name] for name in found["table"]],
         "rule": [titles.get(name, name) for name in found["name"]],
         "what it is": [what or "what is measured, and where" for what in found["what"]],
         "value": [tables.DASH if value is None else _value(value) for value in found["value"]],
@@ -42,7 +42,7 @@ def table(found: pd.DataFrame) -> HTML:
         "before or after the first archive": [ANSWERS[value] for value in found.before_first],
         "before or after these scores": [ANSWERS[value] for value in found.before_scores],
     })  # fmt: skip
-    shown[""] = shown[""].where(~shown[""].duplicated(), "")  # each is named once
+    shown["kind"] = shown.kind.where(~shown.kind.duplicated(), "")  # each is named once
     return tables.table(shown, "When each rule was fixed, and whether before or after results were known")
 
 
@@ -115,9 +115,9 @@ def confirmation(found: pd.DataFrame) -> HTML:
         return tables.missing("No confirmation lies beside these results.")
     shown = pd.DataFrame({
         "claim": found.title, "decided by": found["of"].where(found["of"] != "", tables.DASH),
-        "here": [_figure(row, "") for _, row in found.iterrows()], "verdict here": found.verdict.map(HOLDS),
-        "confirmation": [_figure(row, "there_") for _, row in found.iterrows()],
-        "verdict there": found.there_verdict.map(HOLDS), "": found.result,
+        "value here": [_figure(row, "") for _, row in found.iterrows()], "verdict here": found.verdict.map(HOLDS),
+        "value in the confirmation": [_figure(row, "there_") for _, row in found.iterrows()],
+        "verdict in the confirmation": found.there_verdict.map(HOLDS), "outcome": found.result,
     })  # fmt: skip
     return tables.table(shown, "Each claim in this study and in its confirmation, by the same rules")
 

@@ -18,7 +18,7 @@ __all__ = ["COSTS", "costs", "footprint", "memory_answers", "show_costs", "time_
 
 
 COSTS = {
-    "bytes_share": ("{:.0%}", "Weights in memory against before"),
+    "bytes_share": ("{:.0%}", "Weights in memory, as a share of the unquantized"),
     "seconds_per_image": ("{:.2f}", "Seconds per image"),
     "seconds_load": ("{:.2f}", "Seconds to load"),
     "seconds_quantize": ("{:.2f}", "Seconds to quantize"),
@@ -82,7 +82,7 @@ def _at_fp4(found: pd.DataFrame) -> HTML:
             **{part: sizes(part) for part in PARTS},
             "denoiser quantized": found.denoiser_share.map("{:.2%}".format),
             "all weights quantized": found.all_share.map("{:.1%}".format),
-            "in all": sizes("all"),
+            "all parts": sizes("all"),
         }
     )
     return tables.table(shown, f"Weights in GB (10\N{SUPERSCRIPT NINE} bytes), FP16{tables.ARROW}FP4")
@@ -95,7 +95,7 @@ def _at_formats(found: pd.DataFrame) -> HTML:
         printed=[f"{gb:.2f} ({share:.0%})" for gb, share in zip(found.gb, found.share, strict=True)],
     )
     wide = tables.crossed(printed, ["precision_title", "bits"], "title", "printed")
-    wide = wide.rename(columns={"precision_title": "format", "bits": "bits a weight, with scales"})
+    wide = wide.rename(columns={"precision_title": "format", "bits": "bits per weight, scales included"})
     caption = (
         "All weights in GB (10\N{SUPERSCRIPT NINE} bytes) at every format, and the share of FP16's; linear layers of"
         " denoiser and T5 in the format"
@@ -104,12 +104,12 @@ def _at_formats(found: pd.DataFrame) -> HTML:
 
 
 MEASURED = {
-    "title": "checkpoint", "precision": "precision", "coverage": "layers", "bytes": "weights GB",
-    "peak_allocated": "peak GB", "seconds_per_step": "s per step", "ratio": "time against FP16",
+    "title": "checkpoint", "precision": "precision", "coverage": "quantized layers", "bytes": "weights, GB",
+    "peak_allocated": "peak memory, GB", "seconds_per_step": "seconds per step", "ratio": "time relative to FP16",
 }  # fmt: skip
 PUBLISHED = {
-    "title": "checkpoint", "format": "format", "loaded_gb": "loaded", "peak_gb": "peak", "seconds": "seconds",
-    "ratio": "time against 16 bits", "card": "card", "source": "source",
+    "title": "checkpoint", "format": "format", "loaded_gb": "memory once loaded", "peak_gb": "peak memory",
+    "seconds": "seconds", "ratio": "time relative to 16 bits", "card": "GPU", "source": "source",
 }  # fmt: skip
 
 

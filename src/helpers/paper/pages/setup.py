@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-ALONE = "the figures rest on the stored results alone."
+ALONE = "the numbers rest on the stored results alone."
 
 
 def grid(results: Results) -> str:
@@ -171,9 +171,9 @@ def formats() -> HTML:
     groups = {"channel": "an output channel", None: tables.DASH}
     rows = [
         {
-            "precision": row.title, "format": key, "bits": row.bits, "a stored number": row.code,
-            "one scale for": groups.get(row.group, f"a block of {row.group}"), "scales to it": row.scales,
-            "bits with scales": f"{row.bits_with_scales:.4g}", "inputs of layers": row.inputs or "as computed",
+            "precision": row.title, "name in files": key, "bits": row.bits, "number format": row.code,
+            "one group is": groups.get(row.group, f"a block of {row.group}"), "scales per group": row.scales,
+            "bits, scales included": f"{row.bits_with_scales:.4g}", "inputs of layers": row.inputs or "as computed",
             "library": row.backend, "defined by": row.source or tables.DASH,
         }
         for key, row in PRECISIONS.items()
@@ -183,7 +183,8 @@ def formats() -> HTML:
 
 def settings(settings: pd.DataFrame) -> HTML:
     """The generators with their settings, as far as they are known, by the table of `analysis.settings`."""
-    return tables.table(settings.dropna(axis=1, how="all"), "Generators")
+    shown = settings.dropna(axis=1, how="all").rename(columns={"pixels": "pixels a side", "guidance": "guidance scale"})
+    return tables.table(shown, "Generators")
 
 
 def settings_note(settings: pd.DataFrame) -> str:
@@ -208,6 +209,13 @@ MEASURED = (
 )
 
 
+#: Columns of `analysis.miniatures.overview` for print.
+CARDS = {
+    "weights, M": "weights, millions", "steps": "training steps", "minutes": "training, minutes", "on": "hardware",
+    "fakes from": "trained on fakes of",
+}  # fmt: skip
+
+
 def miniatures(scale: str, measures: pd.DataFrame, cards: pd.DataFrame, curves: pd.DataFrame) -> None:
     """Display what is known of the miniatures behind a study of this scale: measures at FP32, cards, training curves.
 
@@ -223,7 +231,7 @@ def miniatures(scale: str, measures: pd.DataFrame, cards: pd.DataFrame, curves: 
         display(tables.table(measures, "Measures at FP32; a target was set before any quantized image was scored"))
     else:
         display(Markdown("The generators were not measured: `quantdetect train mini --evaluate` does it."))
-    display(tables.table(cards, "Cards of the shipped models"))
+    display(tables.table(cards.rename(columns=CARDS), "Cards of the shipped models"))
     if len(curves):
         page.glue_figure("training_loss", charts.training_loss(curves))
 
@@ -237,14 +245,14 @@ def beside_controls(scale: str, found: pd.DataFrame) -> None:
     if found.empty:
         return
     shown = pd.DataFrame({
-        "trained as": found.weights.where(~found.weights.duplicated(), ""),
+        "training": found.weights.where(~found.weights.duplicated(), ""),
         "detector or control": found.title,
         "trainings": found.trainings,
         "mean AUC": found.auc.map("{:.3f}".format),
-        "AUC": [_span(row.auc_low, row.auc_high) for row in found.itertuples()],
-        "TNR": [_span(row.tnr_low, row.tnr_high) for row in found.itertuples()],
+        "AUC, range": [_span(row.auc_low, row.auc_high) for row in found.itertuples()],
+        "TNR, range": [_span(row.tnr_low, row.tnr_high) for row in found.itertuples()],
     })  # fmt: skip
-    caption = "At FP32, on validation images: least to most over generators and trainings; the last rows are controls"
+    caption = "At FP32, on validation images: ranges over generators and trainings; the last rows are controls"
     display(tables.table(shown, caption))
 
 
@@ -292,10 +300,10 @@ ARMS = (
 #: Columns of `audits` for print, those that an older run lacks left out.
 AUDITS = {
     "generator_title": "generator", "precision_title": "precision", "component": "component",
-    "parameters": "parameters", "share": "in the format", "bytes": "MB", "weight_error": "weight error",
-    "expected_error": "by definition", "attention": "attention", "feed-forward": "feed-forward",
-    "convolution": "convolution", "other": "other", "output_error": "output error",
-    "native_deviation": "native \N{MINUS SIGN} rounded",
+    "parameters": "parameters", "share": "share in the format", "bytes": "size, MB", "weight_error": "weight error",
+    "expected_error": "weight error by the format's definition", "attention": "error, attention",
+    "feed-forward": "error, feed-forward", "convolution": "error, convolution", "other": "error, other layers",
+    "output_error": "output error", "native_deviation": "library \N{MINUS SIGN} rounded weights",
 }  # fmt: skip
 ERRORS = ("weight_error", "expected_error", "output_error", "attention", "feed-forward", "convolution", "other")
 FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation": "{:.1e}", "parameters": "{:,}"}
