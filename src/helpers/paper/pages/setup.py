@@ -20,9 +20,9 @@ from helpers.results.results import Results
 from helpers.study.schema import MAX_KERNEL_DEVIATION
 
 __all__ = [
-    "audits", "audits_note", "beside_controls", "by_training", "controls", "controls_note", "cost_note", "crossed", "formats",
-    "grid", "images", "live_check", "miniatures", "models_note", "reals", "settings", "settings_note", "show_controls",
-    "sixteen", "twins",
+    "audits", "audits_note", "beside_controls", "by_training", "controls", "controls_note", "cost_note", "crossed",
+    "formats", "grid", "images", "live_check", "miniatures", "models_note", "reals", "settings", "settings_note",
+    "show_controls", "sixteen", "twins",
 ]  # fmt: skip
 
 
