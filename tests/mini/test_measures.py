@@ -13,6 +13,7 @@ from helpers.analysis import miniatures
 from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.mini import judge, measures
+from helpers.paper.pages import setup
 
 
 def test_frechet_distance_of_normals_is_the_closed_form():
@@ -103,7 +104,11 @@ def test_every_shipped_model_has_a_card_with_its_licence():
     cards = miniatures.cards()
     assert len(cards) >= 6 + 1 + 2 + 4
     assert {card["licence"] for card in cards} == {"Apache-2.0"}
-    assert len(miniatures.overview()) == len(cards)
+    shown = miniatures.overview()
+    assert len(shown) == len(cards)
+    folded = setup.by_training(shown).set_index("model")
+    assert folded.trainings.sum() == len(cards) and not folded.index.str.contains(r"s\d").any()
+    assert folded.index.is_unique and folded.seed["NPR"] == "0 to 4" and folded.seed["NPR (aligned)"] == "0 to 2"
 
 
 def test_what_detectors_were_trained_on_is_said_from_their_cards(tmp_path):

@@ -31,12 +31,12 @@ MEASURES = {
     "ground_on_renders": "ground, read off renders",
     "colour_on_renders": "colours, read off renders",
     "shape_on_renders": "shapes, read off renders",
-    "frechet": "Frechet distance to renders",
-    "frechet_of_renders": "the same between two sets of renders",
+    "frechet": "Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance to renders",
+    "frechet_of_renders": "Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance, renders to renders",
     "nearest": "distance to the nearest training render",
-    "nearest_of_renders": "the same of new renders",
+    "nearest_of_renders": "distance of a new render to the nearest",
     "spread": "spread over seeds for one prompt",
-    "spread_of_renders": "the same of renders",
+    "spread_of_renders": "spread of renders for one prompt",
     "trivial_auc": "AUC of a trivial classifier",
 }
 
@@ -183,8 +183,8 @@ def beside_controls(table: pd.DataFrame) -> str:
     parts = [f"{row.title[0].lower()}{row.title[1:]}, {row.auc:.3f}" for row in against.itertuples()]
     above = list(own.title[own.auc > against.auc.max()])
     below = list(own.title[own.auc <= against.auc.max()])
-    told = f"Without any training on fakes' traces but a linear head's there is a mean AUC of: {'; '.join(parts)}."
-    more = f" {listed(above)} {_finds(above)} more, which is the work of training." if above else ""
+    told = f"Controls of which only a linear head was trained on fakes have these mean AUCs: {'; '.join(parts)}."
+    more = f" {listed(above)} {_finds(above)} more, which training has added." if above else ""
     less = f" {listed(below)} {_finds(below)} no more than a control does." if below else ""
     return f"{told}{more}{less}"
 

@@ -49,8 +49,8 @@ def _figure(title: str, sheet: Path, rows: Sequence[str]) -> str:
         '<div style="display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0.5em">'
         '<ol aria-hidden="true" style="display: grid; grid-auto-rows: 1fr; align-items: center; margin: 0; padding: 0; '
         'list-style: none; font-size: 0.8em">'
-        f'{names}</ol><img src="{html.escape(source)}" alt="{said}" loading="lazy" style="width: 100%; height: auto">'
-        "</div>"
+        f'{names}</ol><img src="{html.escape(source)}" alt="{said}" loading="lazy" width="{width}" height="{height}" '
+        'style="width: 100%; height: auto"></div>'
     )
     held = numbers.attributes("Figure", re.sub(r"[^\w-]", "-", f"contact-{sheet.stem}"), inner)
     return f'<figure class="contact-sheet" {held}>{numbers.caption("Figure", caption)}{inner}</figure>'

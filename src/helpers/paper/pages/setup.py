@@ -20,9 +20,9 @@ from helpers.results.results import Results
 from helpers.study.schema import MAX_KERNEL_DEVIATION
 
 __all__ = [
-    "audits", "audits_note", "beside_controls", "controls", "controls_note", "cost_note", "crossed", "formats", "grid",
-    "images", "live_check", "miniatures", "models_note", "reals", "settings", "settings_note", "show_controls",
-    "sixteen", "twins",
+    "audits", "audits_note", "beside_controls", "by_training", "controls", "controls_note", "cost_note", "crossed",
+    "formats", "grid", "images", "live_check", "miniatures", "models_note", "reals", "settings", "settings_note",
+    "show_controls", "sixteen", "twins",
 ]  # fmt: skip
 
 
@@ -204,8 +204,8 @@ MEASURED = (
     "are is measured on FP32 images alone: how much of a render survives the VAE, whether a judge network that has "
     "only seen renders reads ground, colours and shapes as the prompt asks, how far the images' features lie from the "
     "renders' (Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance), whether images are copies of training renders or "
-    "all alike, and how much of the difference to renders is trivial. What stands beside a measure in the next line is "
-    "the same of renders."
+    "all alike, and how much of the difference to renders is trivial. Below a measure stands the same "
+    "one of renders, where it has one."
 )
 
 
@@ -231,9 +231,28 @@ def miniatures(scale: str, measures: pd.DataFrame, cards: pd.DataFrame, curves: 
         display(tables.table(measures, "Measures at FP32; a target was set before any quantized image was scored"))
     else:
         display(Markdown("The generators were not measured: `quantdetect train mini --evaluate` does it."))
-    display(tables.table(cards.rename(columns=CARDS), "Cards of the shipped models"))
+    shown = by_training(cards).rename(columns=CARDS)
+    display(tables.table(shown, "Cards of the shipped models, least to most over a detector's seeds"))
     if len(curves):
         page.glue_figure("training_loss", charts.training_loss(curves))
+
+
+def by_training(cards: pd.DataFrame) -> pd.DataFrame:
+    """Cards of models as they are printed: the trainings of a detector that differ in their seed alone are one row,
+    which says how many there are (`trainings`) and the least and the most of each figure."""
+    kinds = cards.model.str.replace(r"(?: \(|-)s\d+\)$", lambda seed: ")" if seed[0][0] == "-" else "", regex=True)
+    groups = cards.assign(model=kinds, minutes=cards.minutes.astype(int)).groupby("model", sort=False)
+    return pd.DataFrame([
+        {"model": model, "trainings": len(group), "weights, M": group["weights, M"].iloc[0]}
+        | {name: _ends(group[name]) for name in ("steps", "minutes", "seed")}
+        | {"on": listed(list(group["on"].unique())), "fakes from": group["fakes from"].iloc[0]}
+        for model, group in groups
+    ])  # fmt: skip
+
+
+def _ends(numbers: pd.Series) -> str:
+    least, most = numbers.min(), numbers.max()
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def beside_controls(scale: str, found: pd.DataFrame) -> None:
