@@ -120,7 +120,8 @@ def _opened(browser: Browser, address: str) -> Opened:
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=2, is_mobile=True)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
-    devtools, came = context.new_cdp_session(page), []
+    devtools = context.new_cdp_session(page)
+    came: list[float] = []
     devtools.send("Network.enable")
     devtools.on("Network.loadingFinished", lambda of: came.append(of["encodedDataLength"]))
     devtools.send("Network.emulateNetworkConditions", NETWORK)

@@ -44,7 +44,7 @@ __all__ = ["TOLERANCE", "verify_archive"]
 TOLERANCE = {"same": {"absolute": 1e-3, "relative": 1e-3}, "near": {"absolute": 0.25, "relative": 0.05}}
 
 #: Of a source: the SHA-256 (hex) of its images' pixels (N), and their logits (N,) by detector.
-Made = tuple[list[str], dict[str, np.ndarray]]
+_Made = tuple[list[str], dict[str, np.ndarray]]
 
 
 def verify_archive(
@@ -96,7 +96,7 @@ def verify_archive(
 
 def _made_again(
     study: Study, most: int, sources: Sequence[Source], tables: Sequence[pd.DataFrame], workers: int, progress: bool
-) -> tuple[list[Made], dict[str, Any]]:
+) -> tuple[list[_Made], dict[str, Any]]:
     """What came of each source, in their order, and the machine that it was made on."""
     mini = study.scale == "mini"
     indices = [[int(index) for index in table.index] for table in tables]
@@ -147,7 +147,7 @@ def _maker() -> Maker:
     return Maker(*_GIVEN)
 
 
-def _made(source: Source, indices: Sequence[int]) -> Made:
+def _made(source: Source, indices: Sequence[int]) -> _Made:
     return _maker().make(source, indices)
 
 
@@ -189,7 +189,7 @@ def _rows_of(archived: pd.DataFrame, source: Source, images: int) -> pd.DataFram
     return table.sort_index().head(images)
 
 
-def _compare(source: Source, table: pd.DataFrame, made: Made) -> dict[str, Any]:
+def _compare(source: Source, table: pd.DataFrame, made: _Made) -> dict[str, Any]:
     digests, scores = made
     equal = np.array(digests) == table["image_sha256"].to_numpy()
     differences = {name: np.abs(scores[name] - table[name].to_numpy()) for name in scores}
