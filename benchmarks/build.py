@@ -32,6 +32,7 @@ from helpers.paper import build, execution
 scratch = Path(OUT) / "serial"
 source = scratch / "source"
 folder = build.check_results(RESULTS)
+build._lay_out(source, folder)
 build._stage(source, folder)
 for notebook, plan in build._plans({}, folder).items():
     execution.execute(notebook, source / notebook.relative_to(files.ROOT), plan)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.core import files
+from helpers.core.device import processors
 from helpers.core.errors import Failure, UsageError, nearest, shown
 from helpers.paper import cache, site
 from helpers.paper.contents import Job, declared, notebooks, pages
@@ -100,7 +101,7 @@ def _started(jobs: Collection[Job], failed: Path, workers: int) -> Iterator[Iter
         return
     from helpers.paper import running
 
-    with running.started(jobs, failed, workers or running.processors()) as ended:
+    with running.started(jobs, failed, workers or processors()) as ended:
         yield ended
 
 

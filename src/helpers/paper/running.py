@@ -32,7 +32,7 @@ from helpers.paper import kernels
 from helpers.paper.contents import Job, code, declared
 from helpers.paper.execution import execute
 
-__all__ = ["SHARED", "main", "processors", "started"]
+__all__ = ["SHARED", "main", "started"]
 
 #: Whether a process that has computed can be forked safely.
 FORKS = sys.platform == "linux"
@@ -49,11 +49,6 @@ SHARED: tuple[Callable[[analysis.Results], object], ...] = (
 )  # fmt: skip
 #: The parameters by which a page opens its results (`page.setup`), in the order of `analysis.load`.
 OPENED = ("results", "generators", "precisions", "detectors", "threshold", "protocol")
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

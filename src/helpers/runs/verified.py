@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.core import files, reach
-from helpers.core.device import processor
+from helpers.core.device import processor, processors
 from helpers.core.errors import Damaged
 from helpers.study.schema import Study
 
@@ -53,5 +53,4 @@ def _processor() -> list[object]:
     except OSError:
         lines = []
     able = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    return [processor(), able, len(usable) or os.cpu_count()]
+    return [processor(), able, processors()]

@@ -1,30 +1,40 @@
-"""Make a sample of an archived run again with the shipped models, score it, and compare both with the archive."""
+"""Make a sample of an archived run again with the shipped models, score it, and compare both with the archive.
+
+The miniatures are made in as many processes as there are processors, each in one thread: what comes out is then the
+same for any number of them. This module itself does without torch, so that they begin at once.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
-from PIL import Image
 from tqdm import tqdm
 
-from helpers import detectors as detection
-from helpers.core.device import processor
+from helpers.core.device import processor, processors
 from helpers.core.errors import Damaged, Failure, UsageError
 from helpers.core.files import file_sha256, now, read_json, write_json
 from helpers.core.scores import is_fake
 from helpers.runs import plan as planning
-from helpers.runs.plan import Recipe, Source
+from helpers.runs.plan import Source
 from helpers.runs.shard import of
-from helpers.runs.sources import open_source
-from helpers.runs.store import Store, pixel_sha256, versions
+from helpers.runs.store import Store, versions
 from helpers.study.schema import Study
+
+if TYPE_CHECKING:
+    from helpers.runs.remade import Maker
 
 __all__ = ["TOLERANCE", "verify_archive"]
 
@@ -32,6 +42,9 @@ __all__ = ["TOLERANCE", "verify_archive"]
 #: pixels are equal, so that only the detector's rounding differs. `near`: where they are not, for CPUs round
 #: differently and a few pixels then differ by one level.
 TOLERANCE = {"same": {"absolute": 1e-3, "relative": 1e-3}, "near": {"absolute": 0.25, "relative": 0.05}}
+
+#: Of a source: the SHA-256 (hex) of its images' pixels (N), and their logits (N,) by detector.
+_Made = tuple[list[str], dict[str, np.ndarray]]
 
 
 def verify_archive(
@@ -41,6 +54,7 @@ def verify_archive(
     out: str | os.PathLike[str] | None = None,
     *,
     state: str = "",
+    workers: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Compare the first `images` archived images of the main arm's cells, and of the reals per size, with new ones.
@@ -51,22 +65,24 @@ def verify_archive(
     cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per detector,
     agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under
     `plain`. The archive holds digests of its pixels, so images are equal to the last bit or not. A cell agrees where
-    every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. Raises UsageError where the
-    archive is missing or of another study, Failure where it lacks cells.
+    every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. `workers` processes make the
+    images, by default one for each processor; a study of full size has one, for its models are as large as a machine.
+    They import the script that calls this, as `multiprocessing` says: it does so below `if __name__ == "__main__"`.
+    Raises UsageError where the archive is missing or of another study, Failure where it lacks cells.
     """
     archived = _archive(study, Path(results))
-    plan = planning.resolve(study, int(archived["index"].max()) + 1)
-    loaded = {name: detection.load(name, study.weights) for name in study.detectors}
+    most = int(archived["index"].max()) + 1
+    plan = planning.resolve(study, most)
     sources = [source for source in plan.recipes if source.arm in (plan.arm, "none")]
-    rows = []
-    for source in tqdm(sources, desc="verify", unit=" cells", disable=not progress, dynamic_ncols=True):
-        rows.append(_compare(plan.recipes[source], _rows_of(archived, source, images), loaded))
+    tables = [_rows_of(archived, source, images) for source in sources]
+    made, machine = _made_again(study, most, sources, tables, workers or processors(), progress)
+    rows = [_compare(*each) for each in zip(sources, tables, made, strict=True)]
     report = {
         "study_digest": plan.study_digest,
         "scores_sha256": file_sha256(Path(results) / "scores.parquet"),
         "checked": now()[:10],
         "state": state,
-        "machine": _machine(),
+        "machine": machine,
         "images": images,
         "cells": [row for row, source in zip(rows, sources, strict=True) if source.label],
         "real": [row for row, source in zip(rows, sources, strict=True) if not source.label],
@@ -78,14 +94,68 @@ def verify_archive(
     return report
 
 
-def _machine() -> dict[str, Any]:
-    return {
-        "processor": processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "system": platform.platform(),
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
-    }
+def _made_again(
+    study: Study, most: int, sources: Sequence[Source], tables: Sequence[pd.DataFrame], workers: int, progress: bool
+) -> tuple[list[_Made], dict[str, Any]]:
+    """What came of each source, in their order, and the machine that it was made on."""
+    mini = study.scale == "mini"
+    indices = [[int(index) for index in table.index] for table in tables]
+    with _pool(min(workers, len(sources)) if mini else 1, study, most, mini) as pool:
+        arithmetic = pool.submit(_arithmetic)
+        coming = pool.map(_made, sources, indices)
+        made = list(tqdm(coming, "verify", len(sources), unit=" cells", disable=not progress, dynamic_ncols=True))
+        said = arithmetic.result()
+    return made, {"processor": processor(), **said, "system": platform.platform(), "versions": versions()}
+
+
+@contextmanager
+def _pool(count: int, *given: Any) -> Iterator[ProcessPoolExecutor]:
+    """Processes that make images; Failure where one of them ends before its work."""
+    spawned = multiprocessing.get_context("spawn")  # a process that has computed cannot be forked safely
+    pool = ProcessPoolExecutor(count, spawned, _begin, given)
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise Failure("verify: a process that makes images ended; see that there is memory left") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+#: What a worker was given: the study, its images and whether it computes in one thread.
+_GIVEN: list[Any] = []
+
+
+def _begin(*given: Any) -> None:
+    """Begin a worker: an interruption is its caller's to handle, and without the caller it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    _GIVEN[:] = given
+
+
+def _end_with_caller() -> None:
+    caller = multiprocessing.parent_process()
+    if caller is not None:
+        caller.join()
+        os._exit(1)
+
+
+@cache
+def _maker() -> Maker:
+    """The worker's, made by its first task, so that what goes wrong is that task's error."""
+    from helpers.runs.remade import Maker
+
+    return Maker(*_GIVEN)
+
+
+def _made(source: Source, indices: Sequence[int]) -> _Made:
+    return _maker().make(source, indices)
+
+
+def _arithmetic() -> dict[str, Any]:
+    from helpers.runs.remade import arithmetic
+
+    _maker()
+    return arithmetic()
 
 
 def _archive(study: Study, results: Path) -> pd.DataFrame:
@@ -119,11 +189,9 @@ def _rows_of(archived: pd.DataFrame, source: Source, images: int) -> pd.DataFram
     return table.sort_index().head(images)
 
 
-def _compare(recipe: Recipe, table: pd.DataFrame, loaded: dict[str, Any]) -> dict[str, Any]:
-    source = recipe.source
-    made = _made(recipe, [int(index) for index in table.index])
-    equal = np.array([pixel_sha256(image) for image in made]) == table["image_sha256"].to_numpy()
-    scores = {name: detector.score(made) for name, detector in loaded.items()}
+def _compare(source: Source, table: pd.DataFrame, made: _Made) -> dict[str, Any]:
+    digests, scores = made
+    equal = np.array(digests) == table["image_sha256"].to_numpy()
     differences = {name: np.abs(scores[name] - table[name].to_numpy()) for name in scores}
     verdicts = {name: is_fake(scores[name]) == is_fake(table[name]) for name in scores}
     return {
@@ -131,20 +199,12 @@ def _compare(recipe: Recipe, table: pd.DataFrame, loaded: dict[str, Any]) -> dic
         "precision": source.precision,
         "arm": source.arm,
         "size": source.size,
-        "images": len(made),
+        "images": len(digests),
         "images_equal": int(equal.sum()),
         "max_logit_diff": {name: float(values.max()) for name, values in differences.items()},
         "verdicts_equal": {name: int(same.sum()) for name, same in verdicts.items()},
         "agree": all(_within(differences[name], table[name].to_numpy(), equal) for name in scores),
     }
-
-
-def _made(recipe: Recipe, indices: list[int]) -> list[Image.Image]:
-    source, made = open_source(recipe), []
-    source.load()
-    for start in range(0, len(indices), recipe.batch_size):
-        made += source.make(indices[start : start + recipe.batch_size])
-    return made
 
 
 def _within(differences: np.ndarray, archived: np.ndarray, equal: Sequence[bool]) -> bool:
