@@ -30,7 +30,7 @@ from helpers.paper.site import EXTRA
 from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["file_name", "index", "sentence", "show", "show_gallery", "stage"]
+__all__ = ["FOLDER", "file_name", "index", "sentence", "show", "show_gallery", "stage"]
 
 #: Where the files lie, from the top of the site.
 FOLDER = "explorer"
