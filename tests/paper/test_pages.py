@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import synthetic
 
-from helpers import analysis, results
+from helpers import analysis, claims, results
 from helpers.analysis import controls
+from helpers.paper import page
 from helpers.paper.pages import heatmap, limits, setup
 
 
@@ -110,3 +112,12 @@ def test_a_crop_that_no_image_exceeds_is_none(tmp_path, monkeypatch):
     found = analysis.load(synthetic.write(tmp_path / "crops", images=30))
     monkeypatch.setattr(limits.miniatures, "crops", lambda trainings: {64: ["npr"], 128: ["r50_tf"], 512: ["clip_d"]})
     assert limits.sentences(found)[0] == "Images have 64 to 128 pixels a side; NPR learnt from crops of 64."
+
+
+def test_an_answer_begins_with_the_protocol_that_its_figures_are_of():
+    of = study({"nf4": 0.25})
+    outcome = claims.evaluate(of, "C4")[0]
+    moved = replace(outcome, finding=replace(outcome.finding, protocol="aligned"))
+    own, other = (page.answer(of, [one], "C4").markdown for one in (outcome, moved))
+    assert "Under the protocol" not in own
+    assert other.index("Under the protocol *aligned*: ") < other.index("Real evidence")
