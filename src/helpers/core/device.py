@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import re
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 from helpers.core.errors import UsageError, shown
 
-__all__ = ["accelerator", "forget_peak", "peaks", "processor", "processors", "release", "require", "synchronize"]
+__all__ = ["accelerator", "forget_peak", "peaks", "processor", "release", "require", "synchronize"]
 
 
 def processor() -> str:
@@ -22,11 +21,6 @@ def processor() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def require(device: str) -> None:

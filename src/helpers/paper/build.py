@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.core import files
-from helpers.core.device import processors
 from helpers.core.errors import Failure, UsageError, nearest, shown
+from helpers.core.workers import processors
 from helpers.paper import cache, site
 from helpers.paper.contents import Job, declared, notebooks, pages
 from helpers.results.results import check_results

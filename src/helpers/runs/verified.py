@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from helpers.core import files, reach
-from helpers.core.device import processor, processors
+from helpers.core.device import processor
 from helpers.core.errors import Damaged
+from helpers.core.workers import processors
 from helpers.study.schema import Study
 
 __all__ = ["standing", "state"]

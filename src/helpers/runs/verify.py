@@ -23,10 +23,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.core.device import processor, processors
+from helpers.core.device import processor
 from helpers.core.errors import Damaged, Failure, UsageError
 from helpers.core.files import file_sha256, now, read_json, write_json
 from helpers.core.scores import is_fake
+from helpers.core.workers import processors
 from helpers.runs import plan as planning
 from helpers.runs.plan import Source
 from helpers.runs.shard import of
