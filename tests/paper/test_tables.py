@@ -65,3 +65,8 @@ def test_gigabytes_at_fp4_are_those_of_the_parts() -> None:
     parts = found.loc["SDXL", [f"{part}_before" for part in footprint.PARTS]]
     assert parts.sum() == pytest.approx(found.loc["SDXL", "all_before"]) and found.loc["SDXL", "T5_before"] == 0
     assert 0.9 < found.loc["Flux.1 dev", "denoiser_share"] < 1
+
+
+def test_numbers_in_print_have_a_true_minus_and_zero_has_no_sign_of_where_it_came_from():
+    found = pd.DataFrame({"change_min": [-0.0004, -0.021, np.nan], "change_max": [0.0, 0.006, np.nan]})
+    assert tables._spread(found, "change") == ["+0.0 to +0.0", "\N{MINUS SIGN}2.1 to +0.6", "\N{EN DASH}"]

@@ -10,21 +10,23 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.precision.catalogue import PRECISIONS
 
-__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "quoted"]
+__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "printed", "quoted"]
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
     """An estimate with its interval, for prose: 0.93 (0.88 to 0.96); it says so where one of them is not known."""
-    form = f"{'+' if sign else ''}.{digits}f"
-
-    def show(value: float) -> str:
-        return format(value + 0.0 if round(value, digits) else 0.0, form).replace("-", "\N{MINUS SIGN}")
-
     if isnan(interval.estimate):
         return "unknown"
+    estimate, low, high = (printed(value, digits, sign) for value in (interval.estimate, interval.low, interval.high))
     if isnan(interval.low) or isnan(interval.high):
-        return f"{show(interval.estimate)} (interval unknown)"
-    return f"{show(interval.estimate)} ({show(interval.low)} to {show(interval.high)})"
+        return f"{estimate} (interval unknown)"
+    return f"{estimate} ({low} to {high})"
+
+
+def printed(value: float, digits: int = 2, sign: bool = False) -> str:
+    """A number for print: a true minus sign, and no sign of a zero that came from below."""
+    form = f"{'+' if sign else ''}.{digits}f"
+    return format(value if round(value, digits) else 0.0, form).replace("-", "\N{MINUS SIGN}")
 
 
 def counted(count: int, noun: str) -> str:

@@ -14,7 +14,7 @@ from IPython.display import HTML
 from helpers.analysis import paired, words
 from helpers.analysis.figures import FIGURES
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import capitalised, listed, number
+from helpers.analysis.words import capitalised, listed, number, printed
 from helpers.claims import rule
 from helpers.paper import numbers
 from helpers.precision.catalogue import PRECISIONS
@@ -179,7 +179,10 @@ def trainings(found: pd.DataFrame, against: str, *generators: str) -> HTML:
 def _spread(found: pd.DataFrame, change: str) -> list[str]:
     """Least and most of a change over trainings, in points, in print."""
     ends = zip(found[f"{change}_min"], found[f"{change}_max"], strict=True)
-    return [DASH if pd.isna(least) else f"{100 * least:+.1f} to {100 * most:+.1f}" for least, most in ends]
+    return [
+        DASH if pd.isna(least) else " to ".join(printed(100 * value, 1, True) for value in (least, most))
+        for least, most in ends
+    ]
 
 
 def conditions(found: pd.DataFrame, results: Results, measure: str = "auc", *generators: str) -> HTML:
