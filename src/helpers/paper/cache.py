@@ -88,7 +88,8 @@ def _data(folder: Path) -> list[Path]:
 def _files(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The digests of files that parameters name, as notebooks do, relative to the checkout."""
     named = {name: files.ROOT / value for name, value in parameters.items() if isinstance(value, str) and value}
-    return {name: files.file_sha256(file) for name, file in named.items() if file.is_file()}
+    # Unlike a path's own, this question has an answer for a text that no file could be called by.
+    return {name: files.file_sha256(file) for name, file in named.items() if os.path.isfile(file)}
 
 
 class Cache:
