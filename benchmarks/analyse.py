@@ -79,7 +79,8 @@ STAGES: dict[str, Stage] = {
     ),
     "operating points (02 to 06)": lambda s: [operating_note(s, of) for of in claims.evaluate(s)],
     "summary, first page, rules (09)": lambda s: (
-        claims.summary(s, claims.evaluate(s)), first_page.answer(s, claims.evaluate(s)), rules.across(s), rules.note(s),
+        claims.summary(s, claims.evaluate(s)), first_page.answer(s), first_page.rule(s),
+        first_page.deck_and_evidence(s, claims.evaluate(s)), rules.across(s), rules.note(s),
     ),
     "confirmation (09)": lambda s: _confirmed(s),
     "instruments, trainings (09)": lambda s: (instruments.by_training(s), effects.spread(s)),
