@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers.analysis import footprint, paired, real_checkpoints
+from helpers.analysis import footprint, paired, real_checkpoints, words
 from helpers.paper import tables
 
 
@@ -67,6 +67,10 @@ def test_gigabytes_at_fp4_are_those_of_the_parts() -> None:
     assert 0.9 < found.loc["Flux.1 dev", "denoiser_share"] < 1
 
 
-def test_numbers_in_print_have_a_true_minus_and_zero_has_no_sign_of_where_it_came_from():
-    found = pd.DataFrame({"change_min": [-0.0004, -0.021, np.nan], "change_max": [0.0, 0.006, np.nan]})
-    assert tables._spread(found, "change") == ["+0.0 to +0.0", "\N{MINUS SIGN}2.1 to +0.6", "\N{EN DASH}"]
+@pytest.mark.parametrize(
+    ("value", "shown"), [(-0.04, "+0.0"), (0.0, "+0.0"), (-2.1, "\N{MINUS SIGN}2.1"), (0.6, "+0.6")]
+)
+def test_numbers_in_print_have_a_true_minus_and_no_sign_of_a_zero_from_below(
+    value: float, shown: str
+) -> None:
+    assert words.printed(value, 1, sign=True) == shown
