@@ -70,7 +70,5 @@ def test_gigabytes_at_fp4_are_those_of_the_parts() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"), [(-0.04, "+0.0"), (0.0, "+0.0"), (-2.1, "\N{MINUS SIGN}2.1"), (0.6, "+0.6")]
 )
-def test_numbers_in_print_have_a_true_minus_and_no_sign_of_a_zero_from_below(
-    value: float, shown: str
-) -> None:
+def test_numbers_in_print_have_a_true_minus_and_no_sign_of_a_zero_from_below(value: float, shown: str) -> None:
     assert words.printed(value, 1, sign=True) == shown
