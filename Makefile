@@ -14,6 +14,9 @@ STAMP := $(VENV)/.installed
 LIVE := _build/live.json
 AXE := node_modules/axe-core/axe.min.js
 
+# Many containers forbid Python to keep what it has compiled; each process would then compile PyTorch's sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # EXTRA=cpu installs PyTorch's builds for CPUs and none of CUDA's libraries. torch and torchvision must come from one
 # index, for either fails beside the other's usual build: uv knows which has both. Where a mirror has them, TORCH= turns
 # that off, and UV_INDEX or uv's own configuration names the mirror.
@@ -54,7 +57,7 @@ check: $(STAMP)
 
 # The options of pytest that spread the tests lie here and not in pyproject.toml, where they would hinder a debugger.
 test: check chromium $(AXE)
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 chromium:
 	@if test -z "$$CHROMIUM" && ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then \
