@@ -29,7 +29,7 @@ MARKS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by its place."""
+    """Mark each test by its place; the slow come first, or one process would wait for them at the end."""
     top = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(top)
@@ -38,6 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
