@@ -10,7 +10,6 @@ from helpers.core import files
 
 AXE = files.ROOT / "node_modules" / "axe-core" / "axe.min.js"
 LEVELS = [f"wcag{version}{level}" for version in ("2", "21", "22") for level in ("a", "aa")]
-WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
 
 # A rule, how often it is broken, and one place with what is wrong there.
@@ -21,6 +20,17 @@ RUN = """levels => axe.run(document, {runOnly: {type: "tag", values: levels}, re
 #: Charts are drawn, and drawn anew once their columns have settled; the explorer has its scores.
 DRAWN = """() => [...document.querySelectorAll(".quantdetect-chart")].every(chart => chart.querySelector("svg"))
     && [...document.querySelectorAll(".explorer-place")].every(place => place.dataset.drawn)"""
+
+# Changes of colour come to their end, and charts fit their places: for some frames none is drawn anew.
+SETTLE = """async () => {
+    const drawn = () => [...document.querySelectorAll(".quantdetect-chart svg")].map(svg => svg.outerHTML).join();
+    for (let frames = 0, still = 0, before = ""; still < 5 && frames < 300; frames++) {
+        await new Promise(requestAnimationFrame);
+        document.getAnimations().filter(moves => moves instanceof CSSTransition).forEach(moves => moves.finish());
+        still = drawn() === before ? still + 1 : 0;
+        before = drawn();
+    }
+}"""
 
 #: What cuts what it holds, or lies outside the window where nothing scrolls to it.
 CUT = """() => [...document.querySelectorAll("body *")].filter(box => {
@@ -51,6 +61,7 @@ FOCUS = """() => {
     at.focus({preventScroll: true});
     return {first, seen: ring && inside && differs, what: at.outerHTML.slice(0, 150)};
 }"""
+TAB = {"type": "rawKeyDown", "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
 LEFT_OUT = """() => [...document.querySelectorAll("a[href], button, select, input, summary, textarea, [tabindex='0']")]
     .filter(control => control.checkVisibility({visibilityProperty: true}) && !control.disabled && control.tabIndex >= 0
         && !control.closest("[inert]") && !control.dataset.reached && control.type !== "radio")
@@ -66,24 +77,22 @@ def violations(page) -> list[str]:
     return page.evaluate(RUN, LEVELS)
 
 
-def looks(page) -> Iterator[str]:
-    """Bring the open page, with its code unfolded, to each width and theme in turn, and say which it is."""
+def themes(page) -> Iterator[str]:
+    """Bring the open page, with its code unfolded, to each theme in turn, and say which it is."""
     page.evaluate("document.querySelectorAll('details:is(.hide, .colophon)').forEach(box => box.open = true)")
-    for width in WIDTHS:
-        for theme in THEMES:
-            page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme=theme)
-            page.wait_for_function(f"(document.documentElement.dataset.theme ?? '{theme}') === '{theme}'")
-            page.wait_for_function(DRAWN)
-            page.wait_for_timeout(500)  # transitions of colours, and charts that are drawn at the new width
-            yield f"{width} px, {theme}"
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function(f"(document.documentElement.dataset.theme ?? '{theme}') === '{theme}'")
+        page.evaluate(SETTLE)
+        yield theme
 
 
 def unseen(page) -> list[str]:
     """What the key Tab reaches and shows no focus, from the page's beginning to its end, and what it does not reach."""
     wrong: list[str] = []
+    keys = page.context.new_cdp_session(page)  # playwright's own press takes twice as long
     for _ in range(5000):
-        page.keyboard.press("Tab")
+        keys.send("Input.dispatchKeyEvent", TAB)
         found = page.evaluate(FOCUS)
         if found is None or not found["first"]:
             return wrong + [f"not reached: {control}" for control in page.evaluate(LEFT_OUT)]
