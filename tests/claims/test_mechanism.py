@@ -18,7 +18,8 @@ from helpers.analysis import decoder, image_traces
 from helpers.charts import theme
 from helpers.claims import smoothing
 from helpers.core import files
-from helpers.paper.execution import execute
+from helpers.paper import running
+from helpers.paper.contents import Job
 
 TWO = ("sd15", "sd3")
 
@@ -222,15 +223,19 @@ def test_the_fingerprints_figure_has_the_null_control(smooth):
     assert "null control" in str(spec)
 
 
-@pytest.mark.parametrize(
-    ("mechanism_", "verdict", "words"), [("smooths", "holds", "Yes: FP4"), ("spares", "fails", "No: FP4")]
-)
-def test_the_page_says_what_the_study_shows(tmp_path, mechanism_, verdict, words):
-    folder = synthetic.write(tmp_path / "study", images=60, placebo=0.01, generators=TWO)
-    synthetic_traces.ladder(synthetic_traces.traces(folder, mechanism_, decoder=0.9))
-    out = execute(files.NOTEBOOKS / "07_mechanism.ipynb", tmp_path / "out.ipynb", {"results": str(folder)})
-    found = [output for cell in nbformat.read(out, as_version=4).cells for output in cell.get("outputs", [])]
-    said = [output["data"]["text/plain"] for output in found if "text/markdown" in output.get("data", {})]
-    assert said[0].splitlines()[1].startswith(f"{verdict} ") and said[-1].startswith(words)
-    glued = {output.get("metadata", {}).get("scrapbook", {}).get("name") for output in found}
-    assert {"radial", "detail", "autocorrelation", "fingerprints", "filters", "ladder"} <= glued
+def test_the_page_says_what_the_study_shows(tmp_path):
+    jobs, told = [], {"smooths": ("holds", "Yes: FP4"), "spares": ("fails", "No: FP4")}
+    for name in told:
+        folder = synthetic.write(tmp_path / name, images=60, placebo=0.01, generators=TWO)
+        synthetic_traces.ladder(synthetic_traces.traces(folder, name, decoder=0.9))
+        out = tmp_path / f"{name}.ipynb"
+        jobs.append(Job(files.NOTEBOOKS / "07_mechanism.ipynb", out, {"results": str(folder)}))
+    with running.started(jobs, tmp_path / "failed", workers=1) as ended:
+        assert [job.out.stem for job in ended] == list(told)
+    for name, (verdict, words) in told.items():
+        cells = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4).cells
+        found = [output for cell in cells for output in cell.get("outputs", [])]
+        said = [output["data"]["text/plain"] for output in found if "text/markdown" in output.get("data", {})]
+        assert said[0].splitlines()[1].startswith(f"{verdict} ") and said[-1].startswith(words), name
+        glued = {output.get("metadata", {}).get("scrapbook", {}).get("name") for output in found}
+        assert {"radial", "detail", "autocorrelation", "fingerprints", "filters", "ladder"} <= glued, name
