@@ -226,7 +226,7 @@ def test_the_pdf_has_every_page_in_order_and_none_is_blank(printed: Path, texts:
 
 
 def test_the_pdf_has_the_answers_and_nothing_to_press(printed: Path, texts: list[str], browser) -> None:
-    page = opened(browser, 1280)
+    page = opened(browser, 1280, java_script_enabled=False)  # no script writes an answer
     words = " ".join(texts)
     squeezed = words.replace(" ", "")
     for name in contents.pages():
@@ -249,7 +249,7 @@ def test_links_of_the_pdf_stay_in_it_or_lead_to_the_web(printed: Path) -> None:
 
 
 def test_pages_offer_the_pdf_once_it_is_there(site: Path, printed: Path, browser) -> None:
-    page = opened(browser, 390)
+    page = opened(browser, 390, java_script_enabled=False)
     for name in contents.pages():
         page.goto((site / f"{name}.html").as_uri())
         assert page.locator("a[href$='.pdf']").count() == 0
