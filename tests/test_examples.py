@@ -75,19 +75,25 @@ def test_the_slurm_script_runs_every_share_once() -> None:
     assert shares == [(task, last) for task in range(1, last + 1)]
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder with what the README's examples name: images, scores and a map, an older run."""
-    folder = tmp_path
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the README's examples name: images, scores and a map, an older run."""
+    folder = tmp_path_factory.mktemp("named")
     (folder / "FOLDER").mkdir()
     for seed in range(2):
         Image.fromarray(world.render(seed, 64)).save(folder / "FOLDER" / f"{seed}.png")
-    scores = pd.read_parquet(files.RESULTS / "mini" / "scores.parquet")
-    scores = scores[(scores["detector"] == "npr") & (scores["index"] < 40)]
+    few = [("detector", "==", "npr"), ("index", "<", 40)]
+    scores = pd.read_parquet(files.RESULTS / "mini" / "scores.parquet", filters=few)
     scores.rename(columns={"generator": "model"}).to_csv(folder / "scores.csv", index=False)
     (folder / "map.toml").write_text('[columns]\ngenerator = "model"\n', encoding="utf-8")
     shutil.copytree(files.RESULTS / "mini", folder / "results" / "again")
     return folder
+
+
+@pytest.fixture
+def place(named: Path, tmp_path: Path) -> Path:
+    """A folder of one's own with all of it."""
+    return shutil.copytree(named, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.mark.parametrize("command", [command for command, takes in ROWS if takes == "seconds"])
