@@ -7,21 +7,25 @@ from __future__ import annotations
 import functools
 import html
 import json
+import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import nbconvert
 import nbformat
 import odd
-import papermill
+import papermills
 import pytest
 import synthetic
 
 from helpers import analysis, claims
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
-from helpers.paper import contents, execution, page
+from helpers.paper import contents, execution, page, running
+from helpers.paper.contents import Job
 from helpers.paper.pages import setup
 
 NOTEBOOKS = contents.notebooks()
@@ -35,15 +39,17 @@ def deck(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Path], Path]:
-    """A notebook executed on a study with small parameters, once for all tests of this file."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """The folder of all notebooks, executed on a study with small parameters as a build does it, once for this file."""
     folder = tmp_path_factory.mktemp("run")
 
     @functools.cache
-    def executed(notebook: Path, study: Path) -> Path:
-        out = folder / study.name / notebook.name
-        out.parent.mkdir(exist_ok=True)
-        return execution.execute(notebook, out, SMALL | {"results": str(study)})
+    def executed(study: Path) -> Path:
+        place = folder / study.name
+        jobs = [Job(notebook, place / notebook.name, SMALL | {"results": str(study)}) for notebook in NOTEBOOKS]
+        with running.started(jobs, place / "failed", workers=1) as ended:
+            assert len(list(ended)) == len(NOTEBOOKS)
+        return place
 
     return executed
 
@@ -71,13 +77,13 @@ def test_they_are_there_in_order() -> None:
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
-def test_a_notebook_is_stored_clean_and_runs(notebook: Path, deck: Path, run: Callable[[Path, Path], Path]) -> None:
+def test_a_notebook_is_stored_clean_and_runs(notebook: Path, deck: Path, run: Callable[[Path], Path]) -> None:
     stored = nbformat.read(notebook, as_version=4)
     assert stored.metadata.kernelspec.name == "python3"
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in stored.cells)
     tags = [cell.metadata.get("tags", []) for cell in stored.cells]
     assert sum("parameters" in tag and "remove-cell" in tag for tag in tags) == 1
-    out = run(notebook, deck)
+    out = run(deck) / notebook.name
     executed = nbformat.read(out, as_version=4)
     assert "papermill" not in executed.metadata and "widgets" not in executed.metadata
     told = said(out)
@@ -114,26 +120,45 @@ OF_DECK = {
 }
 
 
-def read_anywhere(notebook: Path, study: Path, out: Path) -> str:
-    """The words of a notebook that plain papermill has run on a study and nbconvert has made a page of."""
-    given = {"results": str(study)}
-    papermill.execute_notebook(
-        str(notebook), str(out), given, kernel_name="python3", progress_bar=False, start_timeout=execution.START
-    )
-    page, _ = nbconvert.HTMLExporter(template_name="basic").from_filename(str(out))
+def by_papermill(study: Path, notebooks: Iterable[Path], folder: Path) -> Path:
+    """A new folder of notebooks that plain papermill has run on a study."""
+    folder.mkdir()
+    jobs = [[str(notebook), str(folder / notebook.name), {"results": str(study)}] for notebook in notebooks]
+    asked = json.dumps({"jobs": jobs, "failed": str(folder), "workers": 1, "forks": running.FORKS})
+    command, environment = [sys.executable, papermills.__file__], os.environ | running.THREADS
+    done = subprocess.run(command, env=environment, input=f"{asked}\n", capture_output=True, text=True)
+    assert [json.loads(line)["wrong"] for line in done.stdout.splitlines()] == [[]] * len(jobs), done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def without_reals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("without_reals")
+    return by_papermill(odd.wide(folder / "wide"), NOTEBOOKS, folder / "out")
+
+
+@pytest.fixture(scope="module")
+def with_reals(deck: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    notebooks = (files.NOTEBOOKS / f"{name}.ipynb" for name in OF_DECK)
+    return by_papermill(deck, notebooks, tmp_path_factory.mktemp("with_reals") / "out")
+
+
+def read_anywhere(notebook: Path) -> str:
+    """The words of an executed notebook of which nbconvert makes a page."""
+    page, _ = nbconvert.HTMLExporter(template_name="basic").from_filename(str(notebook))
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", "", page, flags=re.S)))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
-def test_a_notebook_run_by_papermill_alone_is_whole_without_reals(notebook: Path, tmp_path: Path) -> None:
-    text = read_anywhere(notebook, odd.wide(tmp_path / "wide"), tmp_path / "out.ipynb")
+def test_a_notebook_run_by_papermill_alone_is_whole_without_reals(notebook: Path, without_reals: Path) -> None:
+    text = read_anywhere(without_reals / notebook.name)
     assert "Answer" in text and "15 images per cell" in text and OF_WIDE.get(notebook.stem, "") in text
     assert not re.search(r"\{glue|:::|\{cite\}`|real images add|Under shared", text)
 
 
 @pytest.mark.parametrize("name", OF_DECK)
-def test_a_notebook_run_by_papermill_alone_is_whole_with_reals(name: str, deck: Path, tmp_path: Path) -> None:
-    text = read_anywhere(files.NOTEBOOKS / f"{name}.ipynb", deck, tmp_path / "out.ipynb")
+def test_a_notebook_run_by_papermill_alone_is_whole_with_reals(name: str, with_reals: Path) -> None:
+    text = read_anywhere(with_reals / f"{name}.ipynb")
     assert "Answer" in text and "200 images per cell" in text and OF_DECK[name] in text
     assert not re.search(r"\{glue|:::|\{cite\}`|no real images", text)
 
@@ -164,13 +189,13 @@ AT_LARGE = ("C11",)
 
 
 def test_another_study_changes_every_verdict_and_sentence(
-    deck: Path, run: Callable[[Path, Path], Path], tmp_path: Path
+    deck: Path, run: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     opposite = synthetic.write(tmp_path / "wrong", synthetic.WRONG, images=200, scale="full")
     keys = {claim.key for claim in claims.CLAIMS if claim.of_scores}
     seen: set[str] = set()
     for notebook in CLAIMED[:-1]:
-        right, wrong = (answers(run(notebook, study)) for study in (deck, opposite))
+        right, wrong = (answers(run(study) / notebook.name) for study in (deck, opposite))
         for key in right:
             # A fall on SD3 alone, or on Flux.1, says little of generators at large.
             words = ["open", "open"] if key in AT_LARGE else ["holds", "fails"]
@@ -180,14 +205,14 @@ def test_another_study_changes_every_verdict_and_sentence(
                 assert f"in this study the claim {concluded}." in told[key][1]
             # What is known of public checkpoints is the same whatever the study.
             assert right[key][2] == wrong[key][2] and right[key][1] != wrong[key][1]
-        assert "public checkpoints at full size" in said(run(notebook, opposite))[0]
-        assert said(run(notebook, deck))[1:] != said(run(notebook, opposite))[1:]
+        assert "public checkpoints at full size" in said(run(opposite) / notebook.name)[0]
+        assert said(run(deck) / notebook.name)[1:] != said(run(opposite) / notebook.name)[1:]
         seen |= set(right)
     assert seen == keys
     # What the public checkpoints save, and the images that nobody measured, the study cannot say.
     lacking, told = len(claims.CLAIMS) - len(keys), len(keys) - len(AT_LARGE)
     rest = f"{len(AT_LARGE)} stays open and {lacking} are not testable."
-    right, wrong = (said(run(CLAIMED[-1], study))[0].splitlines()[1] for study in (deck, opposite))
+    right, wrong = (said(run(study) / CLAIMED[-1].name)[0].splitlines()[1] for study in (deck, opposite))
     assert f"In the miniature {told} hold, 0 fail, {rest}" in right
     assert f"In this study 0 hold, {told} fail, {rest}" in wrong
     assert right.partition("Real evidence")[2] == wrong.partition("Real evidence")[2] != ""
@@ -240,6 +265,6 @@ def test_a_claim_that_the_deck_does_not_make_is_refused_by_name(deck: Path) -> N
         page.answer(study, outcomes, "C4_siz")
 
 
-def test_what_a_study_lacks_is_not_said(deck: Path, run: Callable[[Path, Path], Path]) -> None:
-    told = "\n".join(said(run(files.NOTEBOOKS / "02_heatmap.ipynb", deck)))
+def test_what_a_study_lacks_is_not_said(deck: Path, run: Callable[[Path], Path]) -> None:
+    told = "\n".join(said(run(deck) / "02_heatmap.ipynb"))
     assert "what else real images add" in told and "no real images" not in told and "Under shared" not in told
