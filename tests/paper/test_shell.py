@@ -206,6 +206,14 @@ def test_a_page_has_one_button_for_each_menu_and_every_icon_a_drawing(book: Path
         assert page.locator("[class*='fa-']").evaluate_all(bare) == []
     assert fonts == []
     page.close()
+    theme_of = (book / "_static/styles/pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    assert ".navbar" in theme_of and ".fa-xmark:before" not in theme_of  # icons that no page draws with the theme's font
+
+
+def test_icons_alone_are_taken_from_a_stylesheet() -> None:
+    kept = '.fa-solid{font-weight:900}.a:before{content:"\\f00d"}.fa-spin{animation:x}'
+    icons = '.fa-b:before,.fa-b-c:before{content:"\\e59a"}.fa-d:before{content:"\\f00d"}'
+    assert site.without_icons(kept + icons + kept) == kept + kept
 
 
 def test_a_page_loads_the_scripts_that_it_needs_alone(book: Path) -> None:
