@@ -206,8 +206,8 @@ def test_a_page_has_one_button_for_each_menu_and_every_icon_a_drawing(book: Path
         assert page.locator("[class*='fa-']").evaluate_all(bare) == []
     assert fonts == []
     page.close()
-    theme_of = (book / "_static/styles/pydata-sphinx-theme.css").read_text(encoding="utf-8")
-    assert ".navbar" in theme_of and ".fa-xmark:before" not in theme_of  # icons that no page draws with the theme's font
+    styles = (book / "_static/styles/pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    assert ".navbar" in styles and ".fa-xmark:before" not in styles  # no page draws an icon with the theme's font
 
 
 def test_icons_alone_are_taken_from_a_stylesheet() -> None:

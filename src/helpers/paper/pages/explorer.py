@@ -122,10 +122,10 @@ def _first(results: Results, generator: str, protocol: str, training: str, image
     if image is None:
         return None
     view = next(view for *of, view in explorer.conditions(results) if of == [protocol, training])
-    logits = {
-        detector: {key: float(own[image]) for key, own in _cells(view, detector, generator).items() if image in own.index}
-        for detector in view.detectors
-    }
+    logits: dict[str, dict[str, float]] = {}
+    for detector in view.detectors:
+        found = _cells(view, detector, generator).items()
+        logits[detector] = {key: float(own[image]) for key, own in found if image in own.index}
     return {"file": file_name(generator, protocol, training), "image": image, "logits": logits}
 
 
