@@ -6,12 +6,14 @@ import html
 import re
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 from browsing import opened, served, unwanted_scripts
+from pypdf import PdfReader
 
 from helpers.charts import theme
 from helpers.charts.theme import bundle
@@ -260,6 +262,19 @@ def test_on_paper_nothing_is_cut_and_no_control_is_left(book: Path, browser) -> 
         assert page.locator("article h1").is_visible() and page.locator("h1").locator("visible=true").count() == 1
         assert page.evaluate("getComputedStyle(document.querySelector('article p')).color") == "rgb(34, 40, 50)"
     page.close()
+
+
+@pytest.mark.parametrize("height", [850, 900])
+def test_on_paper_a_figure_stays_whole_below_its_heading(book: Path, browser, height: int) -> None:
+    page = opened(browser, 680)
+    page.emulate_media(media="print")
+    page.goto((book / "notebooks/chart.html").as_uri())
+    page.wait_for_selector(".quantdetect-chart svg")
+    above = f'<div style="height: {height}px"></div><h2>A part</h2><div class="cell"></div>'
+    page.locator("article figure").evaluate("(figure, html) => figure.insertAdjacentHTML('beforebegin', html)", above)
+    sheets = [sheet.extract_text() for sheet in PdfReader(BytesIO(page.pdf(format="A4"))).pages]
+    page.close()
+    assert [("A part" in text, "Two points" in text) for text in sheets] == [(False, False), (True, True)]
 
 
 def test_boxes_for_the_keyboard_have_names_and_are_seen(book: Path, browser) -> None:
