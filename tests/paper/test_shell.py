@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from browsing import opened, served, unwanted_scripts
+from docutils import nodes
+from docutils.utils import new_document
 from pypdf import PdfReader
 
 from helpers.charts import theme
@@ -332,6 +334,20 @@ def test_previews_canonical_links_and_map_follow_the_address(published: Path) ->
         ADDRESS + name for name in names
     ]
     assert metas(published / "search.html")["robots"] == "noindex"
+
+
+def test_a_description_is_whole_sentences_unless_they_say_little() -> None:
+    def of(text: str) -> str:
+        document = new_document("page")
+        document += nodes.paragraph(text=text)
+        return site.description(document)
+
+    half, long = f"{'word ' * 24}end.", f"{'word ' * 50}end."
+    assert of("It does.\nReally.") == "It does. Really."
+    assert of(f"{half} {long}") == half
+    cut = of(f"It depends. {long}")
+    assert cut.startswith("It depends. word word") and cut.endswith("word\N{HORIZONTAL ELLIPSIS}") and len(cut) <= 200
+    assert site.description(new_document("page")) == ""
 
 
 def test_without_an_address_none_is_written(book: Path) -> None:

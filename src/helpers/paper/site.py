@@ -127,14 +127,14 @@ def _link(about: dict[str, Any]) -> str:
 
 
 def description(doctree: nodes.document) -> str:
-    """The first paragraph of a page as one line of at most `LONGEST` characters, whole sentences where one fits; ""
-    for a page without a paragraph."""
+    """The first paragraph of a page as one line of at most `LONGEST` characters, whole sentences where they fill half
+    of that; "" for a page without a paragraph."""
     from docutils import nodes
 
     said = next((" ".join(p.astext().split()) for p in doctree.findall(nodes.paragraph) if p.astext().strip()), "")
     if len(said) <= LONGEST:
         return said
-    sentences = re.match(rf"(.{{40,{LONGEST - 1}}}[.?!])\s", said)
+    sentences = re.match(rf"(.{{{LONGEST // 2},{LONGEST - 1}}}[.?!])\s", said)
     return sentences[1] if sentences else said[: LONGEST - 1].rsplit(" ", 1)[0] + "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -178,7 +178,7 @@ def _metas(app: Sphinx, title: str, says: str, address: str | None) -> list[tupl
             metas += [
                 ("property", "og:image", urljoin(_base(app), f"_static/{PICTURE}")),
                 ("property", "og:image:alt", PICTURE_SAYS),
-                ("name", "twitter:card", "summary_large_image"),
+                ("name", "twitter:card", "summary"),  # the picture is about as high as wide
             ]
     return metas
 
