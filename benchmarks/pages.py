@@ -7,7 +7,7 @@ speed, as DevTools does for a slow phone; the pages come gzipped from a server i
 browser's cache. The baseline, opened in the same run and as often, is a page of one line with the stylesheets of the
 first page and no script: what none can go below without another theme. So the ratios hold on this machine whatever else
 it does; seconds are medians and hold for an idle one. Of the page that has an explorer the first view counts too: its
-pictures and scores are there.
+pictures are there and what the detector says of each; and when the charts below them are.
 """
 
 from __future__ import annotations
@@ -45,18 +45,25 @@ PAINT = """() => new Promise(done => new PerformanceObserver((list, of) => {
     const first = list.getEntriesByName("first-contentful-paint")[0];
     if (first) { of.disconnect(); done(first.startTime); }
 }).observe({type: "paint", buffered: true}))"""
-#: Milliseconds at which an explorer had drawn the scores and had the strip with its pictures; before that nothing.
-VIEW = """() => document.querySelector(".explorer-place[data-drawn]")
-    && performance.getEntriesByType("resource").some(of => of.name.includes("/gallery/") && of.responseEnd)
-    && performance.now()"""
+#: Notes, frame by frame, in which millisecond an explorer first has its pictures and their verdicts, and its charts.
+WATCH = """window.seen = {};
+(function watch() {
+    const said = [...document.querySelectorAll("figure[data-key] .explorer-verdict")];
+    const came = performance.getEntriesByType("resource").some(of => of.name.includes("/gallery/") && of.responseEnd);
+    if (came && said.length && said.every(of => of.textContent)) seen.view ??= performance.now();
+    if (document.querySelector(".explorer-place[data-drawn]")) seen.charts ??= performance.now();
+    requestAnimationFrame(watch);
+})()"""
+SEEN = "() => seen.view && seen.charts && [seen.view, seen.charts]"
 
 
 class Opened(NamedTuple):
-    """Milliseconds to the first paint and to an explorer's first view (0: none), and bytes that came until all were
-    there, with their headers."""
+    """Milliseconds to the first paint and to an explorer's first view and charts (0: none), and bytes that came until
+    all were there, with their headers."""
 
     paint: float
     view: float
+    charts: float
     bytes: float
 
 
@@ -120,6 +127,7 @@ def _opened(browser: Browser, address: str) -> Opened:
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=2, is_mobile=True)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
+    page.add_init_script(WATCH)
     devtools = context.new_cdp_session(page)
     came: list[float] = []
     devtools.send("Network.enable")
@@ -127,12 +135,12 @@ def _opened(browser: Browser, address: str) -> Opened:
     devtools.send("Network.emulateNetworkConditions", NETWORK)
     devtools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
     page.goto(address, wait_until="load")
-    paint, view = page.evaluate(PAINT), 0.0
+    paint, view, charts = page.evaluate(PAINT), 0.0, 0.0
     if page.locator(".quantdetect-explorer").count():
-        view = page.wait_for_function(VIEW, polling=50).json_value()
+        view, charts = page.wait_for_function(SEEN).json_value()
     page.wait_for_load_state("networkidle")
     context.close()
-    return Opened(paint, view, sum(came))
+    return Opened(paint, view, charts, sum(came))
 
 
 def _measured(folder: Path) -> dict[str, Opened]:
@@ -163,7 +171,7 @@ def main() -> None:
     base = found[BASELINE].paint
     for name, of in found.items():
         painted = f"{of.paint / 1000:7.2f} s ({of.paint / base:5.0%} of the baseline)"
-        view = f", first view {of.view / 1000:.2f} s" if of.view else ""
+        view = f", first view {of.view / 1000:.2f} s, charts {of.charts / 1000:.2f} s" if of.view else ""
         print(f"{painted}, {of.bytes / 1000:7.0f} kB  {name}{view}")
     print(f"machine: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
 

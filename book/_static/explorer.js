@@ -138,21 +138,22 @@
   const asked = {}, arrived = {};
 
   function unpacked(text, kind) {
-    const bytes = Uint8Array.from(atob(text), sign => sign.charCodeAt(0));
-    return new kind(bytes.buffer);
+    const signs = atob(text), bytes = new Uint8Array(signs.length);
+    for (let at = 0; at < signs.length; at += 1) bytes[at] = signs.charCodeAt(at);
+    return Array.from(new kind(bytes.buffer));
+  }
+
+  // The logits of a cell, and that of one image by its number; places count from 0 where they are not told.
+  function cellOf(cell, kind) {
+    const logits = unpacked(cell.logits, kind), places = cell.index && unpacked(cell.index, Uint32Array);
+    return { logits, of: image => logits[places ? places.indexOf(image) : image] };
   }
 
   // Called by each script of scores.
   window.quantdetectScores = function (name, bits, detectors) {
     const kind = bits === 32 ? Float32Array : Float64Array, found = {};
-    for (const [detector, cells] of Object.entries(detectors)) {
-      found[detector] = {};
-      for (const [key, cell] of Object.entries(cells)) {
-        const logits = Array.from(unpacked(cell.logits, kind));
-        const places = cell.index ? Array.from(unpacked(cell.index, Uint32Array)) : logits.map((_, at) => at);
-        found[detector][key] = { logits, places, at: new Map(places.map((place, at) => [place, logits[at]])) };
-      }
-    }
+    for (const [detector, cells] of Object.entries(detectors))
+      found[detector] = Object.fromEntries(Object.entries(cells).map(([key, cell]) => [key, cellOf(cell, kind)]));
     arrived[name] = found;
   };
 
@@ -411,12 +412,18 @@
     return h("p", { class: "explorer-note" }, said.join(" "));
   }
 
-  function verdicts(cells) {
+  // Detector -> precision or real -> the logit of the image shown.
+  function logitsOfImage(detectors) {
+    return Object.fromEntries(Object.entries(detectors).map(([detector, cells]) =>
+      [detector, Object.fromEntries(Object.entries(cells).map(([key, cell]) => [key, cell.of(state.image)]))]));
+  }
+
+  function verdicts(logits) {
     for (const card of place.querySelectorAll("figure[data-key]")) {
-      const cell = cells[card.dataset.key], logit = cell && cell.at.get(state.image);
-      const said = card.querySelector(".explorer-verdict");
-      said.textContent = logit === undefined ? "no score" : `${signed(logit)} ${called(logit)}`;
+      const logit = logits[state.detector][card.dataset.key];
+      card.querySelector(".explorer-verdict").textContent = logit === undefined ? "no score" : `${signed(logit)} ${called(logit)}`;
     }
+    part("verdicts", everyVerdict(logits));
   }
 
   /* Tables */
@@ -428,12 +435,12 @@
       h("table", { class: "table" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body))));
   }
 
-  function everyVerdict(detectors) {
+  function everyVerdict(logits) {
     const keys = [...state.precisions, REAL];
-    const rows = index.detectors.filter(one => detectors[one.key]).map(({ key, title, threshold }) => {
+    const rows = index.detectors.filter(one => logits[one.key]).map(({ key, title, threshold }) => {
       const at = key === state.detector ? limit() : threshold;
       return [title, ...keys.map(column => {
-        const logit = detectors[key][column] && detectors[key][column].at.get(state.image);
+        const logit = logits[key][column];
         if (logit === undefined) return h("td", {}, "\u2013");
         return h("td", { "data-value": logit }, signed(logit) + (at === null ? "" : logit > at ? " fake" : " real"));
       })];
@@ -518,7 +525,7 @@
     chart.append(...curves.map(([key, heights]) => curve(grid.map((value, place) => [value, heights[place]]), key, x, y)));
     if (at !== null) chart.append(s("line", { class: "limit", x1: x(at), x2: x(at), y1: EDGE.top, y2: HIGH - EDGE.bottom }));
     for (const key of keys) {
-      const own = cells[key].at.get(state.image);
+      const own = cells[key].of(state.image);
       if (own !== undefined) chart.append(s("circle", { cx: Math.max(EDGE.left, Math.min(WIDE - EDGE.right, x(own))), cy: HIGH - EDGE.bottom, r: 4.5, fill: colourOf(key) }));
     }
     return h("figure", {}, chart, h("figcaption", {}, "Densities of the logits. The dashed upright line is the threshold; dots are the images above."));
@@ -546,7 +553,7 @@
   function nearest(cells) {
     const generator = of(index.generators, state.generator), at = limit();
     if (at === null || state.image === null) return null;
-    const every = shownKeys(generator).flatMap(key => generator.images.map(image => ({ key, image, logit: cells[key] && cells[key].at.get(image) })));
+    const every = shownKeys(generator).flatMap(key => generator.images.map(image => ({ key, image, logit: cells[key] && cells[key].of(image) })));
     const found = every.filter(one => one.logit !== undefined).sort((a, b) => Math.abs(a.logit - at) - Math.abs(b.logit - at));
     const cards = found.slice(0, NEAREST).map(({ key, image, logit }) => h("button", { type: "button", class: "explorer-near",
       onclick: () => change({ image }) }, picture(generator, image, key),
@@ -586,23 +593,28 @@
       drawnPictures = pictured;
       if (back) place.querySelector("#explorer-gain").focus();
     }
+    // What the page opens with has its verdicts in the page: they need not wait for all the scores.
+    if (opensWith(index.first)) verdicts(index.first.logits);
     return scores(fileName()).then(found => {
       if (JSON.stringify(view) === JSON.stringify(state)) drawScores(found);
     }, () => part("rates", h("p", { role: "alert" }, "The scores of this generator could not be loaded. Choose it again to try once more.")));
   }
 
+  function opensWith(first) {
+    return first && first.file === fileName() && first.image === state.image && !arrived[first.file];
+  }
+
   function drawScores(detectors) {
     const cells = detectors[state.detector];
     place.dataset.drawn = address();
+    if (state.image !== null) verdicts(logitsOfImage(detectors));
     if (!Object.keys(cells).length) {
       ["charts", "nearest"].forEach(name => part(name, null));
       return part("rates", h("p", {}, `${titleOfDetector()} has no scores of ${of(index.generators, state.generator).title}.`));
     }
     fillThreshold(cells);
-    verdicts(cells);
     part("charts", [densities(cells), curves(cells)]);
     part("rates", rates(cells));
-    part("verdicts", state.image === null ? null : everyVerdict(detectors));
     if (seenNearest) part("nearest", nearest(cells));
     else if (seenNearest === null) watchNearest();
     const said = [...place.querySelectorAll("figure[data-key]")].map(card => card.textContent.replace(/([a-z\d])([+\u2212])/i, "$1 $2"));

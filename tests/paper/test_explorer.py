@@ -203,6 +203,21 @@ def test_each_image_has_the_verdicts_of_its_own_scores(study: Path, shown) -> No
     assert "among the 12 of these images that are stored" in page.locator(".explorer-nearest").inner_text()
 
 
+def test_the_first_verdicts_wait_for_no_file(study: Path, book: Path, browser) -> None:
+    page = opened(browser, 390)
+    with served(book) as address:
+        page.route("**/*~*.js*", lambda _: None)  # scores that never come
+        page.goto(f"{address}{PAGE}", wait_until="commit")
+        page.wait_for_selector(".explorer-verdicts td")
+        assert page.locator(".explorer-place[data-drawn]").count() == 0
+        said = page.locator("figure[data-key=fp4] .explorer-verdict").inner_text()
+        logit = logits(study, "plain", "npr")["fp4"][0]
+        assert said == f"{logit:+.2f} called {'fake' if logit > 0 else 'real'}".replace("-", "\N{MINUS SIGN}")
+        page.locator("select[name=image]").select_option("2")
+        page.wait_for_function("!document.querySelector('figure[data-key=fp4] .explorer-verdict').textContent")
+    page.close()
+
+
 def test_a_file_is_loaded_when_it_is_chosen(book: Path, browser) -> None:
     page, sent = opened(browser, 390), []
     page.on("request", lambda request: sent.append(request.url.rpartition("/explorer/")[2].partition("?")[0]))

@@ -6,12 +6,16 @@ import html
 import re
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 from browsing import opened, served, unwanted_scripts
+from docutils import nodes
+from docutils.utils import new_document
+from pypdf import PdfReader
 
 from helpers.charts import theme
 from helpers.charts.theme import bundle
@@ -206,6 +210,14 @@ def test_a_page_has_one_button_for_each_menu_and_every_icon_a_drawing(book: Path
         assert page.locator("[class*='fa-']").evaluate_all(bare) == []
     assert fonts == []
     page.close()
+    styles = (book / "_static/styles/pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    assert ".navbar" in styles and ".fa-xmark:before" not in styles  # no page draws an icon with the theme's font
+
+
+def test_icons_alone_are_taken_from_a_stylesheet() -> None:
+    kept = '.fa-solid{font-weight:900}.a:before{content:"\\f00d"}.fa-spin{animation:x}'
+    icons = '.fa-b:before,.fa-b-c:before{content:"\\e59a"}.fa-d:before{content:"\\f00d"}'
+    assert site.without_icons(kept + icons + kept) == kept + kept
 
 
 def test_a_page_loads_the_scripts_that_it_needs_alone(book: Path) -> None:
@@ -252,6 +264,19 @@ def test_on_paper_nothing_is_cut_and_no_control_is_left(book: Path, browser) -> 
         assert page.locator("article h1").is_visible() and page.locator("h1").locator("visible=true").count() == 1
         assert page.evaluate("getComputedStyle(document.querySelector('article p')).color") == "rgb(34, 40, 50)"
     page.close()
+
+
+@pytest.mark.parametrize("height", [850, 900])
+def test_on_paper_a_figure_stays_whole_below_its_heading(book: Path, browser, height: int) -> None:
+    page = opened(browser, 680)
+    page.emulate_media(media="print")
+    page.goto((book / "notebooks/chart.html").as_uri())
+    page.wait_for_selector(".quantdetect-chart svg")
+    above = f'<div style="height: {height}px"></div><h2>A part</h2><div class="cell"></div>'
+    page.locator("article figure").evaluate("(figure, html) => figure.insertAdjacentHTML('beforebegin', html)", above)
+    sheets = [sheet.extract_text() for sheet in PdfReader(BytesIO(page.pdf(format="A4"))).pages]
+    page.close()
+    assert [("A part" in text, "Two points" in text) for text in sheets] == [(False, False), (True, True)]
 
 
 def test_boxes_for_the_keyboard_have_names_and_are_seen(book: Path, browser) -> None:
@@ -309,6 +334,20 @@ def test_previews_canonical_links_and_map_follow_the_address(published: Path) ->
         ADDRESS + name for name in names
     ]
     assert metas(published / "search.html")["robots"] == "noindex"
+
+
+def test_a_description_is_whole_sentences_unless_they_say_little() -> None:
+    def of(text: str) -> str:
+        document = new_document("page")
+        document += nodes.paragraph(text=text)
+        return site.description(document)
+
+    half, long = f"{'word ' * 24}end.", f"{'word ' * 50}end."
+    assert of("It does.\nReally.") == "It does. Really."
+    assert of(f"{half} {long}") == half
+    cut = of(f"It depends. {long}")
+    assert cut.startswith("It depends. word word") and cut.endswith("word\N{HORIZONTAL ELLIPSIS}") and len(cut) <= 200
+    assert site.description(new_document("page")) == ""
 
 
 def test_without_an_address_none_is_written(book: Path) -> None:

@@ -64,9 +64,22 @@ PREPARE = """([root, inside, pages]) => {
 READY = """() => {
     [...document.images].forEach(image => { image.loading = "eager"; });
     return [...document.querySelectorAll(".quantdetect-chart")].every(chart => chart.querySelector("svg, canvas"))
-        && [...document.images].every(image => image.complete);
+        && [...document.images].every(image => image.complete)
+        && [...document.querySelectorAll(".explorer-place")].every(place => place.dataset.drawn);
 }"""
 
+#: A number stays on one line with its interval, in smaller letters if need be, where the table then fits the paper.
+FIT = """() => {
+    for (const table of document.querySelectorAll("article table")) {
+        const cells = [...table.querySelectorAll("td")].filter(cell => cell.textContent.trim().length <= 26);
+        const fits = (wrap, size) => {
+            cells.forEach(cell => cell.style.setProperty("white-space", wrap, "important"));
+            table.style.fontSize = size;
+            return table.getBoundingClientRect().width <= table.parentElement.clientWidth + 1;
+        };
+        fits("nowrap", "") || fits("nowrap", "0.6rem") || fits("normal", "");
+    }
+}"""
 #: What is drawn when it comes near, or the page is printed, is drawn; and so is what waits for its column's width.
 DRAWN = """async () => {
     window.dispatchEvent(new Event("beforeprint"));
@@ -128,6 +141,7 @@ def on_paper(page: Page, html: Path, name: str, names: list[str]) -> Printed:
     page.goto((html / f"{name}.html").as_uri())
     page.wait_for_function(READY)
     page.evaluate(DRAWN)
+    page.evaluate(FIT)
     root = f"{html.as_uri()}/"
     told = page.evaluate(PREPARE, [root, INSIDE, [f"{one}.html" for one in names]])
     sections = [(title, place) for title, place in told["sections"]]

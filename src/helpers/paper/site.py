@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
 
-__all__ = ["EXTRA", "PICTURE", "bibtex", "cited", "colophon", "description", "setup", "stage"]
+__all__ = ["EXTRA", "PICTURE", "bibtex", "cited", "colophon", "description", "setup", "stage", "without_icons"]
 
 #: What lies beside the pages as it is and is loaded by none of them at once (`html_extra_path` of `_config.yml`).
 EXTRA = "_extra"
@@ -51,6 +51,10 @@ NEEDED = {
 #: What other packages write and a screen reader would misread, and what stands in its place: MyST-NB's label hides what
 #: its switch says, and the role that docutils gives an entry of the bibliography is no longer one.
 MENDED = {' aria-label="Toggle hidden content"': "", ' role="doc-biblioentry"': ' role="listitem"'}
+#: What draws a page's first view runs before what serves its margins.
+FIRST = "explorer.js"
+#: The rules that name the letters of the theme's icon font, which `style.css` draws in its stead.
+ICONS = re.compile(r'(?:\.fa-[\w-]+::?before,?)+\{content:"[^"]*"\}')
 #: What inline scripts and the search page's own go on from at once, so it cannot wait for the page as the others do.
 AT_ONCE = ("documentation_options.js", "doctools.js")
 
@@ -60,6 +64,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", _page, priority=900)
     app.connect("html-collect-pages", _beside)
     app.connect("build-finished", _sitemap)
+    app.connect("build-finished", _slim)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -122,14 +127,14 @@ def _link(about: dict[str, Any]) -> str:
 
 
 def description(doctree: nodes.document) -> str:
-    """The first paragraph of a page as one line of at most `LONGEST` characters, whole sentences where one fits; ""
-    for a page without a paragraph."""
+    """The first paragraph of a page as one line of at most `LONGEST` characters, whole sentences where they fill half
+    of that; "" for a page without a paragraph."""
     from docutils import nodes
 
     said = next((" ".join(p.astext().split()) for p in doctree.findall(nodes.paragraph) if p.astext().strip()), "")
     if len(said) <= LONGEST:
         return said
-    sentences = re.match(rf"(.{{40,{LONGEST - 1}}}[.?!])\s", said)
+    sentences = re.match(rf"(.{{{LONGEST // 2},{LONGEST - 1}}}[.?!])\s", said)
     return sentences[1] if sentences else said[: LONGEST - 1].rsplit(" ", 1)[0] + "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -147,6 +152,7 @@ def _page(app: Sphinx, name: str, _template: str, context: dict[str, Any], doctr
     context["body"] = body
     for kind in ("script_files", "css_files"):
         context[kind] = [asset for asset in context.get(kind, []) if _wanted(asset, body)]
+    context["script_files"].sort(key=lambda script: FIRST not in str(script.filename))
     for script in context["script_files"]:
         if script.filename and not any(name in str(script.filename) for name in AT_ONCE):
             script.attributes["defer"] = "defer"
@@ -172,7 +178,7 @@ def _metas(app: Sphinx, title: str, says: str, address: str | None) -> list[tupl
             metas += [
                 ("property", "og:image", urljoin(_base(app), f"_static/{PICTURE}")),
                 ("property", "og:image:alt", PICTURE_SAYS),
-                ("name", "twitter:card", "summary_large_image"),
+                ("name", "twitter:card", "summary"),  # the picture is about as high as wide
             ]
     return metas
 
@@ -209,3 +215,14 @@ def _sitemap(app: Sphinx, error: Exception | None) -> None:
         f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{rows}</urlset>\n',
         encoding="utf-8",
     )
+
+
+def without_icons(styles: str) -> str:
+    """A stylesheet without the rules of Font Awesome's 1,900 icons: a third of what a reader waits for."""
+    return ICONS.sub("", styles)
+
+
+def _slim(app: Sphinx, error: Exception | None) -> None:
+    theme = Path(app.outdir) / "_static" / "styles" / "pydata-sphinx-theme.css"
+    if not error and theme.is_file():
+        theme.write_text(without_icons(theme.read_text(encoding="utf-8")), encoding="utf-8")

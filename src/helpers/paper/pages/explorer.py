@@ -63,11 +63,7 @@ def _script(name: str, view: Results, generator: str) -> str:
     Numbers are little-endian, in base64: logits in single precision where that holds them exactly, else in double.
     An index that counts from 0 is left out.
     """
-    cells = {
-        detector: {precision: view.logits(detector, generator, precision) for precision in view.precisions}
-        | {gallery.REAL: view.reals(detector, generator)}
-        for detector in view.detectors
-    }
+    cells = {detector: _cells(view, detector, generator) for detector in view.detectors}
     every = np.concatenate([series.to_numpy() for own in cells.values() for series in own.values()])
     bits = 32 if np.array_equal(every, every.astype(np.float32)) else 64
     packed = {
@@ -75,6 +71,12 @@ def _script(name: str, view: Results, generator: str) -> str:
         for detector, own in cells.items()
     }
     return f"quantdetectScores({json.dumps(name)}, {bits}, {json.dumps(packed)});\n"
+
+
+def _cells(view: Results, detector: str, generator: str) -> dict[str, pd.Series]:
+    """A detector's logits of a generator's images by precision, and of the reals beside them, each by image."""
+    fakes = {precision: view.logits(detector, generator, precision) for precision in view.precisions}
+    return fakes | {gallery.REAL: view.reals(detector, generator)}
 
 
 def _packed(series: pd.Series, bits: int) -> dict[str, str]:
@@ -110,7 +112,21 @@ def index(results: Results) -> dict[str, Any]:
         "seen": explorer.SEEN,
         "missing": {"images": explorer.NO_IMAGES, "reals": explorer.NO_REALS},
         "start": explorer.start(results),
+        "first": _first(results, **explorer.start(results)),
     }
+
+
+def _first(results: Results, generator: str, protocol: str, training: str, image: int | None, **_: Any) -> dict | None:
+    """The logits of the image that the page opens with, detector -> precision or "real" -> logit, and the file that has
+    them among all others; None where no image is stored. So what is said of it is there before that file."""
+    if image is None:
+        return None
+    view = next(view for *of, view in explorer.conditions(results) if of == [protocol, training])
+    logits: dict[str, dict[str, float]] = {}
+    for detector in view.detectors:
+        found = _cells(view, detector, generator).items()
+        logits[detector] = {key: float(own[image]) for key, own in found if image in own.index}
+    return {"file": file_name(generator, protocol, training), "image": image, "logits": logits}
 
 
 def _generator(results: Results, stored: dict[str, gallery.Strips], key: str) -> dict[str, Any]:
@@ -162,14 +178,13 @@ def show(results: Results) -> HTML | explorer.Explorer:
 
 
 def _early(results: Results, first: dict[str, Any]) -> str:
-    """What the first view loads, named so early that it comes beside the page's own scripts."""
-    known = index(results)
-    scores = file_name(first["generator"], first["protocol"], first["training"])
-    wanted = {f"{scores}.js": "script"}
-    if first["image"] is not None:
-        wanted[f"{gallery.FOLDER}/{first['generator']}/{first['image']:04d}.webp"] = "image"
-    places = {f"{known['place']}{quote(name)}?v={known['version']}": kind for name, kind in wanted.items()}
-    return "".join(f'<link rel="preload" as="{kind}" href="{place}">' for place, kind in places.items())
+    """The pictures of the first view, named so early that they come beside the page's own scripts and before all that
+    is not seen at once."""
+    if first["image"] is None:
+        return ""
+    known, name = index(results), f"{gallery.FOLDER}/{first['generator']}/{first['image']:04d}.webp"
+    place = f"{known['place']}{quote(name)}?v={known['version']}"
+    return f'<link rel="preload" as="image" fetchpriority="high" href="{place}">'
 
 
 #: The caption of the gallery.
