@@ -14,7 +14,7 @@ from typing import Any
 
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
-from helpers.core.workers import processors
+from helpers.core.workers import FORKS, processors
 from helpers.paper import cache, site
 from helpers.paper.contents import Job, declared, notebooks, pages
 from helpers.results.results import check_results
@@ -190,9 +190,18 @@ def _lay_out(source: Path, results: Path) -> None:
         shutil.copytree(results / "contact", source / site.EXTRA / "contact")
 
 
+#: Jupyter Book, which has no option for how many processes of Sphinx read and write pages, but an argument. Its module
+#: has no entry of its own, and its script need not be on the PATH.
+COMPILER = """
+import functools, jupyter_book.sphinx as book
+book.build_sphinx = functools.partial(book.build_sphinx, jobs={})
+from jupyter_book.cli.main import main
+main()
+"""
+
+
 def _compile(source: Path, scratch: Path) -> None:
-    # The module has no entry of its own, and the script need not be on the PATH.
-    start = "from jupyter_book.cli.main import main; main()"
+    start = COMPILER.format(processors() if FORKS else 1)
     command = [sys.executable, "-c", start, "build", str(source), "--path-output", str(scratch)]
     run = subprocess.run(
         [*command, "-W", "-n", "--keep-going"],

@@ -28,14 +28,13 @@ from helpers import analysis, claims
 from helpers.analysis import paired
 from helpers.core import files
 from helpers.core.errors import Failure
+from helpers.core.workers import FORKS
 from helpers.paper import kernels
 from helpers.paper.contents import Job, code, declared
 from helpers.paper.execution import execute
 
 __all__ = ["SHARED", "main", "started"]
 
-#: Whether a process that has computed can be forked safely.
-FORKS = sys.platform == "linux"
 #: One thread a notebook, for there are as many at once as processors; and the last digit of a sum depends on the
 #: threads that it was spread over.
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")}
@@ -69,7 +68,7 @@ def started(jobs: Collection[Job], failed: Path, workers: int) -> Iterator[Itera
 
 def _begun(jobs: Sequence[Job], failed: Path, workers: int) -> subprocess.Popen[str]:
     rows = [[str(job.notebook), str(job.out), dict(job.parameters)] for job in jobs]
-    said = json.dumps({"jobs": rows, "failed": str(failed), "workers": workers})
+    said = json.dumps({"jobs": rows, "failed": str(failed), "workers": workers, "forks": FORKS})
     # -P: the folder where the caller stands is no place to import from.
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "helpers.paper.running"], env=os.environ | THREADS, text=True, encoding="utf-8",
@@ -115,9 +114,11 @@ def main() -> None:
     # What a notebook or a library prints must not come between the lines.
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    if FORKS:
+    if said["forks"]:
         _prepare(jobs)
-    runs = _side_by_side(jobs, Path(said["failed"]), said["workers"]) if FORKS else _in_turn(jobs, Path(said["failed"]))
+        runs = _side_by_side(jobs, Path(said["failed"]), said["workers"])
+    else:
+        runs = _in_turn(jobs, Path(said["failed"]))
     for job, wrong in runs:
         print(json.dumps({"job": jobs.index(job), "wrong": wrong}), file=told, flush=True)
 
