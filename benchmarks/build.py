@@ -23,7 +23,7 @@ from typing import NamedTuple
 from helpers.core import files
 from helpers.paper import build, cache
 from helpers.paper.contents import declared
-from helpers.paper.running import THREADS
+from helpers.paper.starting import THREADS
 
 #: What each case does in its process, with OUT for its folder and RESULTS for the study's.
 BUILD = "from helpers.paper.build import build; build(RESULTS, OUT)"

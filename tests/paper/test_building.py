@@ -14,7 +14,7 @@ import synthetic
 from helpers.core import files, reach
 from helpers.core.errors import Failure
 from helpers.core.workers import processors
-from helpers.paper import build, cache, contents, running
+from helpers.paper import build, cache, contents, starting
 
 LOG = "ran.txt"
 FAILING = "def half(x):\n    return x / 0\n\nhalf(1)"
@@ -171,9 +171,9 @@ def test_pages_do_not_depend_on_how_many_run_at_once(project: Path) -> None:
 
 def test_where_nothing_can_be_forked_each_worker_is_a_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on macOS and Windows, where each notebook has a kernel that starts from nothing."""
-    monkeypatch.setattr(running, "FORKS", False)
-    began, out = mock.Mock(wraps=running._begun), project / "out"
-    monkeypatch.setattr(running, "_begun", began)
+    monkeypatch.setattr(starting, "FORKS", False)
+    began, out = mock.Mock(wraps=starting._begun), project / "out"
+    monkeypatch.setattr(starting, "_begun", began)
     build.build(project / "study", out, {"threshold": 1.5}, workers=2)
     assert [len(call.args[0]) for call in began.call_args_list] == [1, 1]
     assert sorted((project / LOG).read_text().split()) == ["01_a", "02_b"]
