@@ -14,7 +14,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -31,7 +32,8 @@ from helpers.core import files
 from helpers.mini.training import detectors as training
 from helpers.mini.training import miniatures
 from helpers.paper import build, contents
-from helpers.runs import parse_share
+from helpers.paper.contents import Job
+from helpers.runs import parse_share, verify
 
 PAGE = (files.BOOK / "reproduce.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
@@ -81,6 +83,20 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(files, name, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def planned(book: None, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """What a book would run, where no notebook is: that takes seconds each, and every book runs the same ones."""
+    jobs: list[Job] = []
+
+    @contextmanager
+    def started(those: Collection[Job], *_: object) -> Iterator[Iterator[Job]]:
+        jobs.extend(those)
+        yield iter(())
+
+    monkeypatch.setattr(build, "_started", started)
+    return jobs
 
 
 @pytest.fixture
@@ -134,12 +150,20 @@ def executed(page: Path) -> str:
     )
 
 
+def of_results(jobs: list[Job]) -> Path:
+    """The results that the notebooks of a book are run on."""
+    (name,) = {job.parameters["results"] for job in jobs}
+    return Path(name)
+
+
 def told(place: Path) -> str:
     """What the book in a place's _build tells."""
     return executed(place / "_build" / "html" / f"{NOTEBOOK}.html")
 
 
-def test_the_book_is_checked_made_and_shown(place: Path, book: None, typed: Typed) -> None:
+def test_the_book_is_checked_and_made(
+    place: Path, planned: list[Job], typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`make book`, by make itself, in a folder where all is installed: the commands that it calls are typed here."""
     make, *_ = of_section("this-book")
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
@@ -155,15 +179,16 @@ def test_the_book_is_checked_made_and_shown(place: Path, book: None, typed: Type
     calls = (place / "typed.txt").read_text(encoding="utf-8").splitlines()
     assert [call.split()[1] for call in calls] == ["verify", "report"]
     typed("quantdetect run mini --out results/mini")
+    monkeypatch.setattr(verify, "processors", lambda: 1)  # each process that makes images starts for seconds
     assert "agrees" in typed(calls[0])
     assert json.loads((place / "_build" / "live.json").read_text(encoding="utf-8"))["agree"] is True
     assert "_build/html/index.html" in typed(calls[1])
-    assert "2 images per cell" in told(place)
+    assert of_results(planned) == place / "results" / "mini"
 
 
 def test_the_tests_are_what_make_calls() -> None:
     """`make test` would begin this test again; what it would do is said."""
-    (command,) = [command for command in of_section("this-book") if command != "make book"]
+    _, command = of_section("this-book")
     words = [*shlex.split(command), "-n", "VENV=elsewhere"]
     done = subprocess.run(words, cwd=files.ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "/pytest" in done.stdout, done.stderr
@@ -216,11 +241,11 @@ def test_the_confirmation_is_made(place: Path, typed: Typed) -> None:
     assert (place / "results" / "mini-confirmation" / "scores.parquet").is_file()
 
 
-def test_the_full_study_is_run_and_told(place: Path, book: None, typed: Typed) -> None:
+def test_the_full_study_is_run_and_told(place: Path, planned: list[Job], typed: Typed) -> None:
     _, run, report = of_section("at-full-size")  # the first shows the checkpoints, and stands in README too
     assert f"{SCORES} scores" in typed(run)
     typed(report)
-    assert "2 images per cell" in told(place)
+    assert of_results(planned) == place / "results" / "full"
 
 
 def test_a_process_for_each_gpu_makes_its_share(place: Path, typed: Typed) -> None:
@@ -298,7 +323,7 @@ def test_another_detector_is_installed_and_judges(place: Path) -> None:
     package = place / "my_package"
     (package / "my_package").mkdir(parents=True)
     (package / "pyproject.toml").write_text(about, encoding="utf-8")
-    for name, text in (("rows", rows), ("network", network)):
+    for name, text in (("__init__", ""), ("rows", rows), ("network", network)):
         (package / "my_package" / f"{name}.py").write_text(text, encoding="utf-8")
     name, *words = shlex.split(install)
     offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", "site"]
@@ -332,21 +357,22 @@ def scores(generator: str, precisions: list[str], detector: str, count: int = 12
     return pd.concat(cells, ignore_index=True).assign(generator=generator, label=1, detector=detector)
 
 
-def test_anybodys_scores_become_a_book(place: Path, book: None, typed: Typed) -> None:
+def test_anybodys_scores_become_a_book(place: Path, planned: list[Job], typed: Typed) -> None:
     take, report, *_ = of_section("with-anybodys-scores")
     scores("sd15", ["fp32", "fp4"], "npr").to_csv(place / "scores.csv", index=False)
     assert "24 of 24 rows, 2 cells" in typed(take)
     typed(report)
-    assert "12 images per cell" in told(place)
+    assert of_results(planned) == place / "results" / "theirs"
 
 
 def test_a_public_study_is_read_by_its_map(place: Path, typed: Typed) -> None:
     (command,) = [command for command in beginning("quantdetect", "import-scores") if "--map" in command]
-    theirs = scores("StableDiffusion3", ["fp16", "fp4"], "NPR")
+    words = ("StableDiffusion1.5", "StableDiffusion3", "StableDiffusion3.5")
+    theirs = pd.concat([scores(word, ["fp16", "fp8", "fp4"], "NPR") for word in words])
     theirs = theirs.rename(columns={"precision": "precision_label", "index": "seed"})
     theirs.assign(mode="img2img", source_image=theirs.seed).to_csv(place / "FILE.csv", index=False)
-    assert "24 of 24 rows, 2 cells" in typed(command.replace("FILE", "FILE.csv"))
-    assert pd.read_csv(place / "effects.csv").precision.tolist() == ["nf4"]
+    assert "108 of 108 rows, 9 cells" in typed(command.replace("FILE", "FILE.csv"))
+    assert set(pd.read_csv(place / "effects.csv").precision) == {"int8", "nf4"}
 
 
 def test_the_miniatures_are_trained_from_nothing(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
