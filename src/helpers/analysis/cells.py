@@ -175,7 +175,8 @@ def _paired(
 def logits_at(logits: pd.Series, index: pd.Index) -> np.ndarray:
     """The logits (N,) of the images of this index (N,), all of which are there."""
     alike = logits.index is index or logits.index.equals(index)  # as nearly always: to look each up takes long
-    return (logits if alike else logits[index]).to_numpy(np.float64)
+    found: np.ndarray = (logits if alike else logits[index]).to_numpy(np.float64)
+    return found
 
 
 def standard_shift(

@@ -185,7 +185,7 @@ def mean_less(own: Mapping[str, Sample], others: Mapping[str, Sample], reach: fl
     errors = whole.influences[""].to_numpy()
 
     def at(confidence: float) -> Interval:
-        draws = whole.estimates[""] + errors @ metrics.bootstrap_weights(len(errors))
+        draws = whole.estimates[""] + metrics.drawn_sums(errors)
         return metrics.resampled(whole.estimates[""], draws, len(errors), confidence, reach)
 
     return replace(found, at=at)

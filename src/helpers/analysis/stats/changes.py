@@ -50,7 +50,7 @@ def area_change(cells: Sequence[Pairs], resamples: int = 2000, confidence: float
         estimate += cell.weight * mean
         for where, of in ((fakes, of_fake), (reals, of_real)):
             parts += np.bincount(where, weights=cell.weight * (of - mean) / len(of), minlength=count)
-    draws = estimate + parts @ metrics.bootstrap_weights(count, resamples) - parts.sum()
+    draws = estimate + metrics.drawn_sums(parts, resamples) - parts.sum()
     return _inside(metrics.resampled(estimate, draws, count, confidence, reach=_reach(cells)), cells)
 
 
