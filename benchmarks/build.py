@@ -4,8 +4,9 @@
 
 The baseline is what a build without a cache would do: each notebook in a kernel of its own, one after the other, then
 the same pages compiled. All four are run here, one after the other, each in a process of its own in one temporary
-folder, so their ratios hold on this machine whatever else it does; seconds of a processor are those of all processes
-that took part. That a notebook has changed is played by forgetting its outcome, which has the same effect.
+folder and, as a build does, with one thread a notebook, so their ratios hold on this machine whatever else it does;
+seconds of a processor are those of all processes that took part. That a notebook has changed is played by forgetting
+its outcome, which has the same effect. The live check of `make book` is no part of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import NamedTuple
 from helpers.core import files
 from helpers.paper import build, cache
 from helpers.paper.contents import declared
+from helpers.paper.starting import THREADS
 
 #: What each case does in its process, with OUT for its folder and RESULTS for the study's.
 BUILD = "from helpers.paper.build import build; build(RESULTS, OUT)"
@@ -51,7 +53,7 @@ class Spent(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", nargs="?", default="results/mini")
-    asked = parser.parse_args()
+    asked, before = parser.parse_args(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as out:
         found = {
             "baseline: each notebook alone, in turn, nothing kept": _spent(SERIAL, asked.results, out),
@@ -61,19 +63,19 @@ def main() -> None:
         _forget(asked.results, Path(out), CHANGED)
         found["one notebook changed"] = _spent(BUILD, asked.results, out)
     base = next(iter(found.values()))
+    print("    by the clock             of a processor       (share of the baseline)")
     for name, spent in found.items():
-        print(
-            f"{spent.wall:8.1f} s ({spent.wall / base.wall:6.1%} of the baseline), "
-            f"{spent.busy:8.1f} s of a processor ({spent.busy / base.busy:6.1%})  {name}"
-        )
-    print(f"machine: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        wall, busy = spent.wall / base.wall, spent.busy / base.busy
+        print(f"{spent.wall:8.1f} s ({wall:6.1%})     {spent.busy:8.1f} s ({busy:6.1%})     {name}")
+    print(f"machine: {os.cpu_count()} cores; load {before:.1f} before, {os.getloadavg()[0]:.1f} after")
 
 
 def _spent(code: str, results: str, out: str) -> Spent:
     """What a case takes, with the start of Python and all imports."""
     start = time.perf_counter()
     before = _children()
-    subprocess.run([sys.executable, "-c", f"RESULTS, OUT = {results!r}, {out!r}\n{code}"], check=True)
+    command = [sys.executable, "-c", f"RESULTS, OUT = {results!r}, {out!r}\n{code}"]
+    subprocess.run(command, check=True, env=os.environ | THREADS)
     return Spent(time.perf_counter() - start, _children() - before)
 
 

@@ -18,7 +18,7 @@ from helpers.analysis import decoder, image_traces
 from helpers.charts import theme
 from helpers.claims import smoothing
 from helpers.core import files
-from helpers.paper import running
+from helpers.paper import starting
 from helpers.paper.contents import Job
 
 TWO = ("sd15", "sd3")
@@ -230,7 +230,7 @@ def test_the_page_says_what_the_study_shows(tmp_path):
         synthetic_traces.ladder(synthetic_traces.traces(folder, name, decoder=0.9))
         out = tmp_path / f"{name}.ipynb"
         jobs.append(Job(files.NOTEBOOKS / "07_mechanism.ipynb", out, {"results": str(folder)}))
-    with running.started(jobs, tmp_path / "failed", workers=1) as ended:
+    with starting.started(jobs, tmp_path / "failed", workers=1) as ended:
         assert [job.out.stem for job in ended] == list(told)
     for name, (verdict, words) in told.items():
         cells = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4).cells

@@ -13,7 +13,8 @@ import synthetic
 
 from helpers.core import files, reach
 from helpers.core.errors import Failure
-from helpers.paper import build, cache, contents
+from helpers.core.workers import processors
+from helpers.paper import build, cache, contents, starting
 
 LOG = "ran.txt"
 FAILING = "def half(x):\n    return x / 0\n\nhalf(1)"
@@ -166,3 +167,27 @@ def test_pages_do_not_depend_on_how_many_run_at_once(project: Path) -> None:
         build.build(project / "study", out, workers=workers)
         found.append({file.name: file.read_text() for file in out.rglob("*.html")})
     assert found[0] == found[1] and len(found[0]) == 4
+
+
+def test_where_nothing_can_be_forked_each_worker_is_a_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS and Windows, where each notebook has a kernel that starts from nothing."""
+    monkeypatch.setattr(starting, "FORKS", False)
+    began, out = mock.Mock(wraps=starting._begun), project / "out"
+    monkeypatch.setattr(starting, "_begun", began)
+    build.build(project / "study", out, {"threshold": 1.5}, workers=2)
+    assert [len(call.args[0]) for call in began.call_args_list] == [1, 1]
+    assert sorted((project / LOG).read_text().split()) == ["01_a", "02_b"]
+    assert "1.5" in (out / "html/notebooks/01_a.html").read_text()
+
+    notebook(project / "checkout/notebooks/01_a.ipynb", FAILING)
+    with pytest.raises(Failure, match="01_a.ipynb: cell 4: ZeroDivisionError"):
+        build.build(project / "study", out, workers=2)
+    assert (out / "failed" / "01_a.ipynb").is_file()
+
+
+def test_processors_are_counted_where_no_system_says_which_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert processors() == 3
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert processors() == 1

@@ -24,7 +24,8 @@ import synthetic
 from helpers import analysis, claims
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
-from helpers.paper import contents, execution, page, running
+from helpers.core.workers import FORKS
+from helpers.paper import contents, execution, page, starting
 from helpers.paper.contents import Job
 from helpers.paper.pages import setup
 
@@ -47,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     def executed(study: Path) -> Path:
         place = folder / study.name
         jobs = [Job(notebook, place / notebook.name, SMALL | {"results": str(study)}) for notebook in NOTEBOOKS]
-        with running.started(jobs, place / "failed", workers=1) as ended:
+        with starting.started(jobs, place / "failed", workers=1) as ended:
             assert len(list(ended)) == len(NOTEBOOKS)
         return place
 
@@ -124,8 +125,8 @@ def by_papermill(study: Path, notebooks: Iterable[Path], folder: Path) -> Path:
     """A new folder of notebooks that plain papermill has run on a study."""
     folder.mkdir()
     jobs = [[str(notebook), str(folder / notebook.name), {"results": str(study)}] for notebook in notebooks]
-    asked = json.dumps({"jobs": jobs, "failed": str(folder), "workers": 1, "forks": running.FORKS})
-    command, environment = [sys.executable, papermills.__file__], os.environ | running.THREADS
+    asked = json.dumps({"jobs": jobs, "failed": str(folder), "workers": 1, "forks": FORKS})
+    command, environment = [sys.executable, papermills.__file__], os.environ | starting.THREADS
     done = subprocess.run(command, env=environment, input=f"{asked}\n", capture_output=True, text=True)
     assert [json.loads(line)["wrong"] for line in done.stdout.splitlines()] == [[]] * len(jobs), done.stderr
     return folder

@@ -15,7 +15,7 @@ from helpers.analysis.stats import changes, metrics
 from helpers.analysis.stats.metrics import Interval
 from helpers.core.scores import probability
 from helpers.detectors.catalogue import DETECTORS
-from helpers.results.memo import once_copied
+from helpers.results.memo import once, once_copied
 from helpers.results.results import Results
 
 __all__ = [
@@ -137,7 +137,7 @@ def _operating(fake: pd.Series, real: pd.Series, confidence: float, resamples: i
 
 def half(logits: pd.Series, odd: int) -> pd.Series:
     """The logits whose image index is even (0: they calibrate a threshold) or odd (1: they are judged by it)."""
-    return logits[logits.index % 2 == odd]
+    return logits[logits.index.to_numpy() % 2 == odd]
 
 
 def share_called(logits: pd.Series, threshold: float, confidence: float = 0.95, fake: bool = True) -> metrics.Interval:
@@ -153,10 +153,19 @@ def _kind(detector: str) -> str:
 def paired_logits(
     results: Results, detector: str, generator: str, precision: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,).
+    """Baseline and quantized logits of the images both cells have, and their index: (N,), (N,), (N,), not to be written
+    to.
 
     Empty for the baseline itself, which has nothing to be compared with.
     """
+    found: tuple[np.ndarray, np.ndarray, np.ndarray] = _paired(results, detector, generator, precision)
+    return found
+
+
+@once
+def _paired(
+    results: Results, detector: str, generator: str, precision: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     base = results.logits(detector, generator, results.baseline)
     other = results.logits(detector, generator, precision)
     shared = base.index.intersection(other.index) if precision != results.baseline else base.index[:0]
@@ -166,7 +175,8 @@ def paired_logits(
 def logits_at(logits: pd.Series, index: pd.Index) -> np.ndarray:
     """The logits (N,) of the images of this index (N,), all of which are there."""
     alike = logits.index is index or logits.index.equals(index)  # as nearly always: to look each up takes long
-    return np.asarray(logits if alike else logits[index], dtype=np.float64)
+    found: np.ndarray = (logits if alike else logits[index]).to_numpy(np.float64)
+    return found
 
 
 def standard_shift(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers.analysis import controls
 from helpers.analysis.cells import logits_at
-from helpers.analysis.image_traces import read
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, interval_columns
 from helpers.results.memo import once
@@ -76,17 +76,24 @@ def _decoded(results: Results, detector: str, generator: str) -> tuple[_Resample
     """Detection above chance of the baseline's fakes against reals, of reals passed through the generator's VAE
     against reals, and of the baseline's fakes against those: the same prompts and the same detector throughout.
     """
-    table = read(results, "counterfactuals.parquet")
-    rows = table[(table.treatment == "decoded") & (table.arm == generator)]
-    rows = rows[rows.detector == detector] if len(rows) else rows
-    if not len(rows) or results.protocol != "plain":
+    passed = _passed(results.source).get((generator, detector))
+    if passed is None or results.protocol != "plain":
         return None
-    passed = rows.set_index("index")["logit"]
     fake, real = results.logits(detector, generator, results.baseline), results.reals(detector, generator)
     both = passed.index.intersection(fake.index).intersection(real.index)
     if len(both) < 2:
         return None
     return _detection(fake, real, both), _detection(passed, real, both), _detection(fake, passed, both)
+
+
+@once
+def _passed(source: Any) -> dict[tuple[str, str], pd.Series]:
+    """Logits by index of the reals that were passed through a generator's VAE, by generator and detector."""
+    table = source.table("counterfactuals.parquet")
+    if table is None:
+        return {}
+    rows = table[table.treatment == "decoded"]
+    return {key: own.set_index("index")["logit"] for key, own in rows.groupby(["arm", "detector"], sort=False)}
 
 
 def shares(results: Results, confidence: float = 0.95) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from helpers.analysis.cells import paired_logits, standard_shift
 from helpers.analysis.conditions import trainings_of, under
 from helpers.analysis.repeats import count, repeats
 from helpers.analysis.stats import metrics
-from helpers.analysis.stats.in_all import CHANGE, SHARE, Sample, in_all
+from helpers.analysis.stats.in_all import CHANGE, SHARE, Sample, added, in_all
 from helpers.analysis.stats.metrics import Interval
 from helpers.results.results import Results
 
@@ -112,7 +112,7 @@ def area_change(results: Results, detector: str, generator: str, precision: str)
         return None
     fakes = [pd.Series(logits, index=prompts) for logits in (base, other)]
     before, after = (metrics.auc(fake, real).estimate for fake in fakes)
-    errors = _placed(fakes[1], real).sub(_placed(fakes[0], real), fill_value=0.0)
+    errors = added(_placed(fakes[1], real), -_placed(fakes[0], real))
     estimate = after - before
     error = float(np.sqrt((errors**2).sum()))
 
@@ -128,7 +128,7 @@ def _placed(fake: pd.Series, real: pd.Series) -> pd.Series:
     of_fake, of_real = metrics.placements(fake, real)
     each = [pd.Series((of - of.mean()) / len(of), index=side.index)
             for of, side in ((of_fake, fake), (of_real, real))]  # fmt: skip
-    return each[0].add(each[1], fill_value=0.0)
+    return added(*each)
 
 
 def contrast(results: Results, detectors: Sequence[str], against: Sequence[str], precision: str) -> Sample | None:
@@ -147,7 +147,7 @@ def contrast(results: Results, detectors: Sequence[str], against: Sequence[str],
         own = [(turned, sign / len(group)) for group, sign in zip(both, (1, -1), strict=True) for turned in group]
         estimates[generator] = sum(weight * turned.mean() for turned, weight in own)
         errors = [weight * (turned - turned.mean()) / len(turned) for turned, weight in own]
-        influences[generator] = functools.reduce(lambda one, other: one.add(other, fill_value=0.0), errors)
+        influences[generator] = functools.reduce(added, errors)
         terms += [(turned, weight / len(turned)) for turned, weight in own]
     if not estimates:
         return None
@@ -185,7 +185,7 @@ def mean_less(own: Mapping[str, Sample], others: Mapping[str, Sample], reach: fl
     errors = whole.influences[""].to_numpy()
 
     def at(confidence: float) -> Interval:
-        draws = whole.estimates[""] + errors @ metrics.bootstrap_weights(len(errors))
+        draws = whole.estimates[""] + metrics.drawn_sums(errors)
         return metrics.resampled(whole.estimates[""], draws, len(errors), confidence, reach)
 
     return replace(found, at=at)

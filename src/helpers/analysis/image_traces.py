@@ -376,11 +376,10 @@ def pooled_shift(results: Results, detector: str, effect: str) -> Interval:
 
 def _ratio(values: np.ndarray, by: np.ndarray, confidence: float) -> Interval:
     """Ratio of two paired means (N,), resampled together; a value that was not seen is at most the greatest of `by`."""
-    drawn = metrics.bootstrap_weights(len(values)).T
-    below = drawn @ by
+    below = metrics.drawn_sums(by)
     return _of_draws(
         np.array([values.mean() / by.mean() if by.mean() else nan]),
-        np.divide(drawn @ values, below, out=np.full(len(below), nan), where=below != 0),
+        np.divide(metrics.drawn_sums(values), below, out=np.full(len(below), nan), where=below != 0),
         len(values),
         confidence,
         reach=float(np.abs(by).max() / abs(by.mean())) if by.mean() else None,

@@ -142,9 +142,12 @@ def cliff(
     less, up_to = (np.searchsorted(base[order], other, side=side) for side in ("left", "right"))
 
     def delta(weights: np.ndarray) -> np.ndarray:  # (N, R) -> (R,)
-        below = np.concatenate([np.zeros((1, weights.shape[1])), np.cumsum(weights[order], axis=0)])
+        below = metrics.counted(weights[order])
         total = below[-1]
-        deltas: np.ndarray = np.einsum("nr,nr->r", weights, below[less] + below[up_to] - total) / total**2
+        places = below[less]
+        places += below[up_to]
+        places -= total
+        deltas: np.ndarray = np.einsum("nr,nr->r", weights, places) / total**2
         return deltas
 
     estimate = float(delta(np.ones((n, 1)))[0])
@@ -177,7 +180,11 @@ def paired_permutation_test(base: ArrayLike, other: ArrayLike, times: int = 2000
     steps = np.flatnonzero(gaps > 0)  # the distribution functions are compared between distinct scores
 
     def distances(flips: np.ndarray) -> np.ndarray:  # (N, R) of +-1 -> (2, R)
-        apart = np.abs(np.cumsum(sign[:, None] * flips[pair], axis=0)[steps]) / n
+        swapped = flips[pair]
+        swapped *= sign[:, None]
+        apart = np.cumsum(swapped, axis=0)[steps]
+        np.abs(apart, out=apart)
+        apart /= n
         return np.stack([apart.max(axis=0, initial=0.0), gaps[steps].astype(np.float32) @ apart])
 
     ks, area = distances(np.ones((n, 1), np.float32))[:, 0]

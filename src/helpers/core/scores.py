@@ -11,7 +11,8 @@ __all__ = ["finite", "is_fake", "probability"]
 
 def finite(values: ArrayLike) -> np.ndarray:
     """Values as float64; ValueError where one is not a finite number, for no figure of them would be true."""
-    values = np.asarray(values, dtype=np.float64)
+    # A Series is asked for its array by name: `asarray` asks it for three protocols first that it does not have.
+    values = values.to_numpy(np.float64) if hasattr(values, "to_numpy") else np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
         lost = int((~np.isfinite(values)).sum())
         raise ValueError(f"{lost} of {values.size} scores are not finite numbers")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
-__all__ = ["processors"]
+__all__ = ["FORKS", "processors"]
+
+#: Whether a process that has computed can be forked safely: macOS and Windows have threads of the system's libraries.
+FORKS = sys.platform == "linux"
 
 
 def processors() -> int:

@@ -14,9 +14,10 @@ from typing import Any
 
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, nearest, shown
-from helpers.core.workers import processors
-from helpers.paper import cache, site
+from helpers.core.workers import FORKS, processors
+from helpers.paper import cache, site, starting
 from helpers.paper.contents import Job, declared, notebooks, pages
+from helpers.paper.parameters import check
 from helpers.results.results import check_results
 
 # What runs notebooks and draws is imported where a book is made: to find that nothing has changed takes none of it.
@@ -95,20 +96,16 @@ def _unexecuted(
 
 @contextmanager
 def _started(jobs: Collection[Job], failed: Path, workers: int) -> Iterator[Iterator[Job]]:
-    """Notebooks being run, as they end (`running.started`); of one that fails what ran is left in `failed`."""
+    """Notebooks being run, as they end (`starting.started`); of one that fails what ran is left in `failed`."""
     if not jobs:
         yield iter(())
         return
-    from helpers.paper import running
-
-    with running.started(jobs, failed, workers or processors()) as ended:
+    with starting.started(jobs, failed, workers or processors()) as ended:
         yield ended
 
 
 def _plans(parameters: Mapping[str, Any], folder: Path) -> dict[Path, dict[str, Any]]:
     """The parameters of each notebook, checked."""
-    from helpers.paper.execution import check
-
     if "results" in parameters:
         raise UsageError("results: not a parameter of a book, which tells of one study; name its folder by --results")
     given = protocol_of(folder) | dict(parameters) | {"results": _short(folder)}
@@ -190,9 +187,18 @@ def _lay_out(source: Path, results: Path) -> None:
         shutil.copytree(results / "contact", source / site.EXTRA / "contact")
 
 
+#: Jupyter Book, which has no option for how many processes of Sphinx read and write pages, but an argument. Its module
+#: has no entry of its own, and its script need not be on the PATH.
+COMPILER = """
+import functools, jupyter_book.sphinx as book
+book.build_sphinx = functools.partial(book.build_sphinx, jobs={})
+from jupyter_book.cli.main import main
+main()
+"""
+
+
 def _compile(source: Path, scratch: Path) -> None:
-    # The module has no entry of its own, and the script need not be on the PATH.
-    start = "from jupyter_book.cli.main import main; main()"
+    start = COMPILER.format(processors() if FORKS else 1)
     command = [sys.executable, "-c", start, "build", str(source), "--path-output", str(scratch)]
     run = subprocess.run(
         [*command, "-W", "-n", "--keep-going"],

@@ -26,10 +26,10 @@ __all__ = ["Cache", "State"]
 KEPT = 60
 #: What may lie beside a run's tables and is no part of its results: images and how far it came.
 MADE = ("images", "parts", "audit", "perturbed")
-#: What runs a notebook, beside what it imports itself; and the module that begins it, which alone counts: it imports
+#: What runs a notebook, beside what it imports itself; and the modules that begin it, which alone count: one imports
 #: whatever any notebook does.
 RUNNERS = ("helpers.paper.execution", "helpers.paper.kernels")
-BEGINS = PACKAGE / "paper" / "running.py"
+BEGINS = [PACKAGE / "paper" / f"{name}.py" for name in ("starting", "running")]
 
 
 class State:
@@ -61,7 +61,7 @@ class State:
         return key({
             "notebook": files.file_sha256(notebook), "parameters": parameters, "files": _files(parameters),
             "data": self.data, "environment": environment(),
-            "sources": self.sources.reached(code(notebook), *RUNNERS), "begun": files.file_sha256(BEGINS),
+            "sources": self.sources.reached(code(notebook), *RUNNERS), "begun": held(*BEGINS),
         })  # fmt: skip
 
     def stands(self) -> bool:

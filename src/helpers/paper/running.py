@@ -3,7 +3,8 @@
 A process of its own imports what the notebooks import, reads the results and computes what they share; for each
 notebook it then forks one process that runs it and one that is its kernel. Both begin with all of that in memory, and
 neither sees what another notebook does. Where a process with threads of the system's libraries cannot be forked (macOS,
-Windows) notebooks run side by side in kernels of their own.
+Windows) several such processes run one notebook after the other, each in a kernel of its own. `helpers.paper.starting`
+is the other side of it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,10 @@ import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,8 @@ from helpers.paper import kernels
 from helpers.paper.contents import Job, code, declared
 from helpers.paper.execution import execute
 
-__all__ = ["SHARED", "main", "started"]
+__all__ = ["SHARED", "main"]
 
-#: Whether a process that has computed can be forked safely.
-FORKS = sys.platform == "linux"
-#: One thread a notebook, for there are as many at once as processors; and the last digit of a sum depends on the
-#: threads that it was spread over.
-THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")}
 #: Seconds between two looks at what has ended.
 PAUSE = 0.02
 
@@ -51,73 +45,18 @@ SHARED: tuple[Callable[[analysis.Results], object], ...] = (
 OPENED = ("results", "generators", "precisions", "detectors", "threshold", "protocol")
 
 
-@contextmanager
-def started(jobs: Collection[Job], failed: Path, workers: int) -> Iterator[Iterator[Job]]:
-    """Begin to run notebooks, at most `workers` at once; yields the jobs in the order in which they end.
-
-    At the first that fails no further one is begun, those that run are waited for, and the iterator raises its Failure;
-    what ran of it is left in the folder `failed`. Where the block is left early all are stopped.
-    """
-    shares = [list(jobs)] if FORKS else [list(jobs)[place::workers] for place in range(workers)]
-    running = [(_begun(share, failed, workers), share) for share in shares if share]
-    try:
-        yield _ended(running)
-    finally:
-        for process, _ in running:
-            _stop(process)
-
-
-def _begun(jobs: Sequence[Job], failed: Path, workers: int) -> subprocess.Popen[str]:
-    rows = [[str(job.notebook), str(job.out), dict(job.parameters)] for job in jobs]
-    said = json.dumps({"jobs": rows, "failed": str(failed), "workers": workers})
-    # -P: the folder where the caller stands is no place to import from.
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "helpers.paper.running"], env=os.environ | THREADS, text=True, encoding="utf-8",
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdin is not None
-    process.stdin.write(f"{said}\n")
-    process.stdin.flush()
-    return process
-
-
-def _ended(running: Sequence[tuple[subprocess.Popen[str], Sequence[Job]]]) -> Iterator[Job]:
-    """The jobs that ended well, as they do; Failure for the first that did not, when all have ended."""
-    wrong: list[Failure] = []
-    for process, jobs in running:
-        assert process.stdout is not None
-        for line in process.stdout:
-            told = json.loads(line)
-            if told["wrong"]:
-                wrong.append(Failure(*told["wrong"]))
-            else:
-                yield jobs[told["job"]]
-        if process.wait():
-            wrong.append(Failure("notebooks: the process that runs them ended; see that there is memory left"))
-    if wrong:
-        raise wrong[0]
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):
-            stream.close() if stream else None
-
-
 def main() -> None:
-    """Run what stdin says (see `_begun`), and say on stdout how each ended: its number, and what went wrong."""
+    """Run what stdin says (see `starting`), and say on stdout how each ended: its number, and what went wrong."""
     said = json.loads(sys.stdin.readline())
     jobs = [Job(Path(notebook), Path(out), parameters) for notebook, out, parameters in said["jobs"]]
     # What a notebook or a library prints must not come between the lines.
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    if FORKS:
+    if said["forks"]:
         _prepare(jobs)
-    runs = _side_by_side(jobs, Path(said["failed"]), said["workers"]) if FORKS else _in_turn(jobs, Path(said["failed"]))
+        runs = _side_by_side(jobs, Path(said["failed"]), said["workers"])
+    else:
+        runs = _in_turn(jobs, Path(said["failed"]))
     for job, wrong in runs:
         print(json.dumps({"job": jobs.index(job), "wrong": wrong}), file=told, flush=True)
 

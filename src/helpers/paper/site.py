@@ -55,12 +55,17 @@ MENDED = {' aria-label="Toggle hidden content"': "", ' role="doc-biblioentry"': 
 FIRST = "explorer.js"
 #: The rules that name the letters of the theme's icon font, which `style.css` draws in its stead.
 ICONS = re.compile(r'(?:\.fa-[\w-]+::?before,?)+\{content:"[^"]*"\}')
+#: Extensions that do not say that pages can be read side by side with them, which Sphinx then refuses: the table of
+#: contents brings one along that numbers chapters when all pages were read, in one process, and here none has a number.
+UNDECLARED = {"sphinx_multitoc_numbering"}
 #: What inline scripts and the search page's own go on from at once, so it cannot wait for the page as the others do.
 AT_ONCE = ("documentation_options.js", "doctools.js")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Join Sphinx: called by it, once a build."""
+    for name in UNDECLARED & app.extensions.keys():
+        app.extensions[name].parallel_read_safe = True
     app.connect("html-page-context", _page, priority=900)
     app.connect("html-collect-pages", _beside)
     app.connect("build-finished", _sitemap)

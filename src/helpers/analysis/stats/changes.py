@@ -7,6 +7,7 @@ as independent.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ def area_change(cells: Sequence[Pairs], resamples: int = 2000, confidence: float
         estimate += cell.weight * mean
         for where, of in ((fakes, of_fake), (reals, of_real)):
             parts += np.bincount(where, weights=cell.weight * (of - mean) / len(of), minlength=count)
-    draws = estimate + parts @ metrics.bootstrap_weights(count, resamples) - parts.sum()
+    draws = estimate + metrics.drawn_sums(parts, resamples) - parts.sum()
     return _inside(metrics.resampled(estimate, draws, count, confidence, reach=_reach(cells)), cells)
 
 
@@ -77,7 +78,8 @@ def caught_change(
     weights = metrics.bootstrap_weights(count, resamples)
     draws = np.zeros(resamples)
     for members in _by_reals(cells):
-        limits, at = _limits(cells[members[0]].real, groups[members[0]][1], weights, share)
+        real, prompts = cells[members[0]].real.astype(np.float64), groups[members[0]][1].astype(np.int64)
+        limits, at = _limits(real.tobytes(), prompts.tobytes(), count, resamples, share)
         parts = np.zeros((count, len(limits)))
         for member in members:
             cell, (fakes, _) = cells[member], groups[member]
@@ -112,12 +114,18 @@ def _turned(cell: Pairs, limit: np.ndarray | float) -> np.ndarray:
     return turned
 
 
-def _limits(real: np.ndarray, prompts: np.ndarray, weights: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Thresholds (K,) that the reals (N,) of these prompts (N,) set, and which of them each resample does (R,).
+@functools.lru_cache(maxsize=16)
+def _limits(
+    scores: bytes, of_prompts: bytes, count: int, resamples: int, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Thresholds (K,) that reals set, and which of them each resample does (R,).
 
-    The prompts are drawn `weights` (P, R) times. As `metrics.limit_at`: the lowest score that at most this share of the
-    reals drawn exceed.
+    `scores` (N,), float64, are those of the reals and `of_prompts` (N,), int64, their prompts, as bytes: the precisions
+    of a generator are set against the same reals, of which this is kept. So many prompts as `count` are drawn again. As
+    `metrics.limit_at`: the lowest score that at most this share of the reals drawn exceed.
     """
+    real, prompts = np.frombuffer(scores, np.float64), np.frombuffer(of_prompts, np.int64)
+    weights = metrics.bootstrap_weights(count, resamples)
     order = np.argsort(-real, kind="stable")
     most = share * (np.bincount(prompts, minlength=len(weights)) @ weights) + 1e-9
     rows = min(len(real), int(3 * share * len(real)) + 30)  # the threshold is among the highest, save by a rare chance

@@ -45,7 +45,7 @@ from scipy import special
 
 from helpers.analysis.stats.metrics import FEW_TURNED, UNKNOWN, Interval
 
-__all__ = ["CHANGE", "SHARE", "Sample", "in_all"]
+__all__ = ["CHANGE", "SHARE", "Sample", "added", "in_all"]
 
 #: The bounds of a share, or of an area under a curve, and of a change of one.
 SHARE, CHANGE = (0.0, 1.0), (-1.0, 1.0)
@@ -81,14 +81,21 @@ class Sample:
     @property
     def whole(self) -> Sample:
         """The same with the mean over its generators, less that of those `against`, as one figure."""
+        if len(self.estimates) == 1 and not self.against:  # as of most: nothing is weighed
+            (estimate,), (influence,) = self.estimates.values(), self.influences.values()
+            return Sample.single(self.at, estimate, influence)
         others = len(self.against)
         weights = {key: -1 / others if key in self.against else 1 / (len(self.estimates) - others)
                    for key in self.estimates}  # fmt: skip
-        total = functools.reduce(
-            lambda one, other: one.add(other, fill_value=0.0),
-            (weights[key] * influence for key, influence in self.influences.items()),
-        )
+        total = functools.reduce(added, (weights[key] * influence for key, influence in self.influences.items()))
         return Sample.single(self.at, sum(weights[key] * of for key, of in self.estimates.items()), total)
+
+
+def added(one: pd.Series, other: pd.Series) -> pd.Series:
+    """The sum of what each prompt (the index) adds to two errors; where one lacks a prompt, it adds nothing to it."""
+    if one.index.equals(other.index):  # as nearly always: to align them takes most of the time
+        return pd.Series(one.to_numpy() + other.to_numpy(), index=one.index)
+    return one.add(other, fill_value=0.0)
 
 
 def in_all(

@@ -35,8 +35,10 @@ __all__ = [
     "bootstrap_median",
     "bootstrap_ratio",
     "bootstrap_sum",
-    "calibrate",
     "bootstrap_weights",
+    "calibrate",
+    "counted",
+    "drawn_sums",
     "independent_difference",
     "interval_columns",
     "limit_at",
@@ -243,6 +245,14 @@ def bands(values: np.ndarray, resamples: int = 2000, confidence: float = 0.95) -
     return np.where(np.ptp(values, axis=0) > 0, ends, nan)
 
 
+def _grouped(clusters: ArrayLike) -> np.ndarray:
+    """The number of each one's cluster (N,), counted from 0 in the order of the clusters' names (N,)."""
+    clusters = np.asarray(clusters)
+    if (clusters[1:] > clusters[:-1]).all():  # each its own and in order, as images of a cell are: no need to sort
+        return np.arange(len(clusters))
+    return np.unique(clusters, return_inverse=True)[1]
+
+
 def bootstrap_mean(
     values: ArrayLike,
     clusters: ArrayLike | None = None,
@@ -261,12 +271,11 @@ def bootstrap_mean(
     values = finite(values)
     if len(values) == 0:
         return UNKNOWN
-    groups = np.arange(len(values)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+    groups = np.arange(len(values)) if clusters is None else _grouped(clusters)
     sums, counts = np.bincount(groups, weights=values), np.bincount(groups)
-    weights = bootstrap_weights(len(sums), resamples, seed)
     # where all clusters are of one size, so are all resamples
-    drawn = counts @ weights if np.ptp(counts) else len(values)
-    return resampled(float(values.mean()), (sums @ weights) / drawn, len(sums), confidence, reach)
+    drawn = drawn_sums(counts, resamples, seed) if np.ptp(counts) else len(values)
+    return resampled(float(values.mean()), drawn_sums(sums, resamples, seed) / drawn, len(sums), confidence, reach)
 
 
 def bootstrap_median(
@@ -322,11 +331,11 @@ def bootstrap_ratio(
     deviation = float(unit.std(ddof=1)) if len(unit) > 1 else 0.0
     if deviation == 0 or np.ptp(unit) <= 1e-12 * np.abs(unit).max():
         return [UNKNOWN] * len(values)
-    groups = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    groups = _grouped(clusters)
     centred = (unit - unit.mean()) / deviation
     rows = [*values, centred, centred**2, np.ones(len(unit))]
     sums = np.stack([np.bincount(groups, weights=row) for row in rows])
-    *totals, first, second, n = sums @ bootstrap_weights(sums.shape[1], resamples, seed)
+    *totals, first, second, n = drawn_sums(sums, resamples, seed)
     spread = np.sqrt(np.maximum((second - first**2 / n) / np.maximum(n - 1, 1), 0))
     spread[spread < 1e-6] = nan  # of its own standard deviation: the resample holds one value, over and over
     means = np.stack(totals) / (n * spread * deviation)
@@ -350,6 +359,24 @@ def bootstrap_weights(clusters: int, resamples: int = 2000, seed: int = 0) -> np
     return weights
 
 
+def drawn_sums(parts: ArrayLike, resamples: int = 2000, seed: int = 0) -> np.ndarray:
+    """The sums of parts, one a cluster (C,) or several (K, C), over the clusters of each bootstrap resample: (R,) or
+    (K, R), read-only.
+
+    Each passes over all of `bootstrap_weights`, which is most of what an interval takes. The last are kept, for the
+    same draws are asked for at two levels of confidence, and as parts of several ratios.
+    """
+    parts = np.asarray(parts, dtype=np.float64)
+    return _drawn_sums(parts.tobytes(), parts.shape, resamples, seed)
+
+
+@functools.lru_cache(maxsize=256)
+def _drawn_sums(parts: bytes, shape: tuple[int, ...], resamples: int, seed: int) -> np.ndarray:
+    sums: np.ndarray = np.frombuffer(parts).reshape(shape) @ bootstrap_weights(shape[-1], resamples, seed)
+    sums.setflags(write=False)
+    return sums
+
+
 def bootstrap_sum(
     parts: ArrayLike, clusters: ArrayLike, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
@@ -359,7 +386,7 @@ def bootstrap_sum(
         return UNKNOWN
     groups = np.unique(np.asarray(clusters), return_inverse=True)[1]
     sums = np.bincount(groups, weights=parts)
-    return resampled(float(sums.sum()), sums @ bootstrap_weights(len(sums), resamples, seed), len(sums), confidence)
+    return resampled(float(sums.sum()), drawn_sums(sums, resamples, seed), len(sums), confidence)
 
 
 def mean_turn(
@@ -519,6 +546,14 @@ def limit_at(real: ArrayLike, share: float = 0.05) -> float:
     return float(falling[int(len(falling) * share + 1e-9)]) if len(falling) else nan
 
 
+def counted(weights: np.ndarray) -> np.ndarray:
+    """Running sums of weights (N, R) down their columns, from 0 on: (N + 1, R), of the same type."""
+    sums = np.empty((len(weights) + 1, weights.shape[1]), weights.dtype)
+    sums[0] = 0
+    np.cumsum(weights, axis=0, out=sums[1:])
+    return sums
+
+
 class _Curve:
     """The ROC curve at the distinct scores of the fakes, for any weights of the images."""
 
@@ -533,11 +568,14 @@ class _Curve:
         own = of_fake[self.fakes]  # (M, R), then one row per distinct score
         own = np.add.reduceat(own, self.starts, axis=0) if len(self.starts) < len(own) else own
         hits = np.cumsum(own, axis=0)
-        alarms = np.concatenate([np.zeros((1, of_real.shape[1]), np.float32), np.cumsum(of_real[self.reals], axis=0)])
-        false = alarms[self.reach]
+        alarms = counted(of_real[self.reals])
         m, n = np.where(hits[-1] > 0, hits[-1], np.nan), np.where(alarms[-1] > 0, alarms[-1], np.nan)
-        precision = hits / np.maximum(hits + false, 1)
-        return np.stack([(own * precision).sum(axis=0) / m + 0 * n, self._eer(hits, alarms, m, n)])
+        above = alarms[self.reach]
+        above += hits
+        np.maximum(above, 1, out=above)
+        precision = np.divide(hits, above, out=above)
+        precision *= own
+        return np.stack([precision.sum(axis=0) / m + 0 * n, self._eer(hits, alarms, m, n)])
 
     def _eer(self, hits: np.ndarray, alarms: np.ndarray, m: np.ndarray, n: np.ndarray) -> np.ndarray:
         columns = np.arange(hits.shape[1])
