@@ -145,10 +145,17 @@
       .sort(function (one, other) { return other.length - one.length; });
   }
 
+  // A key that stands once for several rows is in each of them.
   function tableRows(figure) {
-    return Array.from(figure.querySelectorAll("table tr"), function (row) {
-      return Array.from(row.cells, function (cell) { return cell.textContent.trim(); });
+    var rows = Array.from(figure.querySelectorAll("table tr"), function () { return []; });
+    figure.querySelectorAll("table tr").forEach(function (row, at) {
+      Array.from(row.cells).forEach(function (cell) {
+        var column = 0;
+        while (rows[at][column] !== undefined) column += 1;
+        for (var below = 0; below < cell.rowSpan; below += 1) rows[at + below][column] = cell.textContent.trim();
+      });
     });
+    return rows;
   }
 
   function dataItems(figure) {

@@ -13,7 +13,7 @@ from IPython.display import HTML
 
 from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import number
+from helpers.analysis.words import number, printed
 from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement
 from helpers.claims.evidence import AGREEMENT, Piece, pieces
 from helpers.claims.rule import HOLDS, margins
@@ -207,19 +207,20 @@ def trainings(found: pd.DataFrame, results: Results) -> HTML:
     base, low = words.named(results.baseline), words.named(results.lowest)
     if found.empty:
         return tables.missing(f"This study has one training of each detector, or no AUC at {base}.")
-    areas = {"lowest": "auc_lowest", "page's own": "auc", "highest": "auc_highest"}
     shown = pd.DataFrame({
-        "detector": found.detector_title, "training": found.weights, "protocol": found.protocol,
+        "detector": found.detector_title, "protocol, training": found.protocol + ", " + found.weights,
         "generator": found.generator_title, "trainings": found.trainings,
-        **{f"AUC at {base}, {said}": [tables.figure(area, "{:.3f}") for area in found[name]]
-           for said, name in areas.items()},
-        "mean AUC, in all": _means(found, "auc_mean", sign=False),
-        f"{low} \N{MINUS SIGN} {base}, each training": [
-            ", ".join(f"{one:+.3f}" for one in row) for row in found.changes
+        "AUC, page's own": [tables.figure(area, "{:.3f}") for area in found.auc],
+        "range": [f"{least:.3f} to {most:.3f}" for least, most in zip(found.auc_lowest, found.auc_highest, strict=True)],
+        "mean, in all": _means(found, "auc_mean", sign=False),
+        "change, range": [
+            " to ".join(printed(end, 3, sign=True) for end in (min(each), max(each))) if len(each) else tables.DASH
+            for each in found.changes
         ],
         "mean change, in all": _means(found, "change", sign=True),
     })  # fmt: skip
-    return tables.table(shown, f"AUC of trainings that differ in their seed alone, and what {low} changes of it")
+    caption = f"AUC at {base} of trainings that differ in their seed alone, and its change from {base} to {low}"
+    return tables.table(shown, caption)
 
 
 def _means(found: pd.DataFrame, name: str, sign: bool) -> list[str]:

@@ -42,7 +42,6 @@ def table(found: pd.DataFrame) -> HTML:
         "before or after the first archive": [ANSWERS[value] for value in found.before_first],
         "before or after these scores": [ANSWERS[value] for value in found.before_scores],
     })  # fmt: skip
-    shown["kind"] = shown.kind.where(~shown.kind.duplicated(), "")  # each is named once
     return tables.table(shown, "When each rule was fixed, and whether before or after results were known")
 
 
