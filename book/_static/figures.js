@@ -201,6 +201,8 @@
     }
     var sheet = figure.matches(".contact-sheet") && figure.querySelector("img");
     if (sheet) found.push(link("Picture", sheet.src));
+    var drawing = figure.matches(".drawing") && figure.querySelector("svg");
+    if (drawing) found.push(button("Picture (SVG)", function () { save(nameOf(figure) + ".svg", "image/svg+xml", drawing.outerHTML); }));
     found = found.concat(dataItems(figure));
     if (home || cellOf(figure)) found.push(link("Code of this " + figure.dataset.kind.toLowerCase(), home + "#code-" + figure.id));
     found.push(link("Link to this " + figure.dataset.kind.toLowerCase(), "#" + figure.id));

@@ -33,7 +33,7 @@ def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
 def _card(results: Results, outcome: Outcome) -> str:
     claim = outcome.claim
     return (
-        f'<section class="claim" aria-label="{html.escape(claim.title)}"><p class="claim-head">'
+        f'<section class="claim" id="card-{claim.key}" aria-label="{html.escape(claim.title)}"><p class="claim-head">'
         f"<strong>{html.escape(claim.title)}</strong> {html.escape(claim.words)}</p>"
         f'<div class="claim-columns">{_study(results, outcome)}{_real(results, outcome)}</div></section>'
     )
@@ -54,12 +54,19 @@ def _study(results: Results, outcome: Outcome) -> str:
     )
     measured = claim.quantity.replace("FP32", words.named(results.baseline) if claim.of_scores else "FP32")
     inner = (
-        f"<p>{html.escape(outcome.answer)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
+        f"<p>{html.escape(outcome.told)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
         f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
-        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>{_matched(outcome)}'
-        f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>'
+        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
+        f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>{_folded(outcome)}'
     )
     return _column("claim-study", where(results), mark, inner)
+
+
+def _folded(outcome: Outcome) -> str:
+    """Which detectors, protocol and training decide, and the same at the dose of real images, to be opened."""
+    note = f'<p class="claim-small">{html.escape(outcome.finding.note)}</p>' if outcome.finding.note else ""
+    inner = f"{note}{_matched(outcome)}"
+    return f'<details class="behind"><summary>What decides, and other doses</summary>{inner}</details>' if inner else ""
 
 
 def _matched(outcome: Outcome) -> str:
