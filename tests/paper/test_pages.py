@@ -48,7 +48,7 @@ def test_without_reals_the_overview_leads_with_the_detection_rate_and_says_so():
 
 def test_a_study_of_its_baseline_alone_has_no_change():
     found = heatmap.overview(study({}, precisions=("fp16",)))
-    assert found.sentence.startswith("All images of this study are at FP16; AUC is 1.00")
+    assert found.sentence.startswith("All images of this study are at FP16. AUC is 1.00")
 
 
 def test_what_was_run_is_counted():

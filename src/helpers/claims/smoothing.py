@@ -168,10 +168,11 @@ def _say_fingerprint(results: Results, figures: dict[str, Interval]) -> str:
         return "This study has no null control whose fingerprint could be set beside FP4's."
     table = fingerprints(results)
     at = _figures(table[table.precision == results.lowest], "correlation", _generator)
-    parts = [f"{number(at[name])} on {name}, {number(figures[name], 3, sign=True)}" for name in figures]
+    parts = [f"{number(at[name])} on {name}" for name in figures]
+    lacks = [f"{number(figures[name], 3, sign=True)} on {name}" for name in figures]
     return (
-        "FP4's fingerprint correlates with FP32's, counting other scenes only, by (then what it lacks of the null "
-        f"control's correlation): {'; '.join(parts)}. Plain mean residuals of two sets of other scenes, both at FP32, "
+        f"The correlation of FP4's fingerprint with FP32's, over other scenes, is {listed(parts)}. Against the null "
+        f"control's it differs by {listed(lacks)}. Plain mean residuals of two sets of other scenes, both at FP32, "
         f"would correlate by {table.reliability.min():.2f} to {table.reliability.max():.2f}, which is allowed for."
     )
 
@@ -294,7 +295,9 @@ def decoder(results: Results) -> Finding:
         f"FP4 detection changes most for {widest}: its AUC by {number(moves[widest], 3, sign=True)}, mean over "
         "generators."
     )
-    told = {f"decoder's share, {name}": figure for name, figure in owed.items()} | {in_study(results, f"change at FP4, {name}"): figure for name, figure in moves.items()}
+    told = {f"decoder's share, {name}": figure for name, figure in owed.items()} | {
+        in_study(results, f"change at FP4, {name}"): figure for name, figure in moves.items()
+    }
     return Finding(judged, in_study(results, sentence), told)
 
 

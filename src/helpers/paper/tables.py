@@ -32,7 +32,8 @@ ARROW = " \N{RIGHTWARDS ARROW} "
 def table(frame: pd.DataFrame, caption: str) -> HTML:
     """A table that scrolls inside its own box where the page is narrower than it; its caption names it.
 
-    Keys that repeat down the first columns stand once (`helpers.paper.table_html`); `frame` stays as it is. On a page of the book it has a number (`helpers.paper.numbers`) and a menu, which saves it as CSV.
+    Keys that repeat down the first columns stand once (`helpers.paper.table_html`); `frame` stays as it is. On a page
+    of the book it has a number (`helpers.paper.numbers`) and a menu, which saves it as CSV.
     """
     return framed(table_html(frame), caption)
 
@@ -127,8 +128,8 @@ def effect_sizes(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
         for row in found.itertuples()
     ]  # fmt: skip
     units = (
-        "shift and Wasserstein distance in standard deviations at the baseline, KS: Kolmogorov-Smirnov distance; shares "
-        "of verdicts that turn from fake to real and from real to fake; p with Holm's correction"
+        "shift and Wasserstein distance in standard deviations at the baseline, KS: Kolmogorov-Smirnov distance; "
+        "shares of verdicts that turn from fake to real and from real to fake; p with Holm's correction"
     )
     return table(pd.DataFrame(rows), f"Paired effects; {units}")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Linker", "setup", "terms"]
 
-#: What is no running text: HTML, lines of boxes and headings, roles, code, links and marks, formatted words, quotations.
+#: What is no running text: HTML, lines of boxes and headings, roles, code, links, marks, formatted words, quotations.
 LEFT_OUT = (
     r"^<.*?$|^:.*?$|^#.*?$|\{[\w:+-]+\}`[^`]*`|`[^`\n]+`|\[[^\]]*\](?:\([^)]*\)|\{[^}]*\})|\*\*[^*]+\*\*|\*[^*\n]+\*|"
     r"\"[^\"]*\"|https?://\S+"

@@ -42,8 +42,8 @@ def judge_claim(results: Results) -> Finding:
     return finding_of(
         {"end-to-end minus feature-based": figure(first, second)},
         lambda shown, worst: (
-            f"From {base} to FP4, the change of the detection rate for end-to-end detectors minus that for feature-based "
-            f"ones is {number(shown[worst], 3, sign=True)}, {_over(results)}. The two changes are "
+            f"From {base} to FP4, the change of the detection rate for end-to-end detectors minus that for "
+            f"feature-based ones is {number(shown[worst], 3, sign=True)}, {_over(results)}. The two changes are "
             f"{number(figure(first).in_all(), 3, sign=True)} and {number(figure(second).in_all(), 3, sign=True)}."
         ),
     )

@@ -218,7 +218,7 @@ def trainings(found: pd.DataFrame, results: Results) -> HTML:
         "detector": found.detector_title, "protocol, training": found.protocol + ", " + found.weights,
         "generator": found.generator_title, "trainings": found.trainings,
         "AUC, page's own": [tables.figure(area, "{:.3f}") for area in found.auc],
-        "range": [f"{least:.3f} to {most:.3f}" for least, most in zip(found.auc_lowest, found.auc_highest, strict=True)],
+        "range": [f"{least:.3f} to {most:.3f}" for least, most in found[["auc_lowest", "auc_highest"]].to_numpy()],
         "mean, in all": _means(found, "auc_mean", sign=False),
         "change, range": [
             " to ".join(printed(end, 3, sign=True) for end in (min(each), max(each))) if len(each) else tables.DASH

@@ -39,8 +39,8 @@ def reading(results: Results, effects: pd.DataFrame) -> str:
     said = (
         f"The first line of the chart is {low} alone; the others are perturbations, of {base} images and of {low} "
         f"images. Intervals resample the prompts ({effects.n.min()} of each generator), the same for all conditions, "
-        "so every difference is paired; where no image changes sides, an interval has no width, which says more about "
-        "the number of images than about certainty."
+        "so every difference is paired. Where no image changes sides an interval has no width, since there are few "
+        "images."
     )
     return f"{said} {LESSON.format(low=low)}" if results.scale == "mini" else said
 

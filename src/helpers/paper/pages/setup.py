@@ -175,7 +175,9 @@ def formats() -> HTML:
         }
         for key, row in PRECISIONS.items()
     ]  # fmt: skip
-    caption = "Formats: what a weight is stored as, in how many bits, without its scales and with them, by which library"
+    caption = (
+        "Formats: what a weight is stored as, in how many bits, without its scales and with them, by which library"
+    )
     return tables.table(pd.DataFrame(rows), caption)
 
 
@@ -206,11 +208,11 @@ def models_note(results: Results) -> str:
 
 MEASURED = (
     "This study runs miniatures, trained by this project from nothing on scenes that it renders itself. How good they "
-    "are is measured on FP32 images alone: how much of a render survives the VAE, whether a judge network that has "
-    "only seen renders reads ground, colours and shapes as the prompt asks, how far the images' features lie from the "
-    "renders' (Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance), whether images are copies of training renders or "
-    "all alike, and how much of the difference to renders is trivial. Below a measure stands the same "
-    "one of renders, where it has one."
+    "are is measured on FP32 images alone. How much of a render survives the VAE? Does a judge network, which has seen "
+    "renders alone, read ground, colours and shapes as the prompt asks? How far do the images' features lie from the "
+    "renders' (Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance)? Are images copies of training renders, or all "
+    "alike? How much of the difference to renders is trivial? Below a measure stands the same one of renders, where it "
+    "has one."
 )
 
 
@@ -289,10 +291,10 @@ def audits_note(found: pd.DataFrame) -> list[str]:
     if "output_error" not in found:
         return []
     said = (
-        "Coverage says how much was rounded, not how coarsely. The next table is the audit of every quantized cell: "
-        "what each component's weights became, how far they and the component's output (for recorded inputs of FP32 "
-        "images) lie from FP32's, and how far the quantizing library's own layers differ from weights that were "
-        "merely rounded. A cell at 0 % coverage, or one with a library layer that differs by more than "
+        "Coverage says how much was rounded, not how coarsely. The next tables are the audit of every quantized cell. "
+        "They say what each component's weights became, and how far these and the component's output lie from FP32's, "
+        "for recorded inputs of FP32 images. The last column says how far the library's own layers differ from weights "
+        "that were merely rounded. A cell at 0 % coverage, or one with a library layer that differs by more than "
         f"{MAX_KERNEL_DEVIATION:.0%}, is refused."
     )
     exact = (
@@ -325,8 +327,8 @@ ARMS = (
 AUDITED = {"generator_title": "generator", "precision_title": "precision", "component": "component"}
 AUDITS = {
     "Each component at each precision; errors are relative (Frobenius)": {
-        "parameters": "parameters, millions", "share": "share in the format", "bytes": "size, MB", "weight_error": "weight error",
-        "expected_error": "by the format's definition", "output_error": "output error",
+        "parameters": "parameters, millions", "share": "share in the format", "bytes": "size, MB",
+        "weight_error": "weight error", "expected_error": "by the format's definition", "output_error": "output error",
         "native_deviation": "library \N{MINUS SIGN} rounded weights",
     },
     "Errors of weights by kind of layer, relative (Frobenius)": {
