@@ -68,7 +68,7 @@ def violations(page) -> list[str]:
 
 def looks(page) -> Iterator[str]:
     """Bring the open page, with its code unfolded, to each width and theme in turn, and say which it is."""
-    page.evaluate("document.querySelectorAll('details:is(.hide, .colophon)').forEach(box => box.open = true)")
+    page.evaluate("document.querySelectorAll('details:is(.hide, .colophon, .behind)').forEach(box => box.open = true)")
     for width in WIDTHS:
         for theme in THEMES:
             page.set_viewport_size({"width": width, "height": 900})
