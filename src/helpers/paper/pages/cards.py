@@ -108,12 +108,12 @@ def _real(results: Results, outcome: Outcome) -> str:
 
 def _piece(piece: Piece) -> str:
     """A piece of evidence: which way it speaks, its figure, whose it is, and its doubts."""
-    source, doubts = piece.source, "; ".join(piece.doubts)
+    source, doubts = piece.source, " ".join(f"{words.capitalised(said)}." for said in piece.doubts)
     whose = f'<a href="{source.page}.html#{source.anchor}">{html.escape(source.title)}</a>'
     said = f"{html.escape(AGREEMENT[piece.verdict].removesuffix(' the deck').removesuffix(' with'))}"
     return (
         f'<div class="piece"><p><span class="piece-way">{said}</span> {html.escape(piece.sentence)}</p>'
-        f'<p class="claim-small">{whose}. Doubts: {html.escape(doubts)}.</p></div>'
+        f'<p class="claim-small">{whose}. Doubts: {html.escape(doubts)}</p></div>'
     )
 
 
