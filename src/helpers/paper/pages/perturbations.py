@@ -72,18 +72,10 @@ def table(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
     if effects.empty:
         return tables.missing("This study has no perturbed.parquet, so this is not known.")
     columns = [measure, f"{measure}_low", f"{measure}_high"]
-    shown = effects.assign(figure=[_short(*row) for row in effects[columns].to_numpy()])
+    shown = effects.assign(figure=[tables.interval(row, measure) for _, row in effects[columns].iterrows()])
     shown = shown.sort_values("perturbation", key=lambda of: of.map(list(of.unique()).index), kind="stable")
     keys = {"perturbation_title": "perturbation", "precision_title": "precision"}
     if measure == "tnr":
         shown, keys = shown[shown.precision == shown.precision.iloc[0]], {"perturbation_title": "perturbation"}
     wide = tables.crossed(shown, list(keys), "detector_title", "figure")
     return tables.table(wide.rename(columns=keys), caption)
-
-
-def _short(value: float, low: float, high: float) -> str:
-    """Four detectors fit beside each other only without the intervals' leading zeros: 0.93 (.88-.96)."""
-    if pd.isna(value):
-        return tables.DASH
-    ends = (f"{end:.2f}".removeprefix("0") for end in (low, high))
-    return f"{value:.2f} ({tables.DASH.join(ends)})"
