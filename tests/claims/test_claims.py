@@ -157,7 +157,7 @@ def test_the_deciding_figure_is_the_one_on_the_wrong_side(studies) -> None:
     assert (row.estimate, row.n, row["of"]) == (called.mean(), 300, "CLIP-D on Flux.1 at FP4")
 
 
-def test_whether_it_holds_is_said_in_the_same_sentence() -> None:
+def test_whether_it_holds_is_said_after_the_finding() -> None:
     finding = Finding("contradicted", "It is 0.30.", {"it": Interval(0.3, 0.2, 0.4)})
     assert claims.concluded(finding) == "It is 0.30. In this study the claim fails." and finding.interval.low == 0.2
     assert claims.concluded(replace(finding, verdict="inconclusive")).endswith("the claim stays open.")
@@ -270,8 +270,8 @@ def test_a_baseline_is_not_compared_with_itself(studies) -> None:
 
 
 def test_the_book_states_the_least_number_of_images() -> None:
-    said = (files.ROOT / "book" / "methods.md").read_text(encoding="utf-8")
-    assert f"at\n  least {LEAST_IMAGES} are needed" in said and f"fewer than {metrics.FEW} images" in said
+    said = " ".join((files.ROOT / "book" / "methods.md").read_text(encoding="utf-8").split())
+    assert f"a metric has fewer than {LEAST_IMAGES} images" in said and f"fewer than {metrics.FEW} images" in said
 
 
 def test_a_card_has_a_column_of_the_study_and_one_of_real_evidence(studies) -> None:
