@@ -7,8 +7,8 @@ from math import nan
 import numpy as np
 import pandas as pd
 import pytest
-from bs4 import BeautifulSoup
 from scipy import stats
+from tabled import rows_of
 
 from helpers.analysis import footprint, paired, real_checkpoints, words
 from helpers.paper import tables
@@ -75,19 +75,6 @@ def test_numbers_in_print_have_a_true_minus_and_no_sign_of_a_zero_from_below(val
     assert words.printed(value, 1, sign=True) == shown
 
 
-def read_back(shown: str) -> list[list[str]]:
-    """The rows of a table as a browser lays them out: by the HTML standard a cell takes the first free place of its
-    row, and those below it as far as its `rowspan` reaches."""
-    rows = BeautifulSoup(shown, "html.parser").find_all("tr")
-    placed: list[dict[int, str]] = [{} for _ in rows]
-    for at, row in enumerate(rows):
-        for cell in row.find_all(["th", "td"]):
-            free = next(place for place in range(99) if place not in placed[at])
-            for below in range(int(cell.get("rowspan", 1))):
-                placed[at + below][free] = cell.get_text()
-    return [[row[place] for place in sorted(row)] for row in placed]
-
-
 KEYED = pd.DataFrame(
     {
         "generator": ["SD3"] * 4 + ["Flux.1"],
@@ -103,7 +90,7 @@ def test_keys_that_repeat_stand_once_for_all_their_rows_and_the_frame_stays() ->
     before = KEYED.copy()
     shown = tables.table(KEYED, "Changes").data
     pd.testing.assert_frame_equal(KEYED, before)
-    assert read_back(shown) == [list(KEYED.columns), *KEYED.to_numpy().tolist()]
+    assert rows_of(shown) == [list(KEYED.columns), *KEYED.to_numpy().tolist()]
     assert shown.count(">SD3<") == shown.count(">NPR<") == 1 and shown.count(">Flux.1<") == 1
     # A head of a whole group is one of its <tbody>; one inside it, and one of a single row, are of their rows.
     assert shown.count("<tbody>") == 2 and shown.count('scope="rowgroup"') == 1
