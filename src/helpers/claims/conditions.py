@@ -155,4 +155,5 @@ def disagreement(results: Results, outcome: Outcome) -> str:
         whole = f"all {others} other conditions" if others > 1 else "the one other condition"
         return f"It {SAID[outcome.verdict]} under {whole} too."
     parts = [f"{SAID[verdict]} under {verdicts[verdict]}" for verdict in SAID if verdicts[verdict]]
-    return f"Of {counted(others, 'other condition')} {others - same} say otherwise: it {listed(parts)}."
+    say = f"{others - same} {'says' if others - same == 1 else 'say'}"
+    return f"Of {counted(others, 'other condition')} {say} otherwise: it {listed(parts)}."
