@@ -83,7 +83,11 @@ def test_generators_are_the_random_factor(tmp_path) -> None:
     assert (row.shift_mean_low, row.shift_mean_high) == pytest.approx((ends.low, ends.high), rel=0.02)
     assert row.shift_high < 0 < row.shift_mean_high
     told = said.kinds(results)
-    assert "differs in 0 of 4 detectors" in told and "of this training, in 4)" in told and "most for" not in told
+    assert (
+        "differs in 0 of 4 detectors" in told
+        and "of this training, it differs in 4." in told
+        and "most for" not in told
+    )
 
 
 def test_of_one_generator_trainings_alone(apart) -> None:

@@ -4,8 +4,8 @@ import datetime
 import json
 
 import pytest
-import reading
 import synthetic
+from tabled import rows_of
 
 from helpers import analysis
 from helpers.analysis import rule_dates
@@ -85,8 +85,7 @@ def test_the_note_follows_the_scores(folder):
 
 def test_the_table_names_each_rule_and_its_day(folder):
     shown = page.table(rule_dates.dates(study(folder, **at("2026-11-24", None)))).data
-    rows = [line.removesuffix(" |").split(" | ") for line in reading.plain(shown).splitlines()]
-    read = {row[1]: row[2:] for row in rows if len(row) > 6}
+    read = {row[1]: row[2:] for row in rows_of(shown)}
     assert len(read) == len(list(rules.shipped().each())) + 1  # with the line of titles
     assert read["ceiling"][1:] == ["0.99", "26 November 2026", "after", "after"]
     assert read["high"][1:] == ["0.95", "23 November 2026", "before", "before"]
