@@ -79,7 +79,7 @@ def violations(page) -> list[str]:
 
 def themes(page) -> Iterator[str]:
     """Bring the open page, with its code unfolded, to each theme in turn, and say which it is."""
-    page.evaluate("document.querySelectorAll('details:is(.hide, .colophon)').forEach(box => box.open = true)")
+    page.evaluate("document.querySelectorAll('details:is(.hide, .colophon, .behind)').forEach(box => box.open = true)")
     for theme in THEMES:
         page.emulate_media(color_scheme=theme)
         page.wait_for_function(f"(document.documentElement.dataset.theme ?? '{theme}') === '{theme}'")

@@ -145,10 +145,17 @@
       .sort(function (one, other) { return other.length - one.length; });
   }
 
+  // A key that stands once for several rows is in each of them.
   function tableRows(figure) {
-    return Array.from(figure.querySelectorAll("table tr"), function (row) {
-      return Array.from(row.cells, function (cell) { return cell.textContent.trim(); });
+    var rows = Array.from(figure.querySelectorAll("table tr"), function () { return []; });
+    figure.querySelectorAll("table tr").forEach(function (row, at) {
+      Array.from(row.cells).forEach(function (cell) {
+        var column = 0;
+        while (rows[at][column] !== undefined) column += 1;
+        for (var below = 0; below < cell.rowSpan; below += 1) rows[at + below][column] = cell.textContent.trim();
+      });
     });
+    return rows;
   }
 
   function dataItems(figure) {
@@ -194,6 +201,8 @@
     }
     var sheet = figure.matches(".contact-sheet") && figure.querySelector("img");
     if (sheet) found.push(link("Picture", sheet.src));
+    var drawing = figure.matches(".drawing") && figure.querySelector("svg");
+    if (drawing) found.push(button("Picture (SVG)", function () { save(nameOf(figure) + ".svg", "image/svg+xml", drawing.outerHTML); }));
     found = found.concat(dataItems(figure));
     if (home || cellOf(figure)) found.push(link("Code of this " + figure.dataset.kind.toLowerCase(), home + "#code-" + figure.id));
     found.push(link("Link to this " + figure.dataset.kind.toLowerCase(), "#" + figure.id));

@@ -65,8 +65,8 @@ def test_kinds_that_differ_in_all(apart) -> None:
     # Each end of a wider question lies further out than that of this training's prompts.
     assert row.shift_mean_high - row.shift_mean_low > row.shift_high - row.shift_low
     told = said.kinds(apart)
-    assert "differs in 4 of 4 detectors (95 % interval in all without 0; over prompts alone" in told
-    assert "generators, here 3 UNets (SD1.5, SD2.1, SDXL) and 3 DiTs (SD3, SD3.5, Flux.1)" in told
+    assert "differs in 4 of 4 detectors (95 % interval in all without 0). Over prompts alone" in told
+    assert "generators and trainings: 3 UNets (SD1.5, SD2.1, SDXL) and 3 DiTs (SD3, SD3.5, Flux.1)" in told
     assert "3 trainings of NPR, 1 of R50_nodown, R50_TF and CLIP-D" in told and "stays open" not in told
     shown = mechanism.families_table(families.by_family(apart), apart).data
     assert "in all" in shown and "over prompts" in shown
@@ -83,7 +83,11 @@ def test_generators_are_the_random_factor(tmp_path) -> None:
     assert (row.shift_mean_low, row.shift_mean_high) == pytest.approx((ends.low, ends.high), rel=0.02)
     assert row.shift_high < 0 < row.shift_mean_high
     told = said.kinds(results)
-    assert "differs in 0 of 4 detectors" in told and "of this training, in 4)" in told and "most for" not in told
+    assert (
+        "differs in 0 of 4 detectors" in told
+        and "of this training, it differs in 4." in told
+        and "most for" not in told
+    )
 
 
 def test_of_one_generator_trainings_alone(apart) -> None:

@@ -214,7 +214,8 @@ def test_beyond_the_nulls_is_counted_against_all_and_against_their_own_kind():
     found = real_ladders.directions(of)
     assert (found.further, found.further_own, found.reach) == (1, 2, 4.0)
     assert (found.null_lose, found.null_gain) == (1, 1)
-    assert "Beyond the furthest of 2 pairs of the same weights (4.0 dB): 1 of 4; beyond" in ladders.smoothing(of)
+    said = "Of the 4 changes, those beyond the furthest of 2 pairs of the same weights (4.0 dB) number 1, those beyond"
+    assert said in ladders.smoothing(of)
     bare = real_ladders.directions(of[of.role == "rung"])
     assert (bare.further, bare.further_own, bare.null_pairs) == (0, 0, 0) and isnan(bare.reach)
     assert "same weights" not in ladders.smoothing(of[of.role == "rung"])
@@ -251,8 +252,8 @@ def test_the_stored_evidence_names_what_it_rests_on():
     assert (found["C6"].n, found["C6"].ladders, found["C7"].n) == (24, 11, 13)
     assert "9 public repositories" in found["C6"].source and "Stable Diffusion 3's" in found["C7"].doubts[1]
     assert all(of.interval.low < of.interval.estimate < of.interval.high for of in found.values())
-    assert "by the mean power" in ladders.doubts(real_ladders.pairs())
-    assert "by the mean power" not in ladders.doubts(spread(1))
+    assert "By the mean power" in ladders.doubts(real_ladders.pairs())
+    assert "By the mean power" not in ladders.doubts(spread(1))
 
 
 def test_figures_hold_every_picture_and_say_what_they_show(stored):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score, roc_curve
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from tabled import rows_of
 
 from helpers import analysis, charts
 from helpers.analysis import controls, paired
@@ -321,7 +322,7 @@ def test_conditions_give_every_training_and_protocol_its_own_figures(tmp_path) -
     table = tables.conditions(analysis.conditions(study), study, "tpr").data
     assert "mini-aligned" in table and table.index("SD1.5") < table.index("SD3")  # the catalogue's order
     again = found[(found.weights == "mini-sdxl") & (found.generator == "sd3")].iloc[0]
-    assert f"{again.tpr_fp32:.2f} \N{RIGHTWARDS ARROW} {again.tpr_fp4:.2f}" in table
+    assert f"{again.tpr_fp32:.2f} \N{RIGHTWARDS ARROW} {again.tpr_fp4:.2f}" in sum(rows_of(table), [])
 
 
 def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None:
@@ -338,6 +339,6 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     npr = next(row for row in drawn if row["detector"] == "npr" and row["precision"] == "fp4")
     assert npr["shift_min"] == pytest.approx(fp4.shift_min, abs=1e-3)
     printed = f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}".replace("-", "−")  # a minus, not a hyphen
-    assert printed in tables.trainings(trainings(study), "FP32", "sd3").data
+    assert printed in sum(rows_of(tables.trainings(trainings(study), "FP32", "sd3").data), [])
     alone = analysis.load(synthetic.write(tmp_path / "one", images=20))
     assert trainings(alone).empty and "one training of each" in tables.trainings(trainings(alone), "FP32").data

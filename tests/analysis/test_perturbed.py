@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
 from scipy import stats
 from synthetic_perturbed import write
+from tabled import rows_of
 
 from helpers import analysis, charts
 from helpers.analysis import perturbed
@@ -103,20 +102,16 @@ def test_chart_and_table_show_every_condition(study):
     spec = charts.perturbations(effects).to_dict()
     assert spec["width"] == "container" and sum("bind" in param for param in spec["params"]) == 2
     assert "JPEG 75" in theme.page(spec, "")
-    rows = cells(perturbations.table(effects, "auc", "AUC").data)
+    rows = rows_of(perturbations.table(effects, "auc", "AUC").data)
     assert rows[0] == ["perturbation", "precision", "NPR", "R50_nodown", "R50_TF", "CLIP-D"]
     assert [line[:2] for line in rows[1:]] == [
         [done, precision] for done in ("untouched", "JPEG 75", "blur 1 px") for precision in ("FP32", "FP4")
     ]
-    assert [line[0] for line in cells(perturbations.table(effects, "tnr", "").data)[1:]] == [
+    assert [line[0] for line in rows_of(perturbations.table(effects, "tnr", "").data)[1:]] == [
         "untouched",
         "JPEG 75",
         "blur 1 px",
     ]
-
-
-def cells(html: str) -> list[list[str]]:
-    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in re.findall(r"<tr.*?</tr>", html, re.DOTALL)]
 
 
 def test_the_page_runs_on_perturbed_scores(study, tmp_path):

@@ -16,8 +16,10 @@ import vl_convert
 
 from helpers import analysis, charts
 from helpers.analysis import paired
-from helpers.charts import layers, theme
+from helpers.analysis.figures import FIGURES as FIGURES_OF
+from helpers.charts import dose, dose_response, layers, public_study, real_ladders, shifts, theme
 from helpers.charts.heatmap import METRICS
+from helpers.charts.perturbations import MEASURES as OF_PERTURBATIONS
 from helpers.detectors.catalogue import DETECTORS
 from helpers.paper import explorer as widgets
 from helpers.paper.pages import real_checkpoints
@@ -227,3 +229,57 @@ def test_the_decks_line_stands_in_the_picture_of_the_detection_rate_alone(study)
         menu["value"] = figure
         dashed.append('stroke-dasharray="6,4"' in vl_convert.vegalite_to_svg(json.dumps(spec | {"width": 600})))
     assert dashed == [False, True]
+
+
+def documented(**more: object) -> pd.DataFrame:
+    """A table with the keys of every chart that shows a measure, and measures without titles or intervals of old."""
+    keys = [(g, p, d) for g in ("sd15", "sd3") for p in ("fp8", "fp4") for d in ("npr", "clip_d")]
+    table = pd.DataFrame(keys, columns=["generator", "precision", "detector"])
+    table = table.assign(
+        generator_title=table.generator.map({"sd15": "SD1.5", "sd3": "SD3"}),
+        precision_title=table.precision.str.upper(),
+        detector_title=table.detector.map({"npr": "NPR", "clip_d": "CLIP-D"}),
+        arm_title="main arm", perturbation="none", perturbation_title="untouched", whose="this study",
+        row=table.generator, of="UNets", dose="real images", stands="FP4", bits=4, family="floating point", error=0.1,
+        psnr=np.linspace(20, 34, 8), psnr_low=19.0, psnr_high=35.0, n=30, lost=0.0, gained=0.0,
+        ladder="one", model="SD3", technique="GGUF", role="quantized", group="4 bits",
+        kind=["U-Net"] * 4 + ["transformer"] * 4, seconds=np.linspace(1, 8, 8),
+    )  # fmt: skip
+    return table.assign(**more)
+
+
+NO_BANDS = pd.DataFrame(columns=["bits", "psnr", "psnr_low", "psnr_high"])
+MEDIANS = pd.DataFrame({"group": ["4 bits"], "kind": ["U-Net"], "n": [4], "ladders": [1]})
+#: Every chart with a measure: its own measures, and how it is drawn of a table with one.
+MEASURING = {
+    "heatmap": (METRICS, charts.heatmap),
+    "anomaly": (FIGURES_OF, lambda table, name: charts.anomaly(table, metric=name)),
+    "robustness": (FIGURES_OF, lambda table, name: charts.robustness(table, metric=name)),
+    "legacy": (FIGURES_OF, lambda table, name: charts.legacy(table, "fp4", metric=name)),
+    "shift_forest": (shifts.MEASURES, lambda table, name: charts.shift_forest(table, pd.DataFrame(), measure=name)),
+    "perturbations": (OF_PERTURBATIONS, lambda table, name: charts.perturbations(table, measure=name)),
+    "effect_by_study": (public_study.EFFECTS, lambda table, name: charts.effect_by_study(table, "npr", measure=name)),
+    "ladder": (dose_response.MEASURES, lambda table, name: charts.ladder(table, measure=name)),
+    "families": (dose.MEASURES, lambda table, name: charts.families(table, measure=name)),
+    "dose_shifts": (dose.MEASURES, lambda table, name: charts.dose_shifts(table, {}, measure=name)),
+    "dose_auc": (dose.MEASURES, lambda table, name: charts.dose_auc(table, NO_BANDS, measure=name)),
+    "ladder_groups": (
+        real_ladders.MEASURES, lambda table, name: charts.ladder_groups(table, MEDIANS, ["4 bits"], measure=name),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEASURING)
+def test_a_chart_of_a_measure_takes_any_column(name: str) -> None:
+    own, chart = MEASURING[name]
+    needed = real_ladders.MEASURES if name == "ladder_groups" else {}
+    for measure in (*own, "seconds", "n"):
+        table = documented(**dict.fromkeys(needed, 0.5))
+        table = table if measure in table and measure not in needed else table.assign(**{measure: np.arange(8) / 10})
+        spec = chart(table, measure).to_dict()
+        rows = next(rows for rows in spec["datasets"].values() if measure in rows[0])
+        assert {row[measure] for row in rows} <= {round(float(value), 4) for value in table[measure]}
+        menus = {menu["name"]: menu["value"] for menu in spec["params"] if "bind" in menu}
+        assert measure in (menus.get("figure"), menus.get("measure")) or measure in json.dumps(spec["layer"])
+        words = " ".join(drawn(chart(table, measure)))
+        assert words and not re.search("NaN|undefined|null", words), measure

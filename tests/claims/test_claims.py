@@ -85,8 +85,8 @@ def test_a_claim_is_found_true_where_it_is_and_false_where_it_is_not(claim, tmp_
         assert outcome.interval.low <= outcome.interval.estimate <= outcome.interval.high
         assert not claim.of_scores or outcome.finding.n == 300
     if claim.of_study:
-        assert "in this study the claim holds." in found["supported"].answer
-        assert "in this study the claim fails." in found["contradicted"].answer
+        assert "In this study the claim holds." in found["supported"].answer
+        assert "In this study the claim fails." in found["contradicted"].answer
     # What an archive of this project shows neither agrees with the deck nor contradicts it.
     assert not any("the deck." in outcome.answer or "contradict" in outcome.answer for outcome in found.values())
     assert found["supported"].finding.sentence != found["contradicted"].finding.sentence
@@ -157,9 +157,9 @@ def test_the_deciding_figure_is_the_one_on_the_wrong_side(studies) -> None:
     assert (row.estimate, row.n, row["of"]) == (called.mean(), 300, "CLIP-D on Flux.1 at FP4")
 
 
-def test_whether_it_holds_is_said_in_the_same_sentence() -> None:
+def test_whether_it_holds_is_said_after_the_finding() -> None:
     finding = Finding("contradicted", "It is 0.30.", {"it": Interval(0.3, 0.2, 0.4)})
-    assert claims.concluded(finding) == "It is 0.30; in this study the claim fails." and finding.interval.low == 0.2
+    assert claims.concluded(finding) == "It is 0.30. In this study the claim fails." and finding.interval.low == 0.2
     assert claims.concluded(replace(finding, verdict="inconclusive")).endswith("the claim stays open.")
     assert claims.concluded(Finding("not testable", "Nobody looked.", {})) == "Nobody looked."
 
@@ -186,8 +186,14 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     # The other training, of NPR alone, does not see the fall: 6 more at FP4.
     assert by["plain, training mini-sdxl of NPR", "C4"] == "contradicted"
     assert by["plain, training mini-sdxl of NPR", "C8"] == "not testable"
-    said = claims.disagreement(results, claims.evaluate(results, "C4")[0])
-    assert "fails under shared (+0.00," in said and "training mini-sdxl of NPR (" in said and "aligned (" not in said
+    outcome = claims.evaluate(results, "C4")[0]
+    rows = claims.of_claim(results, outcome).set_index("condition")
+    assert list(rows.index[rows.decides]) == ["plain"] and rows.verdict["shared"] == "contradicted"
+    assert rows.estimate["shared"] == pytest.approx(0, abs=0.005)
+    # The fall is in `plain` and `aligned`, at both thresholds, and in none of the three others.
+    said = claims.disagreement(results, outcome)
+    assert said.startswith("Of 6 other conditions 3 say otherwise: it fails under ")
+    assert f"fails under {(rows.verdict == 'contradicted').sum()}" in said
     count = {claim.key: claims.tally(results, claim) for claim in claims.CLAIMS if claim.of_study}
     # It is true under plain and aligned, at both thresholds, and false under shared and for the other training.
     assert count["C4"] == claims.Tally(4, 7, 0) and str(count["C4"]) == "holds in 4 of 7 conditions"
@@ -265,8 +271,8 @@ def test_a_baseline_is_not_compared_with_itself(studies) -> None:
 
 
 def test_the_book_states_the_least_number_of_images() -> None:
-    said = (files.ROOT / "book" / "methods.md").read_text(encoding="utf-8")
-    assert f"at\n  least {LEAST_IMAGES} are needed" in said and f"fewer than {metrics.FEW} images" in said
+    said = " ".join((files.ROOT / "book" / "methods.md").read_text(encoding="utf-8").split())
+    assert f"a metric has fewer than {LEAST_IMAGES} images" in said and f"fewer than {metrics.FEW} images" in said
 
 
 def test_a_card_has_a_column_of_the_study_and_one_of_real_evidence(studies) -> None:

@@ -128,8 +128,11 @@ def test_a_fall_is_judged_where_its_detector_has_room() -> None:
     # Each condition's own row is not decided elsewhere, and the deciding one is none of the others.
     by = claims.by_condition(both).set_index(["key", "condition"]).verdict
     assert (by["C4", "plain"], by["C4", "aligned"]) == ("not testable", "supported")
-    said = claims.disagreement(both, of(both, "C4"))
-    assert "fails under shared" in said and "not testable under plain" in said and "under aligned (" not in said
+    rows = claims.of_claim(both, of(both, "C4")).set_index("condition")
+    assert list(rows.index[rows.decides]) == ["aligned"]
+    assert (rows.verdict["shared"], rows.verdict["plain"]) == ("contradicted", "not testable")
+    lost = int((rows.verdict == "not testable").sum())
+    assert f"is not testable under {lost}" in claims.disagreement(both, of(both, "C4"))
 
 
 def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
@@ -139,8 +142,8 @@ def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
     found = of(study(scores(ALL_ROOM | gaps, falls)), "C11")
     # The whole interval over prompts is a deficit on SD1.5, which says nothing of generators at large.
     assert found.finding.basis.generators == 1 and found.interval.high < -0.5 and found.verdict == "inconclusive"
-    assert "detection rate, on SD1.5, changes" in found.answer and "So it is judged on SD1.5." in found.answer
-    assert "one generator says nothing of generators at large; in this study the claim stays open." in found.answer
+    assert ", on SD1.5. The two changes are" in found.answer and "So it is judged on SD1.5." in found.answer
+    assert "one generator says nothing of generators at large. In this study the claim stays open." in found.answer
     # Falls on one generator of either kind, of four, decide nothing of generators at large.
     wide = of(study(scores(ALL_ROOM, falls)), "C11")
     assert wide.verdict == "inconclusive" and wide.finding.basis.generators == 4
@@ -186,8 +189,10 @@ def test_a_claim_of_what_was_never_seen_is_judged_first_where_it_was_not() -> No
     assert found.interval.estimate == pytest.approx(called.mean()) and 0.4 < called.mean() < 0.6
     assert of(both, "C10").finding.training == "mini-sdxl"
     # The page's own training is another condition, and claims that name none are judged under it.
-    said = claims.disagreement(both, found)
-    assert "fails under plain (1.00" in said and "training mini-sdxl (" not in said
+    rows = claims.of_claim(both, found).set_index("condition")
+    assert (rows.verdict["plain"], rows.estimate["plain"]) == ("contradicted", pytest.approx(1.0, abs=0.005))
+    assert "training mini-sdxl" in rows.index[rows.decides].item()
+    assert "it fails under 2." in claims.disagreement(both, found)
     assert of(both, "C5").finding.training == "" and of(both, "C5").verdict == "supported"
     assert str(claims.tally(both, found.claim)) == "holds in 1 of 3 conditions"
     # One that finds nothing of what it saw cannot say.

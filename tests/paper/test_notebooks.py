@@ -116,8 +116,8 @@ OF_WIDE = {
 #: The same of a study with reals in which the deck is right.
 OF_DECK = {
     "02_heatmap": "The heatmap starts with AUC, which needs no threshold.",
-    "03_sd3_anomaly": "in this study the claim holds.",
-    "05_flux_sdxl_robustness": "in this study the claim holds.",
+    "03_sd3_anomaly": "In this study the claim holds.",
+    "05_flux_sdxl_robustness": "In this study the claim holds.",
 }
 
 
@@ -203,7 +203,7 @@ def test_another_study_changes_every_verdict_and_sentence(
             assert [right[key][0], wrong[key][0]] == words, (notebook, key)
             for told, word in zip((right, wrong), words, strict=True):
                 concluded = "stays open" if word == "open" else word
-                assert f"in this study the claim {concluded}." in told[key][1]
+                assert f"In this study the claim {concluded}." in told[key][1]
             # What is known of public checkpoints is the same whatever the study.
             assert right[key][2] == wrong[key][2] and right[key][1] != wrong[key][1]
         assert "public checkpoints at full size" in said(run(opposite) / notebook.name)[0]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from helpers.core import files
 from helpers.core.errors import Failure
 from helpers.paper import numbers
 from helpers.paper.tables import table
@@ -72,3 +74,13 @@ def test_a_tables_name_is_its_captions_first_words() -> None:
 
     text = table(pd.DataFrame({"a": [1]}), "Holm's p of it, in all: what <else>").data
     assert 'id="tab-holms-p-of-it"' in text and "what &lt;else&gt;</figcaption>" in text
+
+
+@pytest.mark.parametrize("page", sorted(files.BOOK.glob("*.md")), ids=lambda page: page.stem)
+def test_every_table_and_drawing_of_a_prose_page_stands_in_a_numbered_figure(page: Path) -> None:
+    """Line by line: what is open is a `<figure>` with a place for its number."""
+    numbered, inside = re.compile(r'<figure class="[\w-]+" id="(?:fig|tab)-[\w-]+" data-kind="\w+"'), False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        inside = inside or bool(numbered.search(line))
+        assert inside or not re.match(r"\|(?:-+\|)+$|:file: .*\.svg$", line), line
+        inside = inside and "</figure>" not in line

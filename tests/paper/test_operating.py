@@ -66,10 +66,10 @@ def test_kinds_are_contrasted_by_every_figure_and_signs_compared() -> None:
     moved = frame.detector.isin(["r50_tf", "clip_d"]) & (frame.label == 0)
     frame.loc[moved, "logit"] -= 3.5
     said = note(from_frame(frame, manifest=results.manifest), "C11")
-    assert "so its sign depends on the operating point." in said
+    assert "So its sign depends on the operating point." in said
     assert "Changes of NPR and R50_nodown less those of R50_TF and CLIP-D, from FP32 to FP4 over 1 generator" in said
     same = note(study({}, level=3.0, falls={"npr": 4.0, "r50_nodown": 4.0}), "C11")
-    assert "so its sign does not depend on the operating point" in same
+    assert "So its sign does not depend on the operating point" in same
 
 
 def test_without_reals_the_rate_leads_and_a_shift_has_no_note() -> None:

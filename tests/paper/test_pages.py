@@ -48,7 +48,7 @@ def test_without_reals_the_overview_leads_with_the_detection_rate_and_says_so():
 
 def test_a_study_of_its_baseline_alone_has_no_change():
     found = heatmap.overview(study({}, precisions=("fp16",)))
-    assert found.sentence.startswith("All images of this study are at FP16; AUC is 1.00")
+    assert found.sentence.startswith("All images of this study are at FP16. AUC is 1.00")
 
 
 def test_what_was_run_is_counted():
@@ -121,3 +121,23 @@ def test_an_answer_begins_with_the_protocol_that_its_figures_are_of():
     own, other = (page.answer(of, [one], "C4").markdown for one in (outcome, moved))
     assert "Under the protocol" not in own
     assert other.index("Under the protocol *aligned*: ") < other.index("Real evidence")
+
+
+def test_what_stands_behind_a_claim_is_folded_in_the_book_and_open_elsewhere():
+    of = study({"nf4": 0.25})
+    outcomes = claims.evaluate(of, "C4")
+    told = page.claim(of, outcomes, "C4")
+    seen, _, inside = told.markdown.partition('<details class="behind">')
+    assert "*What counts:* A drop means" in seen and inside.count("</details>") == 1
+    assert "<details open><summary>C4 in full</summary>" in told.html
+    # A table of every condition, in one line of HTML, which no reader of Markdown takes apart.
+    table = next(line for line in inside.splitlines() if line.startswith("<figure"))
+    assert table.endswith("</figure>") and 'id="tab-claim-c4-under-each-condition"' in table
+    assert table.count("<tr>") - 1 == len(claims.by_condition(of).query("key == 'C4'"))
+    assert table in told.html and "(decides)" in table
+
+
+def test_a_linked_term_leaves_tables_in_prose_alone():
+    from helpers.paper.terms import Linker
+
+    assert Linker().linked("<td>detector</td>\n\nA detector.") == "<td>detector</td>\n\nA {term}`detector`."

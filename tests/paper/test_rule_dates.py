@@ -4,8 +4,8 @@ import datetime
 import json
 
 import pytest
-import reading
 import synthetic
+from tabled import rows_of
 
 from helpers import analysis
 from helpers.analysis import rule_dates
@@ -85,8 +85,7 @@ def test_the_note_follows_the_scores(folder):
 
 def test_the_table_names_each_rule_and_its_day(folder):
     shown = page.table(rule_dates.dates(study(folder, **at("2026-11-24", None)))).data
-    rows = [line.removesuffix(" |").split(" | ") for line in reading.plain(shown).splitlines()]
-    read = {row[1]: row[2:] for row in rows if len(row) > 6}
+    read = {row[1]: row[2:] for row in rows_of(shown)}
     assert len(read) == len(list(rules.shipped().each())) + 1  # with the line of titles
     assert read["ceiling"][1:] == ["0.99", "26 November 2026", "after", "after"]
     assert read["high"][1:] == ["0.95", "23 November 2026", "before", "before"]
@@ -104,4 +103,4 @@ def test_which_rules_are_older_than_the_first_archive_is_counted(folder):
 def test_verdicts_under_conditions_are_counted(folder):
     results = analysis.load(folder)
     said = page.across(results)
-    assert "under 2 conditions" in said and "none is corrected" in said  # the page's own, and calibrated thresholds
+    assert "under 2 conditions" in said and "None is corrected" in said  # the page's own, and calibrated thresholds

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from tabled import rows_of
 
 from helpers.analysis import footprint, paired, real_checkpoints, words
 from helpers.paper import tables
@@ -72,3 +73,43 @@ def test_gigabytes_at_fp4_are_those_of_the_parts() -> None:
 )
 def test_numbers_in_print_have_a_true_minus_and_no_sign_of_a_zero_from_below(value: float, shown: str) -> None:
     assert words.printed(value, 1, sign=True) == shown
+
+
+KEYED = pd.DataFrame(
+    {
+        "generator": ["SD3"] * 4 + ["Flux.1"],
+        "detector": ["NPR", "NPR", "CLIP-D", "CLIP-D", "CLIP-D"],
+        "precision": ["FP8", "FP4", "FP8", "FP4", "FP4"],
+        "change": ["\N{MINUS SIGN}0.10 (\N{MINUS SIGN}0.20 to +0.05)", "1", "1", "1", "1"],
+        "note": ["a < b & c", "", "long enough to be wrapped somewhere", "", ""],
+    }
+)
+
+
+def test_keys_that_repeat_stand_once_for_all_their_rows_and_the_frame_stays() -> None:
+    before = KEYED.copy()
+    shown = tables.table(KEYED, "Changes").data
+    pd.testing.assert_frame_equal(KEYED, before)
+    assert rows_of(shown) == [list(KEYED.columns), *KEYED.to_numpy().tolist()]
+    assert shown.count(">SD3<") == shown.count(">NPR<") == 1 and shown.count(">Flux.1<") == 1
+    # A head of a whole group is one of its <tbody>; one inside it, and one of a single row, are of their rows.
+    assert shown.count("<tbody>") == 2 and shown.count('scope="rowgroup"') == 1
+    assert '<th scope="rowgroup" rowspan="4">' in shown and shown.count('<th scope="row" rowspan="2">') == 2
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_table_without_keys_that_repeat_has_one_group(rows: int) -> None:
+    frame = KEYED.drop_duplicates("precision").head(rows).assign(value=[0.1 + 0.2, nan, 7.0][: min(rows, 2)])
+    shown = tables.table(frame[["precision", "detector", "value"]], "Values").data
+    assert shown.count("<tbody>") == 1 and "rowspan" not in shown
+    assert ">0.3<" in shown if rows else "<td" not in shown
+    assert (f">{tables.DASH}<" in shown) == (rows > 1)
+
+
+def test_an_interval_may_go_below_its_estimate_and_nothing_breaks_inside() -> None:
+    shown = tables.table(KEYED, "Changes").data
+    estimate, ends = "\N{MINUS SIGN}0.10", "(\N{MINUS SIGN}0.20 to +0.05)"
+    assert f'<td class="figures"><span>{estimate}</span> <span class="ends">{ends}</span></td>' in shown
+    assert "<td>a &lt; b &amp; c</td>" in shown and '<td class="words">long enough' in shown
+    arrow = tables.table(pd.DataFrame({"AUC": ["0.99 \N{RIGHTWARDS ARROW} 0.98"], "x": ["1"]}), "AUC").data
+    assert "<span>0.99 \N{RIGHTWARDS ARROW}</span> <span>0.98</span>" in arrow

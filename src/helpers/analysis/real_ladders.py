@@ -310,8 +310,9 @@ def doubts(table: pd.DataFrame) -> tuple[str, ...]:
 def _smoothing(table: pd.DataFrame) -> Evidence:
     of = directions(table)
     known = "" if of.null_pairs == 0 else (
-        f" Beyond the furthest of {counted(of.null_pairs, 'pair')} of the same weights ({of.reach:.1f} dB): "
-        f"{of.further} of {of.pairs}; beyond the furthest of their own kind of network: {of.further_own}."
+        f" Of the {of.pairs} changes, those beyond the furthest of {counted(of.null_pairs, 'pair')} of the same "
+        f"weights ({of.reach:.1f} dB) number {of.further}, those beyond the furthest of their own kind of network "
+        f"{of.further_own}."
     )  # fmt: skip
     sentence = (
         f"At {COARSE:g} bits and below, {_of(of)} lose fine detail in {of.lose} and gain in {of.gain}; the median "
@@ -324,8 +325,8 @@ def _smoothing(table: pd.DataFrame) -> Evidence:
 def _residual(table: pd.DataFrame) -> Evidence:
     of = directions(table, "npr_change")
     known = "" if of.null_pairs == 0 else (
-        f" Beyond the furthest of {counted(of.null_pairs, 'pair')} of the same weights ({100 * of.reach:.0f} %): "
-        f"{of.further} of {of.pairs}."
+        f" Of the {of.pairs} changes, those beyond the furthest of {counted(of.null_pairs, 'pair')} of the same "
+        f"weights ({100 * of.reach:.0f} %) number {of.further}."
     )  # fmt: skip
     sentence = (
         f"In generators of SD3's family (MM-DiT) at {COARSE:g} bits and below, the energy of the residual that NPR "

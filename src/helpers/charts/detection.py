@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import altair as alt
 import pandas as pd
 
-from helpers.analysis.figures import FIGURES, known
+from helpers.analysis.figures import FIGURES
 from helpers.analysis.words import counted
 from helpers.charts import findings, layers, theme
 from helpers.precision.catalogue import BASELINE
@@ -28,17 +28,10 @@ MEASURED = {
 }
 
 
-def _figures(cells: pd.DataFrame, metric: str) -> dict[str, str]:
-    """What a menu offers: the figures of detection that are known, or another column that is asked for alone."""
-    if metric and metric not in FIGURES:
-        return {metric: metric}
-    return known(cells) or dict(FIGURES)
-
-
 def _base(cells: pd.DataFrame, figures: Mapping[str, str], column: str, *filters: str) -> alt.Chart:
     """The rows that these filters leave and that have the chosen figure, with one more column."""
     columns = ["generator", "precision", "precision_title", "detector_title", "n", "reals", *layers.ends(figures)]
-    chart = alt.Chart(cells[[*columns, column]].round(4)).transform_calculate(**MEASURED)
+    chart = alt.Chart(layers.picked(cells, *columns, column)).transform_calculate(**MEASURED)
     for kept in (*filters, "isValid(datum.value)"):
         chart = chart.transform_filter(kept)
     return chart
@@ -80,7 +73,7 @@ def anomaly(
     generator and precision. `cells` is as that of `heatmap`; `metric` names the figure to start with, or any other
     column between 0 and 1, which is then shown alone.
     """
-    figures = _figures(cells, metric)
+    figures = layers.measures(cells, FIGURES, metric)
     cells = layers.completed(cells, figures)
     generators, precisions, detectors = layers.titles_of(cells)
     baseline = theme.start(precisions, baseline)
@@ -129,7 +122,7 @@ def robustness(cells: pd.DataFrame, generator: str = "flux1", line: float = 0.95
     """A figure of each detector from the finest precision down, with intervals; menus choose figure and generator. The
     line is drawn for the detection rate, of which the deck names it. `cells` and `metric` are as those of `anomaly`.
     """
-    figures = _figures(cells, metric)
+    figures = layers.measures(cells, FIGURES, metric)
     cells = layers.completed(cells, figures)
     generators, precisions, detectors = layers.titles_of(cells)
     base = _base(cells, figures, "generator_title", "datum.generator == model").encode(
@@ -159,7 +152,7 @@ def legacy(cells: pd.DataFrame, precision: str = BASELINE, metric: str = "") -> 
     """A figure on every generator, oldest first, one mark per detector with its interval; menus choose the figure and
     the precision, from `precision` on. `cells` and `metric` are as those of `anomaly`.
     """
-    figures = _figures(cells, metric)
+    figures = layers.measures(cells, FIGURES, metric)
     cells = layers.completed(cells, figures)
     generators, precisions, detectors = layers.titles_of(cells)
     base = _base(cells, figures, "generator_title", "datum.precision == precision")

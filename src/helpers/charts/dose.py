@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping
 import altair as alt
 import pandas as pd
 
+from helpers.analysis.words import capitalised
 from helpers.charts import findings, layers, theme
 
-__all__ = ["dose_auc", "dose_shifts", "families"]
+__all__ = ["MEASURES", "dose_auc", "dose_shifts", "families"]
 
-_COLUMNS = ["generator", "detector", "precision_title", "arm_title", "psnr", "psnr_low", "psnr_high", "n",
-            *layers.ends(["shift"])]  # fmt: skip
+_COLUMNS = ["generator", "detector", "precision_title", "arm_title", "psnr", "psnr_low", "psnr_high", "n"]
+
 
 #: Okabe and Ito's colours for generators, which have none elsewhere: warm for those that come first, the UNets.
 _COLOURS = ["#E69F00", "#D55E00", "#CC79A7", "#56B4E9", "#0072B2", "#009E73", theme.OTHER]
 _FAMILIES = ["#D55E00", "#0072B2", "#000000"]  # of kinds, and of their difference
 _NAMED = 6  # of the marks, those farthest from zero
-_MEASURES = {"auc": "change of AUC", "shift": "logit shift, in standard deviations of {}"}
+_RESPONSES = {"auc": "AUC"}
+MEASURES = {"auc": "change of AUC", "shift": "logit shift, in standard deviations of {}"}
 
 
 def dose_shifts(
@@ -27,28 +29,32 @@ def dose_shifts(
     generator: str = "sd3",
     detector: str = "npr",
     against: str = "FP32",
+    measure: str = "shift",
 ) -> alt.LayerChart:
-    """The mean shift of each format against the median PSNR of its images to the baseline's; menus choose.
+    """A measure of each format, the mean shift or another column of `table`, against the median PSNR of its images to
+    the baseline's; menus choose.
 
     `table` is that of `helpers.analysis.dose.responses`; `targets` are doses in dB to be marked, by name; `against`
     names the baseline. The axis runs from large doses to small ones.
     """
+    table = layers.bounded(table, [measure])
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
     titles = list(dict.fromkeys(table.arm_title))
     base = (
-        alt.Chart(table[_COLUMNS].round(4))
-        .transform_filter("datum.generator == model && datum.detector == detector")
-        .transform_calculate(value="datum.shift", low="datum.shift_low", high="datum.shift_high")
+        alt.Chart(layers.picked(table, *_COLUMNS, *layers.ends([measure])))
+        .transform_filter(f"datum.generator == model && datum.detector == detector && isValid(datum['{measure}'])")
+        .transform_calculate(**{end or "value": f"datum['{measure}{end and '_'}{end}']" for end in ("", "low", "high")})
     )
-    base = layers.capped(base, "precision_title").encode(
+    base = layers.capped(base, "precision_title", "true" if measure == "shift" else "false").encode(
             x=_psnr(against),
             tooltip=layers.tooltips(
                 ("precision_title:N", "format"), ("arm_title:N", "arm"), ("psnr:Q", "PSNR, dB", ".1f"),
-                ("shift:Q", "shift", "+.3f"), ("shift_low:Q", "from", "+.3f"), ("shift_high:Q", "to", "+.3f"),
+                ("value:Q", measure, "+.3f"), ("low:Q", "from", "+.3f"), ("high:Q", "to", "+.3f"),
                 ("n:Q", "images"),
             ),
     )  # fmt: skip
-    axis = alt.Y("least:Q", title=f"logit shift, in standard deviations of {against}").scale(zero=False)
+    title = MEASURES.get(measure, measure).format(against)
+    axis = alt.Y("least:Q", title=title).scale(zero=False)
     spans, points = layers.points_with_intervals(base, axis, "most:Q", "drawn:Q", size=80, width=2, opacity=0.8)
     # Where marks lie close their names would lie on each other: the farthest have one, the tooltip names all.
     names = base.transform_filter(f"datum.rank <= {_NAMED}").mark_text(dy=-9, baseline="bottom", fontSize=11)
@@ -62,22 +68,27 @@ def dose_shifts(
     ]
     marked = "".join(f"; {name} is marked at {value:.1f} dB" for name, value in targets.items())
     description = (
-        f"Shift of a detector's logits against the median PSNR of a format's images to those of {against}, a mark a "
+        f"{capitalised(title)}, against the median PSNR of a format's images to those of {against}, a mark a "
         f"format; lines are 95 % intervals{marked}. The farthest are named; one more than three times as far as the "
         "next stands at the edge, with an arrow and its value."
     )
     zero = layers.rule(y=0, color=theme.QUIET, strokeDash=[4, 3])
-    says = _farthest(table, generators, detectors)
+    says = _farthest(table, measure, generators, detectors)
     return layers.compose([zero, *_marks(targets), spans, points, names], menus, description, 300, says)
 
 
-def _farthest(table: pd.DataFrame, generators: Mapping[str, str], detectors: Mapping[str, str]) -> Callable[..., str]:
-    """Which format moves a detector most on a generator, and at which dose."""
+def _farthest(
+    table: pd.DataFrame, measure: str, generators: Mapping[str, str], detectors: Mapping[str, str]
+) -> Callable[..., str]:
+    """Which format moves a detector most on a generator, and at which dose; of another measure what it runs over."""
 
     def says(model: str, detector: str) -> str:
-        rows = table[(table.generator == model) & (table.detector == detector) & table["shift"].notna()]
+        rows = table[(table.generator == model) & (table.detector == detector) & table[measure].notna()]
         if rows.empty:
             return findings.NOTHING
+        if measure != "shift":
+            over = findings.from_to(rows, measure, "precision_title", 3)
+            return f"{detectors[detector]} on {generators[model]}: {measure} runs {over}"
         most = findings.widest(rows, "shift")
         return (
             f"On {generators[model]}, {most.precision_title} moves {detectors[detector]} most: "
@@ -100,45 +111,53 @@ def _marks(targets: Mapping[str, float]) -> list[alt.Chart]:
     ]
 
 
-def dose_auc(table: pd.DataFrame, bands: pd.DataFrame, detector: str = "npr", against: str = "FP32") -> alt.LayerChart:
-    """Dose and response of one detector: AUC against the median PSNR of the images, a line per generator.
+def dose_auc(
+    table: pd.DataFrame, bands: pd.DataFrame, detector: str = "npr", against: str = "FP32", measure: str = "auc"
+) -> alt.LayerChart:
+    """Dose and response of one detector: AUC, or another column of `table`, against the median PSNR of the images, a
+    line per generator.
 
     `table` is that of `helpers.analysis.dose.responses`, narrowed to rungs; `bands` that of
     `helpers.analysis.real_ladders.doses`, whose medians stand as upright lines in bands of their 95 % intervals. The
     axis runs from large doses to small ones; `against` names the baseline.
     """
-    own = table[(table.detector == detector) & table.auc.notna()]
+    table, title = layers.bounded(table, [measure]), _RESPONSES.get(measure, measure)
+    own = table[(table.detector == detector) & table[measure].notna()]
     generators = theme.options(table, "generator")
     titles = list(generators.values())
-    columns = ["generator_title", "precision_title", "arm_title", "psnr", "n", "auc_before", *layers.ends(["auc"])]
+    columns = ["generator_title", "precision_title", "arm_title", "psnr", "n", *layers.ends([measure])]
+    before = [(f"{measure}_before:Q", f"{title} at {against}", ".3f")] if f"{measure}_before" in table else []
+    columns += [f"{measure}_before"] if before else []
     colour = layers.coloured("generator_title", dict(zip(titles, _COLOURS * len(titles), strict=False)))
-    base = alt.Chart(own[columns].round(4)).encode(
+    base = alt.Chart(layers.picked(own, *columns)).encode(
         x=_psnr(against), color=layers.legend(colour),
         tooltip=layers.tooltips(
             ("generator_title:N", "generator"), ("precision_title:N", "format"), ("arm_title:N", "arm"),
-            ("psnr:Q", "PSNR, dB", ".1f"), ("auc:Q", "AUC", ".3f"), ("auc_low:Q", "from", ".3f"),
-            ("auc_high:Q", "to", ".3f"), ("auc_before:Q", f"AUC at {against}", ".3f"), ("n:Q", "images"),
+            ("psnr:Q", "PSNR, dB", ".1f"), (f"{measure}:Q", title, ".3f"), (f"{measure}_low:Q", "from", ".3f"),
+            (f"{measure}_high:Q", "to", ".3f"), *before, ("n:Q", "images"),
         ),
     )  # fmt: skip
-    axis = alt.Y("auc_low:Q", title="AUC").scale(zero=False, padding=8).axis(tickCount=5)
-    spans, points = layers.points_with_intervals(base, axis, "auc_high:Q", "auc:Q", size=45, width=1.5, opacity=0.9)
+    axis = alt.Y(f"{measure}_low:Q", title=title).scale(zero=False, padding=8).axis(tickCount=5)
+    ends = (f"{measure}_high:Q", f"{measure}:Q")
+    spans, points = layers.points_with_intervals(base, axis, *ends, size=45, width=1.5, opacity=0.9)
     points = points.encode(shape=layers.shapes("generator_title", titles))
     dash = alt.StrokeDash("arm_title:N", legend=None, sort=list(dict.fromkeys(table.arm_title)))
     dash = dash.scale(range=layers.DASHES[: table.arm_title.nunique()])
-    lines = base.mark_line(strokeWidth=1.5).encode(y="auc:Q", strokeDash=dash, detail="arm_title:N")
+    lines = base.mark_line(strokeWidth=1.5).encode(y=f"{measure}:Q", strokeDash=dash, detail="arm_title:N")
     marked = "".join(f"; real {row.bits}-bit images lie at {row.psnr:.1f} dB" for row in bands.itertuples())
     name = own.detector_title.iloc[0] if len(own) else detector
     description = (
-        f"AUC of {name} against the median PSNR to {against} of the images of {own.precision.nunique()} formats, for "
-        f"{', '.join(own.generator_title.unique())}, with 95 % intervals{marked}."
+        f"{capitalised(title)} of {name} against the median PSNR to {against} of the images of "
+        f"{own.precision.nunique()} formats, for {', '.join(own.generator_title.unique())}, with 95 % "
+        f"intervals{marked}."
     )
 
     def says() -> str:
-        least = own.loc[own.auc.idxmin()] if len(own) else None
+        least = own.loc[own[measure].idxmin()] if len(own) else None
         if least is None:
             return findings.NOTHING
         where = f"{least.generator_title} at {least.precision_title}, {findings.number(least.psnr, 1)} dB"
-        return f"{name}: AUC is lowest, {findings.number(least.auc)}, on {where}"
+        return f"{name}: {title} is lowest, {findings.number(least[measure])}, on {where}"
 
     return layers.compose([*_bands(bands), lines, spans, points], [], description, 210, says)
 
@@ -168,20 +187,22 @@ def _bands(bands: pd.DataFrame) -> list[alt.Chart]:
 
 
 def families(
-    table: pd.DataFrame, precision: str = "fp4", detector: str = "r50_nodown", against: str = "FP32"
-) -> alt.LayerChart:
+    table: pd.DataFrame, precision: str = "fp4", detector: str = "r50_nodown", against: str = "FP32",
+    measure: str = "auc",
+) -> alt.LayerChart:  # fmt: skip
     """What quantization does to a detector on each generator at equal coverage and dose, and on each kind in the mean.
 
     `table` has the rows of `helpers.analysis.families.by_generator` and of `by_family`, with `row` (the name down the
     side), `of` (the kind) and `dose` (the name of the precision's dose); auc and shift are means over trainings with
     intervals in all. Menus choose dose, detector and measure.
     """
-    there = {name: words.format(against) for name, words in _MEASURES.items() if table[name].notna().any()}
+    there = layers.measures(table, {name: words.format(against) for name, words in MEASURES.items()}, measure)
+    table = layers.bounded(table, there)
     doses = dict(table[["precision", "dose"]].drop_duplicates().itertuples(index=False, name=None))
     detectors, kinds = theme.options(table, "detector"), list(dict.fromkeys(table.of))
-    columns = ["row", "of", "precision", "detector", "stands", *layers.ends(_MEASURES)]
+    columns = ["row", "of", "precision", "detector", "stands", *layers.ends(there)]
     base = (
-        alt.Chart(table[columns].round(4))
+        alt.Chart(layers.picked(table, *columns))
         .transform_filter("datum.detector == detector && datum.precision == dose")
         .transform_calculate(**layers.MEASURED)
         .transform_filter("isValid(datum.value)")
@@ -201,7 +222,7 @@ def families(
     menus = [
         theme.choice("dose", "Dose", doses, precision),
         theme.choice("detector", "Detector", detectors, detector),
-        theme.choice("measure", "Measure", there, "auc"),
+        theme.choice("measure", "Measure", there, measure),
     ]
     description = (
         f"Change from {against} where as much of every denoiser is quantized and images lie as far off as real ones: "

@@ -8,7 +8,7 @@ import pandas as pd
 from helpers.analysis.figures import FIGURES
 from helpers.charts import findings, layers, theme
 
-__all__ = ["FAMILIES", "ladder"]
+__all__ = ["FAMILIES", "MEASURES", "ladder"]
 
 MEASURES = {
     "shift": "logit shift, in standard deviations of {}",
@@ -26,7 +26,7 @@ FAMILIES = {
 }
 _CHANGES = "measure == 'shift' || measure == 'high'"
 UNKNOWN = (theme.OTHER, "cross")
-COLUMNS = ["generator", "detector", "precision_title", "bits", "family", "error", "n", *layers.ends(MEASURES)]
+COLUMNS = ["generator", "detector", "precision_title", "bits", "family", "error", "n"]
 
 
 def ladder(
@@ -35,12 +35,13 @@ def ladder(
     """A measure of each format against its relative weight error (log scale), coloured by family; menus choose.
 
     `table` is that of `helpers.analysis.dose_response.ladder`, `against` names the baseline. Points are labelled with
-    their bits.
+    their bits. A `measure` that is none of MEASURES is another column of it, shown alone.
     """
     generators, detectors = (theme.options(table, key) for key in ("generator", "detector"))
-    there = {name: title.format(against) for name, title in MEASURES.items() if table[name].notna().any()}
+    there = layers.measures(table, {name: title.format(against) for name, title in MEASURES.items()}, measure)
+    table = layers.bounded(table, there)
     base = (
-        alt.Chart(table[COLUMNS].round(4))
+        alt.Chart(layers.picked(table, *COLUMNS, *layers.ends(there)))
         .transform_filter("datum.generator == model && datum.detector == detector")
         .transform_calculate(**{name: layers.MEASURED[name] for name in ("value", "low", "high")})
         .transform_filter("isValid(datum.value)")

@@ -37,13 +37,12 @@ def heatmap(cells: pd.DataFrame, metric: str = "auc", generator: str = "", preci
     which those that no cell has are left out: without reals the figure starts with the detection rate. Any other column
     of numbers is shown alone, coloured over its own range. A cell without the measure shows a dash.
     """
-    figures = {name: title for name, title in METRICS.items() if name in cells and cells[name].notna().any()}
-    figures = {metric: metric} if metric in cells and metric not in METRICS else figures
+    figures = layers.measures(cells, METRICS, metric)
     cells = layers.completed(cells, figures)
     generators, precisions, detectors = layers.titles_of(cells)
     keys = ["generator", "precision", "detector"]
     base = (
-        alt.Chart(cells[[*keys, "n", "reals", *(f"{key}_title" for key in keys), *layers.ends(figures)]].round(4))
+        alt.Chart(layers.picked(cells, *keys, "n", "reals", *(f"{key}_title" for key in keys), *layers.ends(figures)))
         .transform_filter("model == '' || datum.generator == model")
         .transform_filter("precision == '' || datum.precision == precision")
         .transform_calculate(

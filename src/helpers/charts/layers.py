@@ -12,9 +12,9 @@ from helpers.analysis import words
 from helpers.charts import theme
 
 __all__ = [
-    "DASHES", "IMAGES", "MEASURED", "band_and_line", "capped", "coloured", "completed", "compose", "ends",
-    "grouped_rows", "legend", "points_with_intervals", "rows", "rule", "shapes", "stacked_offsets", "titled_colours",
-    "titles_of", "tooltips",
+    "DASHES", "IMAGES", "MEASURED", "band_and_line", "bounded", "capped", "coloured", "completed", "compose", "ends",
+    "grouped_rows", "legend", "measures", "picked", "points_with_intervals", "rows", "rule", "shapes",
+    "stacked_offsets", "titled_colours", "titles_of", "tooltips",
 ]  # fmt: skip
 
 #: Dashes that keep lines apart in print, drawn through once more where there are more lines.
@@ -38,6 +38,24 @@ def titles_of(table: pd.DataFrame) -> tuple[dict[str, str], dict[str, str], dict
     """Generators, precisions and detectors of a table: keys and titles in order of appearance."""
     generators, precisions, detectors = (theme.options(table, key) for key in ("generator", "precision", "detector"))
     return generators, precisions, detectors
+
+
+def measures(table: pd.DataFrame, named: Mapping[str, str], asked: str = "") -> dict[str, str]:
+    """What a menu of measures offers: those of `named` that a table knows, by column and with their titles; or, alone
+    and by its own name, the column that is asked for where it is none of them."""
+    if asked in table and asked not in named:
+        return {asked: asked}
+    return {name: title for name, title in named.items() if name in table and table[name].notna().any()} or dict(named)
+
+
+def bounded(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """A table with the ends of the intervals of `names`, unknown where it has none."""
+    return table.assign(**{name: float("nan") for name in ends(names) if name not in table})
+
+
+def picked(table: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """These columns of a table, each once, with four digits after the point: what a chart takes along."""
+    return table[list(dict.fromkeys(names))].round(4)
 
 
 def completed(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from helpers.analysis.figures import FIGURES
 from helpers.analysis.words import capitalised
 from helpers.charts import findings, layers, theme
 
-__all__ = ["perturbations"]
+__all__ = ["MEASURES", "perturbations"]
 
 MEASURES = {"auc_change": FIGURES["auc"], "tpr_change": FIGURES["tpr"], "tnr_change": "reals called real (TNR)"}
 
@@ -21,13 +21,15 @@ def perturbations(
 ) -> alt.LayerChart:
     """The change against untouched images at the baseline with its interval, per perturbation and precision; menus
     choose the detector and the measure. `effects` is the table of `analysis.perturbed.perturbation_effects`, `against`
-    names the baseline.
+    names the baseline; a `measure` that is none of MEASURES is another column of it, shown alone.
     """
+    measures = layers.measures(effects, MEASURES, measure)
+    effects = layers.bounded(effects, measures)
     precisions, detectors = (theme.options(effects, key) for key in ("precision", "detector"))
     order = list(effects.perturbation_title.unique())
-    columns = ["perturbation_title", "precision_title", "detector", "n", *layers.ends(MEASURES)]
+    columns = ["perturbation_title", "precision_title", "detector", "n", *layers.ends(measures)]
     base = (
-        alt.Chart(effects[columns].round(4))
+        alt.Chart(layers.picked(effects, *columns))
         .transform_filter("datum.detector == detector")
         .transform_calculate(**layers.MEASURED)
         .encode(
@@ -44,18 +46,20 @@ def perturbations(
     axis = alt.X("low:Q", title=f"change against untouched {against} images").axis(tickCount=6)
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
-        theme.choice("measure", "Measure", MEASURES, measure),
+        theme.choice("measure", "Measure", measures, measure),
     ]
     description = (
         f"Change of a detector against untouched {against} images after {len(order) - 1} perturbations, at "
         f"{', '.join(precisions.values())}, a mean over the generators; lines are 95 % intervals."
     )
     stack = [layers.rule(x=0), *layers.points_with_intervals(base, axis)]
-    says = _says(effects, precisions, detectors)
+    says = _says(effects, measures, precisions, detectors)
     return layers.compose(stack, menus, description, layers.stacked_offsets(16), says)
 
 
-def _says(effects: pd.DataFrame, precisions: Mapping[str, str], detectors: Mapping[str, str]) -> Callable[..., str]:
+def _says(
+    effects: pd.DataFrame, measures: Mapping[str, str], precisions: Mapping[str, str], detectors: Mapping[str, str]
+) -> Callable[..., str]:
     """Which perturbation changes a detector most at the first precision, and what the last precision does alone."""
     first, last = list(precisions)[0], list(precisions)[-1]
 
@@ -65,7 +69,7 @@ def _says(effects: pd.DataFrame, precisions: Mapping[str, str], detectors: Mappi
         if handled.empty:
             return findings.NOTHING
         most = findings.widest(handled, measure)
-        said = f"{capitalised(most.perturbation_title)} changes {detectors[detector]}'s {MEASURES[measure]} most: "
+        said = f"{capitalised(most.perturbation_title)} changes {detectors[detector]}'s {measures[measure]} most: "
         alone = rows[(rows.precision == last) & (rows.perturbation == "none")][measure]
         beside = f"; {precisions[last]} alone: {findings.number(alone.iloc[0], sign=True)}" if len(alone) else ""
         return f"{said}{findings.number(most[measure], sign=True)}{beside if last != first else ''}"

@@ -10,7 +10,7 @@ import pandas as pd
 from helpers.analysis.figures import FIGURES
 from helpers.charts import findings, layers, theme
 
-__all__ = ["effect_by_study"]
+__all__ = ["EFFECTS", "effect_by_study"]
 
 EFFECTS = {
     "standard": "standard deviations",
@@ -20,17 +20,22 @@ EFFECTS = {
 COLOURS = ["#D55E00", "#0072B2", "#009E73"]  # Okabe and Ito's, for what has no colour elsewhere
 
 
-def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: str = "nf4") -> alt.LayerChart:
+def effect_by_study(
+    effects: pd.DataFrame, detector: str = "clip_d", precision: str = "nf4", measure: str = "standard"
+) -> alt.LayerChart:
     """The effect of one format on one detector's scores, generator by generator, one mark for each study.
 
     `effects` has generator, detector and precision with titles, whose, n and each of EFFECTS with its ends. Left of
-    zero the images look more real than unquantized ones.
+    zero the images look more real than unquantized ones. A `measure` that is none of EFFECTS is another column, shown
+    alone.
     """
+    measures = layers.measures(effects, EFFECTS, measure)
+    effects = layers.bounded(effects, measures)
     generators, precisions, detectors = layers.titles_of(effects)
     whose = list(effects.whose.unique())
-    columns = ["generator_title", "precision", "detector", "whose", "n", *layers.ends(EFFECTS)]
+    columns = ["generator_title", "precision", "detector", "whose", "n", *layers.ends(measures)]
     base = (
-        alt.Chart(effects[columns].round(4))
+        alt.Chart(layers.picked(effects, *columns))
         .transform_filter("datum.detector == detector && datum.precision == format")
         .transform_calculate(**layers.MEASURED)
         .encode(
@@ -44,12 +49,13 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
         columns=1, labelLimit=alt.ExprRef("width + 30")
     )
     base = layers.grouped_rows(base, ("generator_title", generators.values()), ("whose", whose), colour)
-    axis = "more real  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
+    sides = "more real  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
+    axis = sides if set(measures) <= set(EFFECTS) else next(iter(measures))
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
         theme.choice("format", "Format", precisions, precision),
-        theme.choice("measure", "Measure", EFFECTS, "standard"),
+        theme.choice("measure", "Measure", measures, measure),
     ]
     description = (
         f"What a format does to a detector's scores of the same images, for {', '.join(generators.values())}: "
@@ -57,11 +63,13 @@ def effect_by_study(effects: pd.DataFrame, detector: str = "clip_d", precision: 
     )
     stack = [layers.rule(x=0), *marks]
     return layers.compose(
-        stack, menus, description, layers.stacked_offsets(22), _largest(effects, precisions, detectors)
+        stack, menus, description, layers.stacked_offsets(22), _largest(effects, measures, precisions, detectors)
     )
 
 
-def _largest(effects: pd.DataFrame, precisions: Mapping[str, str], detectors: Mapping[str, str]) -> Callable[..., str]:
+def _largest(
+    effects: pd.DataFrame, measures: Mapping[str, str], precisions: Mapping[str, str], detectors: Mapping[str, str]
+) -> Callable[..., str]:
     """The largest effect of a format on a detector in each study."""
 
     def says(detector: str, format: str, measure: str) -> str:
@@ -74,7 +82,7 @@ def _largest(effects: pd.DataFrame, precisions: Mapping[str, str], detectors: Ma
             )
         if not parts:
             return findings.NOTHING
-        said = f"Largest effect of {precisions[format]} on {detectors[detector]}, {EFFECTS[measure]}"
+        said = f"Largest effect of {precisions[format]} on {detectors[detector]}, {measures[measure]}"
         return f"{said}: {'; '.join(parts)}"
 
     return says

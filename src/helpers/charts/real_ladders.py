@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import altair as alt
 import pandas as pd
@@ -37,21 +37,24 @@ def ladder_groups(
     """Every picture's change against its baseline, by bits and kind of network, beside pairs of the same weights.
 
     `table` is that of `helpers.analysis.real_ladders.pairs`, `medians` that of its `medians` over MEASURES, `groups`
-    the rows in order. Bars are medians, rules their intervals; a menu chooses the measure.
+    the rows in order. Bars are medians, rules their intervals; a menu chooses the measure. A `measure` that is none of
+    MEASURES is another column of `table`, shown alone, with bars where `medians` has it.
     """
+    measures = layers.measures(table, MEASURES, measure)
+    medians = layers.bounded(medians, measures)
     kinds, colour, shape = _kinds(table)
     shown = [group for group in groups if group in set(table.group)]
     tips = layers.tooltips(
         ("model:N",), ("technique:N",), ("bits:Q",), ("ladder:N",), ("value:Q", "value", "+.3~f"),
     )  # fmt: skip
     points = (
-        alt.Chart(table[COLUMNS])
+        alt.Chart(layers.picked(table, *COLUMNS, *measures))
         .transform_calculate(value="datum[measure]")
         .mark_point(size=42, filled=True, opacity=0.55)
         .encode(x=alt.X("value:Q", title=None).axis(tickCount=6), shape=shape, tooltip=tips)
     )
     middle = (
-        alt.Chart(medians[["group", "kind", "n", "ladders", *layers.ends(MEASURES)]].round(4))
+        alt.Chart(layers.picked(medians, "group", "kind", "n", "ladders", *layers.ends(measures)))
         .transform_calculate(**layers.MEASURED)
         .encode(
             tooltip=layers.tooltips(
@@ -71,12 +74,12 @@ def ladder_groups(
         f"{len(table)} public pictures of {table.ladder.nunique()} ladders, each against its baseline, by bits and "
         f"kind of network ({', '.join(kinds)}). Bars are medians, lines their 95 % intervals."
     )
-    menus = [theme.choice("measure", "Measure", MEASURES, measure)]
-    says = _medians(medians, shown)
+    menus = [theme.choice("measure", "Measure", measures, measure)]
+    says = _medians(medians, measures, shown)
     return layers.compose([zero, *stack], menus, description, layers.stacked_offsets(18), says)
 
 
-def _medians(medians: pd.DataFrame, groups: Sequence[str]) -> Callable[..., str]:
+def _medians(medians: pd.DataFrame, measures: Mapping[str, str], groups: Sequence[str]) -> Callable[..., str]:
     """The medians of 4 bits, or of the last group where there is none, kind by kind."""
     there = [group for group in groups if group in set(medians.group)]
     group = "4 bits" if "4 bits" in there else there[-1]
@@ -86,7 +89,7 @@ def _medians(medians: pd.DataFrame, groups: Sequence[str]) -> Callable[..., str]
         signed = measure != "psnr_db"
         parts = [f"{findings.number(row[measure], sign=signed)} ({row.kind})" for _, row in rows.iterrows()]
         return (
-            f"At {group}, the median of {MEASURES[measure].partition(',')[0]} is {' and '.join(parts) or 'not known'}"
+            f"At {group}, the median of {measures[measure].partition(',')[0]} is {' and '.join(parts) or 'not known'}"
         )
 
     return says

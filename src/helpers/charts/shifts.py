@@ -10,7 +10,7 @@ import pandas as pd
 from helpers.analysis.figures import FIGURES
 from helpers.charts import findings, layers, theme
 
-__all__ = ["shift_forest"]
+__all__ = ["MEASURES", "shift_forest"]
 
 MEASURES = {
     "shift": "logits",
@@ -32,13 +32,12 @@ def shift_forest(
 
     `shifts` is the table of `helpers.analysis.shifts`, or that of `analysis.paired.paired_effects`, which adds the
     controls; `trainings` is that of `helpers.analysis.trainings`: behind an interval a pale band spans what the
-    detector's other trainings find. Left of zero the images look more real than at the baseline,
-    whose title is `against`.
+    detector's other trainings find. Left of zero the images look more real than at the baseline, whose title is
+    `against`. A `measure` that is none of MEASURES is another column of `shifts`, shown alone.
     """
-    measures = {
-        name: title.format(against) for name, title in MEASURES.items()
-        if name in shifts and shifts[name].notna().any()
-    }  # fmt: skip
+    named = {name: title.format(against) for name, title in MEASURES.items()}
+    measures = layers.measures(shifts, named, measure)
+    shifts = layers.bounded(shifts, measures)
     generators, precisions, detectors = layers.titles_of(shifts)
     base = (
         alt.Chart(_with_trainings(shifts, trainings, measures))
@@ -59,7 +58,8 @@ def shift_forest(
         layers.legend(layers.titled_colours("precision_title", precisions, _roles(shifts))),
     )  # fmt: skip
     bands = base.mark_rule(strokeWidth=11, opacity=0.2).encode(x="least:Q", x2="most:Q")
-    axis = f"more real than at {against}  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
+    sides = f"more real than at {against}  \N{LEFTWARDS ARROW}    \N{RIGHTWARDS ARROW}  more fake"
+    axis = sides if set(measures) <= set(MEASURES) else next(iter(measures))
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     menus = [
         theme.choice("detector", "Detector", detectors, detector),
@@ -88,6 +88,8 @@ def _says(
         if rows.empty:
             return findings.NOTHING
         at, name = rows.precision_title.iloc[0], detectors[detector]
+        if measure not in MEASURES:
+            return f"At {at}, {name}'s {measure} runs {findings.from_to(rows, measure, 'generator_title')}"
         if measure.endswith("change"):
             return f"At {at}, {name}'s {measures[measure]} is {findings.sides(rows, measure, 'lower', 'higher')}"
         return (
@@ -108,4 +110,4 @@ def _with_trainings(shifts: pd.DataFrame, trainings: pd.DataFrame, measures: Ite
     if len(trainings):
         spans = [f"{name}{end}" for name in measures for end in ("_min", "_max") if f"{name}{end}" in trainings]
         shifts, columns = shifts.merge(trainings[KEYS + spans], on=KEYS, how="left"), columns + spans
-    return shifts[columns].round(4)
+    return layers.picked(shifts, *columns)

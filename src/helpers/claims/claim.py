@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from helpers.analysis.stats.metrics import Interval
 from helpers.claims.rule import HOLDS, NOT_TESTABLE, SAID, Finding
@@ -144,6 +144,11 @@ class Outcome:
         return concluded(self.finding) if self.claim.of_study else self.finding.sentence
 
     @property
+    def told(self) -> str:
+        """The same without the note on which detectors, protocol and training decide."""
+        return concluded(replace(self.finding, note="")) if self.claim.of_study else self.finding.sentence
+
+    @property
     def matched_answer(self) -> str:
         """The sentence of `answer` at the dose of real images, with the rungs that stand for it; "" without any."""
         return concluded(self.matched) if self.matched else ""
@@ -153,5 +158,5 @@ def concluded(finding: Finding) -> str:
     """A finding's sentence with, after it, whether the claim holds in the study, and its note."""
     said = finding.sentence
     if finding.verdict in SAID and finding.verdict != NOT_TESTABLE:
-        said = f"{said.removesuffix('.')}; in this study the claim {SAID[finding.verdict]}."
+        said = f"{said} In this study the claim {SAID[finding.verdict]}."
     return f"{said} {finding.note}".strip()

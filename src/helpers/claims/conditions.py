@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
-from math import isnan
-from typing import Any
 
 import pandas as pd
 
 from helpers.analysis import dose
 from helpers.analysis.conditions import own_training, trainings_of, under
 from helpers.analysis.repeats import rests
-from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import counted, listed, named, number
+from helpers.analysis.words import counted, listed, named
 from helpers.claims import deck
 from helpers.claims.claim import Claim, Outcome
 from helpers.claims.dose import judged
-from helpers.claims.rule import HOLDS, NOT_TESTABLE, SAID
+from helpers.claims.rule import NOT_TESTABLE, SAID
 from helpers.claims.scorecard import evaluate, table
 from helpers.claims.thresholds import calibrated
 from helpers.results.memo import once
 from helpers.results.results import Results, of_deck
 
-__all__ = ["Tally", "by_condition", "disagreement", "tally"]
+__all__ = ["Tally", "by_condition", "disagreement", "of_claim", "tally"]
 
 #: The columns of `by_condition`.
 COLUMNS = [
@@ -138,28 +136,24 @@ def _deciding(rows: pd.DataFrame, outcome: Outcome) -> str:
     return str(outcome.finding.protocol or rows.condition.iloc[0])
 
 
-def disagreement(results: Results, outcome: Outcome) -> str:
-    """The sentence that says under which other protocols, trainings and thresholds the verdict on a claim differs."""
+def of_claim(results: Results, outcome: Outcome) -> pd.DataFrame:
+    """The rows of `by_condition` for one claim, with the column `decides`: true of the one that its verdict is by."""
     found = by_condition(results)
     rows = found[found.key == outcome.claim.key]
-    others = rows[rows.condition != _deciding(rows, outcome)] if len(rows) else rows
-    if others.empty:
+    return rows.assign(decides=rows.condition == _deciding(rows, outcome) if len(rows) else pd.Series(dtype=bool))
+
+
+def disagreement(results: Results, outcome: Outcome) -> str:
+    """The sentence that counts the other protocols, trainings, thresholds and doses with another verdict on a claim."""
+    rows = of_claim(results, outcome)
+    verdicts = Counter(rows.verdict[~rows.decides])
+    others = verdicts.total()
+    if not others:
         return "There is no other protocol or training to judge it under."
-    differs = others[others.verdict != outcome.verdict]
-    if differs.empty:
-        whole = f"all {len(others)} other conditions" if len(others) > 1 else "the one other condition"
+    same = verdicts.pop(outcome.verdict, 0)
+    if same == others:
+        whole = f"all {others} other conditions" if others > 1 else "the one other condition"
         return f"It {SAID[outcome.verdict]} under {whole} too."
-    parts = [
-        f"{HOLDS[row.verdict]} under {row.condition}" + ("" if isnan(row.estimate) else f" ({_short(row)})")
-        for row in differs[differs.verdict != NOT_TESTABLE].itertuples()
-    ]
-    silent = differs.condition[differs.verdict == NOT_TESTABLE]
-    parts += [f"{NOT_TESTABLE} under {listed(list(silent))}"] if len(silent) else []
-    if len(others) == 1:
-        return f"Under the one other condition it is otherwise: {parts[0]}."
-    come = "one comes" if len(differs) == 1 else f"{len(differs)} come"
-    return f"Of {len(others)} other conditions {come} out otherwise: {'; '.join(parts)}."
-
-
-def _short(row: Any) -> str:
-    return number(Interval(row.estimate, row.low, row.high), sign=row.low < 0).replace(" (", ", ").removesuffix(")")
+    parts = [f"{SAID[verdict]} under {verdicts[verdict]}" for verdict in SAID if verdicts[verdict]]
+    say = f"{others - same} {'says' if others - same == 1 else 'say'}"
+    return f"Of {counted(others, 'other condition')} {say} otherwise: it {listed(parts)}."

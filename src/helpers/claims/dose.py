@@ -27,10 +27,7 @@ NONE = (
     "the folder that holds its images, adds distances.parquet to it."
 )
 
-BRIDGE = (
-    "PSNR is an imperfect bridge from these pictures to others: it counts a shape that has moved and a grain that is "
-    "lost alike, and pictures of another size or contrast reach the same number by other changes."
-)
+BRIDGE = "PSNR is an imperfect bridge between studies: it counts a shape that has moved and a grain that is lost alike."
 
 
 #: What is said of a claim that would hold if it spoke of no other doses than those that there are.
@@ -48,8 +45,8 @@ def exact(results: Results) -> str:
         for title, cell in table.groupby("precision_title", sort=False)
     ]
     return (
-        f"The images of {listed(each)} are those of {named(results.baseline)} byte for byte, as where a checkpoint is "
-        "stored in no more bits than the format has: nothing was done to them, and as a control they say nothing."
+        f"The images of {listed(each)} are those of {named(results.baseline)} byte for byte: the checkpoint is stored "
+        "in no more bits than the format has. As a control they say nothing."
     )
 
 
@@ -134,8 +131,8 @@ def _moved(results: Results) -> str:
     figure = number(Interval(most.same, most.same_low, most.same_high), sign=True)
     also = f", by {figure} standard deviations for {most.detector_title} on {most.generator_title} at most"
     return (
-        f"{told}{also}; such shifts are not the work of another ground, colour or shape. What the judge does not read, "
-        "place, size, light and texture, may be."
+        f"{told}{also}. Such shifts are not the work of another ground, colour or shape. They may be the work of what "
+        "the judge does not read: place, size, light and texture."
     )
 
 
@@ -256,14 +253,14 @@ def _apart(bits: int, own: pd.DataFrame) -> str:
     )  # fmt: skip
     told = (
         f"At the dose of real {bits}-bit images the change of AUC differs in {len(wide)} of "
-        f"{counted(len(own), 'detector')} (95 % interval in all without 0; over prompts alone, of this training, in "
-        f"{len(narrow)})"
+        f"{counted(len(own), 'detector')} (95 % interval in all without 0). Over prompts alone, of this training, it "
+        f"differs in {len(narrow)}"
     )
     if len(wide):
         most = wide.loc[wide.auc_mean.abs().idxmax()]
         less = "more" if most.auc_mean < 0 else "less"
         change = number(Interval(most.auc_mean, most.auc_mean_low, most.auc_mean_high), 3, sign=True)
-        told += f", most for {most.detector_title}, which loses {less} on UNets (difference {change})"
+        told += f". It differs most for {most.detector_title}, which loses {less} on UNets (difference {change})"
     return f"{told}."
 
 
@@ -278,7 +275,7 @@ def _over(effects: pd.DataFrame, differ: pd.DataFrame) -> str:
     trained = next(iter(by_dose)) if len(by_dose) == 1 else "; ".join(f"{of}, of {at}" for of, at in by_dose.items())
     lone = [row.kind for row in means.itertuples() if row.generators == 1]
     if not lone:
-        return f"Intervals in all are over prompts, generators, here {over}, and trainings ({trained})."
+        return f"Intervals in all are over prompts, generators and trainings: {over}; {trained}."
     alone = listed([f"one {kind.removesuffix('s')} says nothing of {kind} at large" for kind in lone])
     return (
         f"Intervals in all are over prompts and trainings ({trained}), and over generators where a kind has several: "

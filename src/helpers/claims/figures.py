@@ -201,7 +201,7 @@ def stay_high(results: Results, precisions: Sequence[str], where: str) -> Findin
         if len(shown) == 1:
             return f"The one detection rate on {names} {where} is {number(shown[worst])}, {worst}."
         return (
-            f"The lowest of the {len(shown)} detection rates on {names} {where} is {number(shown[worst])}, {worst}; of "
+            f"The lowest of the {len(shown)} detection rates on {names} {where} is {number(shown[worst])}, {worst}. Of "
             f"their intervals {above} lie above {high:.2f}, {below} below and {len(shown) - above - below} across it."
         )
 

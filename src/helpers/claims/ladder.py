@@ -7,7 +7,7 @@ import numpy as np
 from helpers.analysis import image_traces, words
 from helpers.analysis.dose_response import FORMATS, contrasts, ladder_arm, off_zero, relations, weight_errors
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, number
+from helpers.analysis.words import number
 from helpers.claims.rule import Finding
 from helpers.results.results import Results, titles
 
@@ -30,7 +30,8 @@ def detail(results: Results) -> str:
     ]
     if not parts:
         return "What the formats do to fine detail was not measured in this study."
-    return f"From the smallest error to the largest, the energy above half Nyquist changes by {listed(parts)}."
+    ends = parts if len(parts) < 4 else [*parts[:1], *parts[-3:]]
+    return f"From the smallest error to the largest, the energy above half Nyquist changes by {', '.join(ends)}."
 
 
 def follows(results: Results) -> Finding:
@@ -54,9 +55,9 @@ def follows(results: Results) -> Finding:
         else "follows bits and weight error about equally"
     )  # fmt: skip
     sentence = (
-        f"Along the ladder detection {better}: a format's shift is missed by {number(figures['miss_error'])} standard "
-        f"deviations when it is predicted from the errors of the other formats, by {number(figures['miss_bits'])} from "
-        f"their bits, a difference of {number(gain, 3, sign=True)}."
+        f"Along the ladder detection {better}. A format's shift was predicted from those of the other formats: by "
+        f"weight error the prediction misses by {number(figures['miss_error'])} standard deviations, by bits by "
+        f"{number(figures['miss_bits'])}. The difference is {number(gain, 3, sign=True)}."
     )
     return Finding("", f"{sentence} {_at_equal_bits(results)}".strip(), figures)
 
@@ -71,7 +72,7 @@ def _at_equal_bits(results: Results) -> str:
     pairs = pairs[pairs.detector != ""]
     differ, beyond = off_zero(pairs, "difference"), off_zero(pairs, "beyond")
     told = f"At equal bits {len(differ)} of {count} comparisons of two formats by a detector differ from 0"
-    told += f", and {len(beyond)} by more or less than the errors of the two formats account for"
+    told += f". {len(beyond)} differ by more or less than the errors of the two formats account for"
     if len(beyond):
         most = beyond.loc[beyond.beyond.abs().idxmax()]
         figure = Interval(most.beyond, most.beyond_low, most.beyond_high)
@@ -85,4 +86,4 @@ def _at_equal_bits(results: Results) -> str:
         (False, False): "nothing speaks against bits or error",
         (False, True): "the errors differ where detection does not: bits are enough",
     }[bool(len(differ)), bool(len(beyond))]
-    return f"{told}; so {rule}."
+    return f"{told}. So {rule}."

@@ -37,5 +37,5 @@ def perturbation_finding(results: Results, precision: str = "", perturbation: st
         f"{detectors[of.detector]} {number(of.quantization, 3)} against {number(of.perturbation, 3)}" for of in found
     ]
     one = next(iter(v for v, group in groups.items() if len(group) == len(found)), "depends")
-    sentence = f"{what} is {listed(parts)}; AUC lost to {what} and to {other}: {', '.join(losses)}."
+    sentence = f"{what} is {listed(parts)}. The AUC lost to {what}, against that to {other}, is {', '.join(losses)}."
     return Finding(one, sentence, {of.detector: of.difference for of in found})

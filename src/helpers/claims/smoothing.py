@@ -168,10 +168,11 @@ def _say_fingerprint(results: Results, figures: dict[str, Interval]) -> str:
         return "This study has no null control whose fingerprint could be set beside FP4's."
     table = fingerprints(results)
     at = _figures(table[table.precision == results.lowest], "correlation", _generator)
-    parts = [f"{number(at[name])} on {name}, {number(figures[name], 3, sign=True)}" for name in figures]
+    parts = [f"{number(at[name])} on {name}" for name in figures]
+    lacks = [f"{number(figures[name], 3, sign=True)} on {name}" for name in figures]
     return (
-        "FP4's fingerprint correlates with FP32's, counting other scenes only, by (then what it lacks of the null "
-        f"control's correlation): {'; '.join(parts)}. Plain mean residuals of two sets of other scenes, both at FP32, "
+        f"The correlation of FP4's fingerprint with FP32's, over other scenes, is {listed(parts)}. Against the null "
+        f"control's it differs by {listed(lacks)}. Plain mean residuals of two sets of other scenes, both at FP32, "
         f"would correlate by {table.reliability.min():.2f} to {table.reliability.max():.2f}, which is allowed for."
     )
 
@@ -221,8 +222,9 @@ def smoothing(results: Results) -> Finding:
     groups = {kind: [f"({k})" for k, v in verdicts.items() if v == kind] for kind in dict.fromkeys(verdicts.values())}
     tally = listed([f"{listed(keys)} {(SAID if len(keys) == 1 else PLURAL)[kind]}" for kind, keys in groups.items()])
     sentence = (
-        f"Quantization {WORDS[judged]} a smoothing filter here: from FP32 to FP4 the energy above half Nyquist changes "
-        f"by {percent(pooled(results, 'high'))}, mean over generators, and of the deck's four predictions {tally}."
+        f"Quantization {WORDS[judged]} a smoothing filter here: from FP32 to FP4 the energy of fine detail, above half "
+        f"Nyquist's frequency, changes by {percent(pooled(results, 'high'))}, mean over generators. Of the deck's four "
+        f"predictions {tally}."
     )
     # The figure of (a) that lies furthest from a fall.
     deciding = max((name for name in figures if name.startswith("(a)")), key=lambda name: figures[name].estimate)
@@ -286,20 +288,24 @@ def decoder(results: Results) -> Finding:
     judged = _together(verdicts.values())
     owed, moves = figures["share"], figures["change"]
     widest = max(moves, key=lambda name: abs(moves[name].estimate))
+    shares_ = listed([f"{number(figure)} for {name}" for name, figure in owed.items()])
     sentence = (
-        f"{READ[judged]}: of the detection of FP32 images (AUC above 1/2) the decoder alone makes "
-        f"{listed([f'{number(figure)} for {name}' for name, figure in owed.items()])}; FP4 of the denoiser changes the "
-        f"AUC most for {widest}, by {number(moves[widest], 3, sign=True)}, mean over generators."
+        f"{READ[judged]}. Real images that were only passed through the decoder are told from untouched ones with this "
+        f"share of the detection of FP32 fakes (1: as well as those, 0: not at all): {shares_}. With the denoiser at "
+        f"FP4 detection changes most for {widest}: its AUC by {number(moves[widest], 3, sign=True)}, mean over "
+        "generators."
     )
-    shares_ = {f"decoder's share, {name}": figure for name, figure in owed.items()}
-    told = shares_ | {in_study(results, f"change at FP4, {name}"): figure for name, figure in moves.items()}
+    told = {f"decoder's share, {name}": figure for name, figure in owed.items()} | {
+        in_study(results, f"change at FP4, {name}"): figure for name, figure in moves.items()
+    }
     return Finding(judged, in_study(results, sentence), told)
 
 
 READ = {
-    "supported": "Detectors read the decoder, which FP4 of the denoiser leaves alone",
-    "contradicted": "It is not so that all detectors read the decoder and lose nothing to FP4 of the denoiser",
-    "inconclusive": "Not every detector can be said to read the decoder and lose nothing to FP4 of the denoiser",
+    "supported": "All detectors find the decoder's traces, and quantizing the denoiser takes nothing from them",
+    "contradicted": "Not all detectors find the decoder's traces and lose nothing when the denoiser is quantized",
+    "inconclusive": "Whether all detectors find the decoder's traces, and lose nothing when the denoiser is quantized, "
+    "is open",
 }
 
 

@@ -289,13 +289,31 @@ def dictionary() -> str:
     """The data dictionary as a page of the book (MyST Markdown)."""
     parts = [
         "# Data dictionary",
-        "What each table of a results folder holds: generated from the same "
-        "declarations that tables are checked against when they are read. Columns in bold must be there. Any software "
-        "that reads Parquet reads them.",
+        "What each table of a results folder holds: generated from the same declarations that tables are checked "
+        "against when they are read. Most of what this book shows is computed from the scores, "
+        f"{{tab}}`{_named(SCORES)}`. Columns in bold must be there. Any software that reads Parquet reads them.",
     ]
     for table in TABLES.values():
-        parts += [f"## {table.file}", f"A row is {table.row}.", _rows(table.columns)]
+        parts += [f"## {table.file}", f"A row is {table.row}.", _figure(table)]
     return "\n\n".join(parts) + "\n"
+
+
+def _named(table: Table) -> str:
+    """By what pages refer to the table of a file's columns."""
+    return f"columns-of-{table.file.partition('.')[0]}"
+
+
+def _figure(table: Table) -> str:
+    """The table of a file's columns with a caption and a place for its number (`helpers.paper.numbers`)."""
+    head = (
+        f'<figure class="table-figure" id="tab-{_named(table)}" data-kind="Table" data-digest="0">\n'
+        f'<figcaption><span class="figure-number">Table</span> Columns of {table.file}</figcaption>'
+    )
+    return "\n\n".join([_raw(head), _rows(table.columns), _raw("</figure>")])
+
+
+def _raw(markup: str) -> str:
+    return f"```{{raw}} html\n{markup}\n```"
 
 
 def _rows(columns: Iterable[Column]) -> str:

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from IPython.display import HTML
 
 from helpers.analysis.words import listed
-from helpers.claims import CLAIMS, Outcome, disagreement
-from helpers.claims.evidence import pieces
-from helpers.claims.rule import margins
+from helpers.claims import CLAIMS, Outcome
 from helpers.claims.scorecard import where
 from helpers.paper import page, tables
 from helpers.results import Results
@@ -22,17 +20,16 @@ __all__ = ["contents", "general", "headlines", "verdicts"]
 
 
 def verdicts(results: Results, outcomes: Sequence[Outcome]) -> HTML:
-    """Every statement with its marks, its answer, where other conditions come out otherwise, and the evidence."""
+    """Every statement with its marks, its answer, and the way to its card on the scorecard's page."""
     return HTML(f'<dl class="verdict-list">{"".join(_entry(results, outcome) for outcome in outcomes)}</dl>')
 
 
 def _entry(results: Results, outcome: Outcome) -> str:
     claim = outcome.claim
-    said = f"{outcome.answer} {disagreement(results, outcome)}" if claim.of_study else outcome.answer
-    real = " ".join(piece.sentence for piece in pieces(claim.key, margins(results)))
+    card = f'<a href="../notebooks/09_claims.html#card-{claim.key}">Evidence and conditions of {claim.title}</a>'
     return (
-        f"<dt>{claim.id}. {html.escape(claim.short)}. {_marks(results, outcome)}</dt><dd>{html.escape(said)}</dd>"
-        + (f"<dd>Real evidence: {html.escape(real)}</dd>" if real else "")
+        f"<dt>{claim.id}. {html.escape(claim.short)}. {_marks(results, outcome)}</dt>"
+        f"<dd>{html.escape(outcome.told)} {card}</dd>"
     )
 
 

@@ -92,10 +92,10 @@ def _contrast(changes: Mapping[str, Interval]) -> str:
     known = {name: of for name, of in changes.items() if not isnan(of.estimate)}
     parts = "; ".join(f"{FIGURES[name]} {number(of, 3, sign=True)}" for name, of in known.items())
     if len({of.estimate > 0 for of in known.values() if of.estimate}) < 2:
-        return f"{parts}; so its sign does not depend on the operating point" if parts else ""
+        return f"{parts}. So its sign does not depend on the operating point" if parts else ""
     sure = {of.low > 0 for of in known.values() if of.low > 0 or of.high < 0}
     beyond = "" if len(sure) > 1 else ", though not beyond the intervals"
-    return f"{parts}; so its sign depends on the operating point{beyond}"
+    return f"{parts}. So its sign depends on the operating point{beyond}"
 
 
 def _figures_of_all(claim: Claim, results: Results, kept: Results) -> str:

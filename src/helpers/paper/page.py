@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import Any
 
+import pandas as pd
 from myst_nb import glue
 
 from helpers import analysis, charts
+from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.words import number
 from helpers.charts import theme
-from helpers.claims import Finding, Outcome, disagreement, tally
+from helpers.claims import Finding, Outcome, disagreement, of_claim, tally
 from helpers.claims.evidence import AGREEMENT, overall
 from helpers.claims.rule import HOLDS, margins
 from helpers.core.errors import UsageError, nearest
-from helpers.paper import prose
+from helpers.paper import prose, tables
 from helpers.paper.operating import operating_note
 from helpers.paper.prose import Prose, Source, escaped
 from helpers.paper.sentences import scale_note
@@ -114,7 +118,7 @@ def answer(results: Results, outcomes: Iterable[Outcome], *keys: str) -> Prose:
         real = evidence(results, outcome.claim.key).markdown
         said.append(Source(
             f"**{escaped(outcome.claim.short)}:** {verdict(results, outcome).markdown} "
-            f"{_where(outcome)}{escaped(outcome.answer)} Real evidence: {real}"
+            f"{_where(outcome)}{escaped(outcome.told)} Real evidence: {real}"
         ))  # fmt: skip
     return box(results, *said, RULE)
 
@@ -130,23 +134,54 @@ RULE = Source("By which rule a claim *holds*, *fails* or stays *open*, the [meth
 
 
 def claim(results: Results, outcomes: Iterable[Outcome], *keys: str) -> Prose:
-    """What stands behind the answers of claims, one after the other: the deck's words, the mark, what counts, where
-    another protocol, training or threshold comes out otherwise, the same at the dose of real images, and whether it
-    hangs on the operating point."""
-    return prose.joined(say(*_behind(results, _outcome(outcomes, key))) for key in keys)
+    """What stands behind the answers of claims, one after the other: the deck's words, the mark, what counts, and how
+    many other conditions say otherwise; folded, which detectors decide, the same at the dose of real images, whether it
+    hangs on the operating point, and the verdict under each condition."""
+    return prose.joined(_behind(results, _outcome(outcomes, key)) for key in keys)
 
 
-def _behind(results: Results, outcome: Outcome) -> list[str]:
+def _behind(results: Results, outcome: Outcome) -> Prose:
     of = outcome.claim
+    words = escaped(f'"{of.words}"')
     elsewhere = disagreement(results, outcome) if of.of_study else ""
-    words, counts = escaped(f'"{of.words}"'), escaped(f"{outcome.rule} {elsewhere}".strip())
-    said = [f"**{escaped(of.title)}.** {words} {verdict(results, outcome).markdown} *What counts:* {counts}"]
-    if outcome.matched is not None:
-        matched = Verdict(HOLDS[outcome.matched.verdict]).markdown
-        said.append(f"*At the dose of real images:* {matched} {escaped(outcome.matched_answer)}")
-    note = operating_note(results, outcome)
-    said += [f"*At another operating point:* {escaped(note)}"] if note else []
+    inside = [say(*_details(results, outcome)), _each(results, outcome) if of.of_study else None]
+    return prose.joined([
+        say(
+            Source(f"**{escaped(of.title)}.** {words} {verdict(results, outcome).markdown}"),
+            Source(f"*What counts:* {escaped(f'{outcome.rule} {elsewhere}'.strip())}"),
+        ),
+        prose.folded(f"{of.title} in full", prose.joined(inside)) if any(inside) else None,
+    ])  # fmt: skip
+
+
+def _details(results: Results, outcome: Outcome) -> list[str]:
+    """The paragraphs on a claim that few readers need."""
+    note, matched, point = outcome.finding.note, outcome.matched, operating_note(results, outcome)
+    said = [f"*What decides:* {escaped(note)}"] if note else []
+    if matched is not None:
+        mark = Verdict(HOLDS[matched.verdict]).markdown
+        said.append(f"*At the dose of real images:* {mark} {escaped(outcome.matched_answer)}")
+    said += [f"*At another operating point:* {escaped(point)}"] if point else []
     return [Source(text) for text in said]
+
+
+def _each(results: Results, outcome: Outcome) -> Prose | None:
+    """The table of a claim under each protocol, training, threshold and dose; the one that decides says so."""
+    rows = of_claim(results, outcome)
+    if rows.empty:
+        return None
+    frame = pd.DataFrame({
+        "condition": [f"{row.condition} (decides)" if row.decides else row.condition for row in rows.itertuples()],
+        "verdict": rows.verdict.map(HOLDS),
+        "value": [_value(Interval(row.estimate, row.low, row.high)) for row in rows.itertuples()],
+        "decided by": rows["of"].where(rows["of"] != "", tables.DASH),
+    })  # fmt: skip
+    caption = f"Claim {outcome.claim.title.replace(',', '')} under each condition"
+    return prose.shown(tables.table(frame, caption).data)
+
+
+def _value(found: Interval) -> str:
+    return tables.DASH if isnan(found.estimate) else number(found, sign=found.low < 0)
 
 
 def _outcome(outcomes: Iterable[Outcome], key: str) -> Outcome:

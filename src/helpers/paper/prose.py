@@ -17,7 +17,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from mdit_py_plugins.attrs import attrs_plugin
 
-__all__ = ["Prose", "Source", "boxed", "escaped", "joined", "mark", "paragraphs"]
+__all__ = ["Prose", "Source", "boxed", "escaped", "folded", "joined", "mark", "paragraphs", "shown"]
 
 
 class Source(str):
@@ -76,6 +76,20 @@ def boxed(title: str, *said: str) -> Prose:
     return Prose(
         f"::::{{admonition}} {title}\n:class: answer\n\n{inner}\n::::",
         f'<div class="answer" style="{BOX}">{head}\n{_html(inner)}</div>',
+    )
+
+
+def shown(markup: str) -> Prose:
+    """HTML in one line that is a block of its own, such as a table."""
+    return Prose(markup, markup)
+
+
+def folded(title: str, inside: Prose) -> Prose:
+    """What a page of the book shows when a reader opens it, and on paper; elsewhere it is open from the start."""
+    head = f"<summary>{html.escape(title)}</summary>"
+    return Prose(
+        f'<details class="behind">{head}\n\n{inside.markdown}\n\n</details>',
+        f"<details open>{head}\n{inside.html}</details>",
     )
 
 

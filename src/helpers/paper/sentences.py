@@ -13,7 +13,7 @@ from helpers.paper.prose import Source, escaped
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
-__all__ = ["beyond_note", "lacks", "null", "pairs", "scale_note", "starts"]
+__all__ = ["beyond_note", "lacks", "null", "pairs", "scale_note", "starts", "whose"]
 
 
 def scale_note(results: Results) -> str:
@@ -24,7 +24,7 @@ def scale_note(results: Results) -> str:
         return (
             f"These are miniatures' results: small generators and detectors trained by this project, {images}. They "
             "show what the question looks like where everything can be rerun; they are not measurements of the public "
-            f"checkpoints.{_asked(results)}{_lesson(results)}"
+            f"checkpoints.{_asked(results)}"
         )
     imported = results.manifest.get("imported") or {}
     whose = imported.get("title")
@@ -77,10 +77,12 @@ def pairs(results: Results, generator: str) -> Source:
     return Source(" ".join(said))
 
 
-def _lesson(results: Results) -> str:
-    """The sentences on what the shipped detectors were trained on."""
-    lesson = miniatures.trained_on(results.scores.weights.unique(), results.detectors)
-    return f" {lesson}" if lesson else ""
+def whose(results: Results) -> str:
+    """The sentences that say whose results these are, and what the shipped detectors were trained on."""
+    lesson = (
+        miniatures.trained_on(results.scores.weights.unique(), results.detectors) if results.scale == "mini" else ""
+    )
+    return f"{scale_note(results)} {lesson}".strip()
 
 
 def _asked(results: Results) -> str:
@@ -123,8 +125,8 @@ def beyond_note(beyond: pd.DataFrame, precision: str = "fp4") -> str:
         return f"Whether {named(precision)} {further}, this study cannot say."
     parts = [f"than {_deed(row.control_title)} in {row.further} of {row.pairs}" for row in rows.itertuples()]
     return (
-        f"{named(precision)} moves the same images further {listed(parts)} pairs of generator and detector (one-sided "
-        f"paired tests at 5 %, for each control with Holm's correction over its tests, at most {told.family.max()})."
+        f"{named(precision)} moves the same images further {listed(parts)} pairs of generator and detector. (One-sided "
+        f"paired tests at 5 %; for each control with Holm's correction over its tests, at most {told.family.max()}.)"
         f"{_no_control(beyond)}"
     )
 

@@ -17,6 +17,7 @@ from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import capitalised, listed, number, printed
 from helpers.claims import rule
 from helpers.paper import numbers
+from helpers.paper.table_html import DASH, table_html
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
@@ -25,16 +26,16 @@ __all__ = [
     "matrix", "missing", "p_value", "table", "trainings",
 ]  # fmt: skip
 
-DASH = "\N{EN DASH}"
 ARROW = " \N{RIGHTWARDS ARROW} "
 
 
 def table(frame: pd.DataFrame, caption: str) -> HTML:
     """A table that scrolls inside its own box where the page is narrower than it; its caption names it.
 
-    On a page of the book it has a number (`helpers.paper.numbers`) and a menu, which saves it as CSV.
+    Keys that repeat down the first columns stand once (`helpers.paper.table_html`); `frame` stays as it is. On a page
+    of the book it has a number (`helpers.paper.numbers`) and a menu, which saves it as CSV.
     """
-    return framed(frame.to_html(index=False, border=0, classes="table", na_rep=DASH, justify="left"), caption)
+    return framed(table_html(frame), caption)
 
 
 def framed(inner: str, caption: str) -> HTML:
@@ -118,18 +119,30 @@ def effect_sizes(found: pd.DataFrame, generator: str, *detectors: str) -> HTML:
     rows = [
         {
             "detector": row.detector_title, "precision": row.precision_title,
-            "pairs": row.n, "shift of logit": interval(row, "standard", sign=True),
-            "p of shift": p_value(row.shift_p_holm), "verdicts, fake to real": interval(row, "lost_share", 3),
-            "verdicts, real to fake": interval(row, "gained_share", 3), "p of verdicts": p_value(row.p_holm),
-            "Cliff's delta": interval(row, "cliff", sign=True), "Kolmogorov-Smirnov distance": figure(row.ks, "{:.3f}"),
-            "p of Kolmogorov-Smirnov": p_value(row.ks_p_holm),
-            "Wasserstein distance": figure(row.wasserstein, "{:.2f}"),
-            "p of Wasserstein": p_value(row.wasserstein_p_holm),
+            "pairs": row.n, "shift of logit": _tested(interval(row, "standard", sign=True), row.shift_p_holm),
+            "fake to real, %": _share(row, "lost_share"), "real to fake, %": _share(row, "gained_share"),
+            "p of both": p_value(row.p_holm), "Cliff's delta": interval(row, "cliff", sign=True),
+            "KS": _tested(figure(row.ks, "{:.3f}"), row.ks_p_holm),
+            "Wasserstein": _tested(figure(row.wasserstein, "{:.2f}"), row.wasserstein_p_holm),
         }
         for row in found.itertuples()
     ]  # fmt: skip
-    units = "shift and Wasserstein distance in standard deviations at the baseline, p with Holm's correction"
+    units = (
+        "shift and Wasserstein distance in standard deviations at the baseline, KS: Kolmogorov-Smirnov distance; "
+        "shares of verdicts that turn from fake to real and from real to fake; p with Holm's correction"
+    )
     return table(pd.DataFrame(rows), f"Paired effects; {units}")
+
+
+def _share(row: Any, name: str) -> str:
+    """A share with its ends in percent, in print."""
+    ends = (100 * getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
+    return number(Interval(*ends), 1) if pd.notna(getattr(row, name)) else DASH
+
+
+def _tested(printed: str, p: float) -> str:
+    """A figure in print with the p-value of its test."""
+    return printed if pd.isna(p) else f"{printed}, p {p_value(p)}" if p < 0.001 else f"{printed}, p = {p_value(p)}"
 
 
 def beyond(found: pd.DataFrame) -> HTML:

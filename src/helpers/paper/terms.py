@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Linker", "setup", "terms"]
 
-#: What is no running text: lines of boxes and headings, roles, code, links and marks, formatted words, quotations.
+#: What is no running text: HTML, lines of boxes and headings, roles, code, links, marks, formatted words, quotations.
 LEFT_OUT = (
-    r"^:.*?$|^#.*?$|\{[\w:+-]+\}`[^`]*`|`[^`\n]+`|\[[^\]]*\](?:\([^)]*\)|\{[^}]*\})|\*\*[^*]+\*\*|\*[^*\n]+\*|"
+    r"^<.*?$|^:.*?$|^#.*?$|\{[\w:+-]+\}`[^`]*`|`[^`\n]+`|\[[^\]]*\](?:\([^)]*\)|\{[^}]*\})|\*\*[^*]+\*\*|\*[^*\n]+\*|"
     r"\"[^\"]*\"|https?://\S+"
 )
 #: After `citations`, whose roles are then left out.

@@ -24,8 +24,8 @@ def judge_claim(results: Results) -> Finding:
         shown = known_figures(shown)
         parts = [f"by {number(change, sign=True)} for {name.split(' on ')[0]}" for name, change in shown.items()]
         fell = f"{sum(change.high <= -drop for change in shown.values())} of {len(shown)}"
-        falls = f", a drop for {fell}" if len(shown) > 1 else ""
-        return f"On SD3, from {base} to FP4, the detection rate changes {listed(parts)}{falls}."
+        falls = f" It drops for {fell}." if len(shown) > 1 else ""
+        return f"On SD3, from {base} to FP4, the detection rate changes {listed(parts)}.{falls}"
 
     return finding_of(figures, sentence)
 

@@ -36,7 +36,7 @@ def judge_claim(results: Results) -> Finding:
         figures,
         lambda shown, worst: (
             f"At {base} NPR finds {number(shown[name])} of SD1.5's images and {number(recent.in_all())} of those of "
-            f"the {counted(len(newer), 'newer generator').removeprefix('1 ')}, a difference of "
+            f"the {counted(len(newer), 'newer generator').removeprefix('1 ')}. The difference is "
             f"{number(shown['SD1.5 minus newer'], sign=True)}."
         ),
     )

@@ -42,10 +42,9 @@ def judge_claim(results: Results) -> Finding:
     return finding_of(
         {"end-to-end minus feature-based": figure(first, second)},
         lambda shown, worst: (
-            f"From {base} to FP4 the detection rate, {_over(results)}, changes by "
-            f"{number(figure(first).in_all(), 3, sign=True)} for end-to-end detectors and "
-            f"{number(figure(second).in_all(), 3, sign=True)} for feature-based ones, a difference of "
-            f"{number(shown[worst], 3, sign=True)}."
+            f"From {base} to FP4, the change of the detection rate for end-to-end detectors minus that for "
+            f"feature-based ones is {number(shown[worst], 3, sign=True)}, {_over(results)}. The two changes are "
+            f"{number(figure(first).in_all(), 3, sign=True)} and {number(figure(second).in_all(), 3, sign=True)}."
         ),
     )
 

@@ -13,7 +13,7 @@ from IPython.display import HTML
 
 from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import number
+from helpers.analysis.words import number, printed
 from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement
 from helpers.claims.evidence import AGREEMENT, Piece, pieces
 from helpers.claims.rule import HOLDS, margins
@@ -33,7 +33,7 @@ def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
 def _card(results: Results, outcome: Outcome) -> str:
     claim = outcome.claim
     return (
-        f'<section class="claim" aria-label="{html.escape(claim.title)}"><p class="claim-head">'
+        f'<section class="claim" id="card-{claim.key}" aria-label="{html.escape(claim.title)}"><p class="claim-head">'
         f"<strong>{html.escape(claim.title)}</strong> {html.escape(claim.words)}</p>"
         f'<div class="claim-columns">{_study(results, outcome)}{_real(results, outcome)}</div></section>'
     )
@@ -54,12 +54,19 @@ def _study(results: Results, outcome: Outcome) -> str:
     )
     measured = claim.quantity.replace("FP32", words.named(results.baseline) if claim.of_scores else "FP32")
     inner = (
-        f"<p>{html.escape(outcome.answer)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
+        f"<p>{html.escape(outcome.told)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
         f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
-        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>{_matched(outcome)}'
-        f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>'
+        f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
+        f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>{_folded(outcome)}'
     )
     return _column("claim-study", where(results), mark, inner)
+
+
+def _folded(outcome: Outcome) -> str:
+    """Which detectors, protocol and training decide, and the same at the dose of real images, to be opened."""
+    note = f'<p class="claim-small">{html.escape(outcome.finding.note)}</p>' if outcome.finding.note else ""
+    inner = f"{note}{_matched(outcome)}"
+    return f'<details class="behind"><summary>What decides, and other doses</summary>{inner}</details>' if inner else ""
 
 
 def _matched(outcome: Outcome) -> str:
@@ -101,12 +108,12 @@ def _real(results: Results, outcome: Outcome) -> str:
 
 def _piece(piece: Piece) -> str:
     """A piece of evidence: which way it speaks, its figure, whose it is, and its doubts."""
-    source, doubts = piece.source, "; ".join(piece.doubts)
+    source, doubts = piece.source, " ".join(f"{words.capitalised(said)}." for said in piece.doubts)
     whose = f'<a href="{source.page}.html#{source.anchor}">{html.escape(source.title)}</a>'
     said = f"{html.escape(AGREEMENT[piece.verdict].removesuffix(' the deck').removesuffix(' with'))}"
     return (
         f'<div class="piece"><p><span class="piece-way">{said}</span> {html.escape(piece.sentence)}</p>'
-        f'<p class="claim-small">{whose}. Doubts: {html.escape(doubts)}.</p></div>'
+        f'<p class="claim-small">{whose}. Doubts: {html.escape(doubts)}</p></div>'
     )
 
 
@@ -207,19 +214,20 @@ def trainings(found: pd.DataFrame, results: Results) -> HTML:
     base, low = words.named(results.baseline), words.named(results.lowest)
     if found.empty:
         return tables.missing(f"This study has one training of each detector, or no AUC at {base}.")
-    areas = {"lowest": "auc_lowest", "page's own": "auc", "highest": "auc_highest"}
     shown = pd.DataFrame({
-        "detector": found.detector_title, "training": found.weights, "protocol": found.protocol,
+        "detector": found.detector_title, "protocol, training": found.protocol + ", " + found.weights,
         "generator": found.generator_title, "trainings": found.trainings,
-        **{f"AUC at {base}, {said}": [tables.figure(area, "{:.3f}") for area in found[name]]
-           for said, name in areas.items()},
-        "mean AUC, in all": _means(found, "auc_mean", sign=False),
-        f"{low} \N{MINUS SIGN} {base}, each training": [
-            ", ".join(f"{one:+.3f}" for one in row) for row in found.changes
+        "AUC, page's own": [tables.figure(area, "{:.3f}") for area in found.auc],
+        "range": [f"{least:.3f} to {most:.3f}" for least, most in found[["auc_lowest", "auc_highest"]].to_numpy()],
+        "mean, in all": _means(found, "auc_mean", sign=False),
+        "change, range": [
+            " to ".join(printed(end, 3, sign=True) for end in (min(each), max(each))) if len(each) else tables.DASH
+            for each in found.changes
         ],
         "mean change, in all": _means(found, "change", sign=True),
     })  # fmt: skip
-    return tables.table(shown, f"AUC of trainings that differ in their seed alone, and what {low} changes of it")
+    caption = f"AUC at {base} of trainings that differ in their seed alone, and its change from {base} to {low}"
+    return tables.table(shown, caption)
 
 
 def _means(found: pd.DataFrame, name: str, sign: bool) -> list[str]:

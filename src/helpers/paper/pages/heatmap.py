@@ -9,7 +9,7 @@ from helpers.analysis.conditions import trainings_of
 from helpers.analysis.costs import costs, on_cpu
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import counted, listed, named, number
+from helpers.analysis.words import capitalised, counted, listed, named, number
 from helpers.claims.rule import NOT_TESTABLE, Finding, unscaled
 from helpers.paper import sentences
 from helpers.paper.facts import has
@@ -32,10 +32,10 @@ def overview(results: Results) -> Finding:
         " It has no real images, so neither AUC nor TPR at 5 % FPR is known and the detection rate leads."
     )  # fmt: skip
     if not found.precision:
-        return Finding(NOT_TESTABLE, f"All images of this study are at {base}; {span}.{lead}", {})
+        return Finding(NOT_TESTABLE, f"All images of this study are at {base}. {span}.{lead}", {})
     low = named(found.precision)
     if not found.changes:
-        return Finding(NOT_TESTABLE, f"This study has no pairs of {base} and {low} images; {span}.{lead}", {})
+        return Finding(NOT_TESTABLE, f"This study has no pairs of {base} and {low} images. {span}.{lead}", {})
     many = listed([word for word, keys in (
         ("generators", results.generators), ("detectors", results.detectors)) if len(keys) > 1])  # fmt: skip
     parts = [
@@ -45,7 +45,7 @@ def overview(results: Results) -> Finding:
     mean = f"Averaged over {many}, {mean}" if many else mean
     but = f" Left out of the detection rate: {unscaled(results.unjudged)}." if results.unjudged else ""
     key = f"mean change of {figures.FIGURES[found.leading]} at {low}"
-    return Finding("", f"{mean}; {span}.{lead}{but}", {key: found.changes.get(found.leading, metrics.UNKNOWN)})
+    return Finding("", f"{mean}. {span}.{lead}{but}", {key: found.changes.get(found.leading, metrics.UNKNOWN)})
 
 
 def shown(results: Results) -> str:
@@ -65,9 +65,9 @@ def shown(results: Results) -> str:
 #: What the heatmap's menu offers where a study has reals.
 MEASURES = (
     "The heatmap starts with AUC, which needs no threshold. Its first menu changes to TPR at the threshold that 5 % of "
-    "the reals pass, to the detection rate, and to what else real images add: balanced accuracy, average precision, "
-    "the equal error rate, balanced accuracy at a threshold that was calibrated on other {base} images, and the share "
-    "of reals called real."
+    "the reals pass, and to the detection rate. It also has what else real images add: balanced accuracy, average "
+    "precision, the equal error rate and the share of reals called real. Balanced accuracy is given at a threshold "
+    "that was calibrated on other {base} images too."
 )
 
 
@@ -124,8 +124,10 @@ def _span(found: figures.Overview) -> str:
     scored = counted(found.combinations, "combination") + " of generator, precision and detector"
     name, title = found.leading, figures.FIGURES[found.leading]
     if found.worst[name] < found.best[name]:
-        return f"over the {scored}, {title} runs from {_cell(found.worst, name)} to {_cell(found.best, name)}"
-    return f"{title} is {found.best[name]:.2f} in {'each of the ' if found.combinations > 1 else ''}{scored}"
+        return f"Over the {scored}, {title} runs from {_cell(found.worst, name)} to {_cell(found.best, name)}"
+    return (
+        f"{capitalised(title)} is {found.best[name]:.2f} in {'each of the ' if found.combinations > 1 else ''}{scored}"
+    )
 
 
 def _cell(row: pd.Series, name: str) -> str:
@@ -147,5 +149,5 @@ def controls_note(results: Results) -> str:
         return f"{lacks}; it has {yardstick}." if yardstick else f"{lacks}."
     many = "changes" if len(parts) > 1 else "a change"
     return f"So each precision is set against {many} that should not matter: {listed(parts)}" + (
-        f"; and against {yardstick}." if yardstick else "."
+        f". A further one is {yardstick}." if yardstick else "."
     )

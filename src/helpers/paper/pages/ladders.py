@@ -12,7 +12,7 @@ from IPython.display import HTML
 
 from helpers import charts
 from helpers.analysis import real_ladders as real
-from helpers.analysis.words import counted, listed, number
+from helpers.analysis.words import capitalised, counted, listed, number
 from helpers.charts.real_ladders import MEASURES
 from helpers.paper import tables
 
@@ -104,15 +104,14 @@ def steps(table: pd.DataFrame) -> str:
     parts = [f"{step} of {models[ladder]}" for step, ladder in zip(moved, found.ladder, strict=True)]
     return (
         f"In {int((found.high_db < 0).sum())} of {counted(len(found), 'ladder')} that have it, GGUF's symmetric 4-bit "
-        f"format (q4_0) has less fine detail than its neighbours on the ladder ({listed(parts)}): one prompt and one "
-        "seed each, an observation and not a test."
+        f"format (q4_0) has less fine detail than its neighbours on the ladder ({listed(parts)}). With one prompt and "
+        "one seed each this is an observation and not a test."
     )
 
 
 def doubts(table: pd.DataFrame) -> str:
     """What the ladders cannot carry."""
-    said = "; ".join(real.doubts(table))
-    return f"{said[0].upper()}{said[1:]}."
+    return " ".join(f"{capitalised(said)}." for said in real.doubts(table))
 
 
 def groups(table: pd.DataFrame) -> Any:

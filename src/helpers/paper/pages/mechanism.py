@@ -233,8 +233,9 @@ def families_table(table: pd.DataFrame, results: Results) -> HTML:
         spread = [tables.DASH if not least == least else f"{least:+.3f} to {most:+.3f}".replace("-", "\N{MINUS SIGN}")
                   for least, most in zip(table.least, table.most, strict=True)]  # fmt: skip
         table = table.assign(spread=spread)
-    keys = {"bits": "bits of real images", "detector_title": "detector", "kind": "denoisers", "titles": "mean over"}
-    keys |= {"trainings": "trainings"}
+        own = table.titles.where(table.kind != families.DIFFERENCE, "")
+        table = table.assign(kind=[f"{kind}: {of}" if of else kind for kind, of in zip(table.kind, own, strict=True)])
+    keys = {"bits": "bits of real images", "detector_title": "detector", "kind": "mean over", "trainings": "trainings"}
     caption = f"Change from {named(results.baseline)} at equal coverage and dose, mean over generators"
     caption += "; shifts in standard deviations at the baseline"
     return _table(table, columns, keys | {"spread": "change of AUC, range"}, caption, "families")

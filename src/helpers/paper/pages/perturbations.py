@@ -39,8 +39,8 @@ def reading(results: Results, effects: pd.DataFrame) -> str:
     said = (
         f"The first line of the chart is {low} alone; the others are perturbations, of {base} images and of {low} "
         f"images. Intervals resample the prompts ({effects.n.min()} of each generator), the same for all conditions, "
-        "so every difference is paired; where no image changes sides, an interval has no width, which says more about "
-        "the number of images than about certainty."
+        "so every difference is paired. Where no image changes sides an interval has no width, since there are few "
+        "images."
     )
     return f"{said} {LESSON.format(low=low)}" if results.scale == "mini" else said
 
@@ -72,18 +72,10 @@ def table(effects: pd.DataFrame, measure: str, caption: str) -> HTML:
     if effects.empty:
         return tables.missing("This study has no perturbed.parquet, so this is not known.")
     columns = [measure, f"{measure}_low", f"{measure}_high"]
-    shown = effects.assign(figure=[_short(*row) for row in effects[columns].to_numpy()])
+    shown = effects.assign(figure=[tables.interval(row, measure) for _, row in effects[columns].iterrows()])
     shown = shown.sort_values("perturbation", key=lambda of: of.map(list(of.unique()).index), kind="stable")
     keys = {"perturbation_title": "perturbation", "precision_title": "precision"}
     if measure == "tnr":
         shown, keys = shown[shown.precision == shown.precision.iloc[0]], {"perturbation_title": "perturbation"}
     wide = tables.crossed(shown, list(keys), "detector_title", "figure")
     return tables.table(wide.rename(columns=keys), caption)
-
-
-def _short(value: float, low: float, high: float) -> str:
-    """Four detectors fit beside each other only without the intervals' leading zeros: 0.93 (.88-.96)."""
-    if pd.isna(value):
-        return tables.DASH
-    ends = (f"{end:.2f}".removeprefix("0") for end in (low, high))
-    return f"{value:.2f} ({tables.DASH.join(ends)})"

@@ -171,7 +171,7 @@ def aucs_note() -> str:
     """Whether the AUC that the study states is what its scores give."""
     both = real.stated_aucs()
     far = f"largest difference {both.gap.max():.4f}"
-    return f"The {len(both)} areas that the study states are what its scores give ({far})."
+    return f"The {len(both)} AUCs that the study states are what its scores give ({far})."
 
 
 def power_note(results: Results) -> str:
@@ -215,15 +215,15 @@ def agreement(found: pd.DataFrame, results: Results) -> HTML:
     `real_checkpoints.agreement`."""
     if found.empty:
         return tables.missing(NOTHING)
-    named = [f"{words.named(g)} {words.named(d)}" for g, d in zip(found.generator, found.detector, strict=True)]
     shown = pd.DataFrame(
         {
-            "generator, detector, format": [" ".join(row) for row in zip(named, _formats(found), strict=True)],
+            "generator": found.generator.map(words.named), "detector": found.detector.map(words.named),
+            "format": _formats(found),
             "real checkpoints": _standard(found, "real"),
             _whose(results): _standard(found, "own"),
             "directions": found.verdict.map(DIRECTIONS),
         }
-    )
+    )  # fmt: skip
     return tables.table(shown, f"Standardized shift: public study and {_the(results)}")
 
 

@@ -42,7 +42,6 @@ def table(found: pd.DataFrame) -> HTML:
         "before or after the first archive": [ANSWERS[value] for value in found.before_first],
         "before or after these scores": [ANSWERS[value] for value in found.before_scores],
     })  # fmt: skip
-    shown["kind"] = shown.kind.where(~shown.kind.duplicated(), "")  # each is named once
     return tables.table(shown, "When each rule was fixed, and whether before or after results were known")
 
 
@@ -81,7 +80,7 @@ def first(results: Results) -> str:
     later, undated = (found[[value is answer for value in found.before_first]] for answer in (False, None))
     before = f"{len(found) - len(later) - len(undated)} of {len(found)} rules were fixed before the first archive, of "
     said = f"{before}{_day(results.rules.first_archive)}"
-    said += f", and {len(later)} after it had been seen: {_names(later)}." if len(later) else "."
+    said += f", and {len(later)} after it had been seen. These are {_names(later)}." if len(later) else "."
     return f"{said} When they were fixed is not known of {_names(undated)}." if len(undated) else said
 
 
@@ -92,10 +91,10 @@ def across(results: Results) -> str:
     if conditions < 2:
         return "There is one condition here, so nothing is chosen among several."
     return (
-        f"There are {len(found)} verdicts under {conditions} conditions, and none is corrected for the number of the "
-        "others: each holds for its own condition as if it were the only one. Among so many some may differ by chance, "
-        "so one condition that comes out otherwise shows little by itself, and none may be picked for its verdict: "
-        "the one that decides is the page's, or another that the gate names by images at the baseline alone."
+        f"There are {len(found)} verdicts under {conditions} conditions. None is corrected for the number of the "
+        "others. Among so many some may differ by chance, so one condition that comes out otherwise shows little by "
+        "itself. And none may be picked for its verdict: the one that decides is the page's, or another that the gate "
+        "names by images at the baseline alone."
     )
 
 

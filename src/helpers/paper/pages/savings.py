@@ -111,6 +111,7 @@ PUBLISHED = {
     "title": "checkpoint", "format": "format", "loaded_gb": "memory once loaded", "peak_gb": "peak memory",
     "seconds": "seconds", "ratio": "time relative to 16 bits", "card": "GPU", "source": "source",
 }  # fmt: skip
+PUBLISHED_FORMS = {"loaded_gb": "{:.1f}", "peak_gb": "{:.1f}", "seconds": "{:.2f}", "ratio": "{:.2f}"}
 
 
 def timings(runs: pd.DataFrame, found: pd.DataFrame) -> None:
@@ -126,6 +127,8 @@ def timings(runs: pd.DataFrame, found: pd.DataFrame) -> None:
         where = listed(sorted(set(runs.card + ", " + runs.versions)))
         title = f"Measured with random weights at native resolution: {where}"
         display(tables.table(shown[list(MEASURED)].rename(columns=MEASURED), title))
-    found = found.assign(ratio=found.ratio.map("{:.2f}".format, na_action="ignore"))
+    found = found.assign(
+        **{key: found[key].map(form.format, na_action="ignore") for key, form in PUBLISHED_FORMS.items()}
+    )
     shown = found[list(PUBLISHED)].rename(columns=PUBLISHED)
     display(tables.table(shown, "Published by others, 1024 px: memory in their GB, seconds for an image"))

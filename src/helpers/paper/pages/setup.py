@@ -15,7 +15,7 @@ from helpers.analysis import miniatures as miniature_models
 from helpers.analysis.costs import on_cpu, record
 from helpers.analysis.words import counted, listed
 from helpers.paper import page, sentences, tables
-from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
+from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED, Entry
 from helpers.results.results import Results
 from helpers.study.schema import MAX_KERNEL_DEVIATION
 
@@ -168,17 +168,24 @@ def images(fakes: pd.DataFrame) -> HTML:
 
 def formats() -> HTML:
     """The catalogue of precisions, for the page on methods."""
-    groups = {"channel": "an output channel", None: tables.DASH}
     rows = [
         {
-            "precision": row.title, "name in files": key, "bits": row.bits, "number format": row.code,
-            "one group is": groups.get(row.group, f"a block of {row.group}"), "scales per group": row.scales,
-            "bits, scales included": f"{row.bits_with_scales:.4g}", "inputs of layers": row.inputs or "as computed",
-            "library": row.backend, "defined by": row.source or tables.DASH,
+            "precision": row.title, "key": key, "bits": row.bits, "with scales": f"{row.bits_with_scales:.4g}",
+            "what is stored": _stored(row), "library": row.backend, "defined by": row.source or tables.DASH,
         }
         for key, row in PRECISIONS.items()
     ]  # fmt: skip
-    return tables.table(pd.DataFrame(rows), "Formats: what a weight is stored as, in how many bits, by which library")
+    caption = (
+        "Formats: what a weight is stored as, in how many bits, without its scales and with them, by which library"
+    )
+    return tables.table(pd.DataFrame(rows), caption)
+
+
+def _stored(row: Entry) -> str:
+    """The numbers of a format, its scales, and what becomes of the inputs of its layers, where that is something."""
+    group = "output channel" if row.group == "channel" else f"block of {row.group}"
+    scales = f"{counted(row.scales, 'scale')} for each {group}" if row.group else ""
+    return "; ".join(filter(None, [row.code, scales, f"inputs of layers: {row.inputs}" if row.inputs else ""]))
 
 
 def settings(settings: pd.DataFrame) -> HTML:
@@ -201,11 +208,11 @@ def models_note(results: Results) -> str:
 
 MEASURED = (
     "This study runs miniatures, trained by this project from nothing on scenes that it renders itself. How good they "
-    "are is measured on FP32 images alone: how much of a render survives the VAE, whether a judge network that has "
-    "only seen renders reads ground, colours and shapes as the prompt asks, how far the images' features lie from the "
-    "renders' (Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance), whether images are copies of training renders or "
-    "all alike, and how much of the difference to renders is trivial. Below a measure stands the same "
-    "one of renders, where it has one."
+    "are is measured on FP32 images alone. How much of a render survives the VAE? Does a judge network, which has seen "
+    "renders alone, read ground, colours and shapes as the prompt asks? How far do the images' features lie from the "
+    "renders' (Fr\N{LATIN SMALL LETTER E WITH ACUTE}chet distance)? Are images copies of training renders, or all "
+    "alike? How much of the difference to renders is trivial? Below a measure stands the same one of renders, where it "
+    "has one."
 )
 
 
@@ -264,7 +271,7 @@ def beside_controls(scale: str, found: pd.DataFrame) -> None:
     if found.empty:
         return
     shown = pd.DataFrame({
-        "training": found.weights.where(~found.weights.duplicated(), ""),
+        "training": found.weights,
         "detector or control": found.title,
         "trainings": found.trainings,
         "mean AUC": found.auc.map("{:.3f}".format),
@@ -284,10 +291,10 @@ def audits_note(found: pd.DataFrame) -> list[str]:
     if "output_error" not in found:
         return []
     said = (
-        "Coverage says how much was rounded, not how coarsely. The next table is the audit of every quantized cell: "
-        "what each component's weights became, how far they and the component's output (for recorded inputs of FP32 "
-        "images) lie from FP32's, and how far the quantizing library's own layers differ from weights that were "
-        "merely rounded. A cell at 0 % coverage, or one with a library layer that differs by more than "
+        "Coverage says how much was rounded, not how coarsely. The next tables are the audit of every quantized cell. "
+        "They say what each component's weights became, and how far these and the component's output lie from FP32's, "
+        "for recorded inputs of FP32 images. The last column says how far the library's own layers differ from weights "
+        "that were merely rounded. A cell at 0 % coverage, or one with a library layer that differs by more than "
         f"{MAX_KERNEL_DEVIATION:.0%}, is refused."
     )
     exact = (
@@ -316,16 +323,20 @@ ARMS = (
 )
 
 
-#: Columns of `audits` for print, those that an older run lacks left out.
+#: Columns of `audits` for print, those that an older run lacks left out: those of both tables, and each table's own.
+AUDITED = {"generator_title": "generator", "precision_title": "precision", "component": "component"}
 AUDITS = {
-    "generator_title": "generator", "precision_title": "precision", "component": "component",
-    "parameters": "parameters", "share": "share in the format", "bytes": "size, MB", "weight_error": "weight error",
-    "expected_error": "weight error by the format's definition", "attention": "error, attention",
-    "feed-forward": "error, feed-forward", "convolution": "error, convolution", "other": "error, other layers",
-    "output_error": "output error", "native_deviation": "library \N{MINUS SIGN} rounded weights",
+    "Each component at each precision; errors are relative (Frobenius)": {
+        "parameters": "parameters, millions", "share": "share in the format", "bytes": "size, MB",
+        "weight_error": "weight error", "expected_error": "by the format's definition", "output_error": "output error",
+        "native_deviation": "library \N{MINUS SIGN} rounded weights",
+    },
+    "Errors of weights by kind of layer, relative (Frobenius)": {
+        "attention": "attention", "feed-forward": "feed-forward", "convolution": "convolution", "other": "other layers",
+    },
 }  # fmt: skip
 ERRORS = ("weight_error", "expected_error", "output_error", "attention", "feed-forward", "convolution", "other")
-FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation": "{:.1e}", "parameters": "{:,}"}
+FORMS = dict.fromkeys(ERRORS, "{:.2%}") | {"share": "{:.1%}", "native_deviation": "{:.1e}"}
 
 
 def audits(found: pd.DataFrame, arm: str = "native") -> HTML:
@@ -336,11 +347,14 @@ def audits(found: pd.DataFrame, arm: str = "native") -> HTML:
     sizes = zip(found.bytes_before / 1e6, found.bytes_after / 1e6, strict=True)
     shown = found.assign(
         bytes=[f"{before:.2f}{tables.ARROW}{after:.2f}" for before, after in sizes],
+        parameters=found.parameters.div(1e6).map("{:,.2f}".format, na_action="ignore"),
         **{name: found[name].map(form.format, na_action="ignore") for name, form in FORMS.items() if name in found},
     )
-    columns = {name: title for name, title in AUDITS.items() if name in shown}
-    caption = "Each component at each precision; errors are relative (Frobenius), by kind of layer too"
-    return tables.table(shown[list(columns)].rename(columns=columns), caption)
+    return HTML("".join(
+        tables.table(shown[there].rename(columns=AUDITED | columns), caption).data
+        for caption, columns in AUDITS.items()
+        if len(there := [name for name in (*AUDITED, *columns) if name in shown]) > len(AUDITED)
+    ))  # fmt: skip
 
 
 #: Figures of `controls`: how each is printed, and the caption.
@@ -362,7 +376,6 @@ def controls(found: pd.DataFrame, figure: str = "spread", against: str = "FP32")
     printed = found.assign(printed=[tables.figure(value, form) for value in found[figure]])
     wide = tables.crossed(printed, [*keys, "images"], "detector_title", "printed")
     wide["images"] = wide.pop("images")  # the last column
-    wide["arm_title"] = wide.arm_title.where(~wide.arm_title.duplicated(), "")  # each arm is named once
     caption = f"{caption.format(against)}, all generators"
     return tables.table(wide.rename(columns=keys), caption)
 
