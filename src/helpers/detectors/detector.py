@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from helpers.detectors.onnx import compiled
 from helpers.detectors.preprocessing import Preprocess, preprocess
 from helpers.study.schema import training_label, weights_folder
 
-__all__ = ["Detector", "NotFinite", "build", "load", "module", "together", "weights_files", "weights_path"]
+__all__ = ["Detector", "NotFinite", "build", "load", "miniature", "module", "together", "weights_files", "weights_path"]
 
 
 class NotFinite(Failure):
@@ -189,7 +190,12 @@ def _width(name: str, path: Path) -> str:
     return notes.get("width", "full")
 
 
-def _shipped(weights: str | Path) -> bool:
+def miniature(weights: str | os.PathLike[str]) -> bool:
+    """Whether weights, named as `load` takes them, are those of this project's miniatures."""
+    return _shipped(weights) or (MODELS / "mini").resolve() in (weights_folder(weights) / "_").resolve().parents
+
+
+def _shipped(weights: str | os.PathLike[str]) -> bool:
     """Whether this is the label of a training whose weights lie in the repository."""
     return isinstance(weights, str) and re.fullmatch(r"mini(-[\w.]+)*", weights) is not None
 
