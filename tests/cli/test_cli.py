@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -259,8 +258,14 @@ def test_a_run_reports_and_then_has_nothing_to_do(capsys, tmp_path):
     ]
     status, said, _ = call(capsys, *words)
     assert status == 0 and "images made" in said
-    status, said, _ = call(capsys, *words)
-    assert status == 0 and "nothing to do" in said
+    # From files alone: neither networks nor tables are read again.
+    code = (
+        "import sys; from helpers import cli\n"
+        f"status = cli.main({words!r})\n"
+        "print(status, [name for name in ('torch', 'pandas', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "nothing to do" in done.stdout and done.stdout.splitlines()[-1] == "0 []", done.stderr
 
 
 def test_detect_prints_a_logit_per_image_and_detector(capsys, photos):

@@ -14,9 +14,9 @@ _LOGIT = "_logit"
 def by_detector(table: pd.DataFrame) -> pd.DataFrame:
     """One row per detector of a table as `quantdetect detect` writes it; images without label or logit do not count.
 
-    Columns: detector, reals and fakes (how many), and of auc (DeLong's interval), tpr (fakes called fake) and tnr (reals
-    called real; both Wilson's) the estimate, NAME_low and NAME_high, 0 to 1; NaN where a class has no image. What is
-    called fake says the table's own verdict, which is that at the detector's threshold.
+    Columns: detector, reals and fakes (how many), and of auc (DeLong's interval), tpr (fakes called fake) and tnr
+    (reals called real; both Wilson's) the estimate, NAME_low and NAME_high, 0 to 1; NaN where a class has no image.
+    What is called fake says the table's own verdict, which is that at the detector's threshold.
     """
     names = [name.removesuffix(_LOGIT) for name in table.columns if name.endswith(_LOGIT)]
     return pd.DataFrame([_row(table, name) for name in names])

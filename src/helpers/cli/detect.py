@@ -30,8 +30,8 @@ def detect(
 ) -> None:
     """Score images: per detector a logit and its verdict, fake above 0. A row per file; exit 1 if some have errors.
 
-    Caution: the default weights are miniatures' that know renders of one small world. What they say of photographs means
-    nothing; --weights takes released weights, which `quantdetect fetch full` gets.
+    Caution: the default weights are miniatures' that know renders of one small world. What they say of photographs
+    means nothing; --weights takes released weights, which `quantdetect fetch full` gets.
 
     PNG, JPEG, WebP, TIFF, BMP and GIF (first frame), 8 to 8192 pixels a side. A folder stands for all files below it;
     choose with a pattern, such as 'folder/**/*.png'. Files in folders named real and fake (or 0_real and 1_fake, nature

@@ -1,7 +1,7 @@
 """The image tower of CLIP that two of the detectors share (Radford et al., ICML 2021), without its projection.
 
-Parameters have open_clip's names, so that its state dicts fit as they are. It stands here because open_clip itself takes
-seconds to import, for towers and trainings that no detector has.
+Parameters have open_clip's names, so that its state dicts fit as they are. It stands here because open_clip itself
+takes seconds to import, for towers and trainings that no detector has.
 """
 
 from __future__ import annotations
