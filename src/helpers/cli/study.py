@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +58,7 @@ def run(
 
     Example: quantdetect run mini --generators sd3 --precisions fp32,fp4 --images 50
     """
-    from helpers.runs import parse_share
+    from helpers.runs import finished, parse_share
     from helpers.study import schema
 
     if executor != "local":
@@ -66,17 +67,23 @@ def run(
     share = parse_share(shard) if shard else None
     out = out or _default_out(loaded)
     device = device or ("cuda" if loaded.scale == "full" else "cpu")
+    chosen, ways = (words(generators), words(precisions), images), words(arms)
+    call = finished.asked(loaded, *chosen, arms=ways, device=device)
+    notes = None if share else finished.stands(out, loaded, call)
+    if notes is not None:
+        _say_done(notes, f"nothing to do: all images and scores are in {place(out)}")
+        return
     from helpers.core.device import require
     from helpers.runs import make
 
     require(device)
-    done = make.run(loaded, out, words(generators), words(precisions), images, share, arms=words(arms), device=device)
-    for note in done.notes:
-        typer.echo(note)
-    if done.nothing:
-        typer.echo(f"nothing to do: all images and scores are in {place(out)}")
-    else:
-        typer.echo(f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {place(out)}")
+    done = make.run(loaded, out, *chosen, share, arms=ways, device=device)
+    made = f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {place(out)}"
+    _say_done(done.notes, f"nothing to do: all images and scores are in {place(out)}" if done.nothing else made)
+
+
+def _say_done(notes: Sequence[str], line: str) -> None:
+    typer.echo("\n".join([*notes, line]))
 
 
 def verify(

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from helpers.core.errors import UsageError, shown
 from helpers.core.files import sweep
-from helpers.runs import audit, lock, merge, score, sources
+from helpers.runs import audit, finished, lock, merge, score, sources
 from helpers.runs import plan as planning
 from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import Plan, Recipe, Shard
@@ -88,6 +88,11 @@ def run(
             done.merged |= distances.write(plan, store, progress=progress)
             done.merged |= filtered.write(plan, store, device=device, progress=progress)
             done.scored += perturbed.score(plan, store, weights, progress, device)
+        standing = plan.reals.notes if plan.reals else ()
+        # Beside other shares nobody knows which of the files were there when the results were merged.
+        if shard is None and set(store.notes) <= set(standing):
+            call = finished.asked(study, generators, precisions, images, arms=arms, device=device)
+            finished.remember(store.folder, study, call, store.notes)
     done.notes += store.notes
     return done
 
