@@ -20,7 +20,7 @@ from helpers.study import schema
 
 COMMANDS = [
     ["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["migrate"], ["verify"], ["footprint"],
-    ["train", "mini"], ["train", "detector"],
+    ["train", "mini"], ["train", "detector"], ["fetch"],
 ]  # fmt: skip
 
 

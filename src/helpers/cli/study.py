@@ -12,19 +12,31 @@ from helpers.cli.show import Names, StudyName, place, table_text, words
 from helpers.core.errors import Failure, UsageError, nearest, shown
 
 if TYPE_CHECKING:
+    from helpers.runs.overview import Overview, Progress
     from helpers.study.schema import Study
 
 __all__ = ["grid", "run", "verify"]
 
 
-def grid(study: StudyName = "mini") -> None:
-    """Show the cells of a study and its detectors, what each needs and what is present.
+def grid(
+    study: StudyName = "mini",
+    state_of: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="A run's folder: how far it has come.")
+    ] = None,
+) -> None:
+    """Show the cells of a study and its detectors, what each needs and what is present; with --out, the state of a run.
+
+    The state is told from files alone, at any time: images made, rejected and scored of each cell, who is at work, and
+    the time that is left by the seconds that images have taken.
 
     Example: quantdetect grid full
     """
     from helpers.study import schema
 
     loaded = schema.load(study)
+    if state_of is not None:
+        _say_state(loaded, state_of)
+        return
     out = _default_out(loaded)
     archived = _archived(loaded)
     rows = [_grid_row(needs, out, archived) for needs in schema.expected(loaded)]
@@ -41,6 +53,47 @@ def grid(study: StudyName = "mini") -> None:
         for row in schema.weights_expected(loaded)
     ]
     typer.echo("\n" + table_text(rows))
+
+
+def _say_state(study: Study, folder: Path) -> None:
+    from helpers.runs.overview import MUCH, overview
+    from helpers.runs.progress import span
+
+    if not folder.is_dir():
+        raise UsageError(
+            f"{place(folder)}: no such folder; name one that 'quantdetect run {study.name} --out' has made"
+        )
+    found = overview(study, folder)
+    typer.echo(table_text([_state_row(found, one) for one in found.sources]))
+    wanted, missing = sum(one.wanted for one in found.sources), sum(one.missing for one in found.sources)
+    scored = sum(min(one.scored, one.wanted) for one in found.sources)
+    who = f"at work: process {', '.join(found.workers)}" if found.workers else "nobody is at work there"
+    quiet = f", last written {span(found.quiet)} ago" if found.quiet is not None else ""
+    typer.echo(f"\n{wanted - missing} of {wanted} images, {scored} of them scored; {who}{quiet}")
+    if missing:
+        left = (
+            "not known before the first image of each generator" if found.left is None else f"about {span(found.left)}"
+        )
+        typer.echo(f"left for {missing} images: {left}")
+    for one in found.sources:
+        if one.much_rejected:
+            typer.echo(f"caution: {one.source.folder}: more than {MUCH:.0%} of the images are rejected", err=True)
+
+
+def _state_row(found: Overview, one: Progress) -> dict[str, Any]:
+    from helpers.runs.progress import span
+
+    seconds = found.seconds_of(one)
+    left = "?" if seconds is None else span(one.missing * seconds)
+    return {
+        "cell": one.source.folder,
+        "images": one.wanted,
+        "made": one.made,
+        "rejected": one.rejected,
+        "scored": one.scored,
+        "s/image": "?" if seconds is None else f"{seconds:.3g}",
+        "left": left if one.missing else "-",
+    }
 
 
 def run(
