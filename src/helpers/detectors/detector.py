@@ -21,6 +21,7 @@ from helpers.core.registry import unknown
 from helpers.detectors import weights as checkpoints
 from helpers.detectors.batching import Heads, score
 from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES, WIDTHS
+from helpers.detectors.contract import hold
 from helpers.detectors.onnx import compiled
 from helpers.detectors.preprocessing import Preprocess, preprocess
 from helpers.study.schema import training_label, weights_folder
@@ -99,12 +100,12 @@ def module(name: str) -> ModuleType:
 def build(name: str, width: str = "full") -> nn.Module:
     """Return the network with random weights: "full" as published, "mini" as the miniature study has it.
 
-    Raises UsageError for an unknown name or width.
+    Raises UsageError for an unknown name or width, Failure for a network that breaks `detectors.contract`.
     """
     of = module(name)
     if width not in WIDTHS:
         raise unknown("detector width", width, WIDTHS)
-    return of.build(width)
+    return hold(name, of.build(width))
 
 
 def weights_path(name: str, weights: str | Path = "mini") -> Path:
