@@ -31,7 +31,7 @@ ROWS = [
     for command in re.findall(r"`(quantdetect [^`]+)`", what)
 ]
 TYPED = [command for command, _ in ROWS] + re.findall(r"^\$ (quantdetect .+)$", REPRODUCE, re.MULTILINE)
-TAKES = {"seconds", "minutes", "hours", "hours, a GPU", "minutes, a GPU"}
+TAKES = {"seconds", "minutes", "hours", "hours, a GPU", "minutes, a GPU", "hours, a network"}
 EXAMPLES = [
     path for path in sorted(SOURCE.rglob("*.py")) if re.search(r"^\s*>>> ", path.read_text(encoding="utf-8"), re.M)
 ]

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from helpers import detectors
 from helpers.core.errors import Failure, UsageError
-from helpers.detectors import batching, npr
+from helpers.detectors import batching, contract, npr
 from helpers.detectors import detector as base
 from helpers.detectors import preprocessing as images
 from helpers.detectors.detector import NotFinite
@@ -570,3 +570,29 @@ def test_a_run_names_the_image_whose_logit_is_no_number(tmp_path, monkeypatch):
     with pytest.raises(Failure, match=r"sd15/fp32/0001.png: npr \(weights mini\): the logit of image 1 is inf"):
         make.run(tiny, tmp_path, images=2, progress=False)
     assert not list(tmp_path.glob("**/*.parquet"))
+
+
+def test_the_contract_is_kept_by_all_and_a_network_that_breaks_it_is_told():
+    for name in detectors.DETECTORS:
+        network = detectors.build(name, "mini")
+        assert isinstance(network, contract.Network)
+        assert isinstance(network, contract.Tiled) == hasattr(network, "field")
+        assert isinstance(network, contract.Frozen) == (detectors.DETECTORS[name].kind == "frozen backbone")
+    with pytest.raises(Failure, match="mine: its build gives a dict"):
+        contract.hold("mine", {})
+    broken = nn.Linear(1, 1)
+    broken.field = lambda: (8, 9)
+    with pytest.raises(Failure, match="mine: its network has field without maps"):
+        contract.hold("mine", broken)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "clip_d"])
+def test_a_tiled_networks_logit_is_its_head_on_the_mean_of_its_maps(name):
+    network, x = detectors.build(name, "mini").eval(), torch.randn(2, 3, 61, 70)
+    stride, _ = network.field()
+    with torch.inference_mode():
+        maps = network.maps(x)
+        np.testing.assert_allclose(network.head(maps.mean((2, 3))), network(x), atol=1e-5)
+    assert 512 % stride == 0
+    even = (60, 70) if name == "npr" else (61, 70)  # its residual takes even sides
+    assert tuple(maps.shape[2:]) == tuple(-(-side // stride) for side in even)

@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import torchvision
 from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 
@@ -19,7 +21,7 @@ from helpers.core.errors import UsageError
 from helpers.mini.training import detectors as train_detectors
 from helpers.mini.training import folders as train_folders
 from helpers.mini.training.detectors import Recipe, auc
-from helpers.mini.training.folders import split
+from helpers.mini.training.folders import FULL_CROP, split
 
 FEW = Recipe(steps=24, rate=3e-3, every=12, pairs=6, probe=4)
 SOLVED = replace(FEW, steps=0, every=0, probe=40, strengths=(0.1, 1.0))  # a linear head, at two penalties
@@ -142,3 +144,43 @@ def test_the_command_trains_and_warns_of_a_confound(folders, tmp_path, capsys, m
     assert json.loads((tmp_path / "a.json").read_text())["data"]["cautions"]
     assert command.main([*words, "--out", str(tmp_path / "a.pth")]) == 2
     assert "give it that ending" in capsys.readouterr().err
+
+
+def test_the_command_takes_steps_device_and_the_published_width(folders, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(train_detectors.RECIPES, "npr", replace(FEW, pairs=2))
+    large = tmp_path / "large"
+    for label in ("real", "fake"):
+        (large / label).mkdir(parents=True)
+        for i in range(8):
+            size = (FULL_CROP + 8 * i, FULL_CROP)
+            Image.fromarray(world.render(i + 50 * (label == "fake"), 96)).resize(size).save(large / label / f"{i}.png")
+    words = ["train", "detector", "npr", "--real", str(large / "real"), "--fake", str(large / "fake")]
+    out = tmp_path / "full.safetensors"
+    assert command.main([*words, "--out", str(out), "--width", "full", "--steps", "2", "--device", "cpu"]) == 0
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert (card["steps"], card["width"], card["augmentation"]["crop"]) == (2, "full", FULL_CROP)
+    assert detectors.load("npr", out).width == "full"
+    capsys.readouterr()
+    for more, said in (
+        (["--width", "ful"], "nearest: 'full'"),
+        (["--device", "tpu"], "give cpu, cuda"),
+        (["--backbone", "x.pth"], "takes none"),
+    ):
+        assert command.main([*words, "--out", str(out), *more]) == 2
+        assert said in capsys.readouterr().err
+    assert command.main(["train", "detector", "clip_d", *words[3:], "--out", str(out), "--width", "full"]) == 2
+    assert "name its file by --backbone" in capsys.readouterr().err
+    words = ["train", "detector", "patch_probe", *words[3:], "--out", str(out), "--steps", "3"]
+    assert command.main(words) == 2 and "leave --steps out" in capsys.readouterr().err
+
+
+def test_a_published_backbone_is_torchvisions_by_its_own_names(tmp_path):
+    whole = torchvision.models.resnet50()
+    torch.save(whole.state_dict(), tmp_path / "resnet50.pth")
+    frozen = train_detectors.published_backbone("r50_tf", tmp_path / "resnet50.pth")
+    wanted = {f"backbone.{key}": value for key, value in whole.state_dict().items() if not key.startswith("fc.")}
+    assert frozen.keys() == {key for key in wanted if not key.endswith("num_batches_tracked")}
+    assert all((value == wanted[key]).all() for key, value in frozen.items())
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(UsageError, match="no backbone of r50_tf: it has no backbone.bn1"):
+        train_detectors.published_backbone("r50_tf", tmp_path / "other.pth")

@@ -26,7 +26,7 @@ from helpers import detectors
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError
 from helpers.detectors import detector
-from helpers.runs import Source, Store, audit, digests, lock, make, plan, sources
+from helpers.runs import Source, Store, audit, digests, finished, lock, make, plan, sources
 from helpers.runs.shard import state_of
 from helpers.runs.stages import perturbed
 from helpers.study import rules, schema
@@ -244,6 +244,35 @@ def test_a_second_run_is_refused_and_names_the_first(folder):
     with lock.working(folder, (1, 2)), pytest.raises(Failure, match=rf"process {os.getpid()}\)"):
         run(folder)
     assert run(folder).nothing
+
+
+def test_a_call_that_leaves_nothing_to_do_is_remembered_until_something_changes(folder):
+    study = settings()
+    call = finished.asked(study)
+
+    def left() -> bool:
+        return finished.stands(folder, study, call) is None
+
+    assert left()  # a copy is looked through once
+    run(folder)
+    assert not left()
+    damaged = next(folder.glob("images/sd15/fp4/*.png"))
+    before = damaged.stat()
+    damaged.write_bytes(bytes(before.st_size))
+    os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))  # as rsync keeps times
+    assert left()
+    run(folder)
+    assert not left()
+    (folder / "parts" / "sd15" / "fp4" / "notes.json").write_text("{}")
+    assert run(folder).notes and left()  # what is said of a folder is said again
+    run(folder, images_per_cell=IMAGES + 1)
+    assert left()
+
+
+def test_a_share_remembers_nothing_for_others_go_on(tmp_path):
+    run(tmp_path, (1, 1))
+    assert finished.stands(tmp_path, settings(), finished.asked(settings())) is None
+    assert not (tmp_path / finished.FILE).exists()
 
 
 def test_shares_side_by_side_make_the_whole(tmp_path, whole):

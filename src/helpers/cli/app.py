@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import typer
 
-from helpers.cli import book, detect, footprint, scores, study, train
+from helpers.cli import book, detect, fetch, footprint, scores, study, train
 from helpers.core.errors import Failure, UsageError, shortened, shown
 
 __all__ = ["app", "main"]
@@ -21,6 +21,7 @@ __all__ = ["app", "main"]
 #: and grid answer at once.
 COMMANDS = {
     "grid": study.grid,
+    "fetch": fetch.fetch,
     "run": study.run,
     "detect": detect.detect,
     "import-scores": scores.import_scores,

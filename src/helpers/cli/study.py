@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,19 +12,31 @@ from helpers.cli.show import Names, StudyName, place, table_text, words
 from helpers.core.errors import Failure, UsageError, nearest, shown
 
 if TYPE_CHECKING:
+    from helpers.runs.overview import Overview, Progress
     from helpers.study.schema import Study
 
 __all__ = ["grid", "run", "verify"]
 
 
-def grid(study: StudyName = "mini") -> None:
-    """Show the cells of a study and its detectors, what each needs and what is present.
+def grid(
+    study: StudyName = "mini",
+    state_of: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="A run's folder: how far it has come.")
+    ] = None,
+) -> None:
+    """Show the cells of a study and its detectors, what each needs and what is present; with --out, the state of a run.
+
+    The state is told from files alone, at any time: images made, rejected and scored of each cell, who is at work, and
+    the time that is left by the seconds that images have taken.
 
     Example: quantdetect grid full
     """
     from helpers.study import schema
 
     loaded = schema.load(study)
+    if state_of is not None:
+        _say_state(loaded, state_of)
+        return
     out = _default_out(loaded)
     archived = _archived(loaded)
     rows = [_grid_row(needs, out, archived) for needs in schema.expected(loaded)]
@@ -42,6 +55,47 @@ def grid(study: StudyName = "mini") -> None:
     typer.echo("\n" + table_text(rows))
 
 
+def _say_state(study: Study, folder: Path) -> None:
+    from helpers.runs.overview import MUCH, overview
+    from helpers.runs.progress import span
+
+    if not folder.is_dir():
+        raise UsageError(
+            f"{place(folder)}: no such folder; name one that 'quantdetect run {study.name} --out' has made"
+        )
+    found = overview(study, folder)
+    typer.echo(table_text([_state_row(found, one) for one in found.sources]))
+    wanted, missing = sum(one.wanted for one in found.sources), sum(one.missing for one in found.sources)
+    scored = sum(min(one.scored, one.wanted) for one in found.sources)
+    who = f"at work: process {', '.join(found.workers)}" if found.workers else "nobody is at work there"
+    quiet = f", last written {span(found.quiet)} ago" if found.quiet is not None else ""
+    typer.echo(f"\n{wanted - missing} of {wanted} images, {scored} of them scored; {who}{quiet}")
+    if missing:
+        left = (
+            "not known before the first image of each generator" if found.left is None else f"about {span(found.left)}"
+        )
+        typer.echo(f"left for {missing} images: {left}")
+    for one in found.sources:
+        if one.much_rejected:
+            typer.echo(f"caution: {one.source.folder}: more than {MUCH:.0%} of the images are rejected", err=True)
+
+
+def _state_row(found: Overview, one: Progress) -> dict[str, Any]:
+    from helpers.runs.progress import span
+
+    seconds = found.seconds_of(one)
+    left = "?" if seconds is None else span(one.missing * seconds)
+    return {
+        "cell": one.source.folder,
+        "images": one.wanted,
+        "made": one.made,
+        "rejected": one.rejected,
+        "scored": one.scored,
+        "s/image": "?" if seconds is None else f"{seconds:.3g}",
+        "left": left if one.missing else "-",
+    }
+
+
 def run(
     study: StudyName = "mini",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default _build/runs/STUDY.")] = None,
@@ -57,7 +111,7 @@ def run(
 
     Example: quantdetect run mini --generators sd3 --precisions fp32,fp4 --images 50
     """
-    from helpers.runs import parse_share
+    from helpers.runs import finished, parse_share
     from helpers.study import schema
 
     if executor != "local":
@@ -66,17 +120,23 @@ def run(
     share = parse_share(shard) if shard else None
     out = out or _default_out(loaded)
     device = device or ("cuda" if loaded.scale == "full" else "cpu")
+    chosen, ways = (words(generators), words(precisions), images), words(arms)
+    call = finished.asked(loaded, *chosen, arms=ways, device=device)
+    notes = None if share else finished.stands(out, loaded, call)
+    if notes is not None:
+        _say_done(notes, f"nothing to do: all images and scores are in {place(out)}")
+        return
     from helpers.core.device import require
     from helpers.runs import make
 
     require(device)
-    done = make.run(loaded, out, words(generators), words(precisions), images, share, arms=words(arms), device=device)
-    for note in done.notes:
-        typer.echo(note)
-    if done.nothing:
-        typer.echo(f"nothing to do: all images and scores are in {place(out)}")
-    else:
-        typer.echo(f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {place(out)}")
+    done = make.run(loaded, out, *chosen, share, arms=ways, device=device)
+    made = f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {place(out)}"
+    _say_done(done.notes, f"nothing to do: all images and scores are in {place(out)}" if done.nothing else made)
+
+
+def _say_done(notes: Sequence[str], line: str) -> None:
+    typer.echo("\n".join([*notes, line]))
 
 
 def verify(

@@ -53,16 +53,30 @@ def train_detector(
     fake: Annotated[Path, typer.Option(metavar="DIR", help="Folder of fake images.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="A .safetensors file; card and split are put beside it.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the first weights and the batches.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="How long it learns; default by the detector's recipe.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    width: Annotated[str, typer.Option(help="mini, or full: the published size.")] = "mini",
+    backbone: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights of the frozen backbone, which full width asks for.")
+    ] = None,
 ) -> None:
-    """Train a detector, at its miniature width, on your own real and fake images; a stopped training goes on.
+    """Train a detector on your own real and fake images; a stopped training goes on.
+
+    At its miniature width it takes minutes on a CPU, with the frozen backbones of this project's miniatures, which know
+    renders alone; --width full is the published network, with a published backbone where it has a frozen one, and asks
+    for a GPU.
 
     Example: quantdetect train detector npr --real photos/ --fake generated/ --out mine/npr.safetensors
     """
     import json
 
+    from helpers.core.device import require
     from helpers.mini.training.folders import train_folders
 
-    path = train_folders(name, real, fake, out, seed=seed)
+    require(device)
+    path = train_folders(name, real, fake, out, seed=seed, device=device, steps=steps, width=width, published=backbone)
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     for note in card["data"]["cautions"]:
         typer.echo(f"note: {note}", err=True)

@@ -44,6 +44,7 @@ class Backbone:
 
     Attributes:
         files: names that it may have.
+        hub: its repository on the Hugging Face hub.
         source: where its authors publish it.
         terms: its licence.
         prefix: what its keys begin with; a weights file that has such keys carries its backbone itself.
@@ -51,6 +52,7 @@ class Backbone:
     """
 
     files: tuple[str, ...]
+    hub: str
     source: str
     terms: str
     prefix: str
@@ -136,6 +138,7 @@ DETECTORS = Registry(
                     "open_clip_pytorch_model.safetensors",
                     "open_clip_pytorch_model.bin",
                 ),
+                hub="laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K",
                 source="huggingface.co/laion/CLIP-ViT-L-14-CommonPool.XL-s13B-b90K, 1.7 GB",
                 terms="MIT",
                 prefix="visual.",

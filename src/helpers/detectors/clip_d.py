@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import open_clip
-from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from helpers.detectors.vision import Tower
 
 __all__ = ["BACKBONE", "VISION", "Network", "build"]
 
 #: The miniature's frozen part, stored once under models/mini/backbones.
 BACKBONE = "clip"
 
-#: open_clip's vision configuration.
+#: What the tower is built with, in open_clip's words; the published one is its ViT-L-14.
 VISION = {
-    "full": open_clip.get_model_config("ViT-L-14")["vision_cfg"],
+    "full": {"image_size": 224, "patch_size": 14, "width": 1024, "head_width": 64, "layers": 24},
     "mini": {"image_size": 64, "patch_size": 8, "width": 128, "head_width": 32, "layers": 4},
 }
 
@@ -24,11 +24,8 @@ class Network(nn.Module):
 
     def __init__(self, width: str):
         super().__init__()
-        vision = CLIPVisionCfg(**VISION[width])
-        self.visual = _build_vision_tower(embed_dim=1, vision_cfg=vision)
-        self.visual.proj = None
-        self.visual.requires_grad_(False)
-        self.fc = nn.Linear(vision.width, 1)
+        self.visual = Tower(**VISION[width]).requires_grad_(False)
+        self.fc = nn.Linear(VISION[width]["width"], 1)
 
     def train(self, mode: bool = True) -> Network:
         """Switch the head's mode; the frozen tower stays in evaluation mode."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from helpers.core.registry import unknown
 from helpers.detectors import weights as checkpoints
 from helpers.detectors.batching import Heads, score
 from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES, WIDTHS
+from helpers.detectors.contract import hold
 from helpers.detectors.onnx import compiled
 from helpers.detectors.preprocessing import Preprocess, preprocess
 from helpers.study.schema import training_label, weights_folder
 
-__all__ = ["Detector", "NotFinite", "build", "load", "module", "together", "weights_files", "weights_path"]
+__all__ = ["Detector", "NotFinite", "build", "load", "miniature", "module", "together", "weights_files", "weights_path"]
 
 
 class NotFinite(Failure):
@@ -98,12 +100,12 @@ def module(name: str) -> ModuleType:
 def build(name: str, width: str = "full") -> nn.Module:
     """Return the network with random weights: "full" as published, "mini" as the miniature study has it.
 
-    Raises UsageError for an unknown name or width.
+    Raises UsageError for an unknown name or width, Failure for a network that breaks `detectors.contract`.
     """
     of = module(name)
     if width not in WIDTHS:
         raise unknown("detector width", width, WIDTHS)
-    return of.build(width)
+    return hold(name, of.build(width))
 
 
 def weights_path(name: str, weights: str | Path = "mini") -> Path:
@@ -189,7 +191,12 @@ def _width(name: str, path: Path) -> str:
     return notes.get("width", "full")
 
 
-def _shipped(weights: str | Path) -> bool:
+def miniature(weights: str | os.PathLike[str]) -> bool:
+    """Whether weights, named as `load` takes them, are those of this project's miniatures."""
+    return _shipped(weights) or (MODELS / "mini").resolve() in (weights_folder(weights) / "_").resolve().parents
+
+
+def _shipped(weights: str | os.PathLike[str]) -> bool:
     """Whether this is the label of a training whose weights lie in the repository."""
     return isinstance(weights, str) and re.fullmatch(r"mini(-[\w.]+)*", weights) is not None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from tqdm import tqdm
 
 from helpers import detectors as detection
@@ -17,7 +17,16 @@ from helpers.detectors import stream
 from helpers.images.confounds import differences
 from helpers.images.perturbations import Perturbation
 
-__all__ = ["PAIRS", "confounds", "counted", "labels", "score_files"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CAUTION", "PAIRS", "caution", "confounds", "counted", "judged", "labels", "score_files"]
+
+#: What whoever scores pictures by the shipped weights is to know.
+CAUTION = (
+    "miniature weights: they have learnt to tell renders of one small world from images of it, and what they say of"
+    " photographs means nothing; --weights FOLDER takes released weights, which `quantdetect fetch full` gets"
+)
 
 #: Names of folders that say what is in them, real and fake, as in the public sets of real and generated images.
 PAIRS = (("real", "fake"), ("reals", "fakes"), ("0_real", "1_fake"), ("nature", "ai"))
@@ -32,11 +41,26 @@ def score_files(
     device: str = "cpu",
     progress: bool = True,
 ) -> pd.DataFrame:
+    """Score every file behind the places by the named detectors: the rows of `judged` as a table."""
+    import pandas as pd  # which one picture on the screen does without
+
+    return pd.DataFrame(judged(places, names, weights, perturbation, device, progress))
+
+
+def judged(
+    places: Sequence[str | os.PathLike[str]],
+    names: Sequence[str],
+    weights: str = "mini",
+    perturbation: Perturbation | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> list[dict[str, object]]:
     """Score every file behind the places by the named detectors; a row each, in the order of the input.
 
     Columns: path (a byte that is not UTF-8 as \\xe9), label ("real", "fake" or "", see `labels`), width and height
-    (pixels as shown), format, sha256 (of the file), perturbation, error ("" where scored), then per detector
-    NAME_logit, NAME_probability, NAME_verdict (at the detector's threshold, logit 0), NAME_size_rule and NAME_weights.
+    (pixels as shown), format, sha256 (of the file), perturbation, caution (`CAUTION` where the weights are miniatures',
+    else ""), error ("" where scored), then per detector NAME_logit, NAME_probability, NAME_verdict (at the detector's
+    threshold, logit 0), NAME_size_rule and NAME_weights.
 
     Raises:
         UsageError: a place, a detector or its weights are not there, or no detector is named.
@@ -48,12 +72,21 @@ def score_files(
     changes = perturbation if perturbation is not None and perturbation.steps else None
     seen = stream.judge([path for path, _ in found], loaded, changes)
     bar = tqdm(seen, "detect", len(found), unit=" files", disable=not progress or len(found) < 2, file=sys.stderr)
-    rows = [_row(file, label, loaded, changes) for file, label in zip(bar, labels(found), strict=True)]
-    return pd.DataFrame(rows)
+    beware = caution(weights)
+    return [_row(file, label, loaded, changes, beware) for file, label in zip(bar, labels(found), strict=True)]
+
+
+def caution(weights: str | os.PathLike[str]) -> str:
+    """`CAUTION` where these are weights of miniatures, by label or by path; else ""."""
+    return CAUTION if detection.miniature(weights) else ""
 
 
 def _row(
-    file: stream.FileScore, label: str, loaded: dict[str, detection.Detector], perturbation: Perturbation | None
+    file: stream.FileScore,
+    label: str,
+    loaded: Mapping[str, detection.Detector],
+    perturbation: Perturbation | None,
+    beware: str,
 ) -> dict[str, object]:
     row: dict[str, object] = {
         "path": os.fsencode(file.path).decode("utf-8", "backslashreplace"),
@@ -63,6 +96,7 @@ def _row(
         "format": file.format,
         "sha256": file.sha256,
         "perturbation": (perturbation or Perturbation()).name,
+        "caution": beware,
         "error": file.error,
     }
     for name, detector in loaded.items():
@@ -92,10 +126,10 @@ def _label(path: Path, place: Path, pairs: set[str]) -> str:
     return next((LABELS[name] for name in reversed(own + below) if name in LABELS), "")
 
 
-def counted(table: pd.DataFrame) -> str:
+def counted(rows: Sequence[Mapping[str, object]]) -> str:
     """How many files there are, and what came of them, in words."""
-    broken = int((table["error"] != "").sum())
-    return f"{len(table)} files: {len(table) - broken} scored, {broken} with errors"
+    broken = sum(row["error"] != "" for row in rows)
+    return f"{len(rows)} files: {len(rows) - broken} scored, {broken} with errors"
 
 
 def confounds(table: pd.DataFrame) -> list[str]:

@@ -10,11 +10,11 @@ filters, normalized: much of what tells a generator from a camera is there and d
 from __future__ import annotations
 
 import torch
-from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.detectors.clip_d import BACKBONE, VISION
+from helpers.detectors.vision import Tower
 
 __all__ = ["BACKBONE", "Network", "build", "corners"]
 
@@ -38,12 +38,10 @@ class Network(nn.Module):
 
     def __init__(self, width: str):
         super().__init__()
-        vision = CLIPVisionCfg(**VISION[width])
-        self.visual = _build_vision_tower(embed_dim=1, vision_cfg=vision)
-        self.visual.proj = None
-        self.visual.requires_grad_(False)
-        self.side = vision.image_size
-        count = 2 * (vision.layers + 1) * vision.width
+        own = VISION[width]
+        self.visual = Tower(**own).requires_grad_(False)
+        self.side = own["image_size"]
+        count = 2 * (own["layers"] + 1) * own["width"]
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("spread", torch.ones(count))
         self.fc = nn.Linear(count, 1)
@@ -86,7 +84,7 @@ class Network(nn.Module):
     def _sums(self, tiles: Tensor) -> Tensor:
         """Sums over the patch tokens (T, 2, B + 1, C) of their values at each depth and of the squares, in double
         precision."""
-        depths = [self.visual._embeds(tiles)]
+        depths = [self.visual.embedded(tiles)]
         for block in self.visual.transformer.resblocks:
             depths.append(block(depths[-1]))
         tokens = torch.stack(depths, dim=1)[:, :, 1:].double()  # (T, B + 1, patches, C), without the class token

@@ -1,14 +1,17 @@
 """The ResNet trunk that three of the detectors share, with the stem, depth and width each of them needs.
 
-Parameters have torchvision's names (conv1, bn1, layer1 ... layer4), so that released state dicts fit as they are.
+Parameters have torchvision's names (conv1, bn1, layer1 ... layer4), so that released state dicts fit as they are. The
+block stands here because torchvision itself takes longer to import than torch.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck
 
 __all__ = ["Trunk"]
+
+#: Channels after a bottleneck for each of those inside.
+EXPANSION = 4
 
 
 class Trunk(nn.Module):
@@ -43,15 +46,15 @@ class Trunk(nn.Module):
         for i, (stage, depth) in enumerate(zip(self.stages, layers, strict=True)):
             blocks = []
             for j in range(depth):
-                blocks.append(_bottleneck(channels, width << i, stride=2 if i and not j else 1, first=not j))
-                channels = (width << i) * Bottleneck.expansion
+                blocks.append(_Bottleneck(channels, width << i, stride=2 if i and not j else 1, first=not j))
+                channels = (width << i) * EXPANSION
             self.add_module(stage, nn.Sequential(*blocks))
         self.channels = channels
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def blocks(self) -> list[Bottleneck]:
+    def blocks(self) -> list[_Bottleneck]:
         """Return the bottlenecks in their order."""
         return [block for stage in self.stages for block in getattr(self, stage)]
 
@@ -79,8 +82,29 @@ class Trunk(nn.Module):
         return stride, reach
 
 
-def _bottleneck(channels: int, planes: int, stride: int, first: bool) -> Bottleneck:
-    """One torchvision bottleneck; the first of a stage projects its shortcut."""
-    out = planes * Bottleneck.expansion
-    shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)) if first else None
-    return Bottleneck(channels, planes, stride, shortcut)
+class _Bottleneck(nn.Module):
+    """1x1, 3x3 (with the stride) and 1x1 convolution around a shortcut, which the first of a stage projects.
+
+    Args:
+        channels: of its input. planes: of what is inside.
+    """
+
+    def __init__(self, channels: int, planes: int, stride: int, first: bool) -> None:
+        super().__init__()
+        out = planes * EXPANSION
+        self.downsample = _projection(channels, out, stride) if first else None
+        self.conv1, self.bn1 = nn.Conv2d(channels, planes, 1, bias=False), nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3, self.bn3 = nn.Conv2d(planes, out, 1, bias=False), nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, out, H / stride, W / stride) of (N, channels, H, W)."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn3(self.conv3(self.relu(self.bn2(self.conv2(y)))))
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+def _projection(channels: int, out: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))

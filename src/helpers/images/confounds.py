@@ -5,8 +5,10 @@ A detector that is trained or tested on such files may read these alone (Grommel
 
 from __future__ import annotations
 
-import pandas as pd
-from scipy import stats
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["TELLING", "differences"]
 
@@ -24,6 +26,8 @@ def differences(table: pd.DataFrame) -> list[str]:
     real, fake = (table[table["label"] == label] for label in ("real", "fake"))
     if real.empty or fake.empty:
         return []
+    from scipy import stats  # a second to import, for who has labels
+
     found = []
     shares = [of["format"].value_counts(normalize=True) for of in (real, fake)]
     best = (1 + shares[0].sub(shares[1], fill_value=0).abs().sum() / 2) / 2

@@ -21,7 +21,7 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["merging", "working"]
+__all__ = ["merging", "workers", "working"]
 
 
 @contextmanager
@@ -80,8 +80,14 @@ def _holders(path: Path) -> str:
     return f"process {', '.join(filter(None, held))}" if any(held) else "its process did not say its number"
 
 
+def workers(folder: Path) -> list[str]:
+    """The numbers of the processes that work in a run's folder; none where the platform has no locks."""
+    places = [path for path in (folder / ".lock", *sorted(folder.glob(".lock-*-of-*"))) if path.is_file()]
+    return [] if fcntl is None else [number for number in map(_holder, places) if number]
+
+
 def _holder(path: Path) -> str:
-    """The number in the file of a share at work; empty where its process has ended."""
+    """The number in the file of a run or a share at work; empty where its process has ended."""
     with open(path, encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from time import perf_counter
 
-from tqdm import tqdm
-
 from helpers.core.errors import UsageError, shown
 from helpers.core.files import sweep
-from helpers.runs import audit, lock, merge, score, sources
+from helpers.runs import audit, finished, lock, merge, score, sources
 from helpers.runs import plan as planning
 from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import Plan, Recipe, Shard
-from helpers.runs.progress import bar
+from helpers.runs.progress import Line, bar, working_on
 from helpers.runs.shard import State, state_of
 from helpers.runs.sources import QuantizedPipeline, Reals
 from helpers.runs.stages import distances, filtered, gallery, perturbed, spectra
@@ -73,7 +71,7 @@ def run(
     for note in plan.reals.notes if plan.reals else ():
         store.note(note)
     weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
-    with lock.working(store.folder, shard):
+    with lock.working(store.folder, shard), working_on(shard):
         sweep(store.folder)
         _refuse_other(store, study)
         store.rename_former()
@@ -88,6 +86,11 @@ def run(
             done.merged |= distances.write(plan, store, progress=progress)
             done.merged |= filtered.write(plan, store, device=device, progress=progress)
             done.scored += perturbed.score(plan, store, weights, progress, device)
+        standing = plan.reals.notes if plan.reals else ()
+        # Beside other shares nobody knows which of the files were there when the results were merged.
+        if shard is None and set(store.notes) <= set(standing):
+            call = finished.asked(study, generators, precisions, images, arms=arms, device=device)
+            finished.remember(store.folder, study, call, store.notes)
     done.notes += store.notes
     return done
 
@@ -149,7 +152,7 @@ def _lacking(plan: Plan, store: Store, recipe: Recipe, shards: list[Shard], devi
 
 
 def _make_source(
-    store: Store, work: _Work, auditing: audit.QuantizationAudit, done: Done, shown: tqdm, device: str
+    store: Store, work: _Work, auditing: audit.QuantizationAudit, done: Done, shown: Line, device: str
 ) -> None:
     source = sources.open_source(work.recipe, device)
     loaded = work.recipe.source.label == 1 and auditing.audit(work.recipe, source)

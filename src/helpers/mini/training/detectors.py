@@ -57,6 +57,7 @@ __all__ = [
     "by_size",
     "learn",
     "on_generators",
+    "published_backbone",
     "recipe_of",
     "train_shipped",
 ]
@@ -245,12 +246,13 @@ class Task:
     """What one detector is to learn, from what and how.
 
     Attributes:
-        detector: its key in `DETECTORS`; it is trained at its miniature width.
+        detector: its key in `DETECTORS`.
         data: "train" and "validation".
         facts: what the card says of the training beside how it went.
         frozen: state of the frozen backbone; empty where the detector has none.
         recipe: how it learns. seed: of the initial weights and the batches.
         whole: store the frozen backbone with the weights; else only the shipped one's name.
+        width: of the network, "mini" or "full" as published.
     """
 
     detector: str
@@ -260,11 +262,12 @@ class Task:
     recipe: Recipe
     seed: int = 0
     whole: bool = False
+    width: str = "mini"
 
     @property
     def ready(self) -> Preprocess:
         """The detector's size rule and normalization."""
-        return preprocess(self.detector, "mini")
+        return preprocess(self.detector, self.width)
 
     @property
     def crop(self) -> int | None:
@@ -278,7 +281,9 @@ class Task:
     @property
     def backbone(self) -> str | None:
         """Name of the frozen backbone, None where there is none."""
-        return module(self.detector).BACKBONE if self.frozen else None
+        if not self.frozen:
+            return None
+        return module(self.detector).BACKBONE if self.width == "mini" else "published"
 
 
 def recipe_of(name: str) -> Recipe:
@@ -389,14 +394,14 @@ def _solved(network: nn.Module, task: Task, device: str) -> fitting.Best:
 def _network(task: Task, device: str) -> nn.Module:
     """The network to train, with its frozen backbone."""
     torch.manual_seed(task.seed)
-    network = detectors.build(task.detector, "mini")
+    network = detectors.build(task.detector, task.width)
     network.load_state_dict(task.frozen, strict=False)
     return network.to(device, memory_format=torch.channels_last)
 
 
 def _store(task: Task, fitted: fitting.Best, path: Path) -> None:
     """Write the best state, without the frozen backbone where the shipped one is named instead."""
-    notes = {"detector": task.detector, "width": "mini"}
+    notes = {"detector": task.detector, "width": task.width}
     if task.frozen and not task.whole:
         notes["backbone"] = task.backbone
     weights.write(path, {k: v for k, v in fitted.state.items() if task.whole or k not in task.frozen}, notes)
@@ -466,6 +471,31 @@ def backbone(name: str, out: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(f"{name} needs {path}: train it first with `quantdetect train mini {own}`")
     return weights.read(path)
+
+
+def published_backbone(name: str, path: Path) -> dict[str, Tensor]:
+    """State of the frozen part of the detector at its published width, from a file of a published backbone: open_clip's
+    tower, torchvision's ResNet-50, or a released detector that carries its own.
+
+    Raises UsageError where the file cannot be read, or lacks a tensor of that part.
+    """
+    stored = weights.read(path)
+    with torch.device("meta"):
+        network = detectors.build(name)
+    parts = dict(network.named_buffers()) | {
+        key: value for key, value in network.named_parameters() if not value.requires_grad
+    }
+    found = {}
+    for key in (key for key in parts if not key.endswith("num_batches_tracked") and key not in _OF_HEADS):
+        value = stored.get(key, stored.get(key.removeprefix("backbone.")))
+        if value is None or value.shape != parts[key].shape:
+            raise UsageError(f"{path} is no backbone of {name}: it has no {key} of shape {list(parts[key].shape)}")
+        found[key] = value
+    return found
+
+
+#: Buffers that a head is solved with, and no part of a backbone.
+_OF_HEADS = ("mean", "spread")
 
 
 def train_shipped(name: str, label: str, work: Path, out: Path, device: str = "cpu") -> Path:

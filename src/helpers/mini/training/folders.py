@@ -1,9 +1,9 @@
 """Training of a detector on anybody's images: a folder of real ones against a folder of fakes, with split and card.
 
-The detectors keep their miniature widths (NPR's is the published one) and the shipped frozen backbones. Everything
-that an answer to "what was it trained on?" needs lies beside the weights: the card with seed and curve, and a table
-of every image with its digest and split. An image's split depends on its content and the seed alone, so copies of one
-picture never lie on both sides.
+The detectors have their miniature widths (NPR's is the published one) and the shipped frozen backbones, or the
+published width and a published backbone. Everything that an answer to "what was it trained on?" needs lies beside the
+weights: the card with seed and curve, and a table of every image with its digest and split. An image's split depends on
+its content and the seed alone, so copies of one picture never lie on both sides.
 """
 
 from __future__ import annotations
@@ -12,24 +12,42 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from torch import Tensor
 
 from helpers.core.errors import UsageError
-from helpers.core.files import MODELS, probe, replacing
+from helpers.core.files import MODELS, file_sha256, probe, replacing
+from helpers.core.registry import unknown
 from helpers.detectors import stream
+from helpers.detectors.catalogue import WIDTHS
+from helpers.detectors.detector import module
 from helpers.detectors.folder import confounds
 from helpers.detectors.preprocessing import Preprocess, decode, preprocess, tensor
-from helpers.mini.training.detectors import CROP, Recipe, Task, Views, augmented, backbone, by_size, learn, recipe_of
+from helpers.mini.training.detectors import (
+    CROP,
+    Recipe,
+    Task,
+    Views,
+    augmented,
+    backbone,
+    by_size,
+    learn,
+    published_backbone,
+    recipe_of,
+)
 
 __all__ = ["VALIDATION", "split", "train_folders"]
 
 #: Share of the images that is held back to choose the best state and to measure it.
 VALIDATION = 0.2
+
+#: Side of the random crops at published width, in pixels: photographs are larger than the miniatures' images.
+FULL_CROP = 224
 
 _AT_ONCE = 64  # validation images in memory
 
@@ -141,6 +159,9 @@ def train_folders(
     *,
     seed: int = 0,
     device: str = "cpu",
+    steps: int | None = None,
+    width: str = "mini",
+    published: str | os.PathLike[str] | None = None,
     recipe: Recipe | None = None,
 ) -> Path:
     """Train a detector on two folders, or go on where a stopped call was; return the path of its weights.
@@ -150,24 +171,54 @@ def train_folders(
     Args:
         real, fake: folders, every file of which must be an image.
         seed: of the split, the initial weights and the batches.
+        steps: how long it learns, by default as its recipe says.
+        width: "mini", or "full" as published.
+        published: file of the frozen backbone, of a detector that has one, at full width.
 
     Raises:
-        UsageError: the name is unknown, the file's ending is another, `out` cannot be written, or `split` refuses the
-            images.
+        UsageError: the name or the width is unknown, the file's ending is another, `out` cannot be written, `split`
+            refuses the images, the backbone is missing or another's, or steps are asked of a head that is solved for.
     """
-    out, recipe = Path(out), recipe or recipe_of(name)
+    out, recipe = Path(out), _recipe(recipe or recipe_of(name), name, steps, width)
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: weights are written as .safetensors; give it that ending")
     probe(out)
-    table = split(real, fake, seed, CROP if preprocess(name, "mini").rule.side is None else 8)
+    frozen, origin = _frozen(name, width, None if published is None else Path(published))
+    least = (CROP if width == "mini" else FULL_CROP) if preprocess(name, width).rule.side is None else 8
+    table = split(real, fake, seed, least)
     listed = table.drop(columns="error").to_csv(index=False)
-    digest = hashlib.sha256(f"{name}/{seed}/{recipe}/{listed}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{name}/{seed}/{width}/{origin}/{recipe}/{listed}".encode()).hexdigest()
     work = out.with_name(f".{out.stem}-{digest[:12]}")  # other images or another seed never go on from here
     facts = {"weights": out.stem, "task": f"images of {real} (real) against images of {fake} (fake)"}
-    facts["data"] = _described(table, out.stem)
-    task = Task(name, _data(table), facts, backbone(name, MODELS / "mini"), recipe, seed, whole=True)
+    facts |= {"data": _described(table, out.stem), "width": width} | ({"backbone": origin} if origin else {})
+    task = Task(name, _data(table), facts, frozen, recipe, seed, whole=True, width=width)
     learn(task, out, work, device=device)
     with replacing(out.with_suffix(".csv")) as temporary:
         temporary.write_text(listed, encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)  # a head that is solved for leaves nothing there
     return out
+
+
+def _recipe(recipe: Recipe, name: str, steps: int | None, width: str) -> Recipe:
+    """How the detector learns at that width, in so many steps."""
+    if width not in WIDTHS:
+        raise unknown("detector width", width, WIDTHS)
+    if width == "full":
+        recipe = replace(recipe, crop=max(recipe.crop, FULL_CROP))
+    if steps is None:
+        return recipe
+    if recipe.strengths:
+        raise UsageError(f"{name}: its head is solved for in no steps; leave --steps out")
+    return replace(recipe, steps=steps, every=min(recipe.every, steps))
+
+
+def _frozen(name: str, width: str, published: Path | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """State of the frozen backbone (empty where the detector has none), and of a published one's file what it was."""
+    if width == "mini" or not hasattr(module(name), "BACKBONE"):
+        if published is not None:
+            why = "its own is shipped" if width == "mini" else "it is trained whole"
+            raise UsageError(f"--backbone {published}: {name} at width {width} takes none, {why}; leave it out")
+        return (backbone(name, MODELS / "mini") if width == "mini" else {}), {}
+    if published is None:
+        raise UsageError(f"{name} at full width has a frozen backbone: name its file by --backbone")
+    return published_backbone(name, published), {"file": published.name, "sha256": file_sha256(published)}

@@ -14,19 +14,18 @@ Measures and units are in `helpers.images.distances`.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from helpers import world
 from helpers.core.files import file_sha256
 from helpers.images import distances
 from helpers.mini import judge as judging
 from helpers.runs.plan import Plan, Recipe, Source
+from helpers.runs.progress import each
 from helpers.runs.stages import cache
 from helpers.runs.store import Store, pixel_sha256
 
@@ -58,7 +57,7 @@ def write(plan: Plan, store: Store, *, progress: bool = True) -> bool:
     method = [f"distances {distances.METHOD}.{METHOD}", file_sha256(judging.FILE) if judge else ""]
     sources = [source for source in plan.recipes if source.label and source in digests]
     parts = []
-    for source in tqdm(sources, desc="distances", unit=" cells", disable=not progress, file=sys.stderr):
+    for source in each(sources, "distances", progress, "cells"):
         base = Source(source.generator, plan.baseline, plan.arm, source.size, 1)
         both = pd.DataFrame({"base": digests.get(base), "own": digests[source]}).dropna()
         recipe = plan.recipes[source]

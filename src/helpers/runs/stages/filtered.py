@@ -20,14 +20,12 @@ under each of its protocols by the training that the protocol asks for; "decoded
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
 
 from helpers import detectors as detection
 from helpers.core.columns import TABLES
@@ -35,6 +33,7 @@ from helpers.images import spectra
 from helpers.images.protocols import shared, weights_for
 from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import REAL, Plan, Scoring, Source
+from helpers.runs.progress import each
 from helpers.runs.stages import cache
 from helpers.runs.store import Store
 
@@ -58,7 +57,7 @@ def write(plan: Plan, store: Store, *, device: str = "cpu", progress: bool = Tru
     loaded = functools.cache(functools.partial(detection.load, device=device))
     method = "/".join([f"filtered {spectra.METHOD}.{METHOD}", *map(scoring_digest, _scorings(plan))])
     parts = []
-    for key in tqdm(plan.references, desc="counterfactuals", unit=" generators", disable=not progress, file=sys.stderr):
+    for key in each(plan.references, "counterfactuals", progress, "generators"):
         for treatment, source, gain in _work(plan, key, measured):
             of = digests.get(source, pd.Series(dtype=str))
             made_of = [method, treatment, *of, *map("{:.5f}".format, gain)]

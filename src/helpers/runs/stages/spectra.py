@@ -13,17 +13,16 @@ The methods and their units are in `helpers.images.spectra`. `residual` is the m
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import fft
-from tqdm import tqdm
 
 from helpers.images import spectra
 from helpers.runs.plan import Plan, Source
+from helpers.runs.progress import each
 from helpers.runs.stages import cache
 from helpers.runs.store import Store
 
@@ -44,7 +43,7 @@ def write(plan: Plan, store: Store, *, progress: bool = True) -> bool:
     read = functools.lru_cache(maxsize=2)(lambda source: _residuals(store, source, digests.get(source)))
     sources = [source for source in plan.recipes if source in digests]
     rows, patterns = [], []
-    for source in tqdm(sources, desc="spectra", unit=" cells", disable=not progress, file=sys.stderr):
+    for source in each(sources, "spectra", progress, "cells"):
         base, of = Source(source.generator, plan.baseline, plan.arm, source.size, 1), digests[source]
         make = functools.partial(_rows, store, source, of)
         rows.append(cache.cached(store, f"spectra/{source.folder}", [method, *of], make))
