@@ -335,7 +335,7 @@ def _residual(table: pd.DataFrame) -> Evidence:
     )
     what = f"change of the energy of NPR's residual, MM-DiT at {COARSE:g} bits and below, median"
     other = coarse(table).model
-    own = ["none of these pictures is Stable Diffusion 3's"] * (not other.str.startswith("Stable Diffusion 3").any())
+    own = ["no picture here is Stable Diffusion 3's"] * (not other.str.startswith("Stable Diffusion 3").any())
     said = ("the energy of the residual is not NPR's score", *own, *DOUBTS)
     return Evidence("C7", what, "share", of.median, of.pairs, of.ladders, sentence, source(table), said)
 
