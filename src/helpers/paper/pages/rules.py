@@ -91,8 +91,8 @@ def across(results: Results) -> str:
     if conditions < 2:
         return "There is one condition here, so nothing is chosen among several."
     return (
-        f"There are {len(found)} verdicts under {conditions} conditions. None is corrected for the number of the "
-        "others. Among so many some may differ by chance, so one condition that comes out otherwise shows little by "
+        f"There are {len(found)} verdicts under {conditions} conditions, not corrected for their number. "
+        "Among so many some may differ by chance, so one condition that comes out otherwise shows little by "
         "itself. And none may be picked for its verdict: the one that decides is the page's, or another that the gate "
         "names by images at the baseline alone."
     )
