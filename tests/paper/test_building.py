@@ -15,6 +15,10 @@ from helpers.core import files, reach
 from helpers.core.errors import Failure
 from helpers.core.workers import processors
 from helpers.paper import build, cache, contents, starting
+from helpers.paper.pages import mechanism, setup
+
+#: These name stored files when they are first imported, which must not happen in a checkout of two notebooks.
+IMPORTED = (mechanism, setup)
 
 LOG = "ran.txt"
 FAILING = "def half(x):\n    return x / 0\n\nhalf(1)"
