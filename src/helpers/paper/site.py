@@ -39,9 +39,12 @@ LONGEST = 200
 #: What only some pages need: a part of a file's name, or of a script's own text, and the HTML that asks for it.
 NEEDED = {
     "vega": r"quantdetect-chart",
-    "explorer": r'class="quantdetect-explorer',
+    "drawing.js": r'class="quantdetect-(explorer|lab)',
+    "explorer.js": r'class="quantdetect-explorer',
+    "explorer.css": r'class="quantdetect-(explorer|lab)',
+    "lab.js": r'class="quantdetect-lab',
     "figures.js": r"data-kind=",
-    "figures.css": r'data-kind=|class="quantdetect-explorer',
+    "figures.css": r'data-kind=|class="quantdetect-(explorer|lab)',
     "clipboard": r'class="highlight',
     "copybutton": r'class="highlight',
     "toggle": r'class="[^"]*\b(toggle|dropdown)\b',
@@ -53,6 +56,8 @@ NEEDED = {
 MENDED = {' aria-label="Toggle hidden content"': "", ' role="doc-biblioentry"': ' role="listitem"'}
 #: What inline scripts and the search page's own go on from at once, so it cannot wait for the page as the others do.
 AT_ONCE = ("documentation_options.js", "doctools.js")
+#: What other scripts build upon, so it comes before them; the builder has them in the order in which a disk lists them.
+FIRST = "drawing.js"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -147,6 +152,7 @@ def _page(app: Sphinx, name: str, _template: str, context: dict[str, Any], doctr
     context["body"] = body
     for kind in ("script_files", "css_files"):
         context[kind] = [asset for asset in context.get(kind, []) if _wanted(asset, body)]
+    context["script_files"].sort(key=lambda script: FIRST not in str(script.filename))
     for script in context["script_files"]:
         if script.filename and not any(name in str(script.filename) for name in AT_ONCE):
             script.attributes["defer"] = "defer"
