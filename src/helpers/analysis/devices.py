@@ -71,8 +71,8 @@ def _logs(rows: pd.DataFrame) -> pd.DataFrame:
     """Image rows with `log`, of their seconds to those at the baseline in the same round; without a twin they are left
     out."""
     keys = ["device", "model", "round"]
-    base = rows[rows.precision == BASELINE].set_index(keys).seconds.rename("base")
-    paired = rows.join(base, on=keys, how="inner")
+    base = rows.loc[rows.precision == BASELINE, [*keys, "seconds"]].rename(columns={"seconds": "base"})
+    paired = rows.merge(base, on=keys)
     paired = paired[(paired.base > 0) & (paired.seconds > 0)]
     return paired.assign(log=np.log(paired.seconds / paired.base))
 

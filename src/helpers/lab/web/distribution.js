@@ -9,7 +9,7 @@ import { counted, detectorTitle, generatorTitle, precisionTitle } from "./words.
 /** @typedef {import("./context.d.ts").Made} Made */
 /** @typedef {[Made, Made]} Pair an image at the baseline and its twin */
 
-const ROW = 22, EDGE = { left: 96, right: 12, top: 8, bottom: 40 };
+const ROW = 22, EDGE = { left: 128, right: 12, top: 8, bottom: 40 };
 
 /**
  * Chart and table of pairs, each an image at FP32 and its twin of the same seed.
@@ -20,6 +20,7 @@ export function distribution(context, pairs, width) {
   const seeds = pairs.length > 1 ? `seeds ${seed} to ${last}` : `seed ${seed}`;
   const of = `${generatorTitle(context, generator)}, \u201c${prompt}\u201d, ${seeds}: ${counted(pairs.length, "pair")}`;
   return [
+    h("h3", { class: "lab-head" }, "Several seeds"),
     h("figure", { class: "lab-chart chart-picture" }, chart(context, pairs, Math.max(300, Math.min(720, width))),
       h("figcaption", {}, `${of}. Each dot is an image; right of the line at 0 it is called fake. These are seeds of one prompt: they say nothing of other prompts.`)),
     numbers(context, pairs, precision),
@@ -61,11 +62,11 @@ function chart(context, pairs, wide) {
   const strips = detectors.flatMap((detector, place) => sides.map(side => {
     const y = EDGE.top + place * (2 * ROW + 8) + side * ROW + ROW / 2;
     const title = precisionTitle(context, pairs[0][side].wish.precision);
-    return s("g", { "data-key": detector }, s("text", { x: EDGE.left - 8, y: y + 4, "text-anchor": "end" }, side ? title : detectorTitle(context, detector)),
+    return s("g", { "data-key": detector }, s("text", { x: EDGE.left - 8, y: y + 4, "text-anchor": "end" }, side ? title : `${detectorTitle(context, detector)}, ${title}`),
       pairs.map(pair => s("circle", { cx: x(logitOf(pair[side], detector)), cy: y, r: 4, "fill-opacity": side ? 1 : 0.55, fill: context.page.colours[detector] })));
   }));
   const [base, other] = sides.map(side => precisionTitle(context, pairs[0][side].wish.precision));
   const label = `Logits of ${counted(pairs.length, "pair")} by ${detectors.map(key => detectorTitle(context, key)).join(", ")}: upper strips ${base}, lower strips ${other}`;
   return s("svg", { class: "explorer-chart", viewBox: `0 0 ${wide} ${bottom + EDGE.bottom}`, role: "img", "aria-label": label }, marks, strips,
-    s("text", { x: (EDGE.left + wide - EDGE.right) / 2, y: bottom + 33, "text-anchor": "middle" }, `real \u2190 logit \u2192 fake (upper: ${base}, lower: ${other})`));
+    s("text", { x: (EDGE.left + wide - EDGE.right) / 2, y: bottom + 33, "text-anchor": "middle" }, "real \u2190 logit \u2192 fake"));
 }

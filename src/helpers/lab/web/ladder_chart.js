@@ -6,7 +6,7 @@ import { detectorTitle, generatorTitle, precisionTitle, verdict } from "./words.
 /** @typedef {import("./context.d.ts").Context} Context */
 /** @typedef {import("./context.d.ts").Made} Made */
 
-export const DASHES = ["", "7 3", "2 3", "9 3 2 3", "12 4"];
+const DASHES = ["", "7 3", "2 3", "9 3 2 3", "12 4"];
 const HIGH = 320, EDGE = { left: 44, right: 12, top: 10, bottom: 88 };
 
 /**
@@ -20,9 +20,10 @@ export function ladder(context, made, width) {
   const rows = made.map(one => [precisionTitle(context, one.wish.precision),
     ...one.verdicts.map(own => h("td", {}, verdict(own))), h("td", {}, one.relativeError.toFixed(4))]);
   return [
+    h("h3", { class: "lab-head" }, "The ladder"),
     h("figure", { class: "lab-chart chart-picture" }, chart(context, made, detectors, Math.max(300, Math.min(720, width))), legend(context, detectors),
       h("figcaption", {}, `${of}: above the line at 0 the image is called fake. One image a format: the next prompt may differ.`)),
-    table(`The ladder of this prompt: logit at each format`, head, rows),
+    table("The ladder of this prompt: logit at each format", head, rows),
   ];
 }
 
@@ -47,7 +48,7 @@ function chart(context, made, detectors, wide) {
 }
 
 /** @param {Context} context @param {string[]} detectors */
-export function legend(context, detectors) {
+function legend(context, detectors) {
   return h("p", { class: "lab-legend" }, ...detectors.map((key, place) => h("span", {}, s("svg", { class: "explorer-sample", viewBox: "0 0 26 8", "aria-hidden": "true" },
     s("line", { x1: 0, x2: 26, y1: 4, y2: 4, stroke: context.page.colours[key], "stroke-width": 3, "stroke-dasharray": DASHES[place] })), ` ${detectorTitle(context, key)}`)));
 }

@@ -11,12 +11,13 @@ from helpers.analysis import devices
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.paper import tables
+from helpers.paper.prose import Source
 from helpers.precision.catalogue import BASELINE
 
 __all__ = ["NOT_MEASURED", "detectors", "saving", "show", "tried"]
 
-NOT_MEASURED = (
-    "Nobody has measured on a device yet: page 12 saves a record, which `quantdetect import-device` takes into this table."
+NOT_MEASURED = Source(
+    "No reader's device was measured yet: page 12 saves a record, which `quantdetect import-device` takes in."
 )
 #: What a ratio of times says, by where its interval lies.
 SAVES, COSTS, LEVEL = "quantization saves time", "quantization costs time", "no change of time shows"
@@ -68,11 +69,11 @@ def tried(measured: pd.DataFrame) -> str:
     return f"{head}Not tried: {listed(lacks)}." if lacks else head.strip()
 
 
-def show(measured: pd.DataFrame) -> HTML:
-    """The table of what readers measured, a row per device, generator and precision."""
+def show(measured: pd.DataFrame) -> HTML | None:
+    """The table of what readers measured, a row per device, generator and precision; None where nobody did."""
     found = devices.images(measured)
     if found.empty:
-        return tables.missing(NOT_MEASURED.replace("`", ""))
+        return None
     shown = pd.DataFrame({
         "device": [devices.name(row) for row in found.itertuples()],
         "generator": found.model.map(named),
@@ -91,11 +92,11 @@ def show(measured: pd.DataFrame) -> HTML:
     return tables.table(shown, "What readers measured, in the browser of their own device")
 
 
-def detectors(measured: pd.DataFrame) -> HTML:
-    """The table of how long each detector took for one image."""
+def detectors(measured: pd.DataFrame) -> HTML | None:
+    """The table of how long each detector took for one image; None where none was timed."""
     found = devices.verdicts(measured)
     if found.empty:
-        return tables.missing("No detector was timed.")
+        return None
     shown = pd.DataFrame({
         "device": [devices.name(row) for row in found.itertuples()],
         "detector": found.model.map(named),

@@ -19,6 +19,7 @@ from IPython.display import HTML
 
 from helpers import world
 from helpers.analysis import archived
+from helpers.analysis.costs import images_per_cell
 from helpers.analysis.words import counted, listed
 from helpers.charts import theme
 from helpers.detectors.catalogue import DETECTORS
@@ -54,9 +55,8 @@ OTHER_STUDY = "this book shows a study of other models, so its archive says noth
 
 def sentence(results: Results) -> str:
     """What the page does, and what it leaves on the device, in words."""
-    generators, detectors = counted(len(results.generators), "generator"), counted(len(results.detectors), "detector")
     there = (
-        f"The archive beside it has {generators} and {detectors}."
+        f"Beside it stands what the archive says of the same cell, from {counted(images_per_cell(results), 'image')}."
         if results.scale == "mini"
         else f"Beside it stands no archive: {OTHER_STUDY}."
     )
@@ -92,7 +92,7 @@ def show() -> HTML:
     packed = json.dumps(data).replace("</", "<\\/")
     return HTML(
         f'<div class="quantdetect-lab" data-lab="../{LAB}"><script type="application/json">{packed}</script>'
-        f'<div class="lab-place">{inner}<p><button type="button" class="lab-open" hidden>Open the lab</button></p>'
+        f'<div class="lab-place">{inner}<p class="explorer-field"><button type="button" class="lab-open" hidden>Open the lab</button></p>'
         f"<noscript><p>{NO_SCRIPTS}</p></noscript></div></div>"
     )
 
@@ -140,7 +140,7 @@ def archive(results: Results) -> dict[str, Any]:
     if results.scale != "mini":
         return {"missing": OTHER_STUDY}
     prompts = gallery.prompts(results)
-    images = list(range(len(prompts))) if list(prompts) == list(range(len(prompts))) else []
+    images = list(range(len(prompts))) if set(prompts) == set(range(len(prompts))) else []
     cells: dict[str, dict[str, dict[str, Any]]] = {}
     for row in archived.shares(results).itertuples():
         cell = {"n": row.n} | ({} if isnan(row.tpr) else {"share": row.tpr, "low": row.tpr_low, "high": row.tpr_high})
