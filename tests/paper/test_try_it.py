@@ -34,7 +34,7 @@ def compiled(study: Path, folder: Path) -> Path:
     (folder / site.EXTRA).mkdir()
     shutil.copytree(files.BOOK / "_static", folder / "_static")
     shutil.copytree(WEB, folder / try_it.LAB / "web")
-    shutil.copy(Path(__file__).parents[1] / "lab" / "fake_client.js", folder / try_it.LAB / "web" / "client.js")
+    shutil.copy(Path(__file__).with_name("lab_client.js"), folder / try_it.LAB / "web" / "client.js")
     (folder / try_it.LAB / "lab.json").write_text("{}", encoding="utf-8")
     try_it.stage(analysis.load(study), folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -114,7 +114,7 @@ def test_nothing_is_loaded_before_the_reader_opens_the_lab(folder: Path, browser
         assert not [url for url in sent if "/lab/" in url or "lab-archive" in url]
         page.get_by_role("button", name="Open the lab").click()
         page.wait_for_selector(".lab-place[data-open]")
-        assert "loads 8.4 MB for SD3 and 1.2 MB for the detectors first" in page.locator(".lab-sizes").inner_text()
+        assert "first loads 8.4 MB for SD3 and 1.2 MB for the detectors" in page.locator(".lab-sizes").inner_text()
         done(page, "make")
         assert "loads nothing" in page.locator(".lab-sizes").inner_text()
     page.close()

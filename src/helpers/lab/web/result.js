@@ -92,6 +92,6 @@ export function costs(context, generator) {
     const { seconds: took, bytes, relativeError } = /** @type {Made} */ (made.get(key));
     return [title, ...[seconds(took.make), seconds(took.round), megabytes(bytes), relativeError.toFixed(4)].map(text => h("td", {}, text))];
   });
-  const caption = `What a precision of ${generatorTitle(context, generator)} takes on this device; bytes of denoiser and T5 as the format stores them`;
+  const caption = `What a precision of ${generatorTitle(context, generator)} takes on this device; weights: all of its networks, with denoiser and T5 in the format`;
   return table(caption, ["Precision", "An image", "Rounding, once", "Weights", "Relative weight error"], rows);
 }

@@ -73,7 +73,9 @@ class View {
     this.sizes = h("p", { class: "explorer-note lab-sizes" });
     this.seeds = h("select", { id: "lab-seeds" });
     fill(this.seeds, SEEDS.map(count => [count, String(count)]), SEEDS[1]);
-    [this.shown, this.rungs, this.spread] = ["shown", "rungs", "spread"].map(name => h("div", { class: `lab-${name}` }));
+    this.shown = h("div", { class: "lab-shown" });
+    this.rungs = h("div", { class: "lab-rungs" });
+    this.spread = h("div", { class: "lab-spread" });
     this.device = new DeviceRecord(context, () => this.state);
   }
 
@@ -107,7 +109,7 @@ class View {
     const { transfer, detectors } = this.context.lab.sizes(this.state.generator), title = generatorTitle(this.context, this.state.generator);
     const parts = [[transfer, title], [detectors, "the detectors"]].filter(([bytes]) => bytes);
     const said = parts.map(([bytes, what]) => `${megabytes(Number(bytes))} for ${what}`).join(" and ");
-    this.sizes.textContent = parts.length ? `The next image loads ${said} first. That stays for this visit, and every precision is rounded from it.`
+    this.sizes.textContent = parts.length ? `The next image first loads ${said}. That stays for this visit, and every precision is rounded from it.`
       : `All that ${title} and the detectors need is here: another precision, prompt or seed loads nothing.`;
   }
 
