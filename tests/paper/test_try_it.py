@@ -1,5 +1,5 @@
-"""Page 12 in a real browser with a client that computes nothing: what the view shows is what the client gives, the address
-holds what is chosen, nothing is loaded before it is asked for, and what is missing is said."""
+"""Page 12 in a real browser with a client that computes nothing: what the view shows is what the client gives, the
+address holds what is chosen, nothing is loaded before it is asked for, and what is missing is said."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def compiled(study: Path, folder: Path) -> Path:
     names = ("style", "figures", "explorer")
     head += "".join(f'<link rel="stylesheet" href="../_static/{name}.css">' for name in names)
     head += "".join(f'<script defer src="../_static/{name}.js"></script>' for name in ("drawing", "lab"))
-    style = "<style>* { box-sizing: border-box; } :root { --pst-color-background: #fff; --pst-color-text-base: #222; --pst-color-text-muted: #555; }</style>"
+    style = "<style>* { box-sizing: border-box; } :root { --pst-color-background: #fff; --pst-color-text-base: #222; }"
+    style += " .explorer-note, .lab-understood { --pst-color-text-muted: #555; }</style>"
     text = f'<!DOCTYPE html><html lang="en"><head><title>Lab</title>{head}{style}</head><body><main class="bd-article">'
     (folder / PAGE).write_text(f"{text}<h1>Lab</h1><h2>The lab</h2>{shown}</main></body></html>", encoding="utf-8")
     return folder
@@ -63,7 +64,7 @@ def folder(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shown(folder: Path, browser) -> Iterator[Callable]:
-    """The page with its lab open, at an address and a width; nothing may go wrong on it, and no request leaves the site."""
+    """The page with its lab open, at an address and a width; nothing may go wrong, and no request leaves the site."""
     wrong, pages = [], []
 
     def at(fragment: str = "", width: int = 1280, **options):
@@ -71,7 +72,9 @@ def shown(folder: Path, browser) -> Iterator[Callable]:
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("requestfailed", lambda sent: wrong.append(sent.url))
-        page.on("request", lambda sent: None if sent.url.startswith((address, "data:", "blob:")) else wrong.append(sent.url))
+        page.on(
+            "request", lambda sent: None if sent.url.startswith((address, "data:", "blob:")) else wrong.append(sent.url)
+        )
         page.goto(f"{address}{PAGE}{fragment}")
         page.get_by_role("button", name="Open the lab").click()
         page.wait_for_selector(".lab-place[data-open]")
@@ -94,7 +97,9 @@ def done(page, action: str) -> None:
 def cells(page, caption: str) -> list[list[str]]:
     """The rows of the table whose caption begins so."""
     figure = page.locator("figure.table-figure", has=page.locator(f"figcaption:text-matches('^{caption}')")).first
-    return figure.locator("tbody tr").evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.innerText))")
+    return figure.locator("tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
 
 
 def logit(precision_bits: int, seed: int, place: int) -> float:
@@ -200,7 +205,8 @@ def test_several_seeds_have_honest_intervals(shown) -> None:
         assert row[3] == f"{said(-3.5)} ({said(-3.5)} to {said(-3.5)})"
     assert page.locator(".lab-spread circle").count() == 5 * 2 * 4
     found = page.evaluate(
-        """async values => (await import(new URL("../_static/lab/web/statistics.js", document.baseURI))).meanInterval(values)""",
+        """async all => { const {meanInterval} = await import(new URL("../_static/lab/web/statistics.js",
+            document.baseURI)); return meanInterval(all); }""",
         values := [0.3, -1.2, 2.5, 0.7, 0.1, -0.4],
     )
     low, high = stats.t.interval(0.95, 5, loc=sum(values) / 6, scale=stats.sem(values))
@@ -228,7 +234,9 @@ def test_the_ladder_has_every_format_and_stops(shown) -> None:
     rows = cells(page, "The ladder of this prompt")
     bits = {"FP32": 32, "FP16": 16, "FP8": 8, "FP4": 4, "INT8": 8, "NF4": 4, "INT2": 2}
     assert [row[0] for row in rows] == list(bits)
-    assert [row[1] for row in rows] == [f"{said(v)} {'fake' if v > 0 else 'real'}" for v in (logit(b, 4, 0) for b in bits.values())]
+    assert [row[1] for row in rows] == [
+        f"{said(v)} {'fake' if v > 0 else 'real'}" for v in (logit(b, 4, 0) for b in bits.values())
+    ]
     asked = page.evaluate("window.labAsked.map(wish => wish.precision)")
     assert asked.count("fp32") == 1  # what is there is not made again
     assert page.locator(".lab-rungs polyline").count() == 4
@@ -258,7 +266,9 @@ def test_a_measurement_is_saved_as_a_record_that_is_taken_in(shown, tmp_path: Pa
     saved.value.save_as(tmp_path / "record.json")
     record = devices.read_record(tmp_path / "record.json")
     assert {image.precision for image in record.images} == {"fp32", "fp16", "fp8", "fp4"} and len(record.images) == 12
-    assert all(image.seconds == {"fp32": 3.2, "fp16": 1.6, "fp8": 0.8, "fp4": 0.4}[image.precision] for image in record.images)
+    assert all(
+        image.seconds == {"fp32": 3.2, "fp16": 1.6, "fp8": 0.8, "fp4": 0.4}[image.precision] for image in record.images
+    )
     assert len(record.verdicts) == 3 * 4
     assert devices.import_devices([tmp_path / "record.json"], tmp_path / "devices.csv").new == 1
     order = [image.precision for image in record.images if image.round in (1, 2)]
@@ -267,16 +277,22 @@ def test_a_measurement_is_saved_as_a_record_that_is_taken_in(shown, tmp_path: Pa
 
 def test_a_device_says_its_browser_and_system(shown) -> None:
     page = shown()
+    blink = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0"
+    apple = "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
     agents = {
-        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Mobile Safari/537.36": ("Chrome 139", "Android", True),
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1": ("Safari 18", "iOS", True),
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:142.0) Gecko/20100101 Firefox/142.0": ("Firefox 142", "macOS", False),
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36 Edg/139.0.0.0": ("Edge 139", "Windows", False),
+        f"Mozilla/5.0 (Linux; Android 10; K) {blink} Mobile Safari/537.36": ("Chrome 139", "Android", True),
+        f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) {apple}": ("Safari 18", "iOS", True),
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:142.0) Gecko/20100101 Firefox/142.0": (
+            "Firefox 142", "macOS", False,
+        ),
+        f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {blink} Safari/537.36 Edg/139.0.0.0": (
+            "Edge 139", "Windows", False,
+        ),
         "Lynx": ("Other 0", "other", False),
     }  # fmt: skip
     found = page.evaluate(
-        """async agents => { const {device} = await import(new URL("../_static/lab/web/device_record.js", document.baseURI));
-            return agents.map(device); }""",
+        """async agents => { const {device} = await import(new URL("../_static/lab/web/device_record.js",
+            document.baseURI)); return agents.map(device); }""",
         list(agents),
     )
     assert [(own["browser"], own["system"], own["mobile"]) for own in found] == list(agents.values())

@@ -41,8 +41,20 @@ def record(ratio: float = 1.0, rounds: int = 3, seed: int = 0, **device: Any) ->
                     "weight_error": 0.0 if precision == "fp32" else 0.1,
                 })  # fmt: skip
     verdicts = [{"model": model, "round": 1, "pixels": 64, "seconds": took} for model, took in FP4.items()]
-    own = {"browser": "Firefox 142", "system": "Linux", "mobile": False, "processors": 2, "runtime": "onnxruntime-web 1.30.0"}
-    return {"format": devices.FORMAT, "recorded": "2026-11-26", "device": own | device, "images": images, "verdicts": verdicts}
+    own = {
+        "browser": "Firefox 142",
+        "system": "Linux",
+        "mobile": False,
+        "processors": 2,
+        "runtime": "onnxruntime-web 1.30.0",
+    }
+    return {
+        "format": devices.FORMAT,
+        "recorded": "2026-11-26",
+        "device": own | device,
+        "images": images,
+        "verdicts": verdicts,
+    }
 
 
 def written(folder: Path, name: str, value: Any) -> Path:
@@ -100,7 +112,11 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, place: str, capsys: p
     for part in way:
         inner = inner[part]
     inner[last] = value
-    file, good, out = written(tmp_path, "wrong.json", wrong), written(tmp_path, "good.json", record()), tmp_path / "d.csv"
+    file, good, out = (
+        written(tmp_path, "wrong.json", wrong),
+        written(tmp_path, "good.json", record()),
+        tmp_path / "d.csv",
+    )
     assert command.main(["import-device", str(good), str(file), "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert said in error and error.startswith(f"quantdetect: {file}") and error.count("\n") == 1
@@ -145,9 +161,7 @@ def test_the_interval_of_a_ratio_is_students(tmp_path: Path) -> None:
     assert (rows.ratio[0], rows.ratio_low[0], rows.ratio_high[0]) == pytest.approx(np.exp([logs.mean(), low, high]))
 
 
-@pytest.mark.parametrize(
-    ("ratio", "said"), [(0.5, "quantization saves time"), (2.0, "quantization costs time")]
-)
+@pytest.mark.parametrize(("ratio", "said"), [(0.5, "quantization saves time"), (2.0, "quantization costs time")])
 def test_sentences_follow_the_times(tmp_path: Path, ratio: float, said: str) -> None:
     text = page.saving(table(tmp_path, record(ratio, rounds=4)))
     assert f"With Firefox 142 on Linux, 2 processors, {said}" in text and f"{named('fp4')} takes {ratio:.2f}" in text

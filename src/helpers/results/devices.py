@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from helpers.core import files
 from helpers.core.errors import UsageError, shortened
 from helpers.study.schema import DetectorKey, GeneratorKey, PrecisionKey
-from helpers.study.strict import Strict, explain, one_of
+from helpers.study.strict import Models, Strict, explain, one_of
 
 __all__ = ["COLUMNS", "FORMAT", "SYSTEMS", "TABLE", "Added", "Record", "import_devices", "read", "read_record", "rows"]
 
@@ -53,8 +53,8 @@ class Device(Strict):
 
 
 class Image(Strict):
-    """One image made, in round `round` (from 1) over all precisions: its pixels a side; seconds to load the generator (0
-    where it was there), to round its weights and to make the image; bytes of its weights in the format, and their
+    """One image made, in round `round` (from 1) over all precisions: its pixels a side; seconds to load the generator
+    (0 where it was there), to round its weights and to make the image; bytes of its weights in the format, and their
     relative error."""
 
     model: GeneratorKey
@@ -105,7 +105,7 @@ class Record(Strict):
         return self
 
 
-MODELS = {(): Record, ("device",): Device, ("images",): Image, ("verdicts",): Verdict}
+MODELS: Models = {(): Record, ("device",): Device, ("images",): Image, ("verdicts",): Verdict}
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def rows(record: Record) -> pd.DataFrame:
     said = json.dumps(record.model_dump(), sort_keys=True)
     device = hashlib.sha256(said.encode()).hexdigest()[:8]
     shared = {"device": device, "recorded": record.recorded, **record.device.model_dump()}
-    kinds = {"image": record.images, "verdict": record.verdicts}
+    kinds: dict[str, Sequence[Image | Verdict]] = {"image": record.images, "verdict": record.verdicts}
     found = [
         shared | {"task": task} | _printed(timing.model_dump()) for task, timings in kinds.items() for timing in timings
     ]

@@ -32,8 +32,8 @@ def saving(measured: pd.DataFrame) -> str:
         return NOT_MEASURED
     said = [_of_device(own) for _, own in found.groupby("device", sort=False)]
     return (
-        f"{' '.join(said)} A browser computes with 32 bits whatever a weight is stored in, and so does this book's lab: "
-        "fewer bits make a download smaller, and time changes only where hardware and kernels compute with them."
+        f"{' '.join(said)} A browser computes with 32 bits whatever a weight is stored in, and so does this book's "
+        "lab: fewer bits make a download smaller, and time changes only where hardware and kernels compute with them."
     )
 
 
@@ -44,8 +44,8 @@ def _of_device(rows: pd.DataFrame) -> str:
     verdict = kinds.pop() if len(kinds) == 1 else "the formats differ"
     over = f"{counted(first.generators, 'generator')} and {counted(first.rounds, 'round')}"
     return (
-        f"With {devices.name(first)}, {verdict}: of the seconds of an image at {named(BASELINE)}, {listed(parts)}, over "
-        f"{over}."
+        f"With {devices.name(first)}, {verdict}: of the seconds of an image at {named(BASELINE)}, {listed(parts)}, "
+        f"over {over}."
     )
 
 

@@ -34,22 +34,30 @@ __all__ = ["ARCHIVE", "LAB", "archive", "grammar", "limits", "sentence", "show",
 LAB, ARCHIVE = "_static/lab/", "_static/lab-archive.json"
 
 #: How many solids there are and how they stand, in the words of a menu.
-RELATIONS = {"alone": "one solid", "beside": "two, side by side", "above": "two, one above the other", "row": "three in a row"}
+RELATIONS = {
+    "alone": "one solid",
+    "beside": "two, side by side",
+    "above": "two, one above the other",
+    "row": "three in a row",
+}
 
 OPEN = (
-    "The lab opens at a press: a list of what there is. Networks are loaded when they are first needed, and the page says "
-    "before how much that is."
+    "The lab opens at a press: a list of what there is. Networks are loaded when they are first needed, and the page "
+    "says before how much that is."
 )
 FROM_DISK = (
-    "This page was opened from a disk, where browsers let no page load a module. Serve the book's folder and open it from "
-    "there: `python -m http.server --directory _build/html`, then http://localhost:8000/."
+    "This page was opened from a disk, where browsers let no page load a module. Serve the book's folder and open it "
+    "from there: `python -m http.server --directory _build/html`, then http://localhost:8000/."
 )
 MISSING = (
-    "This copy of the book was made without the lab. `python -m helpers.lab` makes its files and `quantdetect report` puts "
-    "them into the book; `make book` does both."
+    "This copy of the book was made without the lab. `python -m helpers.lab` makes its files and `quantdetect report`"
+    " puts them into the book; `make book` does both."
 )
 NO_SCRIPTS = "The lab needs JavaScript, which this browser does not run."
-LIVE = "In the built book the lab stands here. A live notebook has the same models in Python: `generators.load`, `detectors.load`."
+LIVE = (
+    "In the built book the lab stands here. A live notebook has the same models in Python: `generators.load`, "
+    "`detectors.load`."
+)
 OTHER_STUDY = "this book shows a study of other models, so its archive says nothing of the miniatures"
 
 
@@ -61,8 +69,9 @@ def sentence(results: Results) -> str:
         else f"Beside it stands no archive: {OTHER_STUDY}."
     )
     return (
-        "Your own device makes the images here: choose a miniature generator, a precision, a prompt and a seed, and see the "
-        "image, its twin at FP32 and what detectors say of both. A picture of your own is judged too. What you choose, type "
+        "Your own device makes the images here: choose a miniature generator, a precision, a prompt and a seed, and "
+        "see the image, its twin at FP32 and what detectors say of both. A picture of your own is judged too. What "
+        "you choose, type "
         f"or drop stays on the device. {there}"
     )
 
@@ -74,11 +83,12 @@ def limits() -> str:
         for of, noun in ((world.GROUNDS, "grounds"), (world.COLOURS, "colours"), (world.SHAPES, "shapes"))
     ]
     return (
-        f"The generators are miniatures that know {listed(there)}; a word outside that world is unknown to them, and the "
-        "page says which. The detectors were trained on renders of the same world, so they judge renders. Of a photograph "
-        "they say something too, but they have never seen one: the answer shows how such a detector fails, not whether a "
-        "photograph is real. The released weights, which were trained on photographs, belong to their authors and are "
-        "full-size networks; where you have them, `quantdetect detect PICTURE --weights DIR` judges with them."
+        f"The generators are miniatures that know {listed(there)}; a word outside that world is unknown to them, and "
+        "the page says which. The detectors were trained on renders of the same world, so they judge renders. Of a "
+        "photograph they say something too, but they have never seen one: the answer shows how such a detector fails,"
+        " not whether a photograph is real. The released weights, which were trained on photographs, belong to their "
+        "authors and are full-size networks; where you have them, `quantdetect detect PICTURE --weights DIR` judges "
+        "with them."
     )
 
 
@@ -92,8 +102,8 @@ def show() -> HTML:
     packed = json.dumps(data).replace("</", "<\\/")
     return HTML(
         f'<div class="quantdetect-lab" data-lab="../{LAB}"><script type="application/json">{packed}</script>'
-        f'<div class="lab-place">{inner}<p class="explorer-field"><button type="button" class="lab-open" hidden>Open the lab</button></p>'
-        f"<noscript><p>{NO_SCRIPTS}</p></noscript></div></div>"
+        f'<div class="lab-place">{inner}<p class="explorer-field"><button type="button" class="lab-open" hidden>'
+        f"Open the lab</button></p><noscript><p>{NO_SCRIPTS}</p></noscript></div></div>"
     )
 
 
@@ -133,8 +143,9 @@ def stage(results: Results, site: Path) -> None:
 
 def archive(results: Results) -> dict[str, Any]:
     """What the archive says, as the lab's script reads it: `missing` (why there is nothing) or `baseline`, `first` (the
-    seed of image 0), `prompts` (of the first images), and `cells`: generator -> precision -> detector -> n, share called
-    fake with low and high (left out where no threshold is known), logits of the first images (None where not scored).
+    seed of image 0), `prompts` (of the first images), and `cells`: generator -> precision -> detector -> n, share
+    called fake with low and high (left out where no threshold is known), logits of the first images (None where not
+    scored).
     """
     study = results.manifest.get("study", {})
     if results.scale != "mini":
