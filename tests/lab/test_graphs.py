@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
-from lab_stored import Lab
+from lab_stored import Lab, weights
 from lab_traced import PROMPT, SEED, Run, run
 from PIL import Image
 
@@ -134,3 +134,23 @@ def test_a_detectors_graph_gives_its_logit(lab: Lab, key: str, size: tuple[int, 
     x = (np.asarray(seen, np.float32) / 255 - np.float32(of["mean"])) / np.float32(of["std"])
     (logit,) = lab.detector(key).run(None, {"x": x.transpose(2, 0, 1)[None]})
     assert logit == pytest.approx(detectors.load(key).score([image]), abs=CLOSE, rel=1e-5)
+
+
+def test_every_weight_is_there_and_says_which_formats_round_it(lab: Lab, traced: tuple[str, Run]) -> None:
+    key, own = traced
+    parts = lab.manifest["generators"][key]["parts"]
+    found = {tensor["name"]: tensor.get("rounds") for part in parts.values() for tensor in part["tensors"]}
+    quantized = {"denoiser": getattr(own.pipeline, "unet", None) or own.pipeline.transformer}
+    encoders = [part for part in own.pipeline.components.values() if type(part).__name__ == "T5EncoderModel"]
+    quantized |= dict(zip(["t5"], encoders, strict=False))
+    linear = {
+        f"{part}.{name}.weight" for part, network in quantized.items() for name, layer in network.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+    }  # fmt: skip
+    assert {name for name, rounds in found.items() if rounds == "layers"} == linear
+    others = {f"{part}.{name}" for part, network in quantized.items() for name, _ in network.named_parameters()}
+    assert {name for name, rounds in found.items() if rounds == "component"} == others - linear
+    held = weights(lab.folder, parts["text"]) | weights(lab.folder, parts["denoiser"])
+    for part, network in quantized.items():
+        for name, parameter in network.named_parameters():
+            assert held[f"{part}.{name}"].tobytes() == parameter.detach().float().numpy().tobytes(), name

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +60,10 @@ def export(
     Height and width of the `open_sides`, inputs and outputs (N, C, H, W), may differ from those of the example.
     """
     stream = io.BytesIO()
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # attention in one operator, which ONNX has none of
     torch.onnx.register_custom_op_symbolic("aten::rms_norm", _rms_norm, _OPSET)
-    with warnings.catch_warnings(), torch.no_grad():
-        # The exporter that replaces this one takes ten times as long, and a further package. What tracing warns of,
-        # that sizes become constants, is meant.
+    with warnings.catch_warnings(), torch.no_grad(), _attention_in_parts():
+        # The exporter that replaces this one (`dynamo`) takes ten times as long, and a further package. What tracing
+        # warns of, that sizes become constants, is meant.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module.eval(), tuple(inputs.values()), stream, dynamo=False, opset_version=_OPSET,
@@ -73,8 +72,18 @@ def export(
             # As they are: neither transposed in advance, nor normalizations drawn into convolutions.
             do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE,
         )  # fmt: skip
-    torch.backends.mha.set_fastpath_enabled(fused)
     return _bare(onnx.load_from_string(stream.getvalue()))
+
+
+@contextmanager
+def _attention_in_parts() -> Iterator[None]:
+    """torch computes attention of `nn.MultiheadAttention` in one operator otherwise, which ONNX has none of."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -92,7 +101,6 @@ def apart(model: onnx.ModelProto) -> Graph:
     weights = ordered({name: numpy_helper.to_array(tensor) for name, tensor in inside.items()})
     place = 0
     for name, values in weights.items():
-        # The exporter of the library has a place for this in a file, which needs the bytes.
         inside[name].ClearField("raw_data")
         inside[name].data_location = TensorProto.EXTERNAL
         where = {"location": WEIGHTS, "offset": place, "length": values.nbytes}

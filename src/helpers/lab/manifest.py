@@ -122,13 +122,12 @@ def _scopes(module: nn.Module, components: Sequence[str]) -> dict[str, str]:
 
 def _tokenizer(tokenizer: Any) -> dict[str, Any]:
     """The words that a tokenizer knows, with their ids, and what it puts around them."""
-    begin, *rest = tokenizer("").input_ids
-    known = [tokenizer.bos_token_id] if rest else []
+    *begin, end = tokenizer("").input_ids
     return {
         "vocab": tokenizer.get_vocab(),
         "length": tokenizer.model_max_length,
-        "begin": known,
-        "end": [tokenizer.eos_token_id],
+        "begin": begin,
+        "end": [end],
         "pad": tokenizer.pad_token_id,
         "unknown": tokenizer.unk_token_id,
     }

@@ -23,22 +23,19 @@ class Recording:
         denoiser: its network.
         given: what the network was given at the first step, by argument.
         times: the time (one number) it was given at each step.
+        guided: whether it saw the image twice, with the empty prompt and with its own.
         scheduler: a copy of the scheduler as it was before its first step.
     """
 
     denoiser: nn.Module
     given: dict[str, Any]
     times: tuple[float, ...]
+    guided: bool
     scheduler: Any
 
-    @property
-    def guided(self) -> bool:
-        """Whether the denoiser sees each image twice, with the empty prompt and with its own."""
-        return self.given[_SAMPLES[0]].shape[0] == 2
 
-
-#: What denoisers call their latents and their time; the first of each is the name in `Recording.given`.
-_SAMPLES, _TIMES = ("sample", "hidden_states"), ("timestep",)
+#: The arguments of a UNet that go by their places, and what a transformer calls the first of them.
+_PLACES, _LATENTS = ("sample", "timestep"), "hidden_states"
 
 
 def record(pipeline: Any, prompt: str, steps: int, guidance: float, size: int) -> Recording:
@@ -47,22 +44,20 @@ def record(pipeline: Any, prompt: str, steps: int, guidance: float, size: int) -
     scheduler, calls, copies = pipeline.scheduler, [], []
 
     def nothing(*args: Any, **named: Any) -> tuple[Tensor]:
-        given = dict(zip((_SAMPLES[0], _TIMES[0]), args, strict=False)) | named
-        given[_SAMPLES[0]] = next(given[name] for name in _SAMPLES if name in given)
+        given = dict(zip(_PLACES, args, strict=False)) | named
         calls.append(given)
-        return (torch.zeros_like(given[_SAMPLES[0]]),)
+        return (torch.zeros_like(given.get(_PLACES[0], given.get(_LATENTS))),)
 
     def step(*args: Any, **named: Any) -> Any:
-        if not copies:
-            copies.append(copy.deepcopy(scheduler))
-        return type(scheduler).step(scheduler, *args, **named)
+        del scheduler.step  # from its first step on it is left to itself
+        copies.append(copy.deepcopy(scheduler))
+        return scheduler.step(*args, **named)
 
     denoiser.forward, scheduler.step = nothing, step
     try:
         sampling.sample(pipeline, [prompt], [0], steps=steps, guidance=guidance, size=size)
     finally:
-        del denoiser.forward, scheduler.step
-    for one in copies:
-        vars(one).pop("step", None)
-    times = tuple(float(call[_TIMES[0]].flatten()[0]) for call in calls)
-    return Recording(denoiser, calls[0], times, copies[0])
+        del denoiser.forward
+    times = tuple(float(call["timestep"].flatten()[0]) for call in calls)
+    guided = calls[0]["encoder_hidden_states"].shape[0] == 2
+    return Recording(denoiser, calls[0], times, guided, copies[0])
