@@ -14,14 +14,14 @@ from helpers.core.lazy import attribute
 
 if TYPE_CHECKING:
     from helpers.detectors.catalogue import DETECTORS, Entry
-    from helpers.detectors.detector import Detector, NotFinite, build, load, weights_files, weights_path
+    from helpers.detectors.detector import Detector, NotFinite, build, load, trained, weights_files, weights_path
 
-__all__ = ["DETECTORS", "Detector", "Entry", "NotFinite", "build", "load", "weights_files", "weights_path"]
+__all__ = ["DETECTORS", "Detector", "Entry", "NotFinite", "build", "load", "trained", "weights_files", "weights_path"]
 
 #: The catalogue is read without torch; what needs it is imported when it is first asked for (PEP 562).
 _WHERE = {
     "catalogue": ("DETECTORS", "Entry"),
-    "detector": ("Detector", "NotFinite", "build", "load", "weights_files", "weights_path"),
+    "detector": ("Detector", "NotFinite", "build", "load", "trained", "weights_files", "weights_path"),
 }
 
 

@@ -70,6 +70,7 @@ def build(
         _compile(source, scratch)
         built = scratch / "_build" / "html"
         _check_pages(built)
+        site.bring_lab(built)
         with files.replacing(out / site.PICTURE) as temporary:
             shutil.copy(source / "_static" / site.PICTURE, temporary)
         _swap(built, out / "html", scratch / "old")

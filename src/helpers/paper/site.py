@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
 
-__all__ = ["EXTRA", "PICTURE", "bibtex", "cited", "colophon", "description", "setup", "stage"]
+__all__ = [
+    "EXTRA", "LAB", "PICTURE", "bibtex", "bring_lab", "cited", "colophon", "description", "setup", "stage",
+]  # fmt: skip
 
 #: What lies beside the pages as it is and is loaded by none of them at once (`html_extra_path` of `_config.yml`).
 EXTRA = "_extra"
+#: What a browser makes and judges images with, in the checkout; `python -m helpers.lab` makes it.
+LAB = files.BUILD / "lab"
 #: The picture that previews of links show, in the site's _static.
 PICTURE = "heatmap.png"
 PICTURE_SAYS = "Heatmap: what each detector says of each generator's images at each precision"
@@ -76,6 +80,15 @@ def stage(source: Path) -> None:
     (source / EXTRA).mkdir(exist_ok=True)
     shutil.copy(files.ROOT / "_config.yml", source)
     shutil.copy(files.ROOT / "LICENSE", source / "_static" / "LICENSE.txt")
+
+
+def bring_lab(built: Path, lab: Path = LAB) -> None:
+    """Put the lab beside the pages in `built`, at _static/lab, where there is one.
+
+    Not by way of Sphinx, which loads every script of its _static on every page.
+    """
+    if (lab / "lab.json").is_file():
+        shutil.copytree(lab, built / "_static" / lab.name)
 
 
 @cache
