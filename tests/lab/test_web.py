@@ -110,7 +110,7 @@ def test_pictures_are_read_as_by_the_package(tmp_path: Path) -> None:
     for key, size_rule in sorted(ways | {("npr", "resize-256")}):
         ready = preprocess(key, "mini", size_rule)
         own = SIZE_RULES[size_rule]
-        rule = {"size_rule": {"side": own.side, "crop": own.crop}, "mean": ready.mean, "std": ready.std}
+        rule = {"side": own.side, "crop": own.crop, "mean": ready.mean, "std": ready.std}
         for size in SIZES:
             image, file = picture(tmp_path, size, "RGBA")
             read = tensor(image, ready).numpy()

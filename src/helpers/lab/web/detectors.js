@@ -1,4 +1,4 @@
-/** The four detectors: each reads a picture in its own way and gives one logit, above 0 for fake. */
+/** The four detectors: each reads a picture in its own way and gives one logit. */
 
 import { preprocess } from "./preprocess.js";
 
@@ -31,13 +31,13 @@ export class Detectors {
 
   /** @param {string} key @param {Picture} picture @param {AbortSignal} signal @returns {Promise<Verdict>} */
   async #verdict(key, picture, signal) {
-    const { input, output, ...rule } = this.detectors[key];
+    const { input, output, preprocess: rule, threshold } = this.detectors[key];
     const session = await this.#session(key, signal);
     const began = performance.now();
     const { data, width, height } = preprocess(picture, rule);
     const found = await session.run({ [input]: this.runtime.floats(data, [1, 3, height, width]) });
     const [logit] = found[output].data;
-    return { detector: key, logit, fake: logit > 0, seconds: (performance.now() - began) / 1000 };
+    return { detector: key, logit, fake: logit > threshold, seconds: (performance.now() - began) / 1000 };
   }
 
   /** @param {string} key @param {AbortSignal} signal */

@@ -40,7 +40,7 @@ function normalized(mean, std) {
 }
 
 /** @param {Uint8Array} pixels RGB @param {number} width @param {number} height @param {Preprocess} rule */
-function sized(pixels, width, height, { size_rule: { side, crop } }) {
+function sized(pixels, width, height, { side, crop }) {
   if (side === null) return { pixels, width, height };
   if (!crop) return { pixels: resize(pixels, width, height, side, side), width: side, height: side };
   const short = Math.min(width, height);

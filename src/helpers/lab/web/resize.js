@@ -2,7 +2,7 @@
  * Pillow's bicubic resize with antialiasing, to the same numbers: 8-bit channels, weights as integers of 22 bits.
  *
  * The filter is Keys's cubic convolution with a = -1/2 (doi:10.1109/TASSP.1981.1163711), stretched by the factor where
- * the picture shrinks; first along rows, then along columns, each rounded to 8 bits.
+ * the picture shrinks, along rows and along columns; what comes between is rounded to 8 bits, so the order matters.
  */
 
 const SUPPORT = 2;
@@ -19,12 +19,16 @@ const CHANNELS = 3;
  * @returns {Uint8Array} RGB; the same array where the size is the same
  */
 export function resize(pixels, width, height, newWidth, newHeight) {
-  const wide = newWidth === width ? pixels : alongRows(pixels, width, height, newWidth);
-  return newHeight === height ? wide : alongColumns(wide, newWidth, height, newHeight);
+  // As Pillow 13 does it: columns first where more than twice as many rows as columns go.
+  if (newHeight < height && height - newHeight > 2 * (width - newWidth)) {
+    return alongRows(alongColumns(pixels, width, height, newHeight), width, newHeight, newWidth);
+  }
+  return alongColumns(alongRows(pixels, width, height, newWidth), newWidth, height, newHeight);
 }
 
 /** @param {Uint8Array} pixels @param {number} width @param {number} height @param {number} newWidth */
 function alongRows(pixels, width, height, newWidth) {
+  if (newWidth === width) return pixels;
   const made = new Uint8Array(newWidth * height * CHANNELS);
   const windows = weights(width, newWidth);
   for (let y = 0, to = 0; y < height; y++) {
@@ -46,6 +50,7 @@ function alongRows(pixels, width, height, newWidth) {
 
 /** @param {Uint8Array} pixels @param {number} width @param {number} height @param {number} newHeight */
 function alongColumns(pixels, width, height, newHeight) {
+  if (newHeight === height) return pixels;
   const row = width * CHANNELS;
   const made = new Uint8Array(row * newHeight);
   weights(height, newHeight).forEach(({ first, taps }, y) => {

@@ -88,19 +88,21 @@ export interface Generator {
   bytes: Record<string, { quantized: number; all: number }>;
 }
 
-/** How a detector reads a picture. */
+/** How a detector reads a picture: the new length of its short side, or of both; normalized by channel. */
 export interface Preprocess {
-  size_rule: { side: number | null; crop: boolean };
+  side: number | null;
+  crop: boolean;
   mean: number[];
   std: number[];
 }
 
-export interface Detector extends Preprocess {
+export interface Detector {
   title: string;
   graph: string;
   input: string;
   output: string;
-  smallest: number;
+  preprocess: Preprocess;
+  threshold: number;
 }
 
 export interface Manifest {
