@@ -37,6 +37,8 @@ export class DeviceRecord {
     const { generator } = this.chosen(), { manifest } = this.context.lab, rounds = Number(this.rounds.value);
     const generators = this.which.value === ALL ? Object.keys(manifest.generators) : [generator];
     return this.context.tasks.run("Measuring", async (report, signal) => {
+      this.images = [];
+      this.verdicts = [];
       for (const key of generators) await this.#measure(key, rounds, report, signal);
       return `Measuring: ${counted(this.images.length, "image")} timed.`;
     });
@@ -49,7 +51,6 @@ export class DeviceRecord {
   async #measure(generator, rounds, report, signal) {
     const { lab } = this.context, { prompt } = this.chosen(), keys = lab.manifest.precisions.filter(one => one.deck).map(one => one.key);
     const title = generatorTitle(this.context, generator);
-    this.images = this.images.filter(image => image.model !== generator);
     const warm = await lab.make({ generator, precision: keys[0], prompt, seed: SEED }, { onProgress: told(report), signal });
     await lab.judge(warm, { onProgress: told(report), signal });
     for (let round = 1; round <= rounds; round += 1) {
