@@ -162,7 +162,7 @@ def rows(record: Record) -> pd.DataFrame:
     found = [
         shared | {"task": task} | _printed(timing.model_dump()) for task, timings in kinds.items() for timing in timings
     ]
-    return pd.DataFrame(found).reindex(columns=list(COLUMNS))
+    return pd.DataFrame(found).reindex(columns=list(COLUMNS)).astype({"bytes": "Int64"})
 
 
 def _printed(timing: dict[str, Any]) -> dict[str, Any]:

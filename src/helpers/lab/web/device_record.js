@@ -69,11 +69,12 @@ export class DeviceRecord {
   }
 
   #show() {
-    const kinds = [...new Set(this.images.map(({ model, precision }) => `${model} ${precision}`))].map(key => key.split(" "));
-    const rows = kinds.map(([model, precision]) => {
+    const { generators, precisions } = this.context.lab.manifest;
+    const kinds = Object.keys(generators).flatMap(model => precisions.map(({ key }) => ({ model, precision: key })));
+    const rows = kinds.flatMap(({ model, precision }) => {
       const own = this.images.filter(image => image.model === model && image.precision === precision);
-      return [`${generatorTitle(this.context, model)}, ${precisionTitle(this.context, precision)}`,
-        ...[seconds(median(own.map(one => one.seconds))), seconds(median(own.map(one => one.seconds_round))), megabytes(own[0].bytes), String(own.length)].map(text => h("td", {}, text))];
+      return own.length ? [[`${generatorTitle(this.context, model)}, ${precisionTitle(this.context, precision)}`,
+        ...[seconds(median(own.map(one => one.seconds))), seconds(median(own.map(one => one.seconds_round))), megabytes(own[0].bytes), String(own.length)].map(text => h("td", {}, text))]] : [];
     });
     const judged = [...new Set(this.verdicts.map(one => one.model))].map(model => [detectorTitle(this.context, model),
       h("td", {}, seconds(median(this.verdicts.filter(one => one.model === model).map(one => one.seconds))))]);

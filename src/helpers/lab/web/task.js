@@ -10,6 +10,8 @@ export class Tasks {
     this.root = root;
     /** @type {AbortController | null} */
     this.running = null;
+    /** Called at the end of each piece of work. */
+    this.after = () => {};
     this.bar = h("progress", { max: 1, value: 0, "aria-label": "Progress", hidden: true });
     this.line = h("span", { class: "lab-said" });
     this.ended = h("span", { class: "visually-hidden", role: "status" });
@@ -42,6 +44,7 @@ export class Tasks {
     } finally {
       this.running = null;
       this.#busy(false);
+      this.after();
     }
   }
 

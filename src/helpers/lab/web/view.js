@@ -19,6 +19,8 @@ import { counted, generatorTitle, megabytes, precisionTitle } from "./words.js";
 /** @typedef {import("./state.js").State} State */
 
 const SEEDS = [5, 10, 20, 40];
+/** So many images of one precision are made in a row: another precision has to be rounded first. */
+const TOGETHER = 5;
 /** Where an address says nothing. */
 const FIRST = { generator: "sd3", precision: "fp4", gain: 8 };
 
@@ -76,6 +78,7 @@ class View {
     this.shown = h("div", { class: "lab-shown" });
     this.rungs = h("div", { class: "lab-rungs" });
     this.spread = h("div", { class: "lab-spread" });
+    context.tasks.after = () => this.saySizes();
     this.device = new DeviceRecord(context, () => this.state);
   }
 
@@ -106,6 +109,10 @@ class View {
 
   show() {
     this.controls.show(this.state);
+    this.saySizes();
+  }
+
+  saySizes() {
     const { transfer, detectors } = this.context.lab.sizes(this.state.generator), title = generatorTitle(this.context, this.state.generator);
     const parts = [[transfer, title], [detectors, "the detectors"]].filter(([bytes]) => bytes);
     const said = parts.map(([bytes, what]) => `${megabytes(Number(bytes))} for ${what}`).join(" and ");
@@ -124,7 +131,6 @@ class View {
       const base = await maker.made(first, about(report, `image 1 of 2, ${precisionTitle(this.context, BASELINE)}`), signal);
       const other = await maker.made(second, about(report, `image 2 of 2, ${precisionTitle(this.context, second.precision)}`), signal);
       this.shown.replaceChildren(...result(this.context, base, other, this.state.gain, gain => this.#amplified(gain)));
-      this.show();
     });
   }
 
@@ -137,22 +143,24 @@ class View {
         made.push(await maker.made(wish, about(report, `format ${place + 1} of ${wishes.length}, ${precisionTitle(this.context, wish.precision)}`), signal));
         this.rungs.replaceChildren(...ladder(this.context, made, this.place.clientWidth));
       }
-      this.show();
     });
   }
 
   several() {
     const { maker, tasks } = this.context, count = Number(this.seeds.value), { seed, precision } = this.state;
-    const wishes = Array.from({ length: count }, (_, place) => [this.wish(BASELINE, seed + place), this.wish(precision, seed + place)]);
+    const sides = [BASELINE, precision].map(key => Array.from({ length: count }, (_, place) => this.wish(key, seed + place)));
     return tasks.run(`${counted(count, "seed")} of ${this.#named()}`, async (report, signal) => {
       /** @type {[Made, Made][]} */
       const pairs = [];
-      for (const [place, [first, second]] of wishes.entries()) {
-        const said = about(report, `pair ${place + 1} of ${count}`);
-        pairs.push([await maker.made(first, said, signal), await maker.made(second, said, signal)]);
+      for (let from = 0; from < count; from += TOGETHER) {
+        /** @type {Made[][]} */
+        const made = [[], []];
+        for (const [side, wishes] of sides.entries())
+          for (const [place, wish] of wishes.slice(from, from + TOGETHER).entries())
+            made[side].push(await maker.made(wish, about(report, `seed ${from + place + 1} of ${count}, ${precisionTitle(this.context, wish.precision)}`), signal));
+        pairs.push(...made[0].map((first, at) => /** @type {[Made, Made]} */ ([first, made[1][at]])));
         this.spread.replaceChildren(...distribution(this.context, pairs, this.place.clientWidth));
       }
-      this.show();
     });
   }
 

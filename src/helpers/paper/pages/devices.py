@@ -32,8 +32,8 @@ def saving(measured: pd.DataFrame) -> str:
         return NOT_MEASURED
     said = [_of_device(own) for _, own in found.groupby("device", sort=False)]
     return (
-        f"{' '.join(said)} A browser computes with 32 bits whatever a weight is stored in, and so does this book's "
-        "lab: fewer bits make a download smaller, and time changes only where hardware and kernels compute with them."
+        f"{' '.join(said)} The lab computes with 32 bits whatever format the weights were rounded to, as a device does "
+        "that has no kernels for the format: only where it has some can fewer bits save time."
     )
 
 

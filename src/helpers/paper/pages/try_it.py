@@ -20,7 +20,7 @@ from IPython.display import HTML
 from helpers import world
 from helpers.analysis import archived
 from helpers.analysis.costs import images_per_cell
-from helpers.analysis.words import counted, listed
+from helpers.analysis.words import listed
 from helpers.charts import theme
 from helpers.detectors.catalogue import DETECTORS
 from helpers.paper import gallery
@@ -53,6 +53,7 @@ MISSING = (
     "This copy of the book was made without the lab. `python -m helpers.lab` makes its files and `quantdetect report`"
     " puts them into the book; `make book` does both."
 )
+PRINTED = "On the web this page is a lab, which makes and judges images on the device of who reads it."
 NO_SCRIPTS = "The lab needs JavaScript, which this browser does not run."
 LIVE = (
     "In the built book the lab stands here. A live notebook has the same models in Python: `generators.load`, "
@@ -64,7 +65,7 @@ OTHER_STUDY = "this book shows a study of other models, so its archive says noth
 def sentence(results: Results) -> str:
     """What the page does, and what it leaves on the device, in words."""
     there = (
-        f"Beside it stands what the archive says of the same cell, from {counted(images_per_cell(results), 'image')}."
+        f"Beside it stands what the archive says of the same cell, of {images_per_cell(results)} images."
         if results.scale == "mini"
         else f"Beside it stands no archive: {OTHER_STUDY}."
     )
@@ -102,7 +103,8 @@ def show() -> HTML:
     packed = json.dumps(data).replace("</", "<\\/")
     return HTML(
         f'<div class="quantdetect-lab" data-lab="../{LAB}"><script type="application/json">{packed}</script>'
-        f'<div class="lab-place">{inner}<p class="explorer-field"><button type="button" class="lab-open" hidden>'
+        f'<div class="lab-place">{inner}<p class="lab-printed">{PRINTED}</p>'
+        f'<p class="explorer-field"><button type="button" class="lab-open" hidden>'
         f"Open the lab</button></p><noscript><p>{NO_SCRIPTS}</p></noscript></div></div>"
     )
 
