@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from helpers import detectors, generators, study
 from helpers.core import files
 from helpers.lab import manifest
+from helpers.lab.__main__ import state
 from helpers.lab.storage import Files
 
 STUDY = study.load("mini")
@@ -25,9 +27,12 @@ CLOSE = 1e-4
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """The whole lab but for the runtime."""
-    folder = tmp_path_factory.mktemp("lab")
-    files.write_json(manifest.contents(STUDY, Files(folder)), folder / "lab.json")
+    """The checkout's own where it is of the present state, else one that is made here, without the runtime."""
+    folder = files.BUILD / "lab"
+    kept = json.loads((folder / "lab.json").read_text(encoding="utf-8")) if (folder / "lab.json").is_file() else {}
+    if kept.get("digest") != state(STUDY):
+        folder = tmp_path_factory.mktemp("lab")
+        files.write_json(manifest.contents(STUDY, Files(folder)), folder / "lab.json")
     return Lab(folder, tmp_path_factory.mktemp("scratch"))
 
 
