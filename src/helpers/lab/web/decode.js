@@ -19,7 +19,7 @@ export class Refused extends Error {
  */
 const FORMATS = [
   { format: "JPEG", begins: /^\xff\xd8\xff/, unfit: unfitJpeg },
-  { format: "PNG", begins: /^\x89PNG\r\n\x1a\n/, unfit: unfitPng },
+  { format: "PNG", begins: /^\x89PNG\r\n/, unfit: unfitPng },
   { format: "WebP", begins: /^RIFF[^]{4}WEBP/ },
 ];
 
