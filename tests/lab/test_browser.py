@@ -202,7 +202,7 @@ def test_of_a_large_picture_the_middle_is_taken(page) -> None:
     image = _photograph(1101, 50)
     found = page.evaluate(DECODE, base64.b64encode(_saved(image, "PNG")).decode())
     assert found["cut"] == {"width": 1101, "height": 50}
-    assert np.array_equal(pixels(found), np.asarray(image)[:, 38 : 38 + 1024])
+    assert np.array_equal(pixels(found), np.asarray(image)[:, 294 : 294 + 512])
 
 
 def test_a_picture_is_changed_as_platforms_do(page) -> None:

@@ -51,7 +51,8 @@ def test_noise_is_that_of_torch(tmp_path: Path) -> None:
 
 TEXTS = (
     "", "a photo of a red ball on sand", "a red ball,and  a\tblue ring", "Red BALL", "a <unk> ball <eos> ring",
-    "x" * 40, "ball ring " * 30, "ein Würfel, 球 и мяч", "don't!! (a) a_b 2nd", "a\u00a0ball\u200da", "<pad", "a<bos>ring",
+    "x" * 40, "ball ring " * 30, "ein Würfel, 球 и мяч", "don't!! (a) a_b 2nd",
+    "a\u00a0ball\u200da", "<pad", "a<bos>ring",
 )  # fmt: skip
 
 
