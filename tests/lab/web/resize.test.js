@@ -12,7 +12,7 @@ const { sizes, factors } = truth();
 
 for (const { from, to, file, made } of sizes) {
   test(`${from} to ${to} is Pillow's`, () => {
-    assert.ok(same(resize(bytes(file), ...from, ...to), bytes(made)));
+    assert.ok(same(resize(bytes(file), from[0], from[1], to[0], to[1]), bytes(made)));
   });
 }
 

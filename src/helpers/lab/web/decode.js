@@ -1,13 +1,14 @@
 /**
  * A picture file to the pixels that the package would decode, in the page: a canvas decodes JPEG, PNG and WebP as Pillow
- * does, where a picture's own decoder (WebCodecs) does not. What cannot come out the same is refused, with the reason.
+ * does, where WebCodecs does not. What cannot come out the same is refused, with the reason.
  */
 
 /** @import { Picture } from "./types.js" */
 
-/** The least side in pixels, as the package has it, and the largest that is taken here; of more, the middle. */
+/** The least side in pixels, as the package has it. */
 export const SMALLEST = 8;
-export const LARGEST = 1024;
+/** The largest side that is taken, that of a tile in the package; of more the middle is, or a phone works for minutes. */
+export const LARGEST = 512;
 
 /** A picture that cannot be judged; the message says why. */
 export class Refused extends Error {
@@ -19,7 +20,7 @@ export class Refused extends Error {
  */
 const FORMATS = [
   { format: "JPEG", begins: /^\xff\xd8\xff/, unfit: unfitJpeg },
-  { format: "PNG", begins: /^\x89PNG\r\n\x1a\n/, unfit: unfitPng },
+  { format: "PNG", begins: /^\x89PNG\r\n/, unfit: unfitPng },
   { format: "WebP", begins: /^RIFF[^]{4}WEBP/ },
 ];
 
