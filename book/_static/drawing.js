@@ -1,4 +1,4 @@
-/* What the explorer and the lab both draw with: elements, fields, tables, axes, and the two statistics that they share.
+/* What the explorer and the lab both draw with: elements, fields, tables, a scale, and the statistics that they share.
    A script and no module, for a page that is opened from a disk can load no module. */
 window.quantdetectDrawing = (function () {
   "use strict";
@@ -76,7 +76,7 @@ window.quantdetectDrawing = (function () {
       h("table", { class: "table" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body))));
   }
 
-  /* Axes */
+  /* A scale */
 
   function round(value) {
     return Math.round(value * 10) / 10;
@@ -87,14 +87,5 @@ window.quantdetectDrawing = (function () {
     return value => round(to[0] + (value - from[0]) / (from[1] - from[0]) * (to[1] - to[0]));
   }
 
-  // Round numbers within a span, about so many.
-  function nice(low, high, count) {
-    const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
-    const size = [1, 2, 5, 10].map(times => times * power).find(size => size >= raw);
-    const found = [];
-    for (let at = Math.ceil(low / size) * size; at <= high + size / 1e6; at += size) found.push(+at.toPrecision(6));
-    return found;
-  }
-
-  return { Z, wilson, mean, variance, h, s, field, fill, table, signed, between, nice, scale };
+  return { Z, wilson, mean, variance, h, s, field, fill, table, signed, between, scale };
 })();

@@ -6,7 +6,7 @@
 
   /* Statistics, as helpers.analysis.stats.metrics has them. Label 1 is fake; a fake scores strictly above the threshold. */
 
-  const { Z, wilson, mean, variance, h, s, field, fill, table, signed, between, nice, scale } = window.quantdetectDrawing;
+  const { Z, wilson, mean, variance, h, s, field, fill, table, signed, between, scale } = window.quantdetectDrawing;
   const FEW = 30;
 
   function sorted(values) {
@@ -406,6 +406,15 @@
   /* Charts */
 
   const WIDE = 340, HIGH = 230, EDGE = { left: 56, right: 10, top: 12, bottom: 40 };
+
+  // Round numbers within a span, about so many.
+  function nice(low, high, count) {
+    const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
+    const size = [1, 2, 5, 10].map(times => times * power).find(size => size >= raw);
+    const found = [];
+    for (let at = Math.ceil(low / size) * size; at <= high + size / 1e6; at += size) found.push(+at.toPrecision(6));
+    return found;
+  }
 
   function frame(label, x, y, spans, titles) {
     const bottom = HIGH - EDGE.bottom;

@@ -232,7 +232,7 @@ def test_the_ladder_has_every_format_and_stops(shown) -> None:
     page.evaluate("window.labDelay = 0")
     done(page, "ladder")
     rows = cells(page, "The ladder of this prompt")
-    bits = {"FP32": 32, "FP16": 16, "FP8": 8, "FP4": 4, "INT8": 8, "NF4": 4, "INT2": 2}
+    bits = {"FP32": 32, "FP16": 16, "FP8": 8, "INT8": 8, "FP4": 4, "NF4": 4, "INT2": 2}  # by the error of weights
     assert [row[0] for row in rows] == list(bits)
     assert [row[1] for row in rows] == [
         f"{said(v)} {'fake' if v > 0 else 'real'}" for v in (logit(b, 4, 0) for b in bits.values())

@@ -22,7 +22,6 @@ export interface Drawing {
   table(caption: string, head: Child[], rows: Child[][]): HTMLElement;
   signed(value: number, digits?: number): string;
   between(found: Interval | null): string;
-  nice(low: number, high: number, count: number): number[];
   scale(from: [number, number], to: [number, number]): (value: number) => number;
 }
 

@@ -1,6 +1,7 @@
 /* Several seeds of one prompt: where the logits lie, how many images are called fake, and the paired change. */
 
-import { between, h, nice, s, scale, signed, table, wilson } from "./drawing.js";
+import { bent, ends, marks, printed } from "./axis.js";
+import { between, h, s, scale, signed, table, wilson } from "./drawing.js";
 import { BASELINE } from "./maker.js";
 import { meanInterval } from "./statistics.js";
 import { counted, detectorTitle, generatorTitle, precisionTitle } from "./words.js";
@@ -22,7 +23,7 @@ export function distribution(context, pairs, width) {
   return [
     h("h3", { class: "lab-head" }, "Several seeds"),
     h("figure", { class: "lab-chart chart-picture" }, chart(context, pairs, Math.max(300, Math.min(720, width))),
-      h("figcaption", {}, `${of}. Each dot is an image; right of the line at 0 it is called fake. These are seeds of one prompt: they say nothing of other prompts.`)),
+      h("figcaption", {}, `${of}. Each dot is an image; right of the line at 0 it is called fake, and away from 0 the axis is compressed. These are seeds of one prompt: they say nothing of other prompts.`)),
     numbers(context, pairs, precision),
   ];
 }
@@ -55,10 +56,12 @@ function change(found) {
 function chart(context, pairs, wide) {
   const detectors = pairs[0][0].verdicts.map(one => one.detector), sides = [0, 1];
   const logits = pairs.flatMap(pair => pair.flatMap(made => made.verdicts.map(one => one.logit)));
-  const low = Math.min(0, ...logits), high = Math.max(0, ...logits), pad = 0.05 * (high - low) + 0.25, bottom = EDGE.top + detectors.length * (2 * ROW + 8);
-  const x = scale([low - pad, high + pad], [EDGE.left, wide - EDGE.right]);
-  const marks = nice(low - pad, high + pad, wide < 500 ? 5 : 8).map(at => s("g", {}, s("line", { class: at === 0 ? "limit" : "grid", x1: x(at), x2: x(at), y1: EDGE.top, y2: bottom }),
-    s("text", { x: x(at), y: bottom + 15, "text-anchor": "middle" }, String(at).replace("-", "\u2212"))));
+  const [low, high] = ends(logits), bottom = EDGE.top + detectors.length * (2 * ROW + 8);
+  const straight = scale([bent(low), bent(high)], [EDGE.left, wide - EDGE.right]);
+  /** @param {number} logit */
+  const x = logit => straight(bent(logit));
+  const rules = marks(low, high).map(at => s("g", {}, s("line", { class: at === 0 ? "limit" : "grid", x1: x(at), x2: x(at), y1: EDGE.top, y2: bottom }),
+    s("text", { x: x(at), y: bottom + 15, "text-anchor": "middle" }, printed(at))));
   const strips = detectors.flatMap((detector, place) => sides.map(side => {
     const y = EDGE.top + place * (2 * ROW + 8) + side * ROW + ROW / 2;
     const title = precisionTitle(context, pairs[0][side].wish.precision);
@@ -67,6 +70,6 @@ function chart(context, pairs, wide) {
   }));
   const [base, other] = sides.map(side => precisionTitle(context, pairs[0][side].wish.precision));
   const label = `Logits of ${counted(pairs.length, "pair")} by ${detectors.map(key => detectorTitle(context, key)).join(", ")}: upper strips ${base}, lower strips ${other}`;
-  return s("svg", { class: "explorer-chart", viewBox: `0 0 ${wide} ${bottom + EDGE.bottom}`, role: "img", "aria-label": label }, marks, strips,
+  return s("svg", { class: "explorer-chart", viewBox: `0 0 ${wide} ${bottom + EDGE.bottom}`, role: "img", "aria-label": label }, rules, strips,
     s("text", { x: (EDGE.left + wide - EDGE.right) / 2, y: bottom + 33, "text-anchor": "middle" }, "real \u2190 logit \u2192 fake"));
 }

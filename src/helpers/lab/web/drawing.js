@@ -2,4 +2,4 @@
 
 const shared = /** @type {{quantdetectDrawing: import("./book.d.ts").Drawing}} */ (/** @type {unknown} */ (window));
 
-export const { wilson, mean, variance, h, s, field, fill, table, signed, between, nice, scale } = shared.quantdetectDrawing;
+export const { wilson, mean, variance, h, s, field, fill, table, signed, between, scale } = shared.quantdetectDrawing;
