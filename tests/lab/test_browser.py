@@ -46,6 +46,16 @@ DECODE = """async bytes => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def logits() -> pd.Series:
+    """What the archive has of the image, by generator, precision, arm and detector."""
+    where = {"index": INDEX, "protocol": "plain", "weights": "mini", "label": 1}
+    columns = ["generator", "precision", "arm", "detector"]
+    filters = [(name, "==", value) for name, value in where.items()]
+    rows = pd.read_parquet(ARCHIVE / "scores.parquet", columns=[*columns, "logit"], filters=filters)
+    return rows.set_index(columns)["logit"]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _text(page) -> None:
     page.evaluate(f"() => {{ {TEXT} }}")
@@ -59,7 +69,7 @@ def pixels(found: dict[str, Any]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("key", GENERATORS.own)
-def test_images_and_logits_are_those_of_the_archive(page, key: str) -> None:
+def test_images_and_logits_are_those_of_the_archive(page, logits: pd.Series, key: str) -> None:
     """FP32 and FP8 against the study's main arm. bitsandbytes takes the other code for the few 16-bit weights that lie
     halfway between two of FP4, so FP4 is held against rounded weights: those logits are the archive's too.
     """
@@ -71,7 +81,7 @@ def test_images_and_logits_are_those_of_the_archive(page, key: str) -> None:
         apart = np.abs(pixels(made).astype(int) - np.asarray(expected))
         assert (apart > 1).mean() <= SHARE, f"{key} at {form}: {apart.max()} levels apart"
         for verdict in made["verdicts"]:
-            logit = _logit(key, form, arm, verdict["detector"])
+            logit = logits[key, form, arm, verdict["detector"]]
             assert abs(verdict["logit"] - logit) < LOGIT, f"{key} at {form}: {verdict}, {logit} in the archive"
 
 
@@ -88,17 +98,6 @@ def _shown(key: str) -> tuple[dict[str, Image.Image], str]:
     own = index["generators"][key]
     strips = Strips(ARCHIVE / "gallery" / key, own["size"], own["side"], tuple(own["columns"]), (INDEX,))
     return strips.open(INDEX), index["prompts"][str(INDEX)]
-
-
-def _logit(key: str, form: str, arm: str, detector: str) -> float:
-    """What the archive has of an image."""
-    where = {
-        "generator": key, "precision": form, "arm": arm, "detector": detector, "index": INDEX, "protocol": "plain",
-        "weights": "mini", "label": 1,
-    }  # fmt: skip
-    row = pd.read_parquet(ARCHIVE / "scores.parquet", filters=[(name, "==", value) for name, value in where.items()])
-    (logit,) = row["logit"]
-    return float(logit)
 
 
 def test_nothing_is_asked_of_another_site_and_each_file_travels_once(page) -> None:
