@@ -80,5 +80,7 @@ def _install(root: Path) -> None:
     except subprocess.TimeoutExpired:
         raise Unreachable(f"npm did not answer in {_SECONDS // 60} minutes") from None
     if done.returncode:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise Unreachable(f"npm cannot be reached: {(said or ['no message'])[0]}")
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()] or ["no message"]
+        # npm begins with its error's code; Python ends with it, where there is no Node.
+        told = next((line for line in said if line.startswith("npm")), said[-1])
+        raise Unreachable(f"npm cannot bring the runtime: {told}")
