@@ -54,7 +54,9 @@ ALWAYS = {
 }  # fmt: skip
 ONLY_WITH = {
     "vega.js": "quantdetect-chart",
+    "drawing.js": 'class="quantdetect-',
     "explorer.js": "quantdetect-explorer",
+    "lab.js": "quantdetect-lab",
     "figures.js": "data-kind=",
     "clipboard.min.js": '<div class="highlight',
     "copybutton.js": '<div class="highlight',

@@ -18,12 +18,14 @@ MARKS = {
     "models": {
         "detectors", "generators", "mini", "precision", "runs", "cli/test_malformed.py", "cli/test_offline.py",
         "test_add_one.py", "core/test_catalogues.py", "core/test_device.py", "analysis/test_baseline.py",
-        "test_examples.py", "test_reproduce.py", "test_wheel.py",
+        "lab/test_browser.py", "lab/test_graphs.py", "lab/test_rules.py", "lab/test_web.py", "test_examples.py",
+        "test_reproduce.py", "test_wheel.py",
     },
     "slow": {
         "claims", "cli/test_malformed.py", "cli/test_offline.py", "detectors/test_detect.py", "mini", "paper", "runs",
-        "analysis/test_statistics.py", "precision/test_precision.py", "results/test_importing.py",
-        "test_examples.py", "test_reproduce.py", "test_wheel.py",
+        "analysis/test_statistics.py", "lab/test_browser.py", "lab/test_graphs.py", "lab/test_web.py",
+        "precision/test_precision.py", "results/test_importing.py", "test_examples.py", "test_reproduce.py",
+        "test_wheel.py",
     },
 }  # fmt: skip
 

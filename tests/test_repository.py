@@ -47,12 +47,13 @@ def test_every_dependency_has_a_pin_that_satisfies_it(name, requirement):
 
 
 def test_what_npm_brings_is_pinned_and_names_no_host():
-    wanted = json.loads((files.ROOT / "package.json").read_text(encoding="utf-8"))
-    wanted = wanted["devDependencies"]
+    package = json.loads((files.ROOT / "package.json").read_text(encoding="utf-8"))
     lock = json.loads((files.ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
-    assert lock.pop("") == {"name": "quantdetect", "devDependencies": wanted}
+    kinds = {kind: package[kind] for kind in ("dependencies", "devDependencies")}
+    assert lock.pop("") == {"name": "quantdetect", **kinds}
+    wanted = kinds["dependencies"] | kinds["devDependencies"]
     assert all(re.fullmatch(r"\d+(\.\d+)+", version) for version in wanted.values())
-    assert {name.rpartition("node_modules/")[2]: one["version"] for name, one in lock.items()} == wanted
+    assert {name: lock[f"node_modules/{name}"]["version"] for name in wanted} == wanted
     assert all("resolved" not in one and one["integrity"].startswith("sha512-") for one in lock.values())
 
 

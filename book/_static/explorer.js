@@ -6,15 +6,8 @@
 
   /* Statistics, as helpers.analysis.stats.metrics has them. Label 1 is fake; a fake scores strictly above the threshold. */
 
-  const Z = 1.959963984540054, FEW = 30;
-
-  function wilson(count, total) {
-    if (!total) return null;
-    const share = count / total, z2 = Z * Z / total;
-    const middle = (share + z2 / 2) / (1 + z2);
-    const half = Z / (1 + z2) * Math.sqrt(share * (1 - share) / total + z2 / (4 * total));
-    return { estimate: share, low: Math.min(share, Math.max(0, middle - half)), high: Math.max(share, Math.min(1, middle + half)) };
-  }
+  const { Z, wilson, mean, variance, h, s, field, fill, table, signed, between, scale } = window.quantdetectDrawing;
+  const FEW = 30;
 
   function sorted(values) {
     return Float64Array.from(values).sort();
@@ -29,16 +22,6 @@
       else high = middle;
     }
     return low;
-  }
-
-  function mean(values) {
-    return values.reduce((sum, value) => sum + value, 0) / values.length;
-  }
-
-  function variance(values) {
-    if (values.length < 2) return 0;
-    const middle = mean(values);
-    return values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1);
   }
 
   // The share of the others below each value, ties counted half.
@@ -100,35 +83,6 @@
 
   function share(ordered, limit, strict) {
     return 1 - rank(ordered, limit, strict) / ordered.length;
-  }
-
-  /* Elements */
-
-  const SVG = "http://www.w3.org/2000/svg";
-
-  function filled(element, attributes, children) {
-    for (const [name, value] of Object.entries(attributes || {})) {
-      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-      else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
-    }
-    element.append(...children.flat().filter(child => child !== null && child !== undefined));
-    return element;
-  }
-
-  function h(name, attributes, ...children) {
-    return filled(document.createElement(name), attributes, children);
-  }
-
-  function s(name, attributes, ...children) {
-    return filled(document.createElementNS(SVG, name), attributes, children);
-  }
-
-  function signed(value, digits) {
-    return (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits === undefined ? 2 : digits);
-  }
-
-  function between(found) {
-    return found ? `${found.estimate.toFixed(3)} (${found.low.toFixed(3)} to ${found.high.toFixed(3)})` : "\u2013";
   }
 
   /* What there is: the index in the page, and the scores, each file once. */
@@ -259,18 +213,8 @@
 
   const GAINS = [1, 2, 4, 8, 16, 32], FORM = "explorer-form";
 
-  function field(label, control, more) {
-    return h("div", { class: "explorer-field" }, h("label", { for: control.id }, label), control, more);
-  }
-
   function menu(name, onchange) {
     return h("select", { id: `explorer-${name}`, name, onchange: event => onchange(event.target.value) });
-  }
-
-  function fill(select, options, value) {
-    select.replaceChildren(...options.map(([key, title]) => h("option", { value: key, selected: String(key) === String(value) }, title)));
-    select.value = String(value);
-    select.disabled = options.length < 2;
   }
 
   function ticks() {
@@ -428,13 +372,6 @@
 
   /* Tables */
 
-  function table(caption, head, rows) {
-    const heads = head.map(text => h("th", { scope: "col" }, text));
-    const body = rows.map(([first, ...rest]) => h("tr", {}, h("th", { scope: "row" }, first), ...rest));
-    return h("figure", { class: "table-figure" }, h("figcaption", {}, caption), h("div", { class: "table-scroll", tabindex: 0, role: "group", "aria-label": caption },
-      h("table", { class: "table" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body))));
-  }
-
   function everyVerdict(logits) {
     const keys = [...state.precisions, REAL];
     const rows = index.detectors.filter(one => logits[one.key]).map(({ key, title, threshold }) => {
@@ -477,14 +414,7 @@
 
   const WIDE = 340, HIGH = 230, EDGE = { left: 56, right: 10, top: 12, bottom: 40 };
 
-  function round(value) {
-    return Math.round(value * 10) / 10;
-  }
-
-  function scale(from, to) {
-    return value => round(to[0] + (value - from[0]) / (from[1] - from[0]) * (to[1] - to[0]));
-  }
-
+  // Round numbers within a span, about so many.
   function nice(low, high, count) {
     const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
     const size = [1, 2, 5, 10].map(times => times * power).find(size => size >= raw);

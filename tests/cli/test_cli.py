@@ -19,7 +19,8 @@ from helpers.core.errors import Failure
 from helpers.study import schema
 
 COMMANDS = [
-    ["grid"], ["run"], ["detect"], ["import-scores"], ["report"], ["migrate"], ["verify"], ["footprint"],
+    ["grid"], ["run"], ["detect"], ["import-scores"], ["import-device"], ["report"], ["migrate"], ["verify"],
+    ["footprint"],
     ["train", "mini"], ["train", "detector"], ["fetch"],
 ]  # fmt: skip
 

@@ -367,6 +367,7 @@ def lines() -> list[list[str]]:
         *(["detect", "IMAGE", "--detectors", "npr", "--device", word] for word in devices),
         *(["detect", "IMAGE", "--detectors", "npr", "--weights", word] for word in FILES if word not in (".", "")),
         *(["import-scores", word, "--out", "OUT"] for word in FILES),
+        *(["import-device", word, "--out", "OUT"] for word in FILES),
         *(["import-scores", "GOOD", "--map", word, "--out", "OUT"] for word in FILES),
         *(["report", "--results", word, "--out", "OUT"] for word in ["", "/nowhere", "x" * 5000, "a\0b", "NOTES"]),
         *(["report", "--out", "OUT", "-p", *words] for words in [

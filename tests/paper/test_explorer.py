@@ -40,7 +40,8 @@ def compiled(study: Path, folder: Path) -> Path:
     (folder / site.EXTRA / "explorer").rename(folder / "explorer")
     shutil.copytree(files.BOOK / "_static", folder / "_static")
     head = "".join(f'<link rel="stylesheet" href="../_static/{name}.css">' for name in ("style", "explorer"))
-    head += '<script defer src="../_static/explorer.js"></script><meta name="viewport" content="width=device-width">'
+    head += "".join(f'<script defer src="../_static/{name}.js"></script>' for name in ("drawing", "explorer"))
+    head += '<meta name="viewport" content="width=device-width">'
     head += '<meta charset="utf-8"><link rel="icon" href="data:,">'
     text = f'<!DOCTYPE html><html lang="en">{head}<article class="bd-article">{shown}</article></html>'
     (folder / PAGE).write_text(text, encoding="utf-8")

@@ -242,8 +242,8 @@ def test_its_colours_are_those_of_the_charts() -> None:
         assert np.abs(drawn[5, 10 * place + 5] - own).max() <= 16, (value, own, drawn[5, 10 * place + 5])
 
 
-def test_the_ways_on_are_four_and_lead_to_the_explorer() -> None:
+def test_the_ways_on_are_five_and_lead_to_lab_and_explorer() -> None:
     text = (files.BOOK / "intro.md").read_text(encoding="utf-8")
     ways = text.partition(":::{container} first-ways")[2].partition(":::")[0]
-    assert ways.count("\n- [") == 4
-    assert "[Explore](../notebooks/08_explorer.ipynb)" in ways
+    assert ways.count("\n- [") == 5
+    assert "[Explore](../notebooks/08_explorer.ipynb)" in ways and "[Try it](../notebooks/12_try_it.ipynb)" in ways

@@ -25,6 +25,7 @@ COMMANDS = {
     "run": study.run,
     "detect": detect.detect,
     "import-scores": scores.import_scores,
+    "import-device": scores.import_device,
     "report": book.report,
     "migrate": scores.migrate,
     "verify": study.verify,

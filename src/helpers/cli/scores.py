@@ -1,4 +1,5 @@
-"""The commands on stored scores: taking anybody's in (`import-scores`), bringing older ones up (`migrate`)."""
+"""The commands on stored tables: taking in anybody's scores (`import-scores`) and readers' timings (`import-device`),
+bringing older results up (`migrate`)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import typer
 
 from helpers.cli.show import place, writer
 
-__all__ = ["import_scores", "migrate"]
+__all__ = ["import_device", "import_scores", "migrate"]
 
 
 def import_scores(
@@ -42,6 +43,20 @@ def import_scores(
         table = public_study.summary(analysis.load(out))
         write(table)
         typer.echo(f"{len(table)} paired effects in {place(summary)}")
+
+
+def import_device(
+    records: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Records that page 12 of the book saved.")],
+    out: Annotated[Path | None, typer.Option(help="The table; default results/devices/devices.csv.")] = None,
+) -> None:
+    """Take records of readers' devices into the table "what readers measured", each once.
+
+    Example: quantdetect import-device quantdetect-device-2026-11-26.json
+    """
+    from helpers.results import devices
+
+    done = devices.import_devices(records, table := out or devices.TABLE)
+    typer.echo(f"{done.new} new, {done.known} known before; {done.timings} timings in {place(table)}")
 
 
 def migrate(results: Annotated[Path, typer.Argument(help="A results folder of an earlier version.")]) -> None:

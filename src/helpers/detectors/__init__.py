@@ -20,16 +20,20 @@ if TYPE_CHECKING:
         build,
         load,
         miniature,
+        trained,
         weights_files,
         weights_path,
     )
 
-__all__ = ["DETECTORS", "Detector", "Entry", "NotFinite", "build", "load", "miniature", "weights_files", "weights_path"]
+__all__ = [
+    "DETECTORS", "Detector", "Entry", "NotFinite", "build", "load", "miniature", "trained",
+    "weights_files", "weights_path",
+]  # fmt: skip
 
 #: The catalogue is read without torch; what needs it is imported when it is first asked for (PEP 562).
 _WHERE = {
     "catalogue": ("DETECTORS", "Entry"),
-    "detector": ("Detector", "NotFinite", "build", "load", "miniature", "weights_files", "weights_path"),
+    "detector": ("Detector", "NotFinite", "build", "load", "miniature", "trained", "weights_files", "weights_path"),
 }
 
 

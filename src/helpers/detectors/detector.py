@@ -26,7 +26,10 @@ from helpers.detectors.onnx import compiled
 from helpers.detectors.preprocessing import Preprocess, preprocess
 from helpers.study.schema import training_label, weights_folder
 
-__all__ = ["Detector", "NotFinite", "build", "load", "miniature", "module", "together", "weights_files", "weights_path"]
+__all__ = [
+    "Detector", "NotFinite", "build", "load", "miniature", "module", "together", "trained",
+    "weights_files", "weights_path",
+]  # fmt: skip
 
 
 class NotFinite(Failure):
@@ -173,14 +176,28 @@ def load(
     """
     path, *frozen = weights_files(name, weights, backbone)
     width = _width(name, path)
-    network = build(name, width)
-    checkpoints.fit(network, {path: checkpoints.read(path)} | {file: _tower(name, file) for file in frozen})
-    network = network.eval().requires_grad_(False).to(device)
+    network = _trained(name, width, path, frozen).to(device)
     if torch.device(device).type == "cpu":
         network = compiled(network)
     label = str(weights) if _shipped(weights) else training_label(weights)
     trunk = frozen[0].resolve() if frozen else None
     return Detector(name, label, width, network, preprocess(name, width, size_rule), device, trunk=trunk)
+
+
+def trained(name: str, weights: str | Path = "mini") -> tuple[nn.Module, Preprocess]:
+    """Return a detector's network as PyTorch computes it, in evaluation mode, and how it reads an image.
+
+    Raises what `load` raises.
+    """
+    path, *frozen = weights_files(name, weights)
+    width = _width(name, path)
+    return _trained(name, width, path, frozen), preprocess(name, width)
+
+
+def _trained(name: str, width: str, path: Path, frozen: Sequence[Path]) -> nn.Module:
+    network = build(name, width)
+    checkpoints.fit(network, {path: checkpoints.read(path)} | {file: _tower(name, file) for file in frozen})
+    return network.eval().requires_grad_(False)
 
 
 def _width(name: str, path: Path) -> str:

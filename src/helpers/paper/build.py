@@ -71,6 +71,7 @@ def build(
         _compile(source, scratch)
         built = scratch / "_build" / "html"
         _check_pages(built)
+        site.bring_lab(built)
         with files.replacing(out / site.PICTURE) as temporary:
             shutil.copy(source / "_static" / site.PICTURE, temporary)
         _swap(built, out / "html", scratch / "old")
@@ -160,11 +161,11 @@ def _short(folder: Path) -> str:
 
 
 def _stage(source: Path, results: Path) -> Path:
-    """The pages, the shell of the site, the script of the charts and the explorer's files."""
+    """The pages, the shell of the site, the script of the charts, the files of explorer and lab."""
     from helpers import analysis
     from helpers.charts.theme import bundle
     from helpers.paper import reference
-    from helpers.paper.pages import explorer
+    from helpers.paper.pages import explorer, try_it
 
     shutil.copytree(files.BOOK, source / "book", ignore=shutil.ignore_patterns(".*", "_static", "_templates"))
     site.stage(source)
@@ -174,7 +175,9 @@ def _stage(source: Path, results: Path) -> Path:
         api.write(f"\n{reference.page()}")
     bundle(source / "_static")
     _picture(results, source / "_static" / site.PICTURE)
-    explorer.stage(analysis.load(results, protocol=protocol_of(results).get("protocol", "plain")), source / site.EXTRA)
+    found = analysis.load(results, protocol=protocol_of(results).get("protocol", "plain"))
+    explorer.stage(found, source / site.EXTRA)
+    try_it.stage(found, source)
     return source
 
 

@@ -18,7 +18,7 @@ from helpers.core.errors import Damaged
 from helpers.core.reach import PACKAGE, Sources, environment, held, key
 from helpers.paper.contents import code
 from helpers.paper.published import VARIABLES
-from helpers.paper.site import PICTURE, colophon
+from helpers.paper.site import LAB, PICTURE, colophon
 
 __all__ = ["Cache", "State"]
 
@@ -53,7 +53,7 @@ class State:
             "results": str(self.folder), "parameters": self.parameters, "data": self.data,
             "sources": self.sources.digest, "environment": environment(), "pages": held(*places),
             "colophon": colophon(), "addresses": {name: os.environ.get(name) for name in VARIABLES},
-            "files": _files(self.parameters), "made here": held(*sorted(files.BUILD.glob("*.json"))),
+            "files": _files(self.parameters), "made here": held(*sorted(files.BUILD.glob("*.json")), LAB),
         })  # fmt: skip
 
     def notebook(self, notebook: Path, parameters: Mapping[str, Any]) -> str:

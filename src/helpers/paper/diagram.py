@@ -29,7 +29,7 @@ FLOORS = (
     (("study",), ("study",)),
     (("generators", "detectors", "precision"), ("results",)),
     (("mini",), ("analysis",)),
-    (("runs",), ("claims", "charts")),
+    (("runs", "lab"), ("claims", "charts")),
     ((), ("paper",)),
     (("cli",), ("cli",)),
 )

@@ -26,10 +26,15 @@ if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
 
-__all__ = ["EXTRA", "PICTURE", "bibtex", "cited", "colophon", "description", "setup", "stage", "without_icons"]
+__all__ = [
+    "EXTRA", "LAB", "PICTURE", "bibtex", "bring_lab", "cited", "colophon", "description", "setup", "stage",
+    "without_icons",
+]  # fmt: skip
 
 #: What lies beside the pages as it is and is loaded by none of them at once (`html_extra_path` of `_config.yml`).
 EXTRA = "_extra"
+#: What a browser makes and judges images with, in the checkout; `python -m helpers.lab` makes it.
+LAB = files.BUILD / "lab"
 #: The picture that previews of links show, in the site's _static.
 PICTURE = "heatmap.png"
 PICTURE_SAYS = "Heatmap: what each detector says of each generator's images at each precision"
@@ -39,9 +44,12 @@ LONGEST = 200
 #: What only some pages need: a part of a file's name, or of a script's own text, and the HTML that asks for it.
 NEEDED = {
     "vega": r"quantdetect-chart",
-    "explorer": r'class="quantdetect-explorer',
+    "drawing.js": r'class="quantdetect-(explorer|lab)',
+    "explorer.js": r'class="quantdetect-explorer',
+    "explorer.css": r'class="quantdetect-(explorer|lab)',
+    "lab.js": r'class="quantdetect-lab',
     "figures.js": r"data-kind=",
-    "figures.css": r'data-kind=|class="quantdetect-explorer',
+    "figures.css": r'data-kind=|class="quantdetect-(explorer|lab)',
     "clipboard": r'class="highlight',
     "copybutton": r'class="highlight',
     "toggle": r'class="[^"]*\b(toggle|dropdown)\b',
@@ -51,8 +59,6 @@ NEEDED = {
 #: What other packages write and a screen reader would misread, and what stands in its place: MyST-NB's label hides what
 #: its switch says, and the role that docutils gives an entry of the bibliography is no longer one.
 MENDED = {' aria-label="Toggle hidden content"': "", ' role="doc-biblioentry"': ' role="listitem"'}
-#: What draws a page's first view runs before what serves its margins.
-FIRST = "explorer.js"
 #: The rules that name the letters of the theme's icon font, which `style.css` draws in its stead.
 ICONS = re.compile(r'(?:\.fa-[\w-]+::?before,?)+\{content:"[^"]*"\}')
 #: Extensions that do not say that pages can be read side by side with them, which Sphinx then refuses: the table of
@@ -60,6 +66,9 @@ ICONS = re.compile(r'(?:\.fa-[\w-]+::?before,?)+\{content:"[^"]*"\}')
 UNDECLARED = {"sphinx_multitoc_numbering"}
 #: What inline scripts and the search page's own go on from at once, so it cannot wait for the page as the others do.
 AT_ONCE = ("documentation_options.js", "doctools.js")
+#: What other scripts build upon, then what draws a page's first view; the rest serves a page's margins, and the builder
+#: has all of them in the order in which a disk lists them.
+FIRST = ("drawing.js", "explorer.js")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -81,6 +90,15 @@ def stage(source: Path) -> None:
     (source / EXTRA).mkdir(exist_ok=True)
     shutil.copy(files.ROOT / "_config.yml", source)
     shutil.copy(files.ROOT / "LICENSE", source / "_static" / "LICENSE.txt")
+
+
+def bring_lab(built: Path, lab: Path = LAB) -> None:
+    """Put the lab beside the pages in `built`, at _static/lab, where there is one.
+
+    Not by way of Sphinx, which loads every script of its _static on every page.
+    """
+    if (lab / "lab.json").is_file():
+        shutil.copytree(lab, built / "_static" / lab.name)
 
 
 @cache
@@ -157,7 +175,7 @@ def _page(app: Sphinx, name: str, _template: str, context: dict[str, Any], doctr
     context["body"] = body
     for kind in ("script_files", "css_files"):
         context[kind] = [asset for asset in context.get(kind, []) if _wanted(asset, body)]
-    context["script_files"].sort(key=lambda script: FIRST not in str(script.filename))
+    context["script_files"].sort(key=lambda script: [name not in str(script.filename) for name in FIRST])
     for script in context["script_files"]:
         if script.filename and not any(name in str(script.filename) for name in AT_ONCE):
             script.attributes["defer"] = "defer"

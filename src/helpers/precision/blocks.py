@@ -16,16 +16,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-__all__ = ["ROUNDED"]
+__all__ = ["CODE", "E2M1_MAX", "PARTS", "ROUNDED", "SIX_BITS", "TRIED"]
 
 #: The largest E2M1 number, the exponent of the largest, and the largest E4M3 number.
-_E2M1_MAX, _E2M1_EXPONENT, _E4M3_MAX = 6.0, 2, 448.0
+E2M1_MAX, _E2M1_EXPONENT, _E4M3_MAX = 6.0, 2, 448.0
 #: Parts of a Q4_K block, its largest code, and the largest of its 6-bit scales and minima.
-_PARTS, _CODE, _SIX_BITS = 8, 15, 63
+PARTS, CODE, SIX_BITS = 8, 15, 63
 #: Blocks of Q4_K that are searched at once: their search takes many times their own memory.
 _AT_ONCE = 1024
 #: Ranges that llama.cpp tries for a part of Q4_K, in codes: from one code less than there are to one more.
-_TRIED = tuple(_CODE - 1 + 0.1 * step for step in range(21))
+TRIED = tuple(CODE - 1 + 0.1 * step for step in range(21))
 
 
 def _in_blocks(round_: Callable[[Tensor], Tensor], size: int, weight: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def _e2m1(numbers: Tensor) -> Tensor:
     """The nearest E2M1 numbers, ties to even, those beyond the largest to it."""
     exponent = (torch.frexp(numbers).exponent - 1).clamp(min=0, max=_E2M1_EXPONENT)
     step = torch.ldexp(torch.full_like(numbers, 0.5), exponent)
-    return ((numbers / step).round() * step).clamp(-_E2M1_MAX, _E2M1_MAX)
+    return ((numbers / step).round() * step).clamp(-E2M1_MAX, E2M1_MAX)
 
 
 def _half(numbers: Tensor) -> Tensor:
@@ -67,8 +67,8 @@ def _nvfp4(blocks: Tensor) -> Tensor:
     rounded to E4M3, its own at 6. A block too small for the least E4M3 number becomes zeros.
     """
     magnitudes = blocks.abs().amax(1, keepdim=True)
-    whole = magnitudes.max() / (_E2M1_MAX * _E4M3_MAX) if len(blocks) else magnitudes.new_tensor(0.0)
-    shares = (magnitudes / _E2M1_MAX * _inverse(whole)).clamp(max=_E4M3_MAX)
+    whole = magnitudes.max() / (E2M1_MAX * _E4M3_MAX) if len(blocks) else magnitudes.new_tensor(0.0)
+    shares = (magnitudes / E2M1_MAX * _inverse(whole)).clamp(max=_E4M3_MAX)
     scale = shares.to(torch.float8_e4m3fn).float() * whole
     return _e2m1(blocks / scale.where(scale > 0, torch.inf)) * scale
 
@@ -96,9 +96,9 @@ def _q4_k(blocks: Tensor) -> Tensor:
 
 
 def _q4_k_few(blocks: Tensor) -> Tensor:
-    parts = blocks.unflatten(1, (_PARTS, -1))
+    parts = blocks.unflatten(1, (PARTS, -1))
     step, low = (_six_bits(found) for found in _searched(parts))
-    codes = ((parts + low) / step.where(step > 0, torch.inf)).round().clamp(0, _CODE)
+    codes = ((parts + low) / step.where(step > 0, torch.inf)).round().clamp(0, CODE)
     return (codes * step - low).flatten(1)
 
 
@@ -106,14 +106,14 @@ def _searched(parts: Tensor) -> tuple[Tensor, Tensor]:
     """Step and negated minimum (blocks, parts, 1) of each part (blocks, parts, 32), as llama.cpp searches them.
 
     Numbers count by their magnitude plus the part's root mean square. The start is the part's own range, widened to
-    hold 0; then codes are made for `_TRIED` ranges, each from the best minimum so far, and step and minimum fitted to
+    hold 0; then codes are made for `TRIED` ranges, each from the best minimum so far, and step and minimum fitted to
     them by weighted least squares, a minimum above 0 becoming 0. What leaves the smallest weighted error is kept.
     """
     weights = parts.square().mean(-1, keepdim=True).sqrt() + parts.abs()
     low, high = parts.amin(-1, keepdim=True).clamp(max=0), parts.amax(-1, keepdim=True)
-    step = (high - low) / _CODE
-    best = _error(parts, weights, _codes(parts, low, _inverse(high - low, _CODE)), step, low)
-    for codes_wide in _TRIED:
+    step = (high - low) / CODE
+    best = _error(parts, weights, _codes(parts, low, _inverse(high - low, CODE)), step, low)
+    for codes_wide in TRIED:
         codes = _codes(parts, low, _inverse(high - low, codes_wide))
         tried, minimum, known = _fitted(parts, weights, codes)
         error = _error(parts, weights, codes, tried, minimum)
@@ -123,7 +123,7 @@ def _searched(parts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _codes(parts: Tensor, low: Tensor, inverse: Tensor) -> Tensor:
-    return ((parts - low) * inverse).round().clamp(0, _CODE)
+    return ((parts - low) * inverse).round().clamp(0, CODE)
 
 
 def _error(parts: Tensor, weights: Tensor, codes: Tensor, step: Tensor, low: Tensor) -> Tensor:
@@ -145,8 +145,8 @@ def _fitted(parts: Tensor, weights: Tensor, codes: Tensor) -> tuple[Tensor, Tens
 def _six_bits(numbers: Tensor) -> Tensor:
     """Numbers (blocks, parts, 1), rounded to multiples 0 to 63 of the block's largest / 63 in FP16; none is below 0."""
     largest = numbers.amax(1, keepdim=True).clamp(min=0)
-    multiples = (numbers * _inverse(largest, _SIX_BITS)).round().clamp(0, _SIX_BITS)
-    return multiples * _half(largest / _SIX_BITS)
+    multiples = (numbers * _inverse(largest, SIX_BITS)).round().clamp(0, SIX_BITS)
+    return multiples * _half(largest / SIX_BITS)
 
 
 #: Key -> weight -> the nearest weight that the format can hold, of the same shape and type.

@@ -17,7 +17,7 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.precision.formats import FORMATS, Format
 from helpers.precision.quantize import LAYERS, targets
 
-__all__ = ["QUANTIZED", "chosen", "count", "table"]
+__all__ = ["QUANTIZED", "chosen", "count", "held", "table"]
 
 #: Components that a precision below 16 bits quantizes; the others stay in 16 bits beside them, as in a pipeline loaded
 #: in half precision.
@@ -48,6 +48,16 @@ def count(component: nn.Module, row: Format, coverage: str, itemsize: int) -> tu
     return sum(parameter.numel() for parameter in inside), held + outside * itemsize
 
 
+def held(component: nn.Module, row: Format, quantized: bool, coverage: str = "linear") -> tuple[int, int]:
+    """(parameters stored in the format, bytes in all) of a network of a pipeline in 16 bits beside the format.
+
+    A cast takes it whole; a format of layers, where it is among the `quantized` ones; else it stays in 16 bits.
+    """
+    if quantized or row.scope == "component":
+        return count(component, row, coverage, 2)
+    return 0, 2 * sum(parameter.numel() for parameter in component.parameters())
+
+
 def table(checkpoints: Sequence[str] | None = None, precisions: Sequence[str] | None = None) -> pd.DataFrame:
     """One row per checkpoint, component, precision and coverage: parameters, quantized, bytes.
 
@@ -70,11 +80,6 @@ def _rows(network: Network, precisions: Sequence[str], quantized: bool) -> Itera
     for precision in precisions:
         row = FORMATS[precision]
         for coverage in ["whole"] if row.scope == "component" else LAYERS:
-            if row.scope == "component":
-                inside, size = count(component, row, "linear", 0)
-            elif quantized:
-                inside, size = count(component, row, coverage, 2)
-            else:
-                inside, size = 0, 2 * network.parameters
+            inside, size = held(component, row, quantized, coverage)
             settings = {"precision": precision, "coverage": coverage}
             yield settings | {"parameters": network.parameters, "quantized": inside, "bytes": size}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from helpers.core.errors import UsageError, nearest
 from helpers.world.scenes import COLOURS, GROUNDS, SHAPES, Scene, scene
 
-__all__ = ["PLACES", "Parsed", "caption", "parse", "prompt", "vocabulary"]
+__all__ = ["PLACES", "Parsed", "caption", "noun", "parse", "prompt", "vocabulary"]
 
 #: How each ground is said, so that the sentence stays English.
 PLACES = {ground: f"on {ground}" for ground in GROUNDS} | {"sky": "against the sky"}
@@ -33,13 +33,14 @@ class Parsed:
     solids: tuple[tuple[str, str], ...]
 
 
-def _noun(colour: str, shape: str) -> str:
+def noun(colour: str, shape: str) -> str:
+    """A solid as a sentence names it, with its article: an orange ball."""
     return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}"
 
 
 def caption(of: Scene) -> str:
     """Return the sentence that describes a scene; `parse` reads it back."""
-    nouns = [_noun(solid.colour, solid.shape) for solid in of.solids]
+    nouns = [noun(solid.colour, solid.shape) for solid in of.solids]
     body = {
         "alone": lambda: nouns[0],
         "beside": lambda: f"{nouns[0]} beside {nouns[1]}",

@@ -1,0 +1,29 @@
+/* What page 12 begins with: a button that loads the lab, which is made of modules (helpers/lab/web), or the sentence that
+   says why there is none. Until it is pressed nothing is loaded. */
+(function () {
+  "use strict";
+
+  const root = document.querySelector(".quantdetect-lab");
+  if (!root) return;
+  const button = root.querySelector(".lab-open");
+
+  function say(name) {
+    for (const one of ["start", "file", "missing"]) root.querySelector(`.lab-${one}`).hidden = one !== name;
+    button.hidden = name !== "start";
+  }
+
+  async function open() {
+    button.disabled = true;
+    button.textContent = "Opening \u2026";
+    try {
+      const view = await import(new URL(`${root.dataset.lab}web/view.js`, document.baseURI).href);
+      await view.open(root);
+    } catch (error) {
+      console.info(`lab: ${error}`);
+      say("missing");
+    }
+  }
+
+  say(location.protocol === "file:" ? "file" : "start");
+  button.addEventListener("click", open);
+})();

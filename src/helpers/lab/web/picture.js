@@ -1,0 +1,85 @@
+/* A picture of the reader's own: judged as it is, after JPEG 75 and at half size. It never leaves the device. */
+
+import { drawn } from "./canvas.js";
+import { field, h, table } from "./drawing.js";
+import { told } from "./maker.js";
+import { detectorTitle, verdict } from "./words.js";
+
+/** @typedef {import("./context.d.ts").Context} Context */
+/** @typedef {import("./context.d.ts").Picture} Picture */
+/** @typedef {import("./context.d.ts").Verdict} Verdict */
+
+/** What is done to a picture, by the names that `quantdetect detect --perturb` has; "" is nothing. */
+const TREATMENTS = { "": "as it is", "jpeg:75": "after JPEG 75", "resize:0.5": "at half size" };
+
+/** @param {Picture} picture */
+function size({ width, height, cut }) {
+  const whole = cut ? `, the middle of ${cut.width} \u00d7 ${cut.height}: a larger one takes too long here` : "";
+  return `${width} \u00d7 ${height} pixels${whole}`;
+}
+
+export class OwnPicture {
+  /** @param {Context} context */
+  constructor(context) {
+    this.context = context;
+    this.input = h("input", { type: "file", id: "lab-file", accept: "image/*", onchange: () => this.#take(this.input.files?.[0]) });
+    this.shown = h("div", { class: "lab-own" });
+    const zone = h("div", { class: "lab-drop" }, field("A picture from this device, or dropped here", this.input));
+    for (const name of ["dragover", "drop"]) zone.addEventListener(name, event => this.#dragged(/** @type {DragEvent} */ (event)));
+    zone.addEventListener("dragleave", () => zone.classList.remove("lab-over"));
+    this.zone = zone;
+    this.box = h("section", { "aria-labelledby": "lab-own-head" }, h("h3", { id: "lab-own-head", class: "lab-head" }, "A picture of your own"),
+      h("p", {}, "It is decoded and judged on this device, and no request leaves it. The detectors are miniatures that were trained on renders: they judge renders, and of a photograph their answer means little."),
+      zone, this.shown);
+  }
+
+  /** @param {DragEvent} event */
+  #dragged(event) {
+    event.preventDefault();
+    this.zone.classList.toggle("lab-over", event.type === "dragover");
+    if (event.type === "drop") this.#take(event.dataTransfer?.files[0]);
+  }
+
+  /** @param {File | undefined} file */
+  #take(file) {
+    if (!file) return;
+    const { lab, tasks } = this.context;
+    tasks.run("Your picture", async (report, signal) => {
+      report("is decoded", 0, 0);
+      const picture = await this.#decoded(file);
+      const preview = h("figure", {}, drawn(picture, `Your picture, ${picture.width} by ${picture.height} pixels`), h("figcaption", {}, size(picture)));
+      /** @type {Map<string, Verdict[]>} */
+      const found = new Map();
+      for (const [key, title] of Object.entries(TREATMENTS)) {
+        report(`is judged ${title}`, found.size, Object.keys(TREATMENTS).length);
+        const treated = key ? await lab.perturb(picture, key) : picture;
+        found.set(key, await lab.judge(treated, { onProgress: told(report), signal }));
+        this.shown.replaceChildren(preview, this.#table(found));
+      }
+      return `Your picture: judged by ${Object.keys(lab.manifest.detectors).length} detectors.`;
+    }).finally(() => { this.input.value = ""; });
+  }
+
+  /** @param {File} file @returns {Promise<Picture>} */
+  async #decoded(file) {
+    try {
+      return await this.context.lab.decode(file);
+    } catch (error) {
+      this.shown.replaceChildren(h("p", { role: "alert" }, `Not judged: ${error instanceof Error ? error.message : error}`));
+      throw error;
+    }
+  }
+
+  /** @param {Map<string, Verdict[]>} found */
+  #table(found) {
+    const columns = [...found.keys()], first = /** @type {Verdict[]} */ (found.get(""));
+    const rows = first.map(({ detector }) => {
+      const own = columns.map(key => found.get(key)?.find(one => one.detector === detector));
+      const steady = new Set(own.map(one => one?.fake)).size === 1, whole = columns.length === Object.keys(TREATMENTS).length;
+      return [detectorTitle(this.context, detector), ...own.map(one => h("td", {}, one ? verdict(one) : "\u2013")),
+        h("td", {}, steady ? (whole ? "the same" : "\u2013") : h("strong", {}, "unstable"))];
+    });
+    const head = ["Detector", ...columns.map(key => TREATMENTS[/** @type {keyof TREATMENTS} */ (key)]), "Verdicts"];
+    return table("What the detectors say of your picture (logit; above 0 it is called fake); unstable where the verdict flips", head, rows);
+  }
+}

@@ -1,0 +1,109 @@
+"""What page 12 and the page on costs say of the devices that readers measured."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import pandas as pd
+from IPython.display import HTML
+
+from helpers.analysis import devices
+from helpers.analysis.stats.metrics import Interval
+from helpers.analysis.words import counted, listed, named, number
+from helpers.paper import tables
+from helpers.paper.prose import Source
+from helpers.precision.catalogue import BASELINE
+
+__all__ = ["NOT_MEASURED", "detectors", "saving", "show", "tried"]
+
+NOT_MEASURED = Source(
+    "No reader's device was measured yet: page 12 saves a record, which `quantdetect import-device` takes in."
+)
+#: What a ratio of times says, by where its interval lies.
+SAVES, COSTS, LEVEL = "quantization saves time", "quantization costs time", "no change of time shows"
+#: The browsers that most readers have, by the name that a record gives them.
+BROWSERS = ("Chrome", "Edge", "Firefox", "Safari")
+
+
+def saving(measured: pd.DataFrame) -> str:
+    """The sentences that say whether quantization saves time on the devices of readers, by `results.devices.read`."""
+    found = devices.ratios(measured)
+    if found.empty:
+        return NOT_MEASURED
+    said = [_of_device(own) for _, own in found.groupby("device", sort=False)]
+    return (
+        f"{' '.join(said)} The lab computes with 32 bits whatever format the weights were rounded to, as a device does "
+        "that has no kernels for the format: only where it has some can fewer bits save time."
+    )
+
+
+def _of_device(rows: pd.DataFrame) -> str:
+    first = rows.iloc[0]
+    parts = [f"{named(row.precision)} takes {_times(row)}" for row in rows.itertuples()]
+    kinds = {_kind(row.ratio_low, row.ratio_high) for row in rows.itertuples()}
+    verdict = kinds.pop() if len(kinds) == 1 else "the formats differ"
+    over = f"{counted(first.generators, 'generator')} and {counted(first.rounds, 'round')}"
+    return (
+        f"With {devices.name(first)}, {verdict}: of the seconds of an image at {named(BASELINE)}, {listed(parts)}, "
+        f"over {over}."
+    )
+
+
+def _times(row: pd.Series) -> str:
+    return number(Interval(row.ratio, row.ratio_low, row.ratio_high))
+
+
+def _kind(low: float, high: float) -> str:
+    if isnan(low) or low <= 1 <= high:
+        return LEVEL
+    return SAVES if high < 1 else COSTS
+
+
+def tried(measured: pd.DataFrame) -> str:
+    """The sentence that names the browsers in which the lab was tried, and those in which it was not."""
+    have = list(dict.fromkeys(f"{row.browser} on {row.system}" for row in measured.itertuples()))
+    names = {row.browser.split(" ")[0] for row in measured.itertuples()}
+    lacks = [name for name in BROWSERS if name not in names]
+    lacks += [] if measured.mobile.astype(bool).any() else ["any phone or tablet"]
+    head = f"A whole measurement was made in {listed(have)}. " if have else "No whole measurement was made yet. "
+    return f"{head}Not tried: {listed(lacks)}." if lacks else head.strip()
+
+
+def show(measured: pd.DataFrame) -> HTML | None:
+    """The table of what readers measured, a row per device, generator and precision; None where nobody did."""
+    found = devices.images(measured)
+    if found.empty:
+        return None
+    shown = pd.DataFrame({
+        "device": [devices.name(row) for row in found.itertuples()],
+        "generator": found.model.map(named),
+        "precision": found.precision.map(named),
+        "rounds": found.rounds,
+        "seconds an image, median (least to most)": [
+            f"{row.seconds:.2f} ({row.seconds_low:.2f} to {row.seconds_high:.2f})" for row in found.itertuples()
+        ],
+        f"time relative to {named(BASELINE)}": [
+            tables.DASH if row.precision == BASELINE else tables.interval(row, "ratio") for row in found.itertuples()
+        ],
+        "seconds to round the weights": found.seconds_round.map("{:.2f}".format),
+        "weights, MB": (found.bytes / 1e6).map("{:.2f}".format),
+        "relative weight error": found.weight_error.map("{:.4f}".format),
+    })  # fmt: skip
+    return tables.table(shown, "What readers measured, in the browser of their own device")
+
+
+def detectors(measured: pd.DataFrame) -> HTML | None:
+    """The table of how long each detector took for one image; None where none was timed."""
+    found = devices.verdicts(measured)
+    if found.empty:
+        return None
+    shown = pd.DataFrame({
+        "device": [devices.name(row) for row in found.itertuples()],
+        "detector": found.model.map(named),
+        "pixels a side": found.pixels,
+        "images": found.images,
+        "seconds an image, median (least to most)": [
+            f"{row.seconds:.3f} ({row.seconds_low:.3f} to {row.seconds_high:.3f})" for row in found.itertuples()
+        ],
+    })  # fmt: skip
+    return tables.table(shown, "Seconds of a detector for one image, in the browser of readers' devices")

@@ -1,0 +1,188 @@
+"""Records of readers' devices: what is right comes in once, what is wrong is told in one line, and times are compared
+within rounds."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from helpers.analysis import devices as analysed
+from helpers.analysis.words import named
+from helpers.cli import app as command
+from helpers.core import files
+from helpers.core.errors import Damaged, UsageError
+from helpers.paper.pages import devices as page
+from helpers.results import devices
+
+FP4 = {"npr": 0.02, "clip_d": 0.1}
+
+
+def record(ratio: float = 1.0, rounds: int = 3, seed: int = 0, **device: Any) -> dict[str, Any]:
+    """A record of two generators, in which FP4 takes `ratio` times as long as FP32, and a second of each round counts
+    twice: what slows both down alike."""
+    rng = np.random.default_rng(seed)
+    images = []
+    for number in range(1, rounds + 1):
+        for model, base in (("sd15", 0.4), ("sd3", 0.8)):
+            slow = rng.uniform(1, 2)
+            for precision, factor in (("fp32", 1.0), ("fp4", ratio)):
+                images.append({
+                    "model": model, "precision": precision, "round": number, "pixels": 64,
+                    "seconds": base * slow * factor, "seconds_load": 0, "seconds_round": 0.2,
+                    "bytes": 4_000_000 if precision == "fp32" else 500_000,
+                    "weight_error": 0.0 if precision == "fp32" else 0.1,
+                })  # fmt: skip
+    verdicts = [{"model": model, "round": 1, "pixels": 64, "seconds": took} for model, took in FP4.items()]
+    own = {
+        "browser": "Firefox 142",
+        "system": "Linux",
+        "mobile": False,
+        "processors": 2,
+        "runtime": "onnxruntime-web 1.30.0",
+    }
+    return {
+        "format": devices.FORMAT,
+        "recorded": "2026-11-26",
+        "device": own | device,
+        "images": images,
+        "verdicts": verdicts,
+    }
+
+
+def written(folder: Path, name: str, value: Any) -> Path:
+    file = folder / name
+    file.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+    return file
+
+
+def table(tmp_path: Path, *records: dict[str, Any]) -> pd.DataFrame:
+    given = [written(tmp_path, f"{place}.json", one) for place, one in enumerate(records)]
+    devices.import_devices(given, tmp_path / "devices.csv")
+    return devices.read(tmp_path / "devices.csv")
+
+
+def test_a_record_comes_in_once_and_whole(tmp_path: Path) -> None:
+    mine, other = written(tmp_path, "a.json", record()), written(tmp_path, "b.json", record(seed=1, processors=8))
+    out = tmp_path / "deep" / "devices.csv"
+    assert devices.import_devices([mine, mine], out) == devices.Added(new=1, known=0, timings=14)
+    assert devices.import_devices([other, mine], out) == devices.Added(new=1, known=1, timings=28)
+    before = out.read_bytes()
+    assert devices.import_devices([mine], out).new == 0 and out.read_bytes() == before
+    rows = devices.read(out)
+    assert list(rows) == list(devices.COLUMNS) and set(rows.processors) == {2, 8}
+    own = rows[(rows.processors == 2) & (rows.task == "image")]
+    given = record()["images"]
+    assert list(own.seconds) == pytest.approx([image["seconds"] for image in given], abs=1e-4)
+    assert list(own.bytes) == [image["bytes"] for image in given]
+
+
+WRONG = {
+    "format": ("none of our doing", "format: no such value"),
+    "recorded": ("26.11.2026", "is no day; write it as 2026-11-30"),
+    "device.browser": ("<script>", "device.browser"),
+    "device.system": ("Linus", "(nearest: 'Linux')"),
+    "device.processors": (0, "device.processors: 0 should be greater than or equal to 1"),
+    "device.mobile": ("no", "device.mobile"),
+    "device.host": ("mine.example", "device.host: unknown key"),
+    "images.0.model": ("sd33", "images[0].model: no such value 'sd33' (nearest: 'sd3')"),
+    "images.0.precision": ("fp5", "images[0].precision"),
+    "images.0.seconds": (math.inf, "images[0].seconds"),
+    "images.1.seconds": (-1, "images[1].seconds"),
+    "images.0.bytes": (1.5, "images[0].bytes"),
+    "images.0.round": (None, "images[0].round"),
+    "verdicts.0.model": ("nrp", "verdicts[0].model"),
+    "images": ([], "images"),
+}
+
+
+@pytest.mark.parametrize("place", WRONG)
+def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    value, said = WRONG[place]
+    wrong: Any = copy.deepcopy(record())
+    *way, last = [int(part) if part.isdigit() else part for part in place.split(".")]
+    inner = wrong
+    for part in way:
+        inner = inner[part]
+    inner[last] = value
+    file, good, out = (
+        written(tmp_path, "wrong.json", wrong),
+        written(tmp_path, "good.json", record()),
+        tmp_path / "d.csv",
+    )
+    assert command.main(["import-device", str(good), str(file), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.startswith(f"quantdetect: {file}") and error.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "1", '"x"', "[" * 100_000, "{}", "\x00"])
+def test_what_is_no_record_is_told_in_one_line(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, "odd.json", text)
+    assert command.main(["import-device", str(file), "--out", str(tmp_path / "d.csv")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "odd.json" in error
+
+
+def test_an_image_twice_is_refused(tmp_path: Path) -> None:
+    twice = record()
+    twice["images"].append(twice["images"][0])
+    with pytest.raises(UsageError, match="sd15 fp32 in round 1 stands there twice"):
+        devices.read_record(written(tmp_path, "twice.json", twice))
+
+
+def test_a_table_that_is_none_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "devices.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(Damaged, match="lacks the column 'device'"):
+        devices.read(tmp_path / "devices.csv")
+
+
+def test_ratios_are_of_the_same_round(tmp_path: Path) -> None:
+    rows = analysed.ratios(table(tmp_path, record(0.5, rounds=4)))
+    assert list(rows.precision) == ["fp4"] and list(rows.generators) == [2] and list(rows.rounds) == [4]
+    # Rounds differ by up to twice, their ratios by the digits that are kept alone.
+    assert rows.ratio[0] == pytest.approx(0.5, abs=1e-3) and rows.ratio_high[0] - rows.ratio_low[0] < 2e-3
+
+
+def test_the_interval_of_a_ratio_is_students(tmp_path: Path) -> None:
+    own, ratios = record(1.0, rounds=4), [0.9, 1.1, 1.3, 1.0]
+    for image in own["images"]:
+        image["seconds"] = 1.0 if image["precision"] == "fp32" else ratios[image["round"] - 1]
+    rows = analysed.ratios(table(tmp_path, own))
+    logs = np.log(ratios)
+    low, high = stats.t.interval(0.95, 3, loc=logs.mean(), scale=stats.sem(logs))
+    assert (rows.ratio[0], rows.ratio_low[0], rows.ratio_high[0]) == pytest.approx(np.exp([logs.mean(), low, high]))
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(0.5, "quantization saves time"), (2.0, "quantization costs time")])
+def test_sentences_follow_the_times(tmp_path: Path, ratio: float, said: str) -> None:
+    text = page.saving(table(tmp_path, record(ratio, rounds=4)))
+    assert f"With Firefox 142 on Linux, 2 processors, {said}" in text and f"{named('fp4')} takes {ratio:.2f}" in text
+
+
+def test_one_round_has_no_interval_and_says_so(tmp_path: Path) -> None:
+    text = page.saving(table(tmp_path, record(0.5, rounds=1)))
+    assert "no change of time shows" in text and "interval unknown" in text
+
+
+def test_what_was_not_tried_is_named(tmp_path: Path) -> None:
+    nobody = devices.read(tmp_path / "none.csv")
+    assert page.saving(nobody) == page.NOT_MEASURED and page.show(nobody) is None and page.detectors(nobody) is None
+    assert "Not tried: Chrome, Edge, Firefox, Safari and any phone or tablet." in page.tried(nobody)
+    phone = table(tmp_path, record(), record(browser="Safari 18", system="iOS", mobile=True))
+    said = page.tried(phone)
+    assert "Firefox 142 on Linux" in said and said.endswith("Not tried: Chrome and Edge.")
+    assert "Firefox 142 on Linux" in page.show(phone).data and "0.100" in page.detectors(phone).data
+
+
+def test_the_shipped_table_is_one(tmp_path: Path) -> None:
+    rows = devices.read()
+    assert set(rows.columns) == set(devices.COLUMNS)
+    assert rows.empty or devices.TABLE.is_relative_to(files.RESULTS)
