@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
 import re
 import shlex
 import shutil
@@ -14,11 +15,13 @@ import pytest
 import typer
 import yaml
 from PIL import Image
+from recorded import record
 
 from helpers import world
 from helpers.cli import app, book
 from helpers.core import files
 from helpers.paper import execution
+from helpers.results import devices
 from helpers.runs.plan import parse_share
 
 SOURCE = files.ROOT / "src"
@@ -77,7 +80,7 @@ def test_the_slurm_script_runs_every_share_once() -> None:
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README's examples name: images, scores and a map, an older run."""
+    """What the README's examples name: images, scores and a map, a record of a device, an older run."""
     folder = tmp_path_factory.mktemp("named")
     (folder / "FOLDER").mkdir()
     for seed in range(2):
@@ -85,6 +88,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = [("detector", "==", "npr"), ("index", "<", 40)]
     scores = pd.read_parquet(files.RESULTS / "mini" / "scores.parquet", filters=few)
     scores.rename(columns={"generator": "model"}).to_csv(folder / "scores.csv", index=False)
+    (folder / "record.json").write_text(json.dumps(record()), encoding="utf-8")
     (folder / "map.toml").write_text('[columns]\ngenerator = "model"\n', encoding="utf-8")
     shutil.copytree(files.RESULTS / "mini", folder / "results" / "again")
     return folder
@@ -102,6 +106,7 @@ def test_what_takes_seconds_works(
 ) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr(files, "BUILD", place / "_build")
+    monkeypatch.setattr(devices, "TABLE", place / "devices.csv")
     assert app.main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
     assert capsys.readouterr().out.strip()
 

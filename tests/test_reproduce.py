@@ -24,6 +24,7 @@ import pandas as pd
 import pytest
 import synthetic
 from PIL import Image, ImageFilter
+from recorded import record
 from test_examples import ROWS
 
 from helpers import world
@@ -33,6 +34,7 @@ from helpers.mini.training import detectors as training
 from helpers.mini.training import miniatures
 from helpers.paper import build, contents
 from helpers.paper.contents import Job
+from helpers.results import devices
 from helpers.runs import parse_share, verify
 
 PAGE = (files.BOOK / "reproduce.md").read_text(encoding="utf-8")
@@ -169,20 +171,23 @@ def test_the_book_is_checked_and_made(
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(files.ROOT / name, place)
     (place / ".venv" / "bin").mkdir(parents=True)
-    script = place / ".venv" / "bin" / "quantdetect"
-    script.write_text('#!/bin/sh\necho "quantdetect $*" >> typed.txt\nmkdir -p _build\ntouch _build/live.json\n')
-    script.chmod(0o755)
+    for name in ("quantdetect", "python"):
+        script = place / ".venv" / "bin" / name
+        script.write_text(f'#!/bin/sh\necho "{name} $*" >> typed.txt\nmkdir -p _build\ntouch _build/live.json\n')
+        script.chmod(0o755)
     (place / ".venv" / ".installed").touch()  # later than what says what is to be installed
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(shlex.split(make), capture_output=True, text=True, env=clean)
     assert done.returncode == 0, done.stderr
     calls = (place / "typed.txt").read_text(encoding="utf-8").splitlines()
-    assert [call.split()[1] for call in calls] == ["verify", "report"]
+    check, lab, report = calls
+    assert check.split()[1] == "verify" and report.split()[1] == "report"
+    assert lab == "python -m helpers.lab --if-changed"  # tests/lab makes it
     typed("quantdetect run mini --out results/mini")
     monkeypatch.setattr(verify, "processors", lambda: 1)  # each process that makes images starts for seconds
-    assert "agrees" in typed(calls[0])
+    assert "agrees" in typed(check)
     assert json.loads((place / "_build" / "live.json").read_text(encoding="utf-8"))["agree"] is True
-    assert "_build/html/index.html" in typed(calls[1])
+    assert "_build/html/index.html" in typed(report)
     assert of_results(planned) == place / "results" / "mini"
 
 
@@ -375,6 +380,13 @@ def test_a_public_study_is_read_by_its_map(place: Path, typed: Typed) -> None:
     assert set(pd.read_csv(place / "effects.csv").precision) == {"int8", "nf4"}
 
 
+def test_a_reader_s_device_comes_into_its_table(place: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "TABLE", place / "devices.csv")
+    (command,) = beginning("quantdetect", "import-device")
+    (place / command.split()[-1]).write_text(json.dumps(record()), encoding="utf-8")
+    assert "devices.csv" in typed(command) and len(devices.read(place / "devices.csv"))
+
+
 def test_the_miniatures_are_trained_from_nothing(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes hours: that all are asked for is seen here, that each of the steps trains, in tests/mini."""
     asked: list[object] = []
@@ -389,7 +401,7 @@ TARGETS = (
     "this-book", "with-other-choices", "the-study-from-its-first-image", "with-your-own-images", "at-full-size",
     "several-gpus", "another-generator", "another-detector", "with-anybodys-scores",
 )  # fmt: skip
-WORDS = (("run", "mini-confirmation"), ("train", "mini"), ("import-scores", "FILE"))
+WORDS = (("run", "mini-confirmation"), ("train", "mini"), ("import-scores", "FILE"), ("import-device",))
 
 
 def test_no_command_is_left_out() -> None:

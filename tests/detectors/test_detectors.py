@@ -20,6 +20,7 @@ from helpers.detectors import batching, contract, npr
 from helpers.detectors import detector as base
 from helpers.detectors import preprocessing as images
 from helpers.detectors.detector import NotFinite
+from helpers.detectors.resnet import Trunk
 from helpers.runs import make, plan
 from helpers.study import schema
 from helpers.study.schema import training_label
@@ -596,3 +597,9 @@ def test_a_tiled_networks_logit_is_its_head_on_the_mean_of_its_maps(name):
     assert 512 % stride == 0
     even = (60, 70) if name == "npr" else (61, 70)  # its residual takes even sides
     assert tuple(maps.shape[2:]) == tuple(-(-side // stride) for side in even)
+
+
+def test_a_seed_draws_the_trunk_in_torchvision_s_order():
+    """Trainings begin with the weights of a seed: drawn in another order, none of the shipped ones came out again."""
+    theirs = [name for name in torchvision.models.resnet50(weights=None).state_dict() if not name.startswith("fc.")]
+    assert list(Trunk().state_dict()) == theirs

@@ -92,12 +92,14 @@ class _Bottleneck(nn.Module):
     def __init__(self, channels: int, planes: int, stride: int, first: bool) -> None:
         super().__init__()
         out = planes * EXPANSION
-        self.downsample = _projection(channels, out, stride) if first else None
+        # Drawn first and registered last, as torchvision has it: what a seed draws, and in which order, stays the same.
+        shortcut = _projection(channels, out, stride) if first else None
         self.conv1, self.bn1 = nn.Conv2d(channels, planes, 1, bias=False), nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3, self.bn3 = nn.Conv2d(planes, out, 1, bias=False), nn.BatchNorm2d(out)
         self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, out, H / stride, W / stride) of (N, channels, H, W)."""
