@@ -271,6 +271,8 @@ def test_a_picture_of_ones_own_is_unstable_where_verdicts_flip(shown) -> None:
     for row, own in zip(rows, values, strict=True):
         assert row[1:4] == [f"{said(v)} {'fake' if v > 0 else 'real'}" for v in own]
         assert row[4] == ("the same" if len({v > 0 for v in own}) == 1 else "unstable")
+    flips = [row[0] for row in rows if row[4] == "unstable"]
+    assert f"Unstable: {', '.join(flips)}." in page.locator(".lab-own").inner_text()
     page.locator("#lab-file").set_input_files({"name": "mine.txt", "mimeType": "text/plain", "buffer": b"x"})
     page.locator(".lab-own [role=alert]").wait_for()
     assert "Not judged: it is no picture" in page.locator(".lab-own").inner_text()

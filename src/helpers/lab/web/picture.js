@@ -62,6 +62,8 @@ export class OwnPicture {
         found.set(key, await lab.judge(treated, { onProgress: told(report), signal }));
         this.shown.replaceChildren(preview, this.#table(found));
       }
+      // On a phone the table's last column is out of sight.
+      this.shown.append(h("p", {}, this.#flips(found)));
       return `Your picture: judged by ${Object.keys(lab.manifest.detectors).length} detectors.`;
     }).finally(() => { this.input.value = ""; });
   }
@@ -79,6 +81,12 @@ export class OwnPicture {
   /** @param {string} why */
   #refuse(why) {
     this.shown.replaceChildren(h("p", { role: "alert" }, `Not judged: ${why}`));
+  }
+
+  /** @param {Map<string, Verdict[]>} found */
+  #flips(found) {
+    const all = [...found.values()], flips = all[0].filter((one, place) => all.some(own => own[place].fake !== one.fake));
+    return flips.length ? `Unstable: ${flips.map(one => detectorTitle(this.context, one.detector)).join(", ")}.` : "No verdict flips.";
   }
 
   /** @param {Map<string, Verdict[]>} found */
