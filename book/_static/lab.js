@@ -8,7 +8,7 @@
   const button = root.querySelector(".lab-open");
 
   function say(name) {
-    for (const one of ["start", "file", "missing"]) root.querySelector(`.lab-${one}`).hidden = one !== name;
+    for (const one of ["start", "file", "missing", "failed"]) root.querySelector(`.lab-${one}`).hidden = one !== name;
     button.hidden = name !== "start";
   }
 
@@ -20,8 +20,14 @@
       await view.open(root);
     } catch (error) {
       console.info(`lab: ${error}`);
-      say("missing");
+      say(await absent() ? "missing" : "failed");
     }
+  }
+
+  /** Whether the site has no lab; otherwise it could not be reached for a while, or a module fails. */
+  async function absent() {
+    const answer = await fetch(new URL(`${root.dataset.lab}lab.json`, document.baseURI)).catch(() => null);
+    return answer?.status === 404;
   }
 
   say(location.protocol === "file:" ? "file" : "start");

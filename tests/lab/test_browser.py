@@ -142,10 +142,10 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def _turned() -> bytes:
+def _turned(kind: str, orientation: int) -> bytes:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    return _saved(_photograph(), "JPEG", quality=90, exif=exif)
+    exif[0x0112] = orientation
+    return _saved(_photograph(), kind, quality=90, exif=exif)
 
 
 def _with_profile() -> bytes:
@@ -161,7 +161,9 @@ TAKEN: dict[str, Callable[[], bytes]] = {
     "JPEG 4:4:4": lambda: _saved(_photograph(), "JPEG", quality=92, subsampling=0),
     "JPEG 4:2:2, progressive": lambda: _saved(_photograph(), "JPEG", quality=60, subsampling=1, progressive=True),
     "JPEG, grey": lambda: _saved(_photograph().convert("L"), "JPEG"),
-    "JPEG, turned by EXIF": _turned,
+    "JPEG, turned by EXIF": lambda: _turned("JPEG", 6),
+    "PNG, turned by EXIF": lambda: _turned("PNG", 8),
+    "WebP, upright by EXIF": lambda: _turned("WEBP", 1),
     "PNG": lambda: _saved(_photograph(), "PNG"),
     "PNG, palette": lambda: _saved(_photograph().quantize(40), "PNG"),
     "PNG, grey": lambda: _saved(_photograph().convert("L"), "PNG"),
@@ -174,6 +176,7 @@ TAKEN: dict[str, Callable[[], bytes]] = {
 #: Files that are refused -> a word of the reason.
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "16-bit PNG": (lambda: _saved(Image.fromarray(np.full((9, 9), 40000, np.uint16)), "PNG"), "16 bits"),
+    "WebP, turned by EXIF": (lambda: _turned("WEBP", 6), "turn it"),
     "CMYK JPEG": (lambda: _saved(_photograph().convert("CMYK"), "JPEG"), "CMYK"),
     "transparent PNG": (lambda: _saved(_photograph().convert("RGBA").resize((9, 9)).rotate(45), "PNG"), "transparent"),
     "small": (lambda: _saved(_photograph(30, 7), "PNG"), "8"),

@@ -33,7 +33,7 @@ export class Lab {
 
   async make(wish, { onProgress, signal }) {
     this.asked.push(wish);
-    for (let done = 1; done <= 4; done += 1) {
+    for (let done = 0; done < 4; done += 1) {
       onProgress({ stage: "step", done, of: 4 });
       await new Promise(resolve => setTimeout(resolve, window.labDelay ?? 0));
       signal.throwIfAborted();

@@ -173,6 +173,16 @@ def test_an_address_holds_what_is_chosen(shown) -> None:
     assert again.locator("[name=colour-2]").input_value() == "orange"
     odd = shown("#generator=sd9&precision=int1&seed=-4&gain=3&prompt=")
     assert [odd.locator(f"[name={name}]").input_value() for name in ("generator", "precision")] == ["sd3", "fp4"]
+    assert "generator=sd3&precision=fp4" in odd.url
+
+
+def test_a_field_that_cannot_be_keeps_what_was_chosen(shown) -> None:
+    page = shown("#generator=sd15&precision=nf4&prompt=a+castle&seed=77&gain=4")
+    for name, value in (("prompt", "  "), ("seed", "-5"), ("seed", ""), ("seed", str(2**53))):
+        page.locator(f"[name={name}]").fill(value)
+        page.keyboard.press("Tab")
+        kept = [page.locator(f"[name={field}]").input_value() for field in ("prompt", "seed")]
+        assert kept == ["a castle", "77"], (name, value)
 
 
 def test_the_menus_write_what_the_world_says(shown) -> None:
@@ -219,6 +229,15 @@ def test_several_seeds_have_honest_intervals(shown) -> None:
     assert quantiles == pytest.approx([stats.t.ppf(0.975, df) for df in (1, 2, 4, 9, 19, 39)], rel=1e-5)
 
 
+def test_several_seeds_at_the_baseline_have_no_twin(shown) -> None:
+    page = shown(f"#generator=sd3&precision=fp32&prompt={PROMPT.replace(' ', '+')}&seed=3")
+    page.locator("#lab-seeds").select_option("5")
+    done(page, "seeds")
+    rows = cells(page, "5 images")
+    assert [len(row) for row in rows] == [2] * 4
+    assert page.locator(".lab-spread circle").count() == 5 * 4
+
+
 def test_the_ladder_has_every_format_and_stops(shown) -> None:
     page = shown(f"#generator=sd15&precision=fp8&prompt={PROMPT.replace(' ', '+')}&seed=4")
     page.evaluate("window.labDelay = 100")
@@ -252,9 +271,21 @@ def test_a_picture_of_ones_own_is_unstable_where_verdicts_flip(shown) -> None:
     for row, own in zip(rows, values, strict=True):
         assert row[1:4] == [f"{said(v)} {'fake' if v > 0 else 'real'}" for v in own]
         assert row[4] == ("the same" if len({v > 0 for v in own}) == 1 else "unstable")
+    flips = [row[0] for row in rows if row[4] == "unstable"]
+    assert f"Unstable: {', '.join(flips)}." in page.locator(".lab-own").inner_text()
     page.locator("#lab-file").set_input_files({"name": "mine.txt", "mimeType": "text/plain", "buffer": b"x"})
     page.locator(".lab-own [role=alert]").wait_for()
     assert "Not judged: it is no picture" in page.locator(".lab-own").inner_text()
+    two = [{"name": f"{name}.png", "mimeType": "image/png", "buffer": b"x"} for name in "ab"]
+    page.evaluate("window.labDelay = 50")
+    page.locator("[data-action=make]").click()
+    page.locator("#lab-file").set_input_files(two[0])
+    assert "something else runs" in page.locator(".lab-own").inner_text()
+    page.wait_for_function("() => !document.querySelector('.lab-place').hasAttribute('data-busy')")
+    page.locator("#lab-file").evaluate("input => { input.multiple = true; }")
+    page.locator("#lab-file").set_input_files(two)
+    page.locator(".lab-own table").wait_for()
+    assert "of 2 pictures this is the first" in page.locator(".lab-own").inner_text()
 
 
 def test_a_measurement_is_saved_as_a_record_that_is_taken_in(shown, tmp_path: Path) -> None:
@@ -325,6 +356,18 @@ def test_from_a_disk_and_without_a_lab_a_sentence_says_why(folder: Path, browser
         page.locator(".lab-missing").wait_for()
         assert "python -m helpers.lab" in page.locator(".lab-missing").inner_text()
     page.close()
+
+
+def test_a_site_that_cannot_be_reached_is_not_called_one_without_a_lab(folder: Path, browser) -> None:
+    with served(folder) as address:
+        for lost in ("lab/lab.json", "view.js"):
+            page = opened(browser, 390)
+            page.goto(f"{address}{PAGE}")
+            page.route(f"**/{lost}", lambda route: route.abort())
+            page.get_by_role("button", name="Open the lab").click()
+            page.locator(".lab-failed").wait_for()
+            assert not page.locator(".lab-missing").is_visible()
+            page.close()
 
 
 def test_the_archive_says_nothing_of_another_study(tmp_path: Path) -> None:

@@ -26,13 +26,14 @@ export class Lab {
   #worker;
   #base;
 
-  /** Read lab.json. Nothing else is loaded before it is needed.
+  /** Read lab.json. Nothing else is loaded before it is needed. Throws Missing where there is no lab, and a TypeError where
+   * the site cannot be reached.
    * @param {string | URL} base the lab's folder
    */
   static async open(base) {
     const folder = new URL(base, document.baseURI);
-    const response = await fetch(new URL("lab.json", folder)).catch(() => null);
-    if (!response?.ok) throw new Missing("the lab's files are not on this site");
+    const response = await fetch(new URL("lab.json", folder));
+    if (!response.ok) throw new Missing("the lab's files are not on this site");
     const manifest = await response.json();
     if (manifest.missing) throw new Missing(manifest.missing);
     return new Lab(folder, manifest);

@@ -22,8 +22,8 @@ export class Controls {
     this.ground = this.#select("ground", ground => this.#word({ ground }));
     this.prompt = h("input", { type: "text", id: "lab-prompt", name: "prompt", maxlength: 300, spellcheck: "false", autocomplete: "off",
       onchange: () => change({ prompt: this.prompt.value }) });
-    this.seed = h("input", { type: "number", id: "lab-seed", name: "seed", min: 0, max: LAST_SEED, step: 1, inputmode: "numeric",
-      onchange: () => change({ seed: Number(this.seed.value) }) });
+    this.seed = h("input", { type: "number", id: "lab-seed", name: "seed", min: 0, max: LAST_SEED, step: 1, inputmode: "numeric", "aria-describedby": "lab-seed-range",
+      onchange: () => change({ seed: this.seed.valueAsNumber }) });
     this.solids = h("div", { class: "lab-solids" });
     this.understood = h("p", { class: "lab-understood", role: "status" });
     this.form = this.#form();
@@ -47,9 +47,11 @@ export class Controls {
     const options = (/** @type {boolean} */ deck) => manifest.precisions.filter(one => one.deck === deck)
       .map(({ key, title }) => h("option", { value: key }, title));
     this.precision.append(h("optgroup", { label: "The deck\u2019s four" }, ...options(true)), h("optgroup", { label: "The ladder of formats" }, ...options(false)));
+    const range = h("span", { class: "explorer-note", id: "lab-seed-range" }, `A whole number, 0 to ${LAST_SEED}`);
     const another = h("button", { type: "button", onclick: () => this.change({ seed: Math.floor(Math.random() * 1e6) }) }, "Another");
     const seed = field("Seed", this.seed, another), prompt = field("Prompt, as free text", this.prompt, this.understood);
     seed.classList.add("lab-seed");
+    seed.append(range);
     prompt.classList.add("lab-wide");
     const archived = field("Prompts of the archive, with their seeds", this.archived);
     archived.classList.add("lab-wide");

@@ -10,6 +10,9 @@ export const SMALLEST = 8;
 /** The largest side that is taken, that of a tile in the package; of more the middle is, or a phone works for minutes. */
 export const LARGEST = 512;
 
+/** The tag of EXIF data that says how a picture was held; 1 is upright. */
+const ORIENTATION = 0x0112;
+
 /** A picture that cannot be judged; the message says why. */
 export class Refused extends Error {
   name = "Refused";
@@ -21,7 +24,7 @@ export class Refused extends Error {
 const FORMATS = [
   { format: "JPEG", begins: /^\xff\xd8\xff/, unfit: unfitJpeg },
   { format: "PNG", begins: /^\x89PNG\r\n/, unfit: unfitPng },
-  { format: "WebP", begins: /^RIFF[^]{4}WEBP/ },
+  { format: "WebP", begins: /^RIFF[^]{4}WEBP/, unfit: unfitWebp },
 ];
 
 /** @param {Blob} file @returns {Promise<Picture>} */
@@ -106,6 +109,36 @@ function surface(width, height) {
 /** @param {Uint8Array} bytes */
 function unfitPng(bytes) {
   return bytes[24] === 16 ? "it has 16 bits a colour, of which a browser keeps 8" : "";
+}
+
+/** Pillow turns a WebP by its EXIF data, and browsers do not. @param {Uint8Array} bytes */
+function unfitWebp(bytes) {
+  const view = new DataView(bytes.buffer);
+  for (let at = 12; at + 8 <= bytes.length; ) {
+    const size = view.getUint32(at + 4, true);
+    const kind = String.fromCharCode(...bytes.subarray(at, at + 4));
+    if (kind === "EXIF" && turned(bytes.subarray(at + 8, at + 8 + size))) {
+      return "its EXIF data turn it, which browsers leave out of a WebP";
+    }
+    at += 8 + size + (size % 2);
+  }
+  return "";
+}
+
+/** Whether EXIF data say that a picture lies on its side or in a mirror; a mark of JPEG may stand before them.
+ * @param {Uint8Array} exif
+ */
+function turned(exif) {
+  const bytes = String.fromCharCode(...exif.subarray(0, 4)) === "Exif" ? exif.subarray(6) : exif;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length < 10) return false;
+  const little = bytes[0] === 0x49;
+  const first = view.getUint32(4, little);
+  const entries = first + 2 <= bytes.length ? view.getUint16(first, little) : 0;
+  for (let at = first + 2; at < first + 2 + 12 * entries && at + 12 <= bytes.length; at += 12) {
+    if (view.getUint16(at, little) === ORIENTATION) return view.getUint16(at + 8, little) > 1;
+  }
+  return false;
 }
 
 /** @param {Uint8Array} bytes */

@@ -34,22 +34,24 @@ export class DeviceRecord {
   }
 
   #run() {
-    const { generator } = this.chosen(), { manifest } = this.context.lab, rounds = Number(this.rounds.value);
+    const { generator, prompt } = this.chosen(), { manifest } = this.context.lab, rounds = Number(this.rounds.value);
     const generators = this.which.value === ALL ? Object.keys(manifest.generators) : [generator];
     return this.context.tasks.run("Measuring", async (report, signal) => {
       this.images = [];
       this.verdicts = [];
-      for (const key of generators) await this.#measure(key, rounds, report, signal);
+      this.shown.replaceChildren();
+      this.save.setAttribute("aria-disabled", "true");
+      for (const key of generators) await this.#measure({ generator: key, prompt }, rounds, report, signal);
       return `Measuring: ${counted(this.images.length, "image")} timed.`;
     });
   }
 
   /**
    * Time one generator. An image that is not counted comes first: it loads, and wakes the processor.
-   * @param {string} generator @param {number} rounds @param {import("./task.js").Report} report @param {AbortSignal} signal
+   * @param {{generator: string, prompt: string}} wish @param {number} rounds @param {import("./task.js").Report} report @param {AbortSignal} signal
    */
-  async #measure(generator, rounds, report, signal) {
-    const { lab } = this.context, { prompt } = this.chosen(), keys = lab.manifest.precisions.filter(one => one.deck).map(one => one.key);
+  async #measure({ generator, prompt }, rounds, report, signal) {
+    const { lab } = this.context, keys = lab.manifest.precisions.filter(one => one.deck).map(one => one.key);
     const title = generatorTitle(this.context, generator);
     const warm = await lab.make({ generator, precision: keys[0], prompt, seed: SEED }, { onProgress: told(report), signal });
     await lab.judge(warm, { onProgress: told(report), signal });

@@ -27,7 +27,7 @@ export class Engine {
    * @param {(file: string) => void} travelled called once for each file
    */
   constructor(base, manifest, travelled) {
-    this.#files = new Files(base, travelled);
+    this.#files = new Files(base, manifest.files, travelled);
     this.#manifest = manifest;
   }
 

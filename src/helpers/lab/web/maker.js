@@ -1,18 +1,16 @@
 /* Images made and judged on the device, each once: what is asked for again is there. */
 
-import { megabytes } from "./words.js";
-
 /** @typedef {import("./context.d.ts").Wish} Wish */
 /** @typedef {import("./context.d.ts").Made} Made */
 
 /** So many images are kept, of at most 64 kB each. */
 const KEPT = 400;
-/** The client's stages in words. @type {Record<import("./types.d.ts").Progress["stage"], (done: number, of: number) => string>} */
+/** The client's stages in words; `done` of them are over, so the one that goes on is the next. @type {Record<import("./types.d.ts").Progress["stage"], (done: number, of: number) => string>} */
 const WORDS = {
-  loading: (done, of) => `loads ${megabytes(done)} of ${megabytes(of)}`,
+  loading: (done, of) => of > 1 ? `loads network ${done + 1} of ${of}` : "loads",
   rounding: () => "rounds the weights",
-  step: (done, of) => `step ${done} of ${of}`,
-  judging: (done, of) => `detector ${done} of ${of}`,
+  step: (done, of) => `step ${done + 1} of ${of}`,
+  judging: (done, of) => `detector ${done + 1} of ${of}`,
 };
 /** What precisions are compared with. */
 export const BASELINE = "fp32";

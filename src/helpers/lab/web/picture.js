@@ -22,7 +22,7 @@ export class OwnPicture {
   /** @param {Context} context */
   constructor(context) {
     this.context = context;
-    this.input = h("input", { type: "file", id: "lab-file", accept: "image/*", onchange: () => this.#take(this.input.files?.[0]) });
+    this.input = h("input", { type: "file", id: "lab-file", accept: "image/*", onchange: () => this.#take(this.input.files) });
     this.shown = h("div", { class: "lab-own" });
     const zone = h("div", { class: "lab-drop" }, field("A picture from this device, or dropped here", this.input));
     for (const name of ["dragover", "drop"]) zone.addEventListener(name, event => this.#dragged(/** @type {DragEvent} */ (event)));
@@ -37,25 +37,33 @@ export class OwnPicture {
   #dragged(event) {
     event.preventDefault();
     this.zone.classList.toggle("lab-over", event.type === "dragover");
-    if (event.type === "drop") this.#take(event.dataTransfer?.files[0]);
+    if (event.type === "drop") this.#take(event.dataTransfer?.files);
   }
 
-  /** @param {File | undefined} file */
-  #take(file) {
-    if (!file) return;
-    const { lab, tasks } = this.context;
+  /** @param {FileList | null | undefined} files of which the first is judged */
+  #take(files) {
+    if (!files?.length) return;
+    const { lab, tasks } = this.context, [file] = files, others = files.length - 1;
+    if (tasks.running) {
+      this.input.value = "";
+      this.#refuse("something else runs here; stop it or wait for its end, then choose the picture again");
+      return;
+    }
+    this.shown.replaceChildren();
     tasks.run("Your picture", async (report, signal) => {
-      report("is decoded", 0, 0);
+      report("decoding", 0, 0);
       const picture = await this.#decoded(file);
-      const preview = h("figure", {}, drawn(picture, `Your picture, ${picture.width} by ${picture.height} pixels`), h("figcaption", {}, size(picture)));
+      const preview = h("figure", {}, drawn(picture, `Your picture, ${picture.width} by ${picture.height} pixels`), h("figcaption", {}, size(picture), others ? `. One at a time: of ${others + 1} pictures this is the first` : ""));
       /** @type {Map<string, Verdict[]>} */
       const found = new Map();
       for (const [key, title] of Object.entries(TREATMENTS)) {
-        report(`is judged ${title}`, found.size, Object.keys(TREATMENTS).length);
+        report(`judging it ${title}`, found.size, Object.keys(TREATMENTS).length);
         const treated = key ? await lab.perturb(picture, key) : picture;
         found.set(key, await lab.judge(treated, { onProgress: told(report), signal }));
         this.shown.replaceChildren(preview, this.#table(found));
       }
+      // On a phone the table's last column is out of sight.
+      this.shown.append(h("p", {}, this.#flips(found)));
       return `Your picture: judged by ${Object.keys(lab.manifest.detectors).length} detectors.`;
     }).finally(() => { this.input.value = ""; });
   }
@@ -65,9 +73,20 @@ export class OwnPicture {
     try {
       return await this.context.lab.decode(file);
     } catch (error) {
-      this.shown.replaceChildren(h("p", { role: "alert" }, `Not judged: ${error instanceof Error ? error.message : error}`));
+      this.#refuse(error instanceof Error ? error.message : String(error));
       throw error;
     }
+  }
+
+  /** @param {string} why */
+  #refuse(why) {
+    this.shown.replaceChildren(h("p", { role: "alert" }, `Not judged: ${why}`));
+  }
+
+  /** @param {Map<string, Verdict[]>} found */
+  #flips(found) {
+    const all = [...found.values()], flips = all[0].filter((one, place) => all.some(own => own[place].fake !== one.fake));
+    return flips.length ? `Unstable: ${flips.map(one => detectorTitle(this.context, one.detector)).join(", ")}.` : "No verdict flips.";
   }
 
   /** @param {Map<string, Verdict[]>} found */

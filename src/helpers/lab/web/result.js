@@ -24,6 +24,7 @@ export function result(context, base, other, gain, amplified) {
     verdicts(context, base, other),
     archived(context, base, other),
     costs(context, generator),
+    h("p", { class: "explorer-note" }, "Each time is that of one image, and the first of a visit takes longer. \u201cMeasure this device\u201d below compares precisions in turns."),
   ];
 }
 

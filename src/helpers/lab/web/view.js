@@ -57,7 +57,8 @@ function styled(href) {
 
 /** @param {string} place @returns {Promise<Context["archive"]>} */
 async function archive(place) {
-  const answer = await fetch(new URL(place, document.baseURI));
+  const answer = await fetch(new URL(place, document.baseURI)).catch(() => null);
+  if (!answer) return { missing: "its file cannot be reached" };
   return answer.ok ? answer.json() : { missing: "its file is not beside this page" };
 }
 
@@ -91,18 +92,26 @@ class View {
       this.controls.form,
       h("p", { class: "lab-buttons" }, button("make", "Make the image and its twin", () => this.make()), button("ladder", "Run the ladder", () => this.ladder()), h("span", { class: "lab-together" }, button("seeds", "Run several seeds", () => this.several()), seeds)),
       this.sizes, this.context.tasks.box, this.shown, this.rungs, this.spread, new OwnPicture(this.context).box, this.device.box);
+    this.#corrected();
     this.show();
     this.place.dataset.open = "yes";
     window.addEventListener("popstate", () => {
       if (location.hash && !location.hash.startsWith("#generator=")) return;
       this.state = possible(read(location.hash), this.first, this.there);
+      this.#corrected();
       this.show();
     });
   }
 
+  /** An address that says what there is not becomes that of what is shown, so that it can be passed on. */
+  #corrected() {
+    if (location.hash.startsWith("#generator=") && address(this.state) !== location.hash) history.replaceState(null, "", address(this.state));
+  }
+
   /** @param {Partial<State>} wanted */
   change(wanted) {
-    this.state = possible({ ...this.state, ...wanted }, this.first, this.there);
+    // What there is not changes nothing: an empty prompt or a seed below 0 leaves the ones before.
+    this.state = possible({ ...this.state, ...wanted }, this.state, this.there);
     if (address(this.state) !== location.hash) history.pushState(null, "", address(this.state));
     this.show();
   }

@@ -4,8 +4,9 @@ import { signed } from "./drawing.js";
 
 /** @typedef {import("./context.d.ts").Context} Context */
 
-/** Bytes in MB (10^6). @param {number} bytes */
+/** Bytes in MB (10^6), or in kB where they would be 0.00 MB. @param {number} bytes */
 export function megabytes(bytes) {
+  if (bytes < 1e4) return `${(bytes / 1e3).toFixed(1)} kB`;
   return `${(bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1)} MB`;
 }
 

@@ -53,6 +53,10 @@ MISSING = (
     "This copy of the book was made without the lab. `python -m helpers.lab` makes its files and `quantdetect report`"
     " puts them into the book; `make book` does both."
 )
+FAILED = (
+    "The lab does not open: a file of it could not be loaded, or this browser does not run it. Reload the page to try "
+    "again."
+)
 PRINTED = "On the web this page is a lab, which makes and judges images on the device of who reads it."
 NO_SCRIPTS = "The lab needs JavaScript, which this browser does not run."
 LIVE = (
@@ -98,7 +102,7 @@ def show() -> HTML:
     if not Path("..", EXTRA).is_dir():  # a live notebook, and no page of the book
         return HTML(f"<p>{_marked(LIVE)}</p>")
     data = {"archive": f"../{ARCHIVE}", "grammar": grammar(), "colours": {key: theme.colour(key) for key in DETECTORS}}
-    said = {"start": OPEN, "file": FROM_DISK, "missing": MISSING}
+    said = {"start": OPEN, "file": FROM_DISK, "missing": MISSING, "failed": FAILED}
     inner = "".join(f'<p class="lab-{name}" hidden>{_marked(words)}</p>' for name, words in said.items())
     packed = json.dumps(data).replace("</", "<\\/")
     return HTML(
