@@ -68,7 +68,11 @@ def _say_state(study: Study, folder: Path) -> None:
     wanted, missing = sum(one.wanted for one in found.sources), sum(one.missing for one in found.sources)
     scored = sum(min(one.scored, one.wanted) for one in found.sources)
     who = f"at work: process {', '.join(found.workers)}" if found.workers else "nobody is at work there"
-    quiet = f", last written {span(found.quiet)} ago" if found.quiet is not None else ""
+    quiet = (
+        f", last written {span(found.quiet)} ago"
+        if found.quiet is not None
+        else f", nothing of {study.name} is written yet"
+    )
     typer.echo(f"\n{wanted - missing} of {wanted} images, {scored} of them scored; {who}{quiet}")
     if missing:
         left = (
