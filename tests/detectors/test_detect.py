@@ -696,11 +696,12 @@ def test_labelled_images_get_rates_with_intervals(tmp_path, monkeypatch, capsys)
     logits = {"real": [-3.0, -2.0, -1.0, 0.5], "fake": [-1.5, 0.2, 1.0, 2.0, 3.0, 4.0]}
     rows = [
         {"path": f"{label}/{i}.png", "label": label, "width": 8, "height": 8, "format": "PNG", "error": "",
-         "npr_logit": logit, "npr_verdict": "fake" if logit > 0 else "real"}
+         "sha256": f"{label}{i}", "npr_logit": logit, "npr_verdict": "fake" if logit > 0 else "real"}
         for label, own in logits.items() for i, logit in enumerate(own)
     ]  # fmt: skip
     rows.append({**rows[0], "path": "x.png", "label": "", "npr_logit": 9.0, "npr_verdict": "fake"})
     rows.append({**rows[0], "path": "y.png", "error": "broken", "npr_logit": None, "npr_verdict": ""})
+    rows.append({**rows[0], "path": "copy.png"})  # says nothing new
     (row,) = by_detector(pd.DataFrame(rows)).to_dict("records")
     pairs = [fake > real for fake in logits["fake"] for real in logits["real"]]
     assert (row["reals"], row["fakes"]) == (4, 6) and row["auc"] == roc_auc_score(
@@ -711,7 +712,7 @@ def test_labelled_images_get_rates_with_intervals(tmp_path, monkeypatch, capsys)
         assert row[measure] == right / of
         assert (row[f"{measure}_low"], row[f"{measure}_high"]) == pytest.approx((ends.low, ends.high))
     assert row["auc_low"] < row["auc"] < row["auc_high"]
-    monkeypatch.setattr(judging, "judged", lambda *_: rows[:-1])
+    monkeypatch.setattr(judging, "judged", lambda *_: rows[:-2])
     assert cli.main(["detect", str(tmp_path), "--detectors", "npr"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].split() == ["path", "format", "size", "label", "npr", "error"]
@@ -722,9 +723,23 @@ def test_labelled_images_get_rates_with_intervals(tmp_path, monkeypatch, capsys)
 
 
 def test_one_class_alone_has_the_rate_that_it_has():
-    rows = [{"label": "real", "npr_logit": -1.0, "npr_verdict": "real"}] * 3
+    rows = [{"label": "real", "sha256": i, "npr_logit": -1.0, "npr_verdict": "real"} for i in "abc"]
     (row,) = by_detector(pd.DataFrame(rows)).to_dict("records")
-    assert row["tnr"] == 1 and np.isnan([row["auc"], row["tpr"]]).all()
+    assert row["reals"] == 3 and row["tnr"] == 1 and np.isnan([row["auc"], row["tpr"]]).all()
+
+
+def test_columns_of_numbers_are_numbers_where_no_file_has_one(tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    assert (
+        cli.main(["detect", str(tmp_path / "a.png"), "--detectors", "npr", "--out", str(tmp_path / "t.parquet")]) == 1
+    )
+    types = pd.read_parquet(tmp_path / "t.parquet").dtypes
+    assert types["npr_logit"] == types["npr_probability"] == np.float64
+
+
+def test_columns_on_the_screen_stand_below_each_other_in_every_script():
+    lines = show.table_text([{"path": "ü日本.png", "npr": "x"}, {"path": "u\u0308.png", "npr": "x"}]).splitlines()
+    assert lines == ["path       npr", "ü日本.png  x", "u\u0308.png      x"]  # 4, 9 and 5 places, filled to 9
 
 
 def test_one_picture_is_judged_without_what_takes_long_to_import(tmp_path):

@@ -51,6 +51,19 @@ def test_a_study_of_its_baseline_alone_has_no_change():
     assert found.sentence.startswith("All images of this study are at FP16. AUC is 1.00")
 
 
+def test_every_page_that_uses_a_cell_says_that_too_many_of_its_images_were_rejected(tmp_path):
+    folder = synthetic.write(tmp_path, generators=("sd15", "sd3"), images=99)
+    rejected = {("sd3", "fp4"): 2, ("sd15", "fp8"): 1}  # of 101, more than 1 %, and of 100, not more
+
+    def said(**chosen: list[str]) -> str:
+        found = results.load(folder, **chosen)
+        counts = [rejected.get(cell, 0) for cell in zip(found.cells.generator, found.cells.precision, strict=True)]
+        return page.box(replace(found, cells=found.cells.assign(rejected=counts)), "x").markdown
+
+    assert "more than 1 % of the images were rejected of SD3 at FP4 (2 of 101);" in said()
+    assert "rejected" not in said(generators=["sd15"]) + said(precisions=["fp32", "fp8"])
+
+
 def test_what_was_run_is_counted():
     few = study({})
     assert setup.grid(few).startswith(

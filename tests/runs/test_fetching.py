@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hub import Hub, serving, sha256
 
 from helpers import detectors
@@ -159,6 +160,14 @@ def test_weights_that_were_got_by_hand_go_where_they_belong(study: Path, tmp_pat
     assert detectors.load("npr", tmp_path / "released").name == "npr"
     record = json.loads((tmp_path / "released" / fetching.FETCHED).read_text())["weights"]
     assert record["npr.safetensors"] == {"sha256": sha256(file.read_bytes()), "from": file.name}
+    old = file.with_name("model.ckpt")
+    torch.save(detectors.build("npr", "full").state_dict(), old)
+    assert fetching.put(loaded, "npr", old) == target.with_suffix(".pth")  # which the study looks for, and finds first
+    assert detectors.weights_path("npr", tmp_path / "released") == target.with_suffix(".pth") and not target.exists()
+    assert fetching.put(loaded, "npr", file) == target
+    for missing in (tmp_path, tmp_path / "none.pth"):
+        with pytest.raises(UsageError, match="no such file; name the weights of npr"):
+            fetching.put(loaded, "npr", missing)
     file.write_bytes(b"nonsense")
     with pytest.raises(UsageError, match="not a readable weights file"):
         fetching.put(loaded, "npr", file)

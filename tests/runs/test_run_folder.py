@@ -211,6 +211,36 @@ def test_a_killed_process_leaves_its_lock_and_its_temporaries_to_nobody(folder, 
     assert run(folder).nothing and sound(folder, whole)
 
 
+#: Runs in processes of their own, killed at random moments of the time that a whole one takes, in one folder. They are
+#: forked from one that has imported all and computed nothing, for importing is what takes time.
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+import test_run_folder as own
+own.sources.open_source, own.audit.QuantizationAudit = own.Noise, own.NoAudit
+def start(folder):
+    if not (pid := os.fork()):
+        own.run(folder)
+        os._exit(0)
+    return pid
+folder, draw, began = Path(sys.argv[1]), random.Random(22), time.monotonic()
+assert os.waitpid(start(folder / "timed"), 0)[1] == 0
+took = time.monotonic() - began
+for _ in range(6):
+    pid = start(folder / "killed")
+    time.sleep(draw.uniform(0, took))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+"""
+
+
+def test_a_run_that_is_killed_at_random_moments_goes_on_to_the_same_bytes(tmp_path, whole):
+    own = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=True, env=os.environ | own)
+    run(tmp_path / "killed")
+    assert sound(tmp_path / "killed", whole)
+
+
 def test_a_living_writers_temporary_is_left_alone_and_a_dead_ones_is_swept(folder):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

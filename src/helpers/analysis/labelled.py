@@ -14,6 +14,9 @@ _LOGIT = "_logit"
 def by_detector(table: pd.DataFrame) -> pd.DataFrame:
     """One row per detector of a table as `quantdetect detect` writes it; images without label or logit do not count.
 
+    A file that is there several times under one label, by its sha256, counts once: the intervals are of images that do
+    not depend on each other.
+
     Columns: detector, reals and fakes (how many), and of auc (DeLong's interval), tpr (fakes called fake) and tnr
     (reals called real; both Wilson's) the estimate, NAME_low and NAME_high, 0 to 1; NaN where a class has no image.
     What is called fake says the table's own verdict, which is that at the detector's threshold.
@@ -23,7 +26,7 @@ def by_detector(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(table: pd.DataFrame, name: str) -> dict[str, object]:
-    scored = table[table[f"{name}{_LOGIT}"].notna()]
+    scored = table[table[f"{name}{_LOGIT}"].notna()].drop_duplicates(["label", "sha256"])
     fake, real = (scored[scored["label"] == label] for label in ("fake", "real"))
     found = {
         "auc": metrics.auc(fake[f"{name}{_LOGIT}"], real[f"{name}{_LOGIT}"]),

@@ -51,9 +51,7 @@ def detect(
     require(device)
     rows = folder.judged(path, names, weights, changes, device)
     if write:
-        import pandas as pd
-
-        write(pd.DataFrame(rows))
+        write(folder.tabled(rows))
         typer.echo(f"{folder.counted(rows)} in {place(out)}")
     else:
         labelled = any(row["label"] for row in rows)
@@ -71,12 +69,10 @@ def _say_how_well(rows: Sequence[dict[str, Any]]) -> None:
     """Of labelled images how well each detector tells them apart, and what beside the content does."""
     if not any(row["label"] for row in rows):
         return
-    import pandas as pd
-
     from helpers.analysis.labelled import by_detector
     from helpers.detectors import folder
 
-    table = pd.DataFrame(rows)
+    table = folder.tabled(rows)
     typer.echo("\n" + table_text([_summary_row(row) for row in by_detector(table).to_dict("records")]))
     for note in folder.confounds(table):
         typer.echo(f"note: {note}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,12 +35,19 @@ def place(path: Path) -> str:
 
 
 def table_text(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as text in columns, as wide as needed."""
+    """Rows as text in columns, as wide as needed on the screen, where some characters take two places or none."""
     if not rows:
         return ""
     lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    widths = [max(_places(line[column]) for line in lines) for column in range(len(lines[0]))]
+    padded = [[cell + " " * (w - _places(cell)) for cell, w in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join("  ".join(line).rstrip() for line in padded)
+
+
+def _places(text: str) -> int:
+    """How many places of a terminal a text takes (Unicode Standard Annex 11)."""
+    wide = sum(unicodedata.east_asian_width(c) in ("W", "F") for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
 def writer(out: Path) -> Callable[[pd.DataFrame], None]:

@@ -56,7 +56,8 @@ def grid(
 
 
 def _say_state(study: Study, folder: Path) -> None:
-    from helpers.runs.overview import MUCH, overview
+    from helpers.core.scores import MUCH_REJECTED
+    from helpers.runs.overview import overview
     from helpers.runs.progress import span
 
     if not folder.is_dir():
@@ -68,7 +69,11 @@ def _say_state(study: Study, folder: Path) -> None:
     wanted, missing = sum(one.wanted for one in found.sources), sum(one.missing for one in found.sources)
     scored = sum(min(one.scored, one.wanted) for one in found.sources)
     who = f"at work: process {', '.join(found.workers)}" if found.workers else "nobody is at work there"
-    quiet = f", last written {span(found.quiet)} ago" if found.quiet is not None else ""
+    quiet = (
+        f", last written {span(found.quiet)} ago"
+        if found.quiet is not None
+        else f", nothing of {study.name} is written yet"
+    )
     typer.echo(f"\n{wanted - missing} of {wanted} images, {scored} of them scored; {who}{quiet}")
     if missing:
         left = (
@@ -77,7 +82,9 @@ def _say_state(study: Study, folder: Path) -> None:
         typer.echo(f"left for {missing} images: {left}")
     for one in found.sources:
         if one.much_rejected:
-            typer.echo(f"caution: {one.source.folder}: more than {MUCH:.0%} of the images are rejected", err=True)
+            typer.echo(
+                f"caution: {one.source.folder}: more than {MUCH_REJECTED:.0%} of the images are rejected", err=True
+            )
 
 
 def _state_row(found: Overview, one: Progress) -> dict[str, Any]:

@@ -1,11 +1,20 @@
-"""What a score is: a logit above a threshold calls an image fake, and its logistic function lies in 0 to 1."""
+"""What a score is: a logit above a threshold calls an image fake, and its logistic function lies in 0 to 1; and when
+too many images have none."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["finite", "is_fake", "probability"]
+__all__ = ["MUCH_REJECTED", "finite", "is_fake", "much_rejected", "probability"]
+
+#: The share of a cell's images beyond which rejections are pointed out.
+MUCH_REJECTED = 0.01
+
+
+def much_rejected(kept: int, rejected: int) -> bool:
+    """Whether so many of a cell's images were rejected, and have no score, that figures of the rest may mislead."""
+    return rejected > MUCH_REJECTED * (kept + rejected)
 
 
 def finite(values: ArrayLike) -> np.ndarray:

@@ -20,7 +20,7 @@ from helpers.images.perturbations import Perturbation
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CAUTION", "PAIRS", "caution", "confounds", "counted", "judged", "labels", "score_files"]
+__all__ = ["CAUTION", "PAIRS", "caution", "confounds", "counted", "judged", "labels", "score_files", "tabled"]
 
 #: What whoever scores pictures by the shipped weights is to know.
 CAUTION = (
@@ -42,9 +42,15 @@ def score_files(
     progress: bool = True,
 ) -> pd.DataFrame:
     """Score every file behind the places by the named detectors: the rows of `judged` as a table."""
+    return tabled(judged(places, names, weights, perturbation, device, progress))
+
+
+def tabled(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """The rows of `judged` as a table, whose logits and probabilities are float64 even where no file has one."""
     import pandas as pd  # which one picture on the screen does without
 
-    return pd.DataFrame(judged(places, names, weights, perturbation, device, progress))
+    table = pd.DataFrame(rows)
+    return table.astype({name: float for name in table if name.endswith(("_logit", "_probability"))})
 
 
 def judged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,9 +70,18 @@ def _unpickled(path: Path) -> object:
     except UsageError:
         raise
     except pickle.UnpicklingError as error:
-        raise UsageError(f"{path} was refused, it holds more than tensors: {_line(error)}") from None
+        raise _refused(path, error) from None
     except Exception as error:  # whatever strangers' bytes make of it
         raise _unreadable(path, error) from None
+
+
+def _refused(path: Path, error: Exception) -> UsageError:
+    """What torch says of a file that is no bare weights, less its advice, which is to run what is in the file."""
+    if named := re.search(r"GLOBAL (\S+)", str(error)):
+        return UsageError(
+            f"{path} was refused, it holds more than tensors: {shortened(named[1])}; give its state dict alone"
+        )
+    return UsageError(f"{path} was refused, it is no weights file or holds more than tensors; give a state dict")
 
 
 def _unreadable(path: Path, error: Exception) -> UsageError:

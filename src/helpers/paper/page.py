@@ -25,7 +25,7 @@ from helpers.core.errors import UsageError, nearest
 from helpers.paper import prose, tables
 from helpers.paper.operating import operating_note
 from helpers.paper.prose import Prose, Source, escaped
-from helpers.paper.sentences import scale_note
+from helpers.paper.sentences import rejected_note, scale_note
 from helpers.results.results import Results
 
 __all__ = [
@@ -106,8 +106,8 @@ def say(*paragraphs: str) -> Prose | None:
 
 
 def box(results: Results, *paragraphs: str) -> Prose:
-    """A page's answer in a box, and below it whose results these are."""
-    return prose.joined([prose.boxed("Answer", *paragraphs), say(scale_note(results))])
+    """A page's answer in a box, and below it whose results these are and of which cells too many images are missing."""
+    return prose.joined([prose.boxed("Answer", *paragraphs), say(scale_note(results), rejected_note(results))])
 
 
 def answer(results: Results, outcomes: Iterable[Outcome], *keys: str) -> Prose:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.analysis import controls, miniatures, paired
-from helpers.analysis.costs import images_per_cell
+from helpers.analysis.costs import costs, images_per_cell
 from helpers.analysis.words import listed, named
+from helpers.core.scores import MUCH_REJECTED, much_rejected
 from helpers.detectors.catalogue import DETECTORS
 from helpers.paper.facts import has
 from helpers.paper.prose import Source, escaped
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
-__all__ = ["beyond_note", "lacks", "null", "pairs", "scale_note", "starts", "whose"]
+__all__ = ["beyond_note", "lacks", "null", "pairs", "rejected_note", "scale_note", "starts", "whose"]
 
 
 def scale_note(results: Results) -> str:
@@ -33,6 +34,23 @@ def scale_note(results: Results) -> str:
     if results.scale == "full":
         return f"These are results of the public checkpoints at full size, {images}.{taken}{_asked(results)}"
     return f"It is not said at which scale this study was run; it has {images}.{taken}{_asked(results)}"
+
+
+def rejected_note(results: Results) -> str:
+    """The sentence that names the cells, of those that a page uses, of which too many images were rejected; "" where
+    there is none."""
+    cells = [
+        f"{row['generator_title']} at {row['precision_title']} ({row['rejected']:,} of"
+        f" {row['images'] + row['rejected']:,})"
+        for row in costs(results).to_dict("records")
+        if much_rejected(row["images"], row["rejected"])
+    ]
+    if not cells:
+        return ""
+    return (
+        f"Caution: more than {100 * MUCH_REJECTED:g} % of the images were rejected of {listed(cells)}; what is said of"
+        " the others may not hold for all that such a cell makes."
+    )
 
 
 def lacks(results: Results, *generators: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from helpers.core import files
 from helpers.core.errors import Damaged, Failure, UsageError, shortened
 from helpers.core.registry import unknown
-from helpers.detectors.catalogue import DETECTORS
+from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES
 from helpers.study.schema import Study, weights_expected, weights_folder
 
 __all__ = ["FETCHED", "Outcome", "fetch", "needed", "put"]
@@ -269,20 +269,27 @@ def _placed(item: _Item, folder: Path, commit: str) -> Path:
 
 
 def put(study: Study, name: str, file: Path) -> Path:
-    """Copy weights that were got by hand to where the study looks for them, once they load; returns the place.
+    """Copy weights that were got by hand to where the study looks for them, once they load; returns the place. What
+    lay there before is replaced, in whatever format.
 
     Raises UsageError for a detector that the study lacks, and for a file that is missing or holds no weights of it.
     """
     if name not in study.detectors:
         raise unknown("detector of the study", name, study.detectors)
+    if not file.is_file():
+        raise UsageError(f"{shortened(file)}: no such file; name the weights of {name} that you got")
     folder, own = weights_folder(study.weights), DETECTORS[name].backbone
     beside = next((folder / one for one in own.files if (folder / one).is_file()), None) if own else None
     from helpers import detectors
 
     detectors.load(name, file, backbone=beside)
-    target = folder / f"{name}{''.join(file.suffixes[-1:])}"
+    # Of a name that is not looked for, what loaded is a pickle: only .safetensors is read in another way.
+    target = folder / f"{name}{file.suffix if file.suffix in WEIGHTS_SUFFIXES else '.pth'}"
     with files.replacing(target) as temporary:
         shutil.copyfile(file, temporary)
+    for suffix in WEIGHTS_SUFFIXES:
+        if (other := folder / f"{name}{suffix}") != target:
+            other.unlink(missing_ok=True)  # it might be found first
     _remember_file(folder, target, file.name)
     return target
 

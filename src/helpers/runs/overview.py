@@ -14,15 +14,13 @@ from typing import Any
 
 from helpers.core import files
 from helpers.core.errors import Damaged
+from helpers.core.scores import much_rejected
 from helpers.runs import lock, plan
 from helpers.runs.plan import Scoring, Source
 from helpers.runs.store import Store
 from helpers.study.schema import Study
 
-__all__ = ["MUCH", "Overview", "Progress", "overview"]
-
-#: The share of a cell's images beyond which rejections are pointed out.
-MUCH = 0.01
+__all__ = ["Overview", "Progress", "overview"]
 
 
 @dataclass
@@ -44,8 +42,8 @@ class Progress:
 
     @property
     def much_rejected(self) -> bool:
-        """Whether more than `MUCH` of what was made does not count."""
-        return self.rejected > MUCH * (self.made + self.rejected)
+        """Whether too much of what was made does not count."""
+        return much_rejected(self.made, self.rejected)
 
 
 @dataclass(frozen=True)
