@@ -164,6 +164,7 @@ def test_weights_that_were_got_by_hand_go_where_they_belong(study: Path, tmp_pat
     torch.save(detectors.build("npr", "full").state_dict(), old)
     assert fetching.put(loaded, "npr", old) == target.with_suffix(".pth")  # which the study looks for, and finds first
     assert detectors.weights_path("npr", tmp_path / "released") == target.with_suffix(".pth") and not target.exists()
+    assert target.with_name("npr.safetensors.before").read_bytes() == file.read_bytes()  # nothing is lost
     assert fetching.put(loaded, "npr", file) == target
     for missing in (tmp_path, tmp_path / "none.pth"):
         with pytest.raises(UsageError, match="no such file; name the weights of npr"):

@@ -270,7 +270,7 @@ def _placed(item: _Item, folder: Path, commit: str) -> Path:
 
 def put(study: Study, name: str, file: Path) -> Path:
     """Copy weights that were got by hand to where the study looks for them, once they load; returns the place. What
-    lay there before is replaced, in whatever format.
+    lay there under that name is replaced; weights in another format, which might be found first, end in .before then.
 
     Raises UsageError for a detector that the study lacks, and for a file that is missing or holds no weights of it.
     """
@@ -288,8 +288,8 @@ def put(study: Study, name: str, file: Path) -> Path:
     with files.replacing(target) as temporary:
         shutil.copyfile(file, temporary)
     for suffix in WEIGHTS_SUFFIXES:
-        if (other := folder / f"{name}{suffix}") != target:
-            other.unlink(missing_ok=True)  # it might be found first
+        if (other := folder / f"{name}{suffix}") != target and other.is_file():
+            other.replace(other.with_name(f"{other.name}.before"))  # it might be found first
     _remember_file(folder, target, file.name)
     return target
 
