@@ -21,12 +21,13 @@ RUN = """levels => axe.run(document, {runOnly: {type: "tag", values: levels}, re
 DRAWN = """() => [...document.querySelectorAll(".quantdetect-chart")].every(chart => chart.querySelector("svg"))
     && [...document.querySelectorAll(".explorer-place")].every(place => place.dataset.drawn)"""
 
-# Changes of colour come to their end, and charts fit their places: for some frames none is drawn anew.
+# Changes of colour and fading boxes come to their end (what goes by the scroll bar is none of time's), and charts fit
+# their places: for some frames none is drawn anew.
 SETTLE = """async () => {
     const drawn = () => [...document.querySelectorAll(".quantdetect-chart svg")].map(svg => svg.outerHTML).join();
     for (let frames = 0, still = 0, before = ""; still < 5 && frames < 300; frames++) {
         await new Promise(requestAnimationFrame);
-        document.getAnimations().filter(moves => moves instanceof CSSTransition).forEach(moves => moves.finish());
+        document.getAnimations().filter(moves => moves.timeline === document.timeline).forEach(moves => moves.finish());
         still = drawn() === before ? still + 1 : 0;
         before = drawn();
     }
@@ -48,7 +49,7 @@ CUT = """() => [...document.querySelectorAll("body *")].filter(box => {
 FOCUS = """() => {
     const at = document.activeElement;
     if (!at || at === document.body) return null;
-    document.getAnimations().filter(moves => moves instanceof CSSTransition).forEach(moves => moves.finish());
+    document.getAnimations().filter(moves => moves.timeline === document.timeline).forEach(moves => moves.finish());
     const look = () => ["outlineStyle", "outlineWidth", "outlineColor", "boxShadow", "borderColor", "backgroundColor"]
         .map(name => getComputedStyle(at)[name]).join(" ");
     const box = at.getBoundingClientRect(), style = getComputedStyle(at), focused = look();
