@@ -21,6 +21,8 @@ NOT_MEASURED = Source(
 )
 #: What a ratio of times says, by where its interval lies.
 SAVES, COSTS, LEVEL = "quantization saves time", "quantization costs time", "no change of time shows"
+#: Head of the column of times.
+SECONDS = "seconds an image, median (least to most)"
 #: The browsers that most readers have, by the name that a record gives them.
 BROWSERS = ("Chrome", "Edge", "Firefox", "Safari")
 
@@ -79,9 +81,7 @@ def show(measured: pd.DataFrame) -> HTML | None:
         "generator": found.model.map(named),
         "precision": found.precision.map(named),
         "rounds": found.rounds,
-        "seconds an image, median (least to most)": [
-            f"{row.seconds:.2f} ({row.seconds_low:.2f} to {row.seconds_high:.2f})" for row in found.itertuples()
-        ],
+        SECONDS: _seconds(found, 2),
         f"time relative to {named(BASELINE)}": [
             tables.DASH if row.precision == BASELINE else tables.interval(row, "ratio") for row in found.itertuples()
         ],
@@ -102,8 +102,13 @@ def detectors(measured: pd.DataFrame) -> HTML | None:
         "detector": found.model.map(named),
         "pixels a side": found.pixels,
         "images": found.images,
-        "seconds an image, median (least to most)": [
-            f"{row.seconds:.3f} ({row.seconds_low:.3f} to {row.seconds_high:.3f})" for row in found.itertuples()
-        ],
+        SECONDS: _seconds(found, 3),
     })  # fmt: skip
     return tables.table(shown, "Seconds of a detector for one image, in the browser of readers' devices")
+
+
+def _seconds(found: pd.DataFrame, digits: int) -> list[str]:
+    return [
+        f"{row.seconds:.{digits}f} ({row.seconds_low:.{digits}f} to {row.seconds_high:.{digits}f})"
+        for row in found.itertuples()
+    ]
