@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
-__all__ = ["copied", "load", "source"]
+__all__ = ["copied", "copied_network", "load", "source"]
 
 
 def source(key: str, weights: str = "mini", entry: Entry | None = None) -> str:
@@ -91,9 +91,7 @@ def copied(
     in `dtype` (default float32) on `device`.
 
     The networks are new: what is done to them, layers put in their places too, does not reach the original. Weights
-    that need neither another type nor another device are shared with it, so nothing may write into them. Which
-    weights stay in float32 is known of the pipelines of the catalogue; of others it is what their libraries' networks
-    say. Raises UsageError where the generator overflows in `dtype`, Failure where its weights do.
+    that need neither another type nor another device are shared with it, so nothing may write into them. Raises UsageError where the generator overflows in `dtype`, Failure where its weights do.
     """
     import torch
 
@@ -102,7 +100,7 @@ def copied(
     made = copy.copy(original)
     for name, part in original.components.items():
         if isinstance(part, torch.nn.Module):
-            setattr(made, name, _copied(part, type_, device))
+            setattr(made, name, copied_network(part, type_, device))
         elif name == "scheduler":  # it keeps the steps of the image that it is at
             setattr(made, name, copy.deepcopy(part))
     if dtype == "float16":
@@ -112,8 +110,11 @@ def copied(
     return made
 
 
-def _copied(part: torch.nn.Module, dtype: torch.dtype, device: str) -> torch.nn.Module:
-    """A copy of a network whose tensors are in another type and place; those that need not be are the network's own."""
+def copied_network(part: torch.nn.Module, dtype: torch.dtype, device: str) -> torch.nn.Module:
+    """A network in FP32 once more, in a type and on a device; tensors that need neither changed are the network's own.
+
+    What loading leaves in FP32 beside a type of 16 bits stays so.
+    """
     import torch
 
     stored, known = set(part.state_dict()), {}
@@ -130,13 +131,11 @@ def _copied(part: torch.nn.Module, dtype: torch.dtype, device: str) -> torch.nn.
 
 
 def _stays(part: torch.nn.Module, name: str, dtype: torch.dtype) -> bool:
-    """Whether a weight stays in float32 when its network is loaded in `dtype`, as transformers and diffusers do it."""
+    """Whether a weight stays in float32 when its network is loaded in `dtype`, as transformers has it."""
     import torch
 
     strict = getattr(part, "_keep_in_fp32_modules_strict", None) or ()
     kept = getattr(part, "_keep_in_fp32_modules", None) or ()
-    if dtype == torch.float32:
-        return True
     return any(re.search(word, name) for word in (*strict, *(kept if dtype == torch.float16 else ())))
 
 
@@ -187,14 +186,17 @@ def _read(key: str, row: Entry, where: str, **arguments: Any) -> DiffusionPipeli
 def _cast(pipeline: DiffusionPipeline, dtype: torch.dtype) -> None:
     """Give every network of diffusers the type that was asked for.
 
-    Without the package accelerate, diffusers leaves one whose first tensor is in FP32 (SD3's positions) as it is.
+    Without the package accelerate, diffusers leaves one whose first tensor is in FP32 as it is, and stored buffers of
+    all (SD3's positions).
     """
     import diffusers
     import torch
 
     for component in pipeline.components.values():
-        if isinstance(component, diffusers.ModelMixin) and component.dtype != dtype:
-            torch.nn.Module.to(component, dtype)
+        if isinstance(component, diffusers.ModelMixin):
+            stored = [tensor.dtype for tensor in component.state_dict().values() if tensor.is_floating_point()]
+            if {dtype} != {*stored} and not component._keep_in_fp32_modules:
+                torch.nn.Module.to(component, dtype)
 
 
 def _refuse_undefined(what: str, pipeline: DiffusionPipeline, dtype: str | None) -> None:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from helpers.core.device import release
 from helpers.core.errors import UsageError, shown
 from helpers.core.files import sweep
-from helpers.runs import audit, finished, lock, merge, score, sources
+from helpers.core.hashes import remembering
+from helpers.runs import audit, finished, lock, merge, originals, score, sources
 from helpers.runs import plan as planning
 from helpers.runs.digests import scoring_digest
 from helpers.runs.plan import Plan, Recipe, Scoring, Shard
 from helpers.runs.progress import Line, bar, working_on
 from helpers.runs.shard import State, state_of
-from helpers.runs.sources import QuantizedPipeline, Reals
 from helpers.runs.stages import distances, filtered, gallery, perturbed, spectra
 from helpers.runs.store import STALE, Store, pixel_sha256
+from helpers.runs.writing import Writer
 from helpers.study.schema import Study
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Done", "produce", "run"]
 
@@ -71,12 +76,14 @@ def run(
     plan = planning.resolve(study, images)
     for note in plan.reals.notes if plan.reals else ():
         store.note(note)
-    weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
-    with lock.working(store.folder, shard), working_on(shard):
+    with remembering(store.folder):
+        weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
+    with lock.working(store.folder, shard), working_on(shard), remembering(store.folder):
         sweep(store.folder)
         _refuse_other(store, study)
         store.rename_former()
         produce(plan, store, plan.shards(chosen, shard), weights, done, progress, device)
+        originals.forget()
         # All of it by one share at a time: each writes what it finds, and the last one finds everything.
         with lock.merging(store.folder):
             done.merged |= merge.merge(plan, store, weights, device)
@@ -132,13 +139,17 @@ def produce(
 ) -> None:
     """Make the missing images of the shards and score them, source by source; counts what it did in `done`.
 
-    `weights` maps each scoring to the digest of what its logits come from. The shards of a source stand together. One
+    `weights` maps each scoring to the digest of what its logits come from. The shards of a source stand together. All
+    sources of a generator are made one after the other, since it is read once for them (see `runs.originals`). One
     source's model is in memory at a time, and gone when its images are scored.
     """
+    every = list(shards)
+    order = list(dict.fromkeys(shard.source.generator for shard in every))
+    every.sort(key=lambda shard: order.index(shard.source.generator))
     scorer = score.Scorer(store, weights, device)
     work = [
         _lacking(plan, store, scorer, plan.recipes[source], list(group), device)
-        for source, group in groupby(shards, key=lambda shard: shard.source)
+        for source, group in groupby(every, key=lambda shard: shard.source)
     ]
     auditing = audit.QuantizationAudit(plan, store, device)
     images, scores = sum(one.images for one in work), sum(sum(one.scores) for one in work)
@@ -173,10 +184,15 @@ def _make_source(
     loaded = work.recipe.source.label == 1 and auditing.audit(work.recipe, source)
     if work.images and not loaded:
         source.load()
-    for state, indices in zip(work.states, work.missing, strict=True):
-        for batch in _batches(state.shard, indices, work.recipe.batch_size):
-            _make_batch(store, source, state, batch, indices, done)
-            shown.update(len(set(batch) & set(indices)))
+    with Writer() as writer:
+        for state, indices in zip(work.states, work.missing, strict=True):
+            for batch in _batches(state.shard, indices, work.recipe.batch_size):
+                began = perf_counter()
+                made = source.make(batch)
+                seconds = (perf_counter() - began) / len(batch)
+                new = {index: image for index, image in zip(batch, made, strict=True) if index in indices}
+                writer.write(_keep, store, state, new, source.check, seconds, dict(source.record), done)
+                shown.update(len(new))
 
 
 def _score_source(scorer: score.Scorer, work: _Work, done: Done, shown: Line) -> None:
@@ -191,21 +207,18 @@ def _batches(shard: Shard, missing: Sequence[int], size: int) -> list[range]:
     return [batch for batch in every if set(batch) & set(missing)]
 
 
-def _make_batch(
+def _keep(
     store: Store,
-    source: QuantizedPipeline | Reals,
     state: State,
-    batch: range,
-    missing: Sequence[int],
+    made: Mapping[int, Image.Image],
+    check: Callable[[Image.Image], str | None],
+    seconds: float,
+    record: Mapping[str, Any],
     done: Done,
 ) -> None:
-    began = perf_counter()
-    made = source.make(batch)
-    seconds = (perf_counter() - began) / len(batch)
-    for index, image in zip(batch, made, strict=True):
-        if index not in missing:
-            continue
-        why = source.check(image)
+    """Write images of a shard, by index, each of which took `seconds`, and then what is known of the shard."""
+    for index, image in made.items():
+        why = check(image)
         store.save(image, state.shard.source, index, rejected=why is not None)
         if why is None:
             state.images[index] = {"sha256": pixel_sha256(image), "seconds": round(seconds, 5)}
@@ -213,5 +226,5 @@ def _make_batch(
         else:
             state.rejected[index] = why
             done.rejected += 1
-    state.record = dict(source.record)
+    state.record = dict(record)
     state.write()
