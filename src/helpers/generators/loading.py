@@ -1,4 +1,4 @@
-"""Load a generator's diffusers pipeline from a folder or the local copy of a hub checkpoint, or copy one loaded before."""
+"""Load a generator's diffusers pipeline from a folder or the local copy of a hub checkpoint, or copy a loaded one."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def copied(
     in `dtype` (default float32) on `device`.
 
     The networks are new: what is done to them, layers put in their places too, does not reach the original. Weights
-    that need neither another type nor another device are shared with it, so nothing may write into them. Raises UsageError where the generator overflows in `dtype`, Failure where its weights do.
+    that need neither another type nor another device are shared with it, so nothing may write into them. Raises
+    UsageError where the generator overflows in `dtype`, Failure where its weights do.
     """
     import torch
 
