@@ -81,7 +81,7 @@ def _read(file: Path) -> dict[str, tuple[str, str]]:
 
 
 def _keep() -> None:
-    """Write what is known of large files into every file that is kept; shares that write at once lose a line at most."""
+    """Write what is known of large files into every file that is kept; shares that write at once lose a line."""
     for file in dict.fromkeys(_KEPT):
         large = {place: list(known) for place, known in _KNOWN.items() if int(known[0].partition(" ")[0]) >= WORTH}
         write_json(_read(file) | large, file)

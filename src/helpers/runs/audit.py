@@ -17,10 +17,11 @@ from helpers import precision
 from helpers.core.device import release
 from helpers.core.errors import Failure
 from helpers.core.files import read_json, write_json
+from helpers.generators import placement
 from helpers.precision import audit
 from helpers.precision.catalogue import UNQUANTIZED
 from helpers.precision.quantize import LAYERS, targets
-from helpers.runs import sources
+from helpers.runs import fitting, sources
 from helpers.runs.digests import made_by
 from helpers.runs.plan import AUDITED, Plan, Recipe
 from helpers.runs.sources import QuantizedPipeline
@@ -94,9 +95,14 @@ class QuantizationAudit:
         if self._reference is None or self._reference.generator != recipe.generator:
             self._reference = None  # before the next one is loaded
             self._reference = _Reference(self.plan.references[recipe.generator], self.device)
+        reference = self._reference
+        parts = source.coverage.components
+        # Before it is on the device, where layers that are brought one by one have no weights in between.
+        changed = {name: reference.changes(recipe, name, source) for name in parts}
+        source.place()
         return {
-            name: asdict(covered) | self._reference.compare(recipe, name, source)
-            for name, covered in source.coverage.components.items()
+            name: asdict(covered) | reference.compare(recipe, name, source, changed[name])
+            for name, covered in parts.items()
         }
 
 
@@ -114,18 +120,26 @@ class _Reference:
                 source.make([index])
         self.calls = {name: _chosen(name, calls) for name, calls in recorder.calls.items()}
         self.expected = {name: audit.outputs(part, self.calls[name]) for name, part in self.parts.items()}
-        for part in self.parts.values():
-            part.to("cpu")  # two pipelines of a real checkpoint are too much for most GPUs
+        if "placement" in source.record:
+            placement.withdraw(source.pipeline)  # two pipelines of a real checkpoint are too much for most GPUs
         release(device)
 
-    def compare(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, Any]:
+    def changes(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, audit.Change]:
+        """What became of the weights of one component of a cell that is in RAM."""
+        level, part = recipe.source.precision, _part(source, name)
+        changes = audit.changes(part, self.parts[name], self._targets(recipe, name), level)
+        _refuse_departed(f"{recipe.folder}: {name}", changes, level)
+        return changes
+
+    def _targets(self, recipe: Recipe, name: str) -> list[str]:
+        return targets(self.parts[name], precision.FORMATS[recipe.source.precision], LAYERS[recipe.coverage])
+
+    def compare(
+        self, recipe: Recipe, name: str, source: QuantizedPipeline, changes: dict[str, audit.Change]
+    ) -> dict[str, Any]:
         """Errors of one component of a cell, and how far its native layers differ from simulated quantization (None
         where there is no such arm)."""
-        level = recipe.source.precision
-        part = getattr(source.pipeline, precision.attributes(source.pipeline)[name])
-        names = targets(self.parts[name], precision.FORMATS[level], LAYERS[recipe.coverage])
-        changes = audit.changes(part, self.parts[name], names, level)
-        _refuse_departed(f"{recipe.folder}: {name}", changes, level)
+        level, part = recipe.source.precision, _part(source, name)
         found = {
             "weight_errors": audit.weight_errors(changes, self.parts[name]),
             "expected_error": audit.weight_errors(changes, self.parts[name], "expected")["all"],
@@ -134,7 +148,7 @@ class _Reference:
             "native_layer": None,
         }
         if recipe.way == "native" and level != UNQUANTIZED:
-            layer, deviation = self._kernel_deviation(recipe, name, part, names)
+            layer, deviation = self._kernel_deviation(recipe, name, part, self._targets(recipe, name))
             _refuse_kernel(f"{recipe.folder}: {name}.{layer}", deviation, level)
             found |= {"native_deviation": deviation, "native_layer": layer}
         return found
@@ -143,10 +157,16 @@ class _Reference:
         """The layer that differs most from simulated quantization, and by how much."""
         dtype = getattr(torch, recipe.computing_type(self.device))
         # torch's own: diffusers' warns of an empty list of networks to leave in FP32.
-        rounded = torch.nn.Module.to(copy.deepcopy(self.parts[name]), self.device, dtype)
-        precision.apply(_Lone(name, rounded), recipe.source.precision, "rounding", recipe.coverage, [name])
+        rounded = torch.nn.Module.to(copy.deepcopy(self.parts[name]), dtype)
+        lone = _Lone(name, rounded)
+        precision.apply(lone, recipe.source.precision, "rounding", recipe.coverage, [name], self.device)
+        placement.bring(rounded, self.device, fitting.working(recipe, recipe.computing_type(self.device), {}))
         found = audit.kernel_deviations(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
+
+
+def _part(source: QuantizedPipeline, name: str) -> Any:
+    return getattr(source.pipeline, precision.attributes(source.pipeline)[name])
 
 
 def _refuse_kernel(what: str, deviation: float, level: str) -> None:

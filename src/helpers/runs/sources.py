@@ -13,7 +13,8 @@ from PIL import Image
 from helpers import generators, precision, world
 from helpers.core.device import accelerator, forget_peak, peaks
 from helpers.core.files import tree_sha256
-from helpers.runs import photographs
+from helpers.generators import placement
+from helpers.runs import fitting, photographs
 from helpers.runs.plan import Recipe
 from helpers.runs.store import versions
 
@@ -127,8 +128,9 @@ class Aligned(Reals):
 class QuantizedPipeline:
     """A generator at a precision.
 
-    `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions;
-    after `load`, `pipeline` is the quantized pipeline and `coverage` what was covered.
+    `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions, and
+    of a GPU placement and estimated_peak_mb. After `load`, `pipeline` is the quantized pipeline, in RAM, and `coverage`
+    what was covered; `place`, which the first `make` calls, brings it to the device.
     """
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
@@ -144,6 +146,7 @@ class QuantizedPipeline:
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices, in one batch; after `load`."""
         recipe = self.recipe
+        self.place()
         images = generators.sample(
             self.pipeline,
             [recipe.prompts[index] for index in indices],
@@ -161,7 +164,7 @@ class QuantizedPipeline:
         return generators.check(image)
 
     def load(self) -> None:
-        """Load and quantize the pipeline."""
+        """Load and quantize the pipeline. On a GPU it is quantized layer by layer, and stays in RAM until `place`."""
         recipe = self.recipe
         _import_libraries(recipe.entry.pipeline)
         forget_peak(self.device)
@@ -171,13 +174,14 @@ class QuantizedPipeline:
             recipe.checkpoint,
             entry=recipe.entry,
             dtype=recipe.computing_type(self.device),
+            types=recipe.types(self.device),
             revision=recipe.revision,
             variant=recipe.variant,
-            device=self.device,
+            device_map="balanced" if self._balanced else None,
         )
         loaded = time.perf_counter()
         self.coverage = precision.apply(
-            pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components
+            pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components, self.device
         )
         self.record = {
             "seconds_load": loaded - began,
@@ -186,6 +190,23 @@ class QuantizedPipeline:
             "versions": versions(),
         }
         self.pipeline = pipeline
+        fitting.decode_in_parts(pipeline, recipe.memory)
+
+    @property
+    def _balanced(self) -> bool:
+        return self.device != "cpu" and self.recipe.memory.placement == "balanced"
+
+    def place(self) -> None:
+        """Bring the pipeline to the device, once, as the recipe says or as its memory allows.
+
+        Raises UsageError where that takes a package that is missing.
+        """
+        if self.device == "cpu" or "placement" in self.record:
+            return
+        need = fitting.need(self.pipeline, self.recipe, self.device)
+        how = self.recipe.memory.placement or need.chosen(placement.free(self.device))[0]
+        placement.place(self.pipeline, how, self.device)
+        self.record |= {"placement": how, "estimated_peak_mb": need.peaks.get(how, 0) / 1e6 or None}
 
 
 def _import_libraries(pipeline: str) -> None:
