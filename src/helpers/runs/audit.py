@@ -17,10 +17,11 @@ from helpers import generators, precision
 from helpers.core.device import release
 from helpers.core.errors import Failure
 from helpers.core.files import read_json, write_json
+from helpers.generators import placement
 from helpers.precision import audit
 from helpers.precision.catalogue import UNQUANTIZED
 from helpers.precision.quantize import LAYERS, targets
-from helpers.runs import originals, sources
+from helpers.runs import fitting, originals, sources
 from helpers.runs.digests import made_by
 from helpers.runs.plan import AUDITED, Plan, Recipe
 from helpers.runs.sources import QuantizedPipeline
@@ -57,10 +58,9 @@ class QuantizationAudit:
             return False
         reference = None if recipe.source.precision == UNQUANTIZED else self._referred(recipe)
         source.load()
-        components = {
-            name: asdict(covered) | (reference.compare(recipe, name, source) if reference else _unchanged(source, name))
-            for name, covered in source.coverage.components.items()
-        }
+        parts = source.coverage.components
+        found = reference.measure(recipe, source) if reference else {name: _unchanged(source, name) for name in parts}
+        components = {name: asdict(covered) | found[name] for name, covered in parts.items()}
         write_json(
             {"key": key, "coverage": source.coverage.share, "components": components}, self.store.audit(recipe.source)
         )
@@ -106,7 +106,7 @@ class QuantizationAudit:
 
 def _unchanged(source: QuantizedPipeline, name: str) -> dict[str, Any]:
     """What `_Reference.compare` finds of a component that is not quantized: no error, by definition."""
-    part = getattr(source.pipeline, precision.attributes(source.pipeline)[name])
+    part = _part(source, name)
     kinds = {audit.kind(layer, part.get_submodule(layer)) for layer in _with_numbers(part)}
     return {
         "weight_errors": dict.fromkeys([*sorted(kinds), "all"], 0.0),
@@ -144,14 +144,30 @@ class _Reference:
         release(device)
         self.parts = originals.original(recipe, model).parts(where)
 
-    def compare(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, Any]:
+    def measure(self, recipe: Recipe, source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
+        """By component, what its precision did to a cell that has been loaded; it is placed on its device."""
+        names = list(source.coverage.components)
+        # Before it is on the device, where layers that are brought one by one have no weights in between.
+        changed = {name: self.changes(recipe, name, source) for name in names}
+        source.place()
+        return {name: self.compare(recipe, name, source, changed[name]) for name in names}
+
+    def changes(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, audit.Change]:
+        """What became of the weights of one component of a cell that is in RAM."""
+        level, part = recipe.source.precision, _part(source, name)
+        changes = audit.changes(part, self.parts[name], self._targets(recipe, name), level)
+        _refuse_departed(f"{recipe.folder}: {name}", changes, level)
+        return changes
+
+    def _targets(self, recipe: Recipe, name: str) -> list[str]:
+        return targets(self.parts[name], precision.FORMATS[recipe.source.precision], LAYERS[recipe.coverage])
+
+    def compare(
+        self, recipe: Recipe, name: str, source: QuantizedPipeline, changes: dict[str, audit.Change]
+    ) -> dict[str, Any]:
         """Errors of one component of a cell, and how far its native layers differ from simulated quantization (None
         where there is no such arm)."""
-        level = recipe.source.precision
-        part = getattr(source.pipeline, precision.attributes(source.pipeline)[name])
-        names = targets(self.parts[name], precision.FORMATS[level], LAYERS[recipe.coverage])
-        changes = audit.changes(part, self.parts[name], names, level)
-        _refuse_departed(f"{recipe.folder}: {name}", changes, level)
+        level, part = recipe.source.precision, _part(source, name)
         found = {
             "weight_errors": audit.weight_errors(changes, self.parts[name]),
             "expected_error": audit.weight_errors(changes, self.parts[name], "expected")["all"],
@@ -160,18 +176,23 @@ class _Reference:
             "native_layer": None,
         }
         if recipe.way == "native" and level != UNQUANTIZED:
-            layer, deviation = self._kernel_deviation(recipe, name, part, names)
+            layer, deviation = self._kernel_deviation(recipe, name, part, self._targets(recipe, name))
             _refuse_kernel(f"{recipe.folder}: {name}.{layer}", deviation, level)
             found |= {"native_deviation": deviation, "native_layer": layer}
         return found
 
     def _kernel_deviation(self, recipe: Recipe, name: str, part: Any, names: list[str]) -> tuple[str, float]:
         """The layer that differs most from simulated quantization, and by how much."""
-        type_ = getattr(torch, recipe.computing_type(self.device))
-        rounded = generators.copied_network(self.parts[name], type_, self.device)
-        precision.apply(_Lone(name, rounded), recipe.source.precision, "rounding", recipe.coverage, [name])
+        rounded = generators.copied_network(self.parts[name], getattr(torch, recipe.computing_type(self.device)))
+        lone = _Lone(name, rounded)
+        precision.apply(lone, recipe.source.precision, "rounding", recipe.coverage, [name], self.device)
+        placement.bring(rounded, self.device, fitting.working(recipe, recipe.computing_type(self.device), {}))
         found = audit.kernel_deviations(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
+
+
+def _part(source: QuantizedPipeline, name: str) -> Any:
+    return getattr(source.pipeline, precision.attributes(source.pipeline)[name])
 
 
 def _refuse_kernel(what: str, deviation: float, level: str) -> None:

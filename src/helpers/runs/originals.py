@@ -10,6 +10,7 @@ weights. Where main memory is too small (`ROOM`), nothing is kept, and each cell
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,18 +44,20 @@ class Original:
         self._pipeline: DiffusionPipeline | None = None
         self._keeps: bool | None = None
 
-    def pipeline(self, dtype: str, device: str = "cpu") -> DiffusionPipeline:
-        """A pipeline of its own in a type (its name in torch) on a device, as `generators.load` gives it.
+    def pipeline(
+        self, dtype: str, types: Mapping[str, str] | None = None, device_map: str | None = None
+    ) -> DiffusionPipeline:
+        """A pipeline of its own in main memory, or by a device map on GPUs, as `generators.load` gives it.
 
-        Weights may be shared with other pipelines: they may be replaced and not written into. Raises what
+        Weights may be shared with other pipelines: they may be replaced, and moved, and not written into. Raises what
         `generators.load` does.
         """
         recipe = self.recipe
         # Which weights stay in FP32 beside 16 bits has been held against loading for the catalogue's classes alone.
         known = recipe.entry is None or recipe.entry.pipeline in {row.pipeline for row in GENERATORS.values()}
-        if self.keeps and (known or dtype == "float32"):
-            return generators.copied(recipe.generator, self._whole(), entry=recipe.entry, dtype=dtype, device=device)
-        return self._read(dtype, device)
+        if device_map is None and self.keeps and (known or dtype == "float32"):
+            return generators.copied(recipe.generator, self._whole(), entry=recipe.entry, dtype=dtype, types=types)
+        return self._read(dtype, types, device_map)
 
     def parts(self, where: dict[str, str]) -> dict[str, nn.Module]:
         """Networks in FP32 on the CPU, by name; `where` says of each which attribute of the pipeline it is."""
@@ -73,16 +76,18 @@ class Original:
         if self._pipeline is not None:
             return self._pipeline
         began = time.perf_counter()
-        found = self._read("float32", "cpu")
-        self.seconds = time.perf_counter() - began
-        self._pipeline = found if self.keeps else None
+        found = self._read("float32")
+        if self.keeps:
+            self._pipeline, self.seconds = found, time.perf_counter() - began
         return found
 
-    def _read(self, dtype: str, device: str) -> DiffusionPipeline:
+    def _read(
+        self, dtype: str, types: Mapping[str, str] | None = None, device_map: str | None = None
+    ) -> DiffusionPipeline:
         recipe = self.recipe
         return generators.load(
-            recipe.generator, recipe.checkpoint, entry=recipe.entry, dtype=dtype, revision=recipe.revision,
-            variant=recipe.variant, device=device,
+            recipe.generator, recipe.checkpoint, entry=recipe.entry, dtype=dtype, types=types,
+            revision=recipe.revision, variant=recipe.variant, device_map=device_map,
         )  # fmt: skip
 
 

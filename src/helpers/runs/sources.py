@@ -14,8 +14,9 @@ from helpers import generators, precision, world
 from helpers.core.device import accelerator, forget_peak, peaks
 from helpers.core.files import tree_sha256
 from helpers.core.hashes import known_sha256
+from helpers.generators import placement
 from helpers.precision.catalogue import UNQUANTIZED
-from helpers.runs import originals, photographs
+from helpers.runs import fitting, originals, photographs
 from helpers.runs.plan import Recipe
 from helpers.runs.store import versions
 
@@ -128,9 +129,10 @@ class Aligned(Reals):
 class QuantizedPipeline:
     """A generator at a precision.
 
-    `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions;
-    after `load`, `pipeline` is the quantized pipeline and `coverage` what was covered. seconds_load counts the reading
-    of the generator's files, which happens once for all its cells, for each of them.
+    `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions, and
+    of a GPU placement and estimated_peak_mb. After `load`, `pipeline` is the quantized pipeline, in RAM, and `coverage`
+    what was covered; `place`, which the first `make` calls, brings it to the device.
+    seconds_load counts the reading of the generator's files, which happens once for all its cells, for each of them.
     """
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
@@ -148,6 +150,7 @@ class QuantizedPipeline:
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices, in one batch; after `load`."""
         recipe = self.recipe
+        self.place()
         images = generators.sample(
             self.pipeline,
             [recipe.prompts[index] for index in indices],
@@ -167,17 +170,19 @@ class QuantizedPipeline:
     def load(self, encodings: bool = True) -> None:
         """Copy the generator's pipeline (see `runs.originals`) and quantize it.
 
-        With `encodings`, prompts that another cell with the same text encoders has had encoded are not encoded again.
+        For a GPU that happens layer by layer there, and the pipeline stays in RAM until `place`. With `encodings`,
+        prompts that another cell with the same text encoders has had encoded are not encoded again.
         """
         recipe = self.recipe
         _import_libraries(recipe.entry.pipeline)
         forget_peak(self.device)
-        held, type_ = originals.original(recipe, self.model()), recipe.computing_type(self.device)
+        type_, types = recipe.computing_type(self.device), recipe.types(self.device)
+        held = originals.original(recipe, self.model())
         read, began = held.seconds, time.perf_counter()
-        pipeline = held.pipeline(type_, self.device)
+        pipeline = held.pipeline(type_, types, "balanced" if self._balanced else None)
         loaded = time.perf_counter()
         self.coverage = precision.apply(
-            pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components
+            pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components, self.device
         )
         self.record = {
             "seconds_load": loaded - began + read,
@@ -186,12 +191,29 @@ class QuantizedPipeline:
             "versions": versions(),
         }
         if encodings and self._encodes_as_published():
-            held.encodings.attach(pipeline, (type_, self.device))
+            held.encodings.attach(pipeline, (type_, *sorted(types.items()), self.device))
         self.pipeline = pipeline
+        fitting.decode_in_parts(pipeline, recipe.memory)
 
     def _encodes_as_published(self) -> bool:
         """Whether no text encoder of the cell is quantized."""
         return self.recipe.source.precision == UNQUANTIZED or not {*self.coverage.components} - {"denoiser", "vae"}
+
+    @property
+    def _balanced(self) -> bool:
+        return self.device != "cpu" and self.recipe.memory.placement == "balanced"
+
+    def place(self) -> None:
+        """Bring the pipeline to the device, once, as the recipe says or as its memory allows.
+
+        Raises UsageError where that takes a package that is missing.
+        """
+        if self.device == "cpu" or "placement" in self.record:
+            return
+        need = fitting.need(self.pipeline, self.recipe, self.device)
+        how = self.recipe.memory.placement or need.chosen(placement.free(self.device))[0]
+        placement.place(self.pipeline, how, self.device)
+        self.record |= {"placement": how, "estimated_peak_mb": need.peaks.get(how, 0) / 1e6 or None}
 
 
 def _import_libraries(pipeline: str) -> None:
