@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from helpers.core.device import release
 from helpers.core.errors import Failure, UsageError, shortened, shown
 from helpers.core.files import sweep
+from helpers.core.hashes import remembering
 from helpers.generators.placement import WORDS
-from helpers.runs import audit, finished, lock, merge, score, sources
+from helpers.runs import audit, finished, lock, merge, originals, score, sources
 from helpers.runs import plan as planning
 from helpers.runs.batches import Batches
 from helpers.runs.digests import scoring_digest
@@ -22,7 +24,11 @@ from helpers.runs.progress import Line, bar, working_on
 from helpers.runs.shard import State, state_of
 from helpers.runs.stages import distances, filtered, gallery, perturbed, spectra
 from helpers.runs.store import STALE, Store, pixel_sha256
+from helpers.runs.writing import Writer
 from helpers.study.schema import Study
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Done", "produce", "run"]
 
@@ -76,12 +82,14 @@ def run(
     plan = planning.resolve(study, images)
     for note in plan.reals.notes if plan.reals else ():
         store.note(note)
-    weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
-    with lock.working(store.folder, shard), working_on(shard):
+    with remembering(store.folder):
+        weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
+    with lock.working(store.folder, shard), working_on(shard), remembering(store.folder):
         sweep(store.folder)
         _refuse_other(store, study)
         store.rename_former()
         produce(plan, store, plan.shards(chosen, shard), weights, done, progress, device)
+        originals.forget()
         failed = store.failures()
         done.failed = {one.folder: failed[one.folder] for one in chosen if one.folder in failed}
         # All of it by one share at a time: each writes what it finds, and the last one finds everything.
@@ -139,12 +147,16 @@ def produce(
 ) -> None:
     """Make the missing images of the shards and score them, source by source; counts what it did in `done`.
 
-    `weights` maps each scoring to the digest of what its logits come from. The shards of a source stand together. One
+    `weights` maps each scoring to the digest of what its logits come from. The shards of a source stand together. All
+    sources of a generator are made one after the other, since it is read once for them (see `runs.originals`). One
     source's model is in memory at a time, and gone when its images are scored. A source that cannot be made is noted in
     the folder (`Store.failures`), and the others are made.
     """
+    every = list(shards)
+    order = list(dict.fromkeys(shard.source.generator for shard in every))
+    every.sort(key=lambda shard: order.index(shard.source.generator))
     scorer = score.Scorer(store, weights, device)
-    groups = groupby(shards, key=lambda shard: shard.source)
+    groups = groupby(every, key=lambda shard: shard.source)
     tried = [_lacking(plan, store, scorer, plan.recipes[source], list(group), device) for source, group in groups]
     work = [one for one in tried if one]
     auditing = audit.QuantizationAudit(plan, store, device)
@@ -206,12 +218,18 @@ def _make_source(
     if work.images and not loaded:
         source.load()
     batches = Batches(source, work.recipe, device)
-    for state, indices in zip(work.states, work.missing, strict=True):
-        for batch in _batches(state.shard, indices, work.recipe.batch_size):
-            _make_batch(store, batches, state, batch, indices, done)
-            if how := source.record.get("placement"):
-                shown.set_postfix_str(f"{work.recipe.folder}, {WORDS[how]}")
-            shown.update(len(set(batch) & set(indices)))
+    with Writer() as writer:
+        for state, indices in zip(work.states, work.missing, strict=True):
+            for batch in _batches(state.shard, indices, work.recipe.batch_size):
+                began = perf_counter()
+                made = batches.make(batch)
+                seconds = (perf_counter() - began) / len(batch)
+                new = {index: image for index, image in zip(batch, made, strict=True) if index in indices}
+                record = source.record | {"batch_size": batches.size}
+                writer.write(_keep, store, state, new, source.check, seconds, record, done)
+                if how := source.record.get("placement"):
+                    shown.set_postfix_str(f"{work.recipe.folder}, {WORDS[how]}")
+                shown.update(len(new))
     if batches.note:
         store.note(batches.note)
 
@@ -228,21 +246,18 @@ def _batches(shard: Shard, missing: Sequence[int], size: int) -> list[range]:
     return [batch for batch in every if set(batch) & set(missing)]
 
 
-def _make_batch(
+def _keep(
     store: Store,
-    batches: Batches,
     state: State,
-    batch: range,
-    missing: Sequence[int],
+    made: Mapping[int, Image.Image],
+    check: Callable[[Image.Image], str | None],
+    seconds: float,
+    record: Mapping[str, Any],
     done: Done,
 ) -> None:
-    source, began = batches.source, perf_counter()
-    made = batches.make(batch)
-    seconds = (perf_counter() - began) / len(batch)
-    for index, image in zip(batch, made, strict=True):
-        if index not in missing:
-            continue
-        why = source.check(image)
+    """Write images of a shard, by index, each of which took `seconds`, and then what is known of the shard."""
+    for index, image in made.items():
+        why = check(image)
         store.save(image, state.shard.source, index, rejected=why is not None)
         if why is None:
             state.images[index] = {"sha256": pixel_sha256(image), "seconds": round(seconds, 5)}
@@ -250,5 +265,5 @@ def _make_batch(
         else:
             state.rejected[index] = why
             done.rejected += 1
-    state.record = source.record | {"batch_size": batches.size}
+    state.record = dict(record)
     state.write()
