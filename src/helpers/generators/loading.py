@@ -80,7 +80,7 @@ def load(
     chosen = {name: value for name, value in asked.items() if value}
     without = _without(row) if vae_only else {}
     default = getattr(torch, dtype or "float32")
-    own = {_attribute(row, name): getattr(torch, type_) for name, type_ in (types or {}).items()}
+    own = _own_types(row, types)
     pipeline = _read(
         key, row, where, dtype={"default": default, **own} if own else default, **row.loading, **chosen, **without
     )
@@ -106,35 +106,35 @@ def copied(
     dtype: str | None = None,
     types: Mapping[str, str] | None = None,
 ) -> DiffusionPipeline:
-    """A pipeline of its own with the weights of `original`, which `load` gave in float32 in main memory, as `load`
-    gives it with `dtype` and `types`.
+    """A pipeline of its own with the weights of `original`, which `load` gave in float32 on the CPU, as `load` gives it
+    in `dtype` (default float32) and `types`.
 
-    The networks are new: what is done to them, layers put in their places and weights moved too, does not reach the
-    original. Weights that need no other type share their memory with it, so nothing may write into them. Raises
-    UsageError where the generator overflows in `dtype`, Failure where its weights do.
+    The networks are new: what is done to them, layers put in their places or moved too, does not reach the original.
+    Numbers that need no other type are shared with it, so nothing may write into them. Raises UsageError where the
+    generator overflows in `dtype`, Failure where its weights do.
     """
     import torch
 
-    row, default = entry or GENERATORS[key], getattr(torch, dtype or "float32")
+    row, type_ = entry or GENERATORS[key], getattr(torch, dtype or "float32")
     _refuse_half(key, row, dtype)
-    own = {_attribute(row, name): getattr(torch, type_) for name, type_ in (types or {}).items()}
+    own = _own_types(row, types)
     made = copy.copy(original)
     for name, part in original.components.items():
         if isinstance(part, torch.nn.Module):
-            setattr(made, name, copied_network(part, own.get(name, default)))
+            setattr(made, name, copied_network(part, own.get(name, type_)))
         elif name == "scheduler":  # it keeps the steps of the image that it is at
             setattr(made, name, copy.deepcopy(part))
-    if own:
-        take_own_types(made)
     if dtype == "float16":
         _upcast_attention(made)
-    if {default, *own.values()} != {torch.float32}:
+    if own:
+        take_own_types(made)
+    if type_ != torch.float32:
         _refuse_undefined(f"{key}: '{original.name_or_path}'", made, dtype)
     return made
 
 
 def copied_network(part: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
-    """A network in FP32 once more, in a type; tensors that stay as they are share their memory with the network's.
+    """A network in FP32 on the CPU once more, in a type; numbers that need no other are the network's own.
 
     What loading leaves in FP32 beside a type of 16 bits stays so.
     """
@@ -144,10 +144,10 @@ def copied_network(part: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module
     for name, tensor in [*part.named_parameters(), *part.named_buffers()]:
         # Buffers that no file holds are computed by the network itself, in the type that it wants.
         changes = tensor.is_floating_point() and name in stored and not _stays(part, name, dtype)
-        # Never the network's own object, for one that is moved to a GPU changes in its place.
-        value = tensor.detach().to(dtype if changes else None)
+        placed = tensor.detach().to(dtype if changes else None)
+        # A parameter of its own in any case: moving a network to a device moves its parameters in place.
         known[id(tensor)] = (
-            torch.nn.Parameter(value, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else value
+            torch.nn.Parameter(placed, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else placed
         )
     return copy.deepcopy(part, known)
 
@@ -205,6 +205,13 @@ def _read(key: str, row: Entry, where: str, **arguments: Any) -> DiffusionPipeli
         raise Failure(_unloadable(key, where, error)) from error
 
 
+def _own_types(row: Entry, types: Mapping[str, str] | None) -> dict[str, torch.dtype]:
+    """Types of components, by the pipeline's attributes."""
+    import torch
+
+    return {_attribute(row, name): getattr(torch, type_) for name, type_ in (types or {}).items()}
+
+
 def _attribute(row: Entry, component: str) -> str:
     """The attribute of a generator's pipeline by the name of a component."""
     import diffusers
@@ -225,10 +232,10 @@ def _cast(pipeline: DiffusionPipeline, dtype: torch.dtype, own: Mapping[str, tor
     import torch
 
     for name, component in pipeline.components.items():
-        if isinstance(component, diffusers.ModelMixin) and not component._keep_in_fp32_modules:
-            wanted = own.get(name, dtype)
-            stored = {tensor.dtype for tensor in component.state_dict().values() if tensor.is_floating_point()}
-            if stored != {wanted}:
+        wanted = own.get(name, dtype)
+        if isinstance(component, diffusers.ModelMixin):
+            stored = [tensor.dtype for tensor in component.state_dict().values() if tensor.is_floating_point()]
+            if {wanted} != {*stored} and not component._keep_in_fp32_modules:
                 torch.nn.Module.to(component, wanted)
 
 

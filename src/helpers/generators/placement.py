@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RESERVE", "WORDS", "Need", "activations", "attention", "bring", "free", "place", "require", "take_own_types",
-    "withdraw", "works_on",
+    "works_on",
 ]  # fmt: skip
 
 #: Bytes of activations of one image of 1024 px in 16 bits.
@@ -141,14 +141,6 @@ def require(how: str | None) -> None:
             f"{WORDS[how]} needs the package accelerate; pip install 'quantdetect[models]' brings it, or set"
             ' memory.placement = "whole" on a card that is large enough'
         )
-
-
-def withdraw(pipeline: DiffusionPipeline) -> None:
-    """Bring a pipeline's networks back to RAM, whatever their placement, with nothing that moves them left."""
-    if getattr(pipeline, "hf_device_map", None):
-        pipeline.reset_device_map()
-    pipeline.remove_all_hooks()
-    pipeline.to("cpu", silence_dtype_warnings=True)
 
 
 def take_own_types(pipeline: DiffusionPipeline) -> None:

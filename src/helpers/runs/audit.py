@@ -58,9 +58,8 @@ class QuantizationAudit:
             return False
         reference = None if recipe.source.precision == UNQUANTIZED else self._referred(recipe)
         source.load()
-        parts = source.coverage.components
-        found = reference.measure(recipe, source) if reference else {name: _unchanged(source, name) for name in parts}
-        components = {name: asdict(covered) | found[name] for name, covered in parts.items()}
+        measured = reference.measure(recipe, source) if reference else _unchanged(source)
+        components = {name: asdict(covered) | measured[name] for name, covered in source.coverage.components.items()}
         write_json(
             {"key": key, "coverage": source.coverage.share, "components": components}, self.store.audit(recipe.source)
         )
@@ -104,14 +103,17 @@ class QuantizationAudit:
         return self._reference
 
 
-def _unchanged(source: QuantizedPipeline, name: str) -> dict[str, Any]:
-    """What `_Reference.compare` finds of a component that is not quantized: no error, by definition."""
-    part = _part(source, name)
-    kinds = {audit.kind(layer, part.get_submodule(layer)) for layer in _with_numbers(part)}
-    return {
-        "weight_errors": dict.fromkeys([*sorted(kinds), "all"], 0.0),
-        "expected_error": 0.0, "output_error": 0.0, "native_deviation": None, "native_layer": None,
-    }  # fmt: skip
+def _unchanged(source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
+    """What `_Reference.measure` finds of components that are not quantized: no error, by definition."""
+    found = {}
+    for name in source.coverage.components:
+        part = _part(source, name)
+        kinds = {audit.kind(layer, part.get_submodule(layer)) for layer in _with_numbers(part)}
+        found[name] = {
+            "weight_errors": dict.fromkeys([*sorted(kinds), "all"], 0.0),
+            "expected_error": 0.0, "output_error": 0.0, "native_deviation": None, "native_layer": None,
+        }  # fmt: skip
+    return found
 
 
 def _with_numbers(part: torch.nn.Module) -> list[str]:
@@ -145,28 +147,26 @@ class _Reference:
         self.parts = originals.original(recipe, model).parts(where)
 
     def measure(self, recipe: Recipe, source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
-        """By component, what its precision did to a cell that has been loaded; it is placed on its device."""
-        names = list(source.coverage.components)
-        # Before it is on the device, where layers that are brought one by one have no weights in between.
-        changed = {name: self.changes(recipe, name, source) for name in names}
+        """Errors of each component of a cell, and how far its native layers differ from simulated quantization (None
+        where there is no such arm); `source` is loaded and not placed.
+        """
+        # In RAM: on a device layers that are brought one by one have no weights in between.
+        changed = {name: self._changes(recipe, name, source) for name in source.coverage.components}
         source.place()
-        return {name: self.compare(recipe, name, source, changed[name]) for name in names}
+        return {name: self._compare(recipe, name, source, changes) for name, changes in changed.items()}
 
-    def changes(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, audit.Change]:
-        """What became of the weights of one component of a cell that is in RAM."""
-        level, part = recipe.source.precision, _part(source, name)
-        changes = audit.changes(part, self.parts[name], self._targets(recipe, name), level)
+    def _changes(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, audit.Change]:
+        level = recipe.source.precision
+        changes = audit.changes(_part(source, name), self.parts[name], self._targets(recipe, name), level)
         _refuse_departed(f"{recipe.folder}: {name}", changes, level)
         return changes
 
     def _targets(self, recipe: Recipe, name: str) -> list[str]:
         return targets(self.parts[name], precision.FORMATS[recipe.source.precision], LAYERS[recipe.coverage])
 
-    def compare(
+    def _compare(
         self, recipe: Recipe, name: str, source: QuantizedPipeline, changes: dict[str, audit.Change]
     ) -> dict[str, Any]:
-        """Errors of one component of a cell, and how far its native layers differ from simulated quantization (None
-        where there is no such arm)."""
         level, part = recipe.source.precision, _part(source, name)
         found = {
             "weight_errors": audit.weight_errors(changes, self.parts[name]),
@@ -183,10 +183,11 @@ class _Reference:
 
     def _kernel_deviation(self, recipe: Recipe, name: str, part: Any, names: list[str]) -> tuple[str, float]:
         """The layer that differs most from simulated quantization, and by how much."""
-        rounded = generators.copied_network(self.parts[name], getattr(torch, recipe.computing_type(self.device)))
+        type_ = recipe.computing_type(self.device)
+        rounded = generators.copied_network(self.parts[name], getattr(torch, type_))
         lone = _Lone(name, rounded)
         precision.apply(lone, recipe.source.precision, "rounding", recipe.coverage, [name], self.device)
-        placement.bring(rounded, self.device, fitting.working(recipe, recipe.computing_type(self.device), {}))
+        placement.bring(rounded, self.device, fitting.working(recipe, type_, {}))
         found = audit.kernel_deviations(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
 

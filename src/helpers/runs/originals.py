@@ -44,20 +44,19 @@ class Original:
         self._pipeline: DiffusionPipeline | None = None
         self._keeps: bool | None = None
 
-    def pipeline(
-        self, dtype: str, types: Mapping[str, str] | None = None, device_map: str | None = None
-    ) -> DiffusionPipeline:
-        """A pipeline of its own in main memory, or by a device map on GPUs, as `generators.load` gives it.
+    def pipeline(self, dtype: str, types: Mapping[str, str] | None = None, balanced: bool = False) -> DiffusionPipeline:
+        """A pipeline of its own in a type (its name in torch; `types` of components that have another), in RAM or
+        balanced over the GPUs, as `generators.load` gives it.
 
-        Weights may be shared with other pipelines: they may be replaced, and moved, and not written into. Raises what
+        Weights may be shared with other pipelines: they may be replaced and not written into. Raises what
         `generators.load` does.
         """
         recipe = self.recipe
         # Which weights stay in FP32 beside 16 bits has been held against loading for the catalogue's classes alone.
         known = recipe.entry is None or recipe.entry.pipeline in {row.pipeline for row in GENERATORS.values()}
-        if device_map is None and self.keeps and (known or dtype == "float32"):
+        if not balanced and self.keeps and (known or dtype == "float32"):
             return generators.copied(recipe.generator, self._whole(), entry=recipe.entry, dtype=dtype, types=types)
-        return self._read(dtype, types, device_map)
+        return self._read(dtype, types, "balanced" if balanced else None)
 
     def parts(self, where: dict[str, str]) -> dict[str, nn.Module]:
         """Networks in FP32 on the CPU, by name; `where` says of each which attribute of the pipeline it is."""

@@ -131,8 +131,8 @@ class QuantizedPipeline:
 
     `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions, and
     of a GPU placement and estimated_peak_mb. After `load`, `pipeline` is the quantized pipeline, in RAM, and `coverage`
-    what was covered; `place`, which the first `make` calls, brings it to the device.
-    seconds_load counts the reading of the generator's files, which happens once for all its cells, for each of them.
+    what was covered; `place`, which the first `make` calls, brings it to the device. seconds_load counts the reading of
+    the generator's files, which happens once for all its cells, for each of them.
     """
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
@@ -168,18 +168,17 @@ class QuantizedPipeline:
         return generators.check(image)
 
     def load(self, encodings: bool = True) -> None:
-        """Copy the generator's pipeline (see `runs.originals`) and quantize it.
+        """Copy the generator's pipeline (see `runs.originals`) and quantize it, on a GPU layer by layer.
 
-        For a GPU that happens layer by layer there, and the pipeline stays in RAM until `place`. With `encodings`,
-        prompts that another cell with the same text encoders has had encoded are not encoded again.
+        With `encodings`, prompts that another cell with the same text encoders has had encoded are not encoded again.
         """
         recipe = self.recipe
         _import_libraries(recipe.entry.pipeline)
         forget_peak(self.device)
-        type_, types = recipe.computing_type(self.device), recipe.types(self.device)
-        held = originals.original(recipe, self.model())
+        held, type_ = originals.original(recipe, self.model()), recipe.computing_type(self.device)
+        types, balanced = recipe.types(self.device), self.device != "cpu" and recipe.memory.placement == "balanced"
         read, began = held.seconds, time.perf_counter()
-        pipeline = held.pipeline(type_, types, "balanced" if self._balanced else None)
+        pipeline = held.pipeline(type_, types, balanced)
         loaded = time.perf_counter()
         self.coverage = precision.apply(
             pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components, self.device
@@ -195,14 +194,6 @@ class QuantizedPipeline:
         self.pipeline = pipeline
         fitting.decode_in_parts(pipeline, recipe.memory)
 
-    def _encodes_as_published(self) -> bool:
-        """Whether no text encoder of the cell is quantized."""
-        return self.recipe.source.precision == UNQUANTIZED or not {*self.coverage.components} - {"denoiser", "vae"}
-
-    @property
-    def _balanced(self) -> bool:
-        return self.device != "cpu" and self.recipe.memory.placement == "balanced"
-
     def place(self) -> None:
         """Bring the pipeline to the device, once, as the recipe says or as its memory allows.
 
@@ -214,6 +205,10 @@ class QuantizedPipeline:
         how = self.recipe.memory.placement or need.chosen(placement.free(self.device))[0]
         placement.place(self.pipeline, how, self.device)
         self.record |= {"placement": how, "estimated_peak_mb": need.peaks.get(how, 0) / 1e6 or None}
+
+    def _encodes_as_published(self) -> bool:
+        """Whether no text encoder of the cell is quantized."""
+        return self.recipe.source.precision == UNQUANTIZED or not {*self.coverage.components} - {"denoiser", "vae"}
 
 
 def _import_libraries(pipeline: str) -> None:
