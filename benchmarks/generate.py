@@ -147,7 +147,7 @@ def by_all_cores(images: int, batch: int, out: Path) -> float:
     """Seconds of the engine with a process for each core, which take generators, the largest first; without starts."""
     spawned, many = multiprocessing.get_context("spawn"), os.cpu_count() or 1
     with ProcessPoolExecutor(many, spawned, begin) as pool:
-        list(pool.map(time.sleep, [2] * many))  # until all have begun
+        list(pool.map(time.sleep, [5] * many))  # until all have begun
         each = len(LARGEST_FIRST) * [images], len(LARGEST_FIRST) * [batch], len(LARGEST_FIRST) * [out]
         return seconds(lambda: list(pool.map(made_by_worker, LARGEST_FIRST, *each)))
 
