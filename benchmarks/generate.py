@@ -173,7 +173,7 @@ def against_script(folder: Path, images: int) -> Iterator[Row]:
 
 def overhead(folder: Path, images: int, rounds: int) -> Iterator[Row]:
     """The engine over bare calls, reading and quantizing included, of a UNet and a DiT; the median of rounds."""
-    found, ratios = grid(4 * images), []
+    found, ratios = grid(2 * images), []
     for one in (found.recipes[Source(key, "fp8", "native", size, 1)] for key, size in (("sd15", 64), ("sd3", 128))):
         for turn in range(-1, rounds):
             originals.forget()
@@ -196,7 +196,7 @@ def command(*words: str) -> None:
 def workers(folder: Path, images: int) -> Iterator[Row]:
     """Two processes against one, by the times of the files that they write."""
     study, rates = folder / "workers.toml", {}
-    study.write_text(STUDY.replace("IMAGES", str(5 * images)), encoding="utf-8")
+    study.write_text(STUDY.replace("IMAGES", str(3 * images)), encoding="utf-8")
     for count in (1, 2):
         out = folder / f"workers-{count}"
         command("run", str(study), "--out", str(out), "--workers", str(count))
