@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -129,6 +131,18 @@ def test_what_was_encoded_cannot_be_written_into():
     assert not torch.equal(pipeline.encode_prompt(["a blue ball"], **ask)[0], plain[0])
     given = pipeline.encode_prompt(None, prompt_embeds=plain[0], negative_prompt_embeds=plain[1], **ask)
     assert torch.equal(given[0], plain[0])
+
+
+def test_a_pipeline_is_gone_with_its_last_user_though_it_takes_encodings():
+    pipeline = generators.copied("sd15", generators.load("sd15"))
+    generators.Encodings().attach(pipeline, "sd15")
+    network = weakref.ref(pipeline.unet)
+    gc.disable()
+    try:
+        del pipeline
+        assert network() is None
+    finally:
+        gc.enable()
 
 
 def test_beyond_its_bytes_nothing_more_is_kept():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +72,11 @@ class Encodings:
 
     def attach(self, pipeline: DiffusionPipeline, encoders: Hashable) -> None:
         """Let a pipeline take from here what it can; `encoders` names its text encoders, their type and device."""
-        encode = getattr(pipeline, "encode_prompt", None)
-        if encode is not None:
-            pipeline.encode_prompt = lambda *args, **kwargs: self._encoded(encoders, encode, args, kwargs)
+        encode, owner = getattr(type(pipeline), "encode_prompt", None), weakref.ref(pipeline)
+        if encode is not None:  # bound when it is called: a pipeline that held itself would outlive its cell
+            pipeline.encode_prompt = lambda *args, **kwargs: self._encoded(
+                encoders, encode.__get__(owner()), args, kwargs
+            )
 
     def _encoded(self, encoders: Hashable, encode: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         import torch
