@@ -5,6 +5,7 @@ Images are noise drawn from the cell's name and the index, so that a run takes a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -242,6 +243,32 @@ def test_a_run_that_is_killed_at_random_moments_goes_on_to_the_same_bytes(tmp_pa
     subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=True, env=os.environ | own)
     run(tmp_path / "killed")
     assert sound(tmp_path / "killed", whole)
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_a_disk_that_is_full_ends_the_run_and_nothing_is_recorded_that_was_not_written(
+    tmp_path, whole, monkeypatch, at
+):
+    save, calls = Store.save, []
+
+    def full(*arguments, **options):
+        calls.append(1)
+        if len(calls) >= at:
+            raise OSError(errno.ENOSPC, "No space left on device", "0000.png")
+        save(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "save", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            run(tmp_path)
+    assert len(calls) == at  # nothing is tried behind it
+    for path in (tmp_path / "parts").rglob("[!.]*.json"):
+        for index in json.loads(path.read_text())["images"]:
+            assert (
+                tmp_path / "images" / path.parent.relative_to(tmp_path / "parts") / f"{int(index):04d}.png"
+            ).is_file()
+    run(tmp_path)
+    assert sound(tmp_path, whole)
 
 
 def test_a_living_writers_temporary_is_left_alone_and_a_dead_ones_is_swept(folder):

@@ -84,7 +84,7 @@ def run(
         store.note(note)
     with remembering(store.folder):
         weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
-    with lock.working(store.folder, shard), working_on(shard), remembering(store.folder):
+    with lock.working(store.folder, shard), working_on(shard):
         sweep(store.folder)
         _refuse_other(store, study)
         store.rename_former()
@@ -195,7 +195,7 @@ def _lacking(
 ) -> _Work | None:
     """What is to be made of a source; None where its model is not at hand."""
     model = None
-    with _noting_failure(store, recipe.source):
+    with _noting_failure(store, recipe.source), remembering(store.folder):
         model = sources.open_source(recipe).model()
     if model is None:
         return None

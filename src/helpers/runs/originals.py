@@ -76,8 +76,8 @@ class Original:
             return self._pipeline
         began = time.perf_counter()
         found = self._read("float32")
-        self.seconds = time.perf_counter() - began
-        self._pipeline = found if self.keeps else None
+        if self.keeps:
+            self._pipeline, self.seconds = found, time.perf_counter() - began
         return found
 
     def _read(

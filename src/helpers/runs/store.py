@@ -11,6 +11,7 @@ parts/{spectra,patterns,distances,counterfactuals}   what was measured of the sc
 scores.parquet  cells.parquet  manifest.json   the run's results, merged from the parts
 scored.json                                    when scoring began, and by which rules (`Store.begun`)
 .lock                                          see `runs.lock`
+.hashes.json                                   digests of large files that the run has read (`core.hashes`)
 spectra.parquet  patterns.parquet  distances.parquet  counterfactuals.parquet   likewise, where the images were at hand
 """
 
