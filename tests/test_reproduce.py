@@ -253,6 +253,11 @@ def test_the_full_study_is_run_and_told(place: Path, planned: list[Job], typed: 
     assert of_results(planned) == place / "results" / "full"
 
 
+def test_cards_are_held_against_the_study(place: Path, typed: Typed) -> None:
+    for command in of_section("one-card"):
+        assert typed(command).count("whole on the card") == 2
+
+
 def test_a_process_for_each_gpu_makes_its_share(place: Path, typed: Typed) -> None:
     *shares, _grid = of_section("several-gpus") + [""]
     assert [parse_share(re.search(r"--shard (\S+)", share)[1]) for share in shares] == [(1, 2), (2, 2)]
@@ -399,7 +404,7 @@ def test_the_miniatures_are_trained_from_nothing(typed: Typed, monkeypatch: pyte
 #: What these tests type, by the target below which it stands or the words that it begins with.
 TARGETS = (
     "this-book", "with-other-choices", "the-study-from-its-first-image", "with-your-own-images", "at-full-size",
-    "several-gpus", "another-generator", "another-detector", "with-anybodys-scores",
+    "one-card", "several-gpus", "another-generator", "another-detector", "with-anybodys-scores",
 )  # fmt: skip
 WORDS = (("run", "mini-confirmation"), ("train", "mini"), ("import-scores", "FILE"), ("import-device",))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.generators import placement
 from helpers.generators.networks import architecture
+from helpers.precision import audit
 
 GB = 10**9
 
@@ -111,6 +114,35 @@ def test_offload_changes_no_pixel_and_cannot_part_a_librarys_layers(level, by_la
     else:
         with pytest.raises((TypeError, NotImplementedError)):
             made(layer_by_layer)
+
+
+def test_a_network_that_waits_in_ram_computes_elsewhere():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    assert placement.works_on(network).type == "cpu"
+    network[1]._hf_hook = SimpleNamespace(execution_device="meta")  # as accelerate's hooks say it
+    assert placement.works_on(network).type == "meta"
+
+
+def test_a_layer_is_beside_what_it_is_compared_with_and_goes_back():
+    layer, away = torch.nn.Linear(2, 2), torch.device("meta")
+    moved = []
+    layer.to = lambda device: moved.append(torch.device(device).type)
+    with audit._beside(layer, away):
+        assert moved == ["meta"]
+    assert moved == ["meta", "cpu"]
+    with audit._beside(layer, torch.device("cpu")):
+        assert moved == ["meta", "cpu"]  # it is there
+
+
+def test_one_network_comes_whole_or_layer_by_layer(monkeypatch):
+    network = torch.nn.Linear(100, 100, bias=False)  # 40,000 bytes
+    monkeypatch.setattr(placement, "free", lambda device: 50_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placement, "find_spec", lambda name: None)
+        with pytest.raises(UsageError, match="accelerate"):
+            placement.bring(network, "meta", 10_001)
+    placement.bring(network, "meta", 10_000)
+    assert network.weight.device.type == "meta"
 
 
 def test_components_compute_in_the_type_that_a_study_gives_them():

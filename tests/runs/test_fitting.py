@@ -49,6 +49,25 @@ def test_what_is_done_on_a_card_of_24_gb(cells):
 
 
 @pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (24, {"model": "sdxl/fp32 sd3/fp32 sd35/fp16", "sequential": "sd35/fp32 flux1/fp32 flux1/fp16"}),
+        (80, {}),
+    ],
+)
+def test_the_page_on_reproducing_names_what_does_not_lie_whole_on_a_card(size, said):
+    found = {}
+    for one in fitting.expected(FULL.model_copy(update={"arms": {}}), size * 10**9):
+        if one.how != placement.WORDS["whole"]:
+            found.setdefault(one.how, set()).add(f"{one.cell.generator}/{one.cell.precision}")
+    assert found == {placement.WORDS[how]: set(names.split()) for how, names in said.items()}
+    page = (files.BOOK / "reproduce.md").read_text(encoding="utf-8")
+    assert "SDXL and SD3 at FP32 and SD3.5 at FP16 do not: each network comes to the card" in page
+    assert "SD3.5 at FP32 and Flux.1 at FP32 and FP16 come layer by layer" in page
+    assert "On 80 GB all of the main arm lies whole on the card." in page
+
+
+@pytest.mark.parametrize(
     ("memory", "how", "said"),
     [
         (80, None, "whole on the card"),

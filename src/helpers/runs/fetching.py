@@ -22,7 +22,7 @@ from helpers.core.registry import unknown
 from helpers.detectors.catalogue import DETECTORS, WEIGHTS_SUFFIXES
 from helpers.study.schema import Study, weights_expected, weights_folder
 
-__all__ = ["FETCHED", "Outcome", "fetch", "needed", "put"]
+__all__ = ["FETCHED", "Outcome", "components_of", "fetch", "needed", "put"]
 
 FETCHED = "fetched.json"
 

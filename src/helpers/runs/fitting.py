@@ -16,8 +16,8 @@ from torch import nn
 from helpers import precision
 from helpers.core.errors import UsageError
 from helpers.core.files import read_json
-from helpers.generators import networks, placement
-from helpers.generators.networks import Architecture, Network
+from helpers.generators import placement
+from helpers.generators.networks import Architecture, Network, architectures, build
 from helpers.generators.placement import Need
 from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.precision.coverage import holdings
@@ -38,10 +38,10 @@ ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 def need(pipeline: DiffusionPipeline, recipe: Recipe, device: str) -> Need:
     """What a recipe's quantized pipeline needs of a card; its weights are counted as they are stored."""
-    networks = {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
-    parts = {name: _held(part) for name, part in networks.items()}
-    largest = max((_largest(part) for part in networks.values()), default=0)
-    config = getattr(networks.get("unet"), "config", {})
+    held = {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
+    parts = {name: _held(part) for name, part in held.items()}
+    largest = max((_largest(part) for part in held.values()), default=0)
+    config = getattr(held.get("unet"), "config", {})
     return Need(parts, largest, working(recipe, device, config), by_layers(recipe.way, recipe.source.precision))
 
 
@@ -146,7 +146,7 @@ def _expected(study: Study, cell: Cell, memory: int) -> Expected:
     asked = {name: study.setting(name, cell.arm) for name in ("way", "coverage", "components", "batch_size")}
     images = study.images_of(cell.arm, cell.precision, study.images_per_cell)
     source = study.source(cell.generator)
-    known = next((one for one in networks.architectures().values() if one.hub == source), None)
+    known = next((one for one in architectures().values() if one.hub == source), None)
     parts = _parts(known, cell.precision, dtype, **asked) if known else _stored(source, ITEMSIZE[dtype])
     need = ram = None
     if parts:
@@ -181,7 +181,7 @@ def _parts(
 
 @cache
 def _built_as(kind: str, config: str, parameters: int) -> nn.Module:
-    return networks.build(networks.Network(kind, json.loads(config), parameters))
+    return build(Network(kind, json.loads(config), parameters))
 
 
 def _built(network: Network) -> nn.Module:
