@@ -21,11 +21,12 @@ import pytest
 
 from helpers.cli import app
 from helpers.core.errors import Failure, UsageError
-from helpers.runs import Shard, Source, audit, lock, make, plan, sources
-from helpers.runs.executors import worker
+from helpers.runs import Shard, Source, audit, finished, lock, make, plan, sources
+from helpers.runs.executors import local, worker
 from helpers.runs.executors.desk import Desk
 from helpers.runs.executors.staff import Staff, staff
 from helpers.runs.shares import contiguous
+from helpers.study import schema
 
 run, contents, sound, settings = noisy.own.run, noisy.own.contents, noisy.own.sound, noisy.own.settings
 #: Kills at random moments; `benchmarks` has none, so more of them are asked for here: KILLS=20.
@@ -41,6 +42,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(sources, "open_source", noisy.own.Noise)
         patch.setattr(audit, "QuantizationAudit", noisy.own.NoAudit)
         run(folder)
+        local._starting("cpu")
+        multiprocessing.forkserver.ensure_running()  # it imports meanwhile
         yield folder
 
 
@@ -130,12 +133,13 @@ def test_kills_at_random_moments_change_no_byte(tmp_path, whole, working):
         caller = forked(partial(working, folder))
         time.sleep(draw.uniform(0, took))
         workers = lock.workers(folder) if folder.is_dir() else []
-        victim = int(draw.choice([*workers, str(caller)]))
+        # Each in turn, where workers are there.
+        victim = int(draw.choice(workers)) if workers and victims["worker"] < victims["caller"] else caller
         if not gone(str(victim)):
             os.kill(victim, signal.SIGKILL)
             victims["caller" if victim == caller else "worker"] += 1
         os.waitpid(caller, 0)
-        if (folder / "manifest.json").exists():
+        if (folder / finished.FILE).exists():
             assert sound(folder, whole) and run(folder).nothing
             folder = tmp_path / f"killed{sum(victims.values())}"
     working(folder)
@@ -146,9 +150,9 @@ def test_kills_at_random_moments_change_no_byte(tmp_path, whole, working):
 @LINUX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_all_workers_and_the_run_goes_on(tmp_path, whole, working, monkeypatch, capfd, number):
-    working(tmp_path / "before")  # so that there is a server
     folder = tmp_path / "run"
-    monkeypatch.setattr("helpers.study.schema.load", lambda name: settings())
+    study = settings()
+    monkeypatch.setattr(schema, "load", lambda name: study)
     monkeypatch.setattr(make, "_produced", noisy.still)
     caller = forked(lambda: app.main(["run", "mini", "--out", str(folder), "--workers", "2"]))
     when(lambda: len(list(folder.rglob("*.png"))) >= 2)
@@ -223,7 +227,7 @@ def test_a_call_says_who_works(given, wanted):
 
 def of_mini(images: int = 100) -> plan.Plan:
     """The mini study with more images: six generators at four precisions, and reals."""
-    loaded = noisy.own.schema.load("mini")
+    loaded = schema.load("mini")
     return plan.resolve(loaded.model_copy(update={"arms": {}, "further": {}, "protocols": ["plain"]}), images)
 
 
