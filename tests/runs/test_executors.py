@@ -113,12 +113,29 @@ def when(true: Callable[[], object]) -> object:
     return found
 
 
-def gone(pid: str) -> bool:
+def workers_of(folder: Path, caller: int) -> list[str]:
+    return [one for one in lock.workers(folder) if int(one) != caller] if folder.is_dir() else []
+
+
+def gone(pid: str | int) -> bool:
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
     return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+
+
+def killed(caller: int, folder: Path, moment: float, of_workers: bool) -> bool:
+    """Kill the caller, or one of its workers, at a moment (seconds) of its life; whether it was still alive."""
+    if of_workers:
+        when(lambda: workers_of(folder, caller) or gone(caller))
+    time.sleep(moment)
+    workers = workers_of(folder, caller)
+    victim = int(workers[0]) if of_workers and workers else caller
+    if gone(victim) or of_workers and not workers:
+        return False
+    os.kill(victim, signal.SIGKILL)
+    return True
 
 
 @LINUX
@@ -127,24 +144,18 @@ def test_kills_at_random_moments_change_no_byte(tmp_path, whole, working):
     working(tmp_path / "before")  # so that there is a server
     began = time.monotonic()
     working(tmp_path / "timed")
-    took, draw, victims = time.monotonic() - began, random.Random(22), Counter()
+    took, draw, kills = time.monotonic() - began, random.Random(22), Counter()
     folder = tmp_path / "killed"
-    while sum(victims.values()) < KILLS:
-        caller = forked(partial(working, folder))
-        time.sleep(draw.uniform(0, took))
-        workers = lock.workers(folder) if folder.is_dir() else []
-        # Each in turn, where workers are there.
-        victim = int(draw.choice(workers)) if workers and victims["worker"] < victims["caller"] else caller
-        if not gone(str(victim)):
-            os.kill(victim, signal.SIGKILL)
-            victims["caller" if victim == caller else "worker"] += 1
+    while kills.total() < KILLS:
+        caller, of_workers = forked(partial(working, folder)), kills[True] < kills[False]
+        kills[of_workers] += killed(caller, folder, draw.uniform(0, took / (4 if of_workers else 1)), of_workers)
         os.waitpid(caller, 0)
         if (folder / finished.FILE).exists():
             assert sound(folder, whole) and run(folder).nothing
-            folder = tmp_path / f"killed{sum(victims.values())}"
+            folder = tmp_path / f"killed-{kills.total()}"
     working(folder)
     assert sound(folder, whole) and clean(folder)
-    print(dict(victims))
+    print(f"kills of a caller: {kills[False]}, of a worker: {kills[True]}")
 
 
 @LINUX
