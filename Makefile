@@ -83,7 +83,7 @@ picture: book
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-		--extra models --extra book --extra test pyproject.toml --output-file requirements.lock
+		--extra models --extra ray --extra book --extra test pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) _build node_modules .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

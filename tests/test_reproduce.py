@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,13 +30,15 @@ from test_examples import ROWS
 
 from helpers import world
 from helpers.cli import app
-from helpers.core import files
+from helpers.core import device, files
 from helpers.mini.training import detectors as training
 from helpers.mini.training import miniatures
 from helpers.paper import build, contents
 from helpers.paper.contents import Job
 from helpers.results import devices
-from helpers.runs import parse_share, verify
+from helpers.runs import Shard, parse_share, verify
+from helpers.runs.executors import worker as executors
+from helpers.runs.executors.staff import Staff, staff
 
 PAGE = (files.BOOK / "reproduce.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
@@ -258,29 +261,70 @@ def test_cards_are_held_against_the_study(place: Path, typed: Typed) -> None:
         assert typed(command).count("whole on the card") == 2
 
 
-def test_a_process_for_each_gpu_makes_its_share(place: Path, typed: Typed) -> None:
-    *shares, _grid = of_section("several-gpus") + [""]
-    assert [parse_share(re.search(r"--shard (\S+)", share)[1]) for share in shares] == [(1, 2), (2, 2)]
-    for share in shares:
-        typed(share)
-    assert len(pd.read_parquet(place / "results" / "full" / "scores.parquet")) == SCORES
+@pytest.fixture
+def hired(monkeypatch: pytest.MonkeyPatch) -> list[Staff]:
+    """Whose workers the commands ask for; what they do is done in this process. tests/runs has real ones."""
+    asked: list[Staff] = []
+
+    class Hand:
+        number, lost = 1, ()
+
+        def __init__(self, job: executors.Job) -> None:
+            self.worker = executors.Worker(job, 1, "cpu")
+
+        def start(self, shards: list[Shard]) -> Future[object]:
+            done: Future[object] = Future()
+            done.set_result(self.worker.do(shards))
+            return done
+
+        def rest(self) -> None:
+            pass
+
+    @contextmanager
+    def hands(job: executors.Job, staff: Staff) -> Iterator[list[Hand]]:
+        asked.append(staff)
+        yield [Hand(job)]
+
+    monkeypatch.setattr(Staff, "hired", property(lambda _: hands))
+    monkeypatch.setattr(device, "require", lambda _: None)
+    return asked
+
+
+def scored(place: Path) -> int:
+    """How many scores the full study has, whose folder is then taken away."""
+    table = pd.read_parquet(place / "results" / "full" / "scores.parquet")
+    shutil.rmtree(place / "results" / "full")
+    return len(table)
+
+
+def test_several_gpus_and_ray_make_the_study(place: Path, typed: Typed, hired: list[Staff]) -> None:
+    gpus, _, ray = of_section("several-gpus")
+    typed(gpus.replace("cuda:0,cuda:1", "cpu --workers 2"))
+    assert hired.pop() == Staff("local", ("cpu", "cpu"), 2) and scored(place) == SCORES
+    assert staff("local", gpus.split()[-1]).devices == ("cuda:0", "cuda:1")
+    typed(ray)
+    assert hired.pop() == Staff("ray", ("cpu",), None) and scored(place) == SCORES
 
 
 def test_each_task_of_slurm_makes_its_share(place: Path, typed: Typed) -> None:
     """The script, by the shell, with each number that Slurm would give; what it calls is typed here."""
-    (script,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    _, sbatch, _ = of_section("several-gpus")
+    name, file = sbatch.split()
+    assert name == "sbatch"
+    script = (files.ROOT / file).read_text(encoding="utf-8")
     first, last = map(int, re.search(r"--array=(\d+)-(\d+)", script).groups())
-    said = 'quantdetect() { printf "%s\\n" "quantdetect $*"; }\n'
+    quantdetect = place / "bin" / "quantdetect"
+    quantdetect.parent.mkdir()
+    quantdetect.write_text('#!/bin/sh\nprintf "%s\\n" "quantdetect $*"\n')
+    quantdetect.chmod(0o755)
+    shares = []
     for task in range(first, last + 1):
-        given = os.environ | {"SLURM_ARRAY_TASK_ID": str(task)}
-        done = subprocess.run(["bash", "-c", said + script], capture_output=True, text=True, env=given, check=True)
+        given = os.environ | {"SLURM_ARRAY_TASK_ID": str(task), "PATH": f"{quantdetect.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(["bash", "-s"], input=script, capture_output=True, text=True, env=given, check=True)
+        shares.append(parse_share(done.stdout.split()[-1]))
         typed(done.stdout.strip())
-    assert len(pd.read_parquet(place / "results" / "full" / "scores.parquet")) == SCORES
-
-
-def test_ray_is_promised_to_nobody(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "There is no executor for Ray yet" in PAGE
-    assert app.main(["run", "full", "--executor", "ray"]) == 2 and "use local" in capsys.readouterr().err
+    assert shares == [(task, last) for task in range(1, last + 1)]
+    assert scored(place) == SCORES
 
 
 def pixart(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from helpers.cli.show import Names, StudyName, place, table_text, words
-from helpers.core.errors import Failure, UsageError, nearest, shown
+from helpers.core.errors import Failure, UsageError, shown
 
 if TYPE_CHECKING:
     from helpers.runs.fitting import Expected
@@ -169,24 +169,32 @@ def run(
     images: Annotated[int | None, typer.Option(min=1, help="Images per cell; default the study's.")] = None,
     arms: Names = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N shares.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default cpu, for a full study cuda.")] = None,
-    executor: Annotated[str, typer.Option(help="local: in this process.")] = "local",
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda, or cuda:0,cuda:1: a process for each; default cpu, for a full study cuda."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on one device; default one. With ray: all that it can place.")
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(help="local: on this machine. ray: on the cluster of RAY_ADDRESS, or on this machine.")
+    ] = "local",
 ) -> None:
     """Make the images of a study and score them; what exists and is valid is kept, so call it again to go on.
 
     Example: quantdetect run mini --generators sd3 --precisions fp32,fp4 --images 50
     """
     from helpers.runs import finished, parse_share
+    from helpers.runs.executors.staff import staff
     from helpers.study import schema
 
-    if executor != "local":
-        raise UsageError(f"no executor {shown(executor)}{nearest(executor, ['local'])}; use local")
     loaded = schema.load(study)
     share = parse_share(shard) if shard else None
     out = out or _default_out(loaded)
     device = device or ("cuda" if loaded.scale == "full" else "cpu")
+    asked = staff(executor, device, workers)
     chosen, ways = (words(generators), words(precisions), images), words(arms)
-    call = finished.asked(loaded, *chosen, arms=ways, device=device)
+    call = finished.asked(loaded, *chosen, arms=ways, device=asked.device)
     notes = None if share else finished.stands(out, loaded, call)
     if notes is not None:
         _say_done(notes, f"nothing to do: all images and scores are in {place(out)}")
@@ -194,8 +202,10 @@ def run(
     from helpers.core.device import require
     from helpers.runs import make
 
-    require(device)
-    done = make.run(loaded, out, *chosen, share, arms=ways, device=device)
+    for one in asked.devices:
+        require(one)
+    how = {"device": device, "workers": workers, "executor": executor}
+    done = make.run(loaded, out, *chosen, share, arms=ways, **how)
     made = f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {place(out)}"
     _say_done(done.notes, f"nothing to do: all images and scores are in {place(out)}" if done.nothing else made)
     if done.failed:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from helpers.core.registry import Registry
@@ -48,7 +47,7 @@ class Entry:
     hub: str | None = None
     t5: str | None = None
     tokens: int | None = None
-    loading: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    loading: Mapping[str, Any] = field(default_factory=dict, hash=False)
     half: bool = True
 
     @property
@@ -58,7 +57,7 @@ class Entry:
 
 
 # The checker of SD1.5 paints images it dislikes black, which would count as images of the generator.
-_UNCHECKED = MappingProxyType({"safety_checker": None, "requires_safety_checker": False})
+_UNCHECKED = {"safety_checker": None, "requires_safety_checker": False}
 _SD3 = {
     "pipeline": "StableDiffusion3Pipeline", "t5": "text_encoder_3", "tokens": 256,
     "licence": "Stability AI Community License", "gated": True,

@@ -19,6 +19,9 @@ from helpers.runs import audit, finished, lock, merge, originals, score, sources
 from helpers.runs import plan as planning
 from helpers.runs.batches import Batches
 from helpers.runs.digests import scoring_digest
+from helpers.runs.executors.desk import Desk, spread
+from helpers.runs.executors.staff import Staff, staff
+from helpers.runs.executors.worker import Job, one_thread
 from helpers.runs.plan import Plan, Recipe, Scoring, Shard, Source
 from helpers.runs.progress import Line, bar, working_on
 from helpers.runs.shard import State, state_of
@@ -53,6 +56,12 @@ class Done:
         """Whether all was there already."""
         return not (self.made or self.rejected or self.scored or self.merged or self.failed)
 
+    def add(self, other: Done) -> None:
+        """Count what another did too."""
+        self.made += other.made
+        self.rejected += other.rejected
+        self.scored += other.scored
+
 
 def run(
     study: Study,
@@ -64,19 +73,26 @@ def run(
     *,
     arms: Sequence[str] | None = None,
     device: str = "cpu",
+    workers: int | None = None,
+    executor: str = "local",
     progress: bool = True,
 ) -> Done:
     """Bring the run in folder `out` up to `images` images per cell (default: the study's number).
 
     `generators`, `precisions`, `arms` and `shard` (i, n: the i-th of n equal shares) restrict what this call makes and
-    scores; pipelines and detectors run on `device` ("cpu", "cuda", "cuda:N"). The results are merged from all valid
-    parts in the folder. What exists and is valid is kept, image by image, so an interrupted run goes on where it
-    stopped; what is damaged, or of another shard than its name says, is named in `notes` and made again. A cell is
-    audited (see `runs.audit`) before its first image. One that cannot be made, for want of memory or of its weights or
-    since it fails its audit, is named in `failed` and tried again by the next call; the others are made. Raises
-    UsageError for what the study does not have or a folder that cannot be written, Failure for a logit that is not
-    finite and a folder in which another run works (see `runs.lock`).
+    scores; pipelines and detectors run on `device` ("cpu", "cuda", "cuda:N"). Of several, with commas between them,
+    each has a process of its own; `workers` is how many processes work on one, by default this one alone. `executor`
+    "ray" has `workers` actors of Ray. On a CPU each worker computes in one thread, so images are the same for any
+    number of them. The results are merged, by this process, from all valid parts in the folder. What exists and is
+    valid is kept, image by image, so an interrupted run goes on where it stopped; what is damaged, or of another shard
+    than its name says, is named in `notes` and made again. A cell is audited (see `runs.audit`) before its first image.
+    One that cannot be made, for want of memory or of its weights or since it fails its audit, is named in `failed` and
+    tried again by the next call; the others are made. Raises UsageError for what the study does not have, a folder that
+    cannot be written, and workers that cannot be had; Failure for a logit that is not finite, a folder in which another
+    run works (see `runs.lock`), and where no worker is left.
     """
+    asked = staff(executor, device, workers)
+    device = asked.device
     store, done = Store(out), Done()
     chosen = planning.sources(study, generators, precisions, arms)
     plan = planning.resolve(study, images)
@@ -84,11 +100,15 @@ def run(
         store.note(note)
     with remembering(store.folder):
         weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
-    with lock.working(store.folder, shard), working_on(shard):
+    with lock.working(store.folder, shard), working_on(shard), one_thread(device):
         sweep(store.folder)
         _refuse_other(store, study)
         store.rename_former()
-        produce(plan, store, plan.shards(chosen, shard), weights, done, progress, device)
+        job = Job(plan, store.folder.absolute(), weights, _produced, shard, progress)
+        for part in _parts(job, store, plan.shards(chosen, shard), asked):
+            done.add(part)
+            for note in part.notes:
+                store.note(note)
         originals.forget()
         failed = store.failures()
         done.failed = {one.folder: failed[one.folder] for one in chosen if one.folder in failed}
@@ -106,6 +126,25 @@ def run(
             call = finished.asked(study, generators, precisions, images, arms=arms, device=device)
             finished.remember(store.folder, study, call, store.notes)
     done.notes += store.notes
+    return done
+
+
+def _parts(job: Job, store: Store, shards: Sequence[Shard], asked: Staff) -> Iterator[Done]:
+    """What came of the shards, made and scored by this process or, piece by piece, by those that it has."""
+    if asked.here:
+        yield job.work(job.plan, store, shards, job.weights, job.progress, asked.device)
+        return
+    with job.shown(), asked.hired(job, asked) as hands:
+        yield from spread(Desk(job.plan, shards, len(hands)), hands, store.note)
+
+
+def _produced(
+    plan: Plan, store: Store, shards: Sequence[Shard], weights: Mapping[Scoring, str], progress: bool, device: str
+) -> Done:
+    """What `produce` did, with what it noted of the folder."""
+    done = Done()
+    produce(plan, store, shards, weights, done, progress, device)
+    done.notes = list(store.notes)
     return done
 
 

@@ -18,6 +18,7 @@ from helpers.core.errors import UsageError, nearest, shown
 from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images.protocols import weights_for
 from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
+from helpers.runs.shares import contiguous
 from helpers.study.schema import Memory, Perturbations, Study, training_label
 
 if TYPE_CHECKING:
@@ -270,18 +271,31 @@ class Plan:
     reals: Chosen | None = None
 
     def shards(self, chosen: Iterable[Source], share: tuple[int, int] | None = None) -> list[Shard]:
-        """Shards of the chosen sources; with share (i, n) every n-th of them from the i-th.
+        """Shards of the chosen sources; with share (i, n) the i-th of n parts that cost about the same.
 
         Shards begin at multiples of the shard size, so a run with more images extends the last one and keeps the
-        others.
+        others. A part is of whole sources, those of a generator together, for whoever makes it loads each anew; sources
+        are cut only where there are more parts than sources.
         """
-        every = [
+        every = [self._shards(self.recipes[source]) for source in chosen]
+        if share is None:
+            return [shard for one in every for shard in one]
+        generators = list(dict.fromkeys(self.recipes[source].generator for source in chosen))
+        every.sort(key=lambda one: generators.index(self.recipes[one[0].source].generator))
+        index, count = share
+        units = every if count <= len(every) else [[shard] for one in every for shard in one]
+        part = contiguous([sum(map(self.cost, unit)) for unit in units], count)[index - 1]
+        return [shard for place in part for shard in units[place]]
+
+    def _shards(self, recipe: Recipe) -> list[Shard]:
+        return [
             Shard(recipe.source, start, min(start + self.shard_size, recipe.images))
-            for recipe in map(self.recipes.__getitem__, chosen)
             for start in range(0, recipe.images, self.shard_size)
         ]
-        first, step = share or (1, 1)
-        return every[first - 1 :: step]
+
+    def cost(self, shard: Shard) -> int:
+        """What a shard costs beside others, in pixels that are denoised."""
+        return len(shard.indices) * (self.recipes[shard.source].steps or 1) * shard.source.size**2
 
 
 def resolve(study: Study, images: int | None = None) -> Plan:

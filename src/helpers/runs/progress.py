@@ -1,6 +1,7 @@
 """How far a stage of a run has come: one live line on a terminal, plain lines at intervals elsewhere.
 
-Each worker is a process with a line of its own; where several write to one place, a share's line begins with its I/N.
+Each worker is a process with a line of its own; where several write to one place, a line begins with the I/N of its
+share, the worker's number, or both.
 """
 
 from __future__ import annotations
@@ -19,23 +20,28 @@ __all__ = ["Line", "Lines", "bar", "each", "span", "working_on"]
 #: Seconds between two plain lines: a log of days stays readable.
 INTERVAL = 30.0
 
-_SHARE: contextvars.ContextVar[str] = contextvars.ContextVar("share", default="")
+_WHO: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="")
+_ROW: contextvars.ContextVar[int | None] = contextvars.ContextVar("row", default=None)
 _Item = TypeVar("_Item")
 
 
 @contextmanager
-def working_on(share: tuple[int, int] | None) -> Iterator[None]:
-    """Name the share (i, n) in all lines while the block runs."""
-    token = _SHARE.set("{}/{} ".format(*share) if share else "")
+def working_on(share: tuple[int, int] | None, worker: int | None = None) -> Iterator[None]:
+    """Name the share (i, n) and the worker (from 1) in all lines while the block runs; on a terminal each worker writes
+    into a row of its own.
+    """
+    who = ("{}/{} ".format(*share) if share else "") + (f"worker {worker} " if worker else "")
+    tokens = _WHO.set(who), _ROW.set(worker - 1 if worker else None)
     try:
         yield
     finally:
-        _SHARE.reset(token)
+        _WHO.reset(tokens[0])
+        _ROW.reset(tokens[1])
 
 
 def bar(total: int, title: str, shown: bool, unit: str | None = None) -> Line:
     """A line over `total` units, by default those of its title, on standard error; none where nothing is to be done."""
-    title = _SHARE.get() + title
+    title = _WHO.get() + title
     if shown and total and not sys.stderr.isatty():
         return Lines(total, title, sys.stderr)
     return tqdm(
@@ -45,6 +51,8 @@ def bar(total: int, title: str, shown: bool, unit: str | None = None) -> Line:
         disable=not (shown and total),
         file=sys.stderr,
         dynamic_ncols=True,
+        position=_ROW.get(),
+        leave=_ROW.get() is None,
     )
 
 
