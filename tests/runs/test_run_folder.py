@@ -323,8 +323,8 @@ def test_shares_side_by_side_make_the_whole(tmp_path, whole):
 
 
 def test_a_share_waits_with_its_results_for_one_that_writes_them(tmp_path, monkeypatch):
-    scored, score = threading.Event(), make.score.score
-    monkeypatch.setattr(make.score, "score", lambda *arguments: (score(*arguments), scored.set())[0])
+    scored, produce = threading.Event(), make.produce
+    monkeypatch.setattr(make, "produce", lambda *arguments: (produce(*arguments), scored.set())[0])
     thread = threading.Thread(target=run, args=(tmp_path, (1, 2)))
     (tmp_path).mkdir(exist_ok=True)
     with lock.merging(tmp_path):
@@ -618,7 +618,7 @@ def test_the_archives_digests_stay():
 
 
 def test_a_run_that_goes_on_elsewhere_mixes_nothing(folder, monkeypatch):
-    monkeypatch.setattr(make.score, "score", lambda *arguments: 0)
+    monkeypatch.setattr(make.score.Scorer, "expected", lambda *arguments: 0)
     done = make.run(settings(), folder, device="cuda", progress=False)
     assert done.made == 2 * IMAGES  # all fakes; a render is the same everywhere
     assert any("another device" in note for note in done.notes)
@@ -634,6 +634,20 @@ def test_another_backbone_makes_scores_stale(tmp_path):
     backbone.write_bytes(b"another")
     after = [digests.scoring_digest(scoring) for scoring in plan.scorings(loaded)]
     assert before[0] == after[0] and before[1] != after[1]
+
+
+def test_a_cell_is_scored_before_the_next_one_is_made(tmp_path, monkeypatch):
+    there = []
+
+    class Watched(Noise):
+        def load(self):
+            there.append(sorted(path.parent.name for path in tmp_path.glob("parts/sd15/*/*.parquet")))
+            super().load()
+
+    monkeypatch.setattr(sources, "open_source", Watched)
+    run(tmp_path)
+    shards = IMAGES // SHARD
+    assert there[:2] == [[], ["fp32"] * shards] and there[-1] == sorted(["fp32", "fp4"] * shards)
 
 
 # What ends a run
@@ -655,7 +669,7 @@ def test_a_logit_that_is_not_finite_ends_the_run_with_its_image_named(tmp_path, 
 
 def test_a_place_that_takes_no_files_is_refused_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(make, "make", lambda *arguments: pytest.fail("work was begun"))
+    monkeypatch.setattr(make, "produce", lambda *arguments: pytest.fail("work was begun"))
     for name in ("file", "n" * 300):
         with pytest.raises(UsageError, match="name another place"):
             run(tmp_path / name)
@@ -725,7 +739,7 @@ def test_scores_of_an_earlier_version_are_as_old_as_their_manifest_and_knew_no_r
 
 
 def test_images_that_nothing_scored_do_not_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(make.score, "score", lambda *arguments: 0)
+    monkeypatch.setattr(make.score.Scorer, "expected", lambda *arguments: 0)
     for stage in ("spectra", "distances", "filtered"):
         monkeypatch.setattr(getattr(make, stage), "write", lambda *arguments, **more: False)
     monkeypatch.setattr(make.perturbed, "score", lambda *arguments: 0)

@@ -11,7 +11,7 @@ import socket
 import stat
 import tomllib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -311,19 +311,21 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tree_sha256(*places: str | os.PathLike[str]) -> str:
+def tree_sha256(
+    *places: str | os.PathLike[str], of_file: Callable[[str | os.PathLike[str]], str] = file_sha256
+) -> str:
     """SHA-256 (hex) over names and contents of files and of folders' files, hidden ones and cards left out.
 
     A model's card describes it and changes nothing that it makes.
 
-    A place that does not exist counts by its name: a hub id stands for itself.
+    A place that does not exist counts by its name: a hub id stands for itself. `of_file` gives a file's own digest.
     """
     total = hashlib.sha256()
     for place in map(Path, places):
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file() and not file.name.startswith(".") and file.name != CARD:
                 name = file.relative_to(place).as_posix() if place.is_dir() else file.name
-                total.update(f"{name} {file_sha256(file)}\n".encode())
+                total.update(f"{name} {of_file(file)}\n".encode())
         if not place.exists():
             total.update(f"{place}\n".encode())
     return total.hexdigest()

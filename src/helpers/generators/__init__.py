@@ -8,16 +8,16 @@ from helpers.core.lazy import attribute
 
 if TYPE_CHECKING:
     from helpers.generators.catalogue import GENERATORS, Entry
-    from helpers.generators.loading import load, source
-    from helpers.generators.sampling import check, reconstruct, sample
+    from helpers.generators.loading import copied, load, source
+    from helpers.generators.sampling import Encodings, check, reconstruct, sample
 
-__all__ = ["GENERATORS", "Entry", "check", "load", "reconstruct", "sample", "source"]
+__all__ = ["GENERATORS", "Encodings", "Entry", "check", "copied", "load", "reconstruct", "sample", "source"]
 
 #: The catalogue is read without torch; what needs it is imported when it is first asked for (PEP 562).
 _WHERE = {
     "catalogue": ("GENERATORS", "Entry"),
-    "loading": ("load", "source"),
-    "sampling": ("check", "reconstruct", "sample"),
+    "loading": ("copied", "load", "source"),
+    "sampling": ("Encodings", "check", "reconstruct", "sample"),
 }
 
 

@@ -1,9 +1,11 @@
-"""Load a generator's diffusers pipeline from a folder or from the local copy of a hub checkpoint."""
+"""Load a generator's diffusers pipeline from a folder or the local copy of a hub checkpoint, or copy one loaded before."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
-__all__ = ["load", "source"]
+__all__ = ["copied", "load", "source"]
 
 
 def source(key: str, weights: str = "mini", entry: Entry | None = None) -> str:
@@ -66,8 +68,7 @@ def load(
     import torch  # seconds to import, and the table is useful without it
 
     row, where = entry or GENERATORS[key], source(key, weights, entry)
-    if dtype == "float16" and not row.half:
-        raise UsageError(f"{key}: overflows in float16 and gives undefined pixels; use dtype bfloat16")
+    _refuse_half(key, row, dtype)
     chosen = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}
     without = _without(row) if vae_only else {}
     pipeline = _read(key, row, where, dtype=getattr(torch, dtype or "float32"), **row.loading, **chosen, **without)
@@ -81,6 +82,67 @@ def load(
     pipeline = _quiet(pipeline).to(device)
     _refuse_undefined(f"{key}: '{where}'", pipeline, dtype)
     return pipeline
+
+
+def copied(
+    key: str, original: DiffusionPipeline, *, entry: Entry | None = None, dtype: str | None = None, device: str = "cpu"
+) -> DiffusionPipeline:
+    """A pipeline of its own with the weights of `original`, which `load` gave in float32 on the CPU, as `load` gives it
+    in `dtype` (default float32) on `device`.
+
+    The networks are new: what is done to them, layers put in their places too, does not reach the original. Weights
+    that need neither another type nor another device are shared with it, so nothing may write into them. Which
+    weights stay in float32 is known of the pipelines of the catalogue; of others it is what their libraries' networks
+    say. Raises UsageError where the generator overflows in `dtype`, Failure where its weights do.
+    """
+    import torch
+
+    row, type_ = entry or GENERATORS[key], getattr(torch, dtype or "float32")
+    _refuse_half(key, row, dtype)
+    made = copy.copy(original)
+    for name, part in original.components.items():
+        if isinstance(part, torch.nn.Module):
+            setattr(made, name, _copied(part, type_, device))
+        elif name == "scheduler":  # it keeps the steps of the image that it is at
+            setattr(made, name, copy.deepcopy(part))
+    if dtype == "float16":
+        _upcast_attention(made)
+    if type_ != torch.float32:
+        _refuse_undefined(f"{key}: '{original.name_or_path}'", made, dtype)
+    return made
+
+
+def _copied(part: torch.nn.Module, dtype: torch.dtype, device: str) -> torch.nn.Module:
+    """A copy of a network whose tensors are in another type and place; those that need not be are the network's own."""
+    import torch
+
+    stored, known = set(part.state_dict()), {}
+    for name, tensor in [*part.named_parameters(), *part.named_buffers()]:
+        # Buffers that no file holds are computed by the network itself, in the type that it wants.
+        changes = tensor.is_floating_point() and name in stored and not _stays(part, name, dtype)
+        placed = tensor.detach().to(device, dtype if changes else None)
+        if placed.data_ptr() == tensor.data_ptr():
+            placed = tensor
+        elif isinstance(tensor, torch.nn.Parameter):
+            placed = torch.nn.Parameter(placed, requires_grad=False)
+        known[id(tensor)] = placed
+    return copy.deepcopy(part, known)
+
+
+def _stays(part: torch.nn.Module, name: str, dtype: torch.dtype) -> bool:
+    """Whether a weight stays in float32 when its network is loaded in `dtype`, as transformers and diffusers do it."""
+    import torch
+
+    strict = getattr(part, "_keep_in_fp32_modules_strict", None) or ()
+    kept = getattr(part, "_keep_in_fp32_modules", None) or ()
+    if dtype == torch.float32:
+        return True
+    return any(re.search(word, name) for word in (*strict, *(kept if dtype == torch.float16 else ())))
+
+
+def _refuse_half(key: str, row: Entry, dtype: str | None) -> None:
+    if dtype == "float16" and not row.half:
+        raise UsageError(f"{key}: overflows in float16 and gives undefined pixels; use dtype bfloat16")
 
 
 def _without(row: Entry) -> dict[str, None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from helpers.generators.catalogue import GENERATORS
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-__all__ = ["check", "reconstruct", "sample"]
+__all__ = ["Encodings", "check", "reconstruct", "sample"]
 
 #: Standard deviation of all pixel values (0 to 255) under which an image is blank; 900 renders lie above 19.
 BLANK = 2.0
@@ -54,6 +54,60 @@ def sample(
             noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[batch]]
             images += [_image(array) for array in pipeline(list(prompts[batch]), generator=noise, **settings).images]
     return images
+
+
+class Encodings:
+    """What text encoders have made of prompts, so that pipelines with the same encoders need not run them again.
+
+    A pipeline encodes the prompts of a batch by one call of its `encode_prompt`, with those that guidance needs, pooled
+    ones and masks. What that call returned is kept on the CPU, by all its arguments, and returned to the same call: it
+    is the same to the last bit. The same prompts in other batches are other calls, for they round otherwise. A class
+    that has no such method, or is given tensors by it, encodes as ever. Beyond `most` bytes nothing more is kept.
+    """
+
+    def __init__(self, most: int = 1 << 30) -> None:
+        self.most, self.held = most, 0
+        self._known: dict[Hashable, Any] = {}
+
+    def attach(self, pipeline: DiffusionPipeline, encoders: Hashable) -> None:
+        """Let a pipeline take from here what it can; `encoders` names its text encoders, their type and device."""
+        encode = getattr(pipeline, "encode_prompt", None)
+        if encode is not None:
+            pipeline.encode_prompt = lambda *args, **kwargs: self._encoded(encoders, encode, args, kwargs)
+
+    def _encoded(self, encoders: Hashable, encode: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        import torch
+
+        call = inspect.signature(encode).bind(*args, **kwargs)
+        call.apply_defaults()
+        try:
+            key = (encoders, tuple((name, _hashable(value)) for name, value in call.arguments.items()))
+        except TypeError:  # tensors that stand for prompts, and whatever else cannot be compared
+            return encode(*args, **kwargs)
+        if key not in self._known:
+            made = encode(*args, **kwargs)
+            size = sum(item.nbytes for item in made if torch.is_tensor(item)) if isinstance(made, tuple) else None
+            if size is None or self.held + size > self.most:
+                return made
+            self.held += size
+            self._known[key] = [(getattr(item, "device", None), _moved(item, "cpu")) for item in made]
+        return tuple(_moved(item, device) for device, item in self._known[key])
+
+
+def _hashable(value: Any) -> Hashable:
+    """A value of an argument as it can be compared; raises TypeError for what has no equal, as a tensor."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_hashable, value))
+    if type(value).__name__ in ("device", "dtype"):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def _moved(item: Any, device: Any) -> Any:
+    """A copy of a tensor on a device, so that nobody writes into what is kept; anything else as it is."""
+    return item.to(device, copy=True) if hasattr(item, "nbytes") else item
 
 
 def reconstruct(pipeline: DiffusionPipeline, images: Sequence[Image.Image]) -> list[Image.Image]:

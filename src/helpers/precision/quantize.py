@@ -112,16 +112,28 @@ def _pack(component: nn.Module, row: Format, names: Sequence[str]) -> None:
 
 
 def _round(component: nn.Module, row: Format, names: Sequence[str]) -> None:
-    done: set[int] = set()  # a parameter that two modules share is rounded once
+    holders = _holders(component)
     for name in names:
         module = component.get_submodule(name)
-        for parameter in module._parameters.values() if row.scope == "component" else [module.weight]:
-            if parameter is not None and parameter.is_floating_point() and id(parameter) not in done:
-                parameter.data = row.rounded(parameter.data)
-                parameter.rounded_bits = row.bits
-                done.add(id(parameter))
+        for parameter in list(module._parameters.values()) if row.scope == "component" else [module.weight]:
+            # One that two modules share is rounded once, and is shared afterwards too. What it was is left as it is:
+            # the component may have it from a pipeline that is not to change.
+            if parameter is not None and parameter.is_floating_point() and id(parameter) in holders:
+                made = nn.Parameter(row.rounded(parameter.data), requires_grad=False)
+                made.rounded_bits = row.bits
+                for holder, key in holders.pop(id(parameter)):
+                    holder._parameters[key] = made
         if row.rounded_inputs:
             module.register_forward_pre_hook(partial(_with_rounded_inputs, row.rounded_inputs))
+
+
+def _holders(component: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
+    """The places of each parameter, by its id."""
+    found: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in component.modules():
+        for key, parameter in module._parameters.items():
+            found.setdefault(id(parameter), []).append((module, key))
+    return found
 
 
 def _with_rounded_inputs(

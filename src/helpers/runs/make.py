@@ -1,19 +1,20 @@
-"""Make what is missing of a study's images; `run` then has them scored, merged into the results and measured."""
+"""Make and score what is missing of a study's images; `run` then has them merged into the results and measured."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from time import perf_counter
 
+from helpers.core.device import release
 from helpers.core.errors import UsageError, shown
 from helpers.core.files import sweep
 from helpers.runs import audit, finished, lock, merge, score, sources
 from helpers.runs import plan as planning
 from helpers.runs.digests import scoring_digest
-from helpers.runs.plan import Plan, Recipe, Shard
+from helpers.runs.plan import Plan, Recipe, Scoring, Shard
 from helpers.runs.progress import Line, bar, working_on
 from helpers.runs.shard import State, state_of
 from helpers.runs.sources import QuantizedPipeline, Reals
@@ -21,7 +22,7 @@ from helpers.runs.stages import distances, filtered, gallery, perturbed, spectra
 from helpers.runs.store import STALE, Store, pixel_sha256
 from helpers.study.schema import Study
 
-__all__ = ["Done", "make", "run"]
+__all__ = ["Done", "produce", "run"]
 
 
 @dataclass
@@ -75,9 +76,7 @@ def run(
         sweep(store.folder)
         _refuse_other(store, study)
         store.rename_former()
-        states = make(plan, store, plan.shards(chosen, shard), done, progress, device)
-        store.begun(str(plan.rules["digest"]))
-        done.scored += score.score(store, states, weights, progress, device)
+        produce(plan, store, plan.shards(chosen, shard), weights, done, progress, device)
         # All of it by one share at a time: each writes what it finds, and the last one finds everything.
         with lock.merging(store.folder):
             done.merged |= merge.merge(plan, store, weights, device)
@@ -108,11 +107,13 @@ def _refuse_other(store: Store, study: Study) -> None:
 
 @dataclass
 class _Work:
-    """What is to be made of one source: its shards' states, and of each the indices that it lacks."""
+    """What is to be made of one source: its shards' states, and of each the indices and the number of scores that it
+    lacks."""
 
     recipe: Recipe
     states: list[State]
     missing: list[list[int]]
+    scores: list[int]
 
     @property
     def images(self) -> int:
@@ -120,26 +121,39 @@ class _Work:
         return sum(map(len, self.missing))
 
 
-def make(
-    plan: Plan, store: Store, shards: Iterable[Shard], done: Done, progress: bool = True, device: str = "cpu"
-) -> list[State]:
-    """Make the missing images of the shards and return the shards' states; counts what it made in `done`.
+def produce(
+    plan: Plan,
+    store: Store,
+    shards: Iterable[Shard],
+    weights: Mapping[Scoring, str],
+    done: Done,
+    progress: bool = True,
+    device: str = "cpu",
+) -> None:
+    """Make the missing images of the shards and score them, source by source; counts what it did in `done`.
 
-    One source's model is in memory at a time.
+    `weights` maps each scoring to the digest of what its logits come from. The shards of a source stand together. One
+    source's model is in memory at a time, and gone when its images are scored.
     """
+    scorer = score.Scorer(store, weights, device)
     work = [
-        _lacking(plan, store, plan.recipes[source], list(group), device)
+        _lacking(plan, store, scorer, plan.recipes[source], list(group), device)
         for source, group in groupby(shards, key=lambda shard: shard.source)
     ]
     auditing = audit.QuantizationAudit(plan, store, device)
-    with bar(sum(one.images for one in work), "images", progress) as shown:
+    images, scores = sum(one.images for one in work), sum(sum(one.scores) for one in work)
+    with bar(images, "images", progress) as made, bar(scores, "scores", progress) as scored:
         for one in work:
-            shown.set_postfix_str(one.recipe.folder)
-            _make_source(store, one, auditing, done, shown, device)
-    return [state for one in work for state in one.states]
+            made.set_postfix_str(one.recipe.folder)
+            _make_source(store, one, auditing, done, made, device)
+            release(device)
+            if any(one.scores):
+                store.begun(str(plan.rules["digest"]))
+                scored.set_postfix_str(one.recipe.folder)
+                _score_source(scorer, one, done, scored)
 
 
-def _lacking(plan: Plan, store: Store, recipe: Recipe, shards: list[Shard], device: str) -> _Work:
+def _lacking(plan: Plan, store: Store, scorer: score.Scorer, recipe: Recipe, shards: list[Shard], device: str) -> _Work:
     model = sources.open_source(recipe).model()
     states = [state_of(plan, store, shard, model, device) for shard in shards]
     missing = [state.missing() for state in states]
@@ -148,7 +162,8 @@ def _lacking(plan: Plan, store: Store, recipe: Recipe, shards: list[Shard], devi
     for state in states:
         if state.former:  # so that it holds whatever else the study is to have
             state.write()
-    return _Work(recipe, states, missing)
+    scores = [scorer.expected(state, len(indices)) for state, indices in zip(states, missing, strict=True)]
+    return _Work(recipe, states, missing, scores)
 
 
 def _make_source(
@@ -162,6 +177,12 @@ def _make_source(
         for batch in _batches(state.shard, indices, work.recipe.batch_size):
             _make_batch(store, source, state, batch, indices, done)
             shown.update(len(set(batch) & set(indices)))
+
+
+def _score_source(scorer: score.Scorer, work: _Work, done: Done, shown: Line) -> None:
+    for expected, added in zip(work.scores, scorer.score(work.states), strict=True):
+        done.scored += added
+        shown.update(expected)  # images that were rejected have no scores
 
 
 def _batches(shard: Shard, missing: Sequence[int], size: int) -> list[range]:

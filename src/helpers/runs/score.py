@@ -2,62 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 from PIL import Image
 
 from helpers import detectors as detection
+from helpers.core.device import release
 from helpers.core.files import write_parquet
 from helpers.detectors.detector import Detector
 from helpers.images.protocols import shared
 from helpers.runs.plan import Scoring
-from helpers.runs.progress import bar
 from helpers.runs.shard import State, of
 from helpers.runs.stages import cache
 from helpers.runs.store import Store
 
-__all__ = ["score"]
-
-Detectors = Mapping[tuple[str, str], Detector]
+__all__ = ["Scorer"]
 
 
-def score(
-    store: Store, states: Sequence[State], weights: Mapping[Scoring, str], progress: bool = True, device: str = "cpu"
-) -> int:
-    """Score what the shards lack and return how many scores were added; a shard is read once for all its scorings.
+class Scorer:
+    """Scores what shards lack. Its detectors are loaded when one is first needed, and stay so from source to source.
 
-    `weights` maps each scoring to the digest of what its logits come from.
+    `weights` maps each scoring to the digest of what its logits come from. On a GPU the detectors wait in RAM while a
+    generator works there, whose memory may be all that there is.
     """
-    work = [(state, lacking) for state in states if (lacking := state.unscored(weights))]
-    wanted = {(scoring.detector, scoring.weights) for _, lacking in work for scoring in lacking}
-    loaded = {pair: detection.load(*pair, device=device) for pair in sorted(wanted)}
-    total = sum(len(indices) for _, lacking in work for indices in lacking.values())
-    with bar(total, "scores", progress) as shown:
-        for state, lacking in work:
-            shown.set_postfix_str(state.shard.source.folder)
-            write_parquet(_scores(store, state, lacking, loaded), store.part(state.shard))
-            state.scorings |= {scoring.key: weights[scoring] for scoring in lacking}
-            state.write()
-            shown.update(sum(map(len, lacking.values())))
-    return total
 
+    def __init__(self, store: Store, weights: Mapping[Scoring, str], device: str = "cpu") -> None:
+        self.store, self.weights, self.device = store, weights, device
+        self._loaded: dict[tuple[str, str], Detector] = {}
 
-def _scores(store: Store, state: State, lacking: Mapping[Scoring, list[int]], loaded: Detectors) -> pd.DataFrame:
-    """The shard's scores that hold, with those that were lacking."""
-    kept, source = state.scores(), state.shard.source
-    images = {index: store.open(source, index) for index in sorted(set().union(*lacking.values()))}
-    handled: dict[int | None, dict[int, Image.Image]] = {None: images}
-    frames = []
-    for (level, indices), scorings in _alike(lacking).items():
-        if level is not None and level not in handled:
-            handled[level] = {i: shared(image, i, level) for i, image in images.items()}
-        files = {store.image(source, index): handled[level][index] for index in indices}
-        found = cache.logits([loaded[scoring.detector, scoring.weights] for scoring in scorings], files)
-        for scoring, logits in zip(scorings, found, strict=True):
-            kept = kept[~(of(kept, scoring) & kept["index"].isin(indices))]
-            frames.append(state.rows(scoring, indices, logits))
-    return pd.concat([kept, *frames] if len(kept) else frames, ignore_index=True)
+    def expected(self, state: State, missing: int = 0) -> int:
+        """How many scores a shard lacks, with those of `missing` images that are still to be made."""
+        ways = sum(scoring.applies(state.shard.source) for scoring in self.weights)
+        return missing * ways + sum(map(len, state.unscored(self.weights).values()))
+
+    def score(self, states: Sequence[State]) -> Iterator[int]:
+        """Score what the shards lack; gives for each shard how many scores were added.
+
+        A shard is read once for all its scorings.
+        """
+        for state in states:
+            if lacking := state.unscored(self.weights):
+                write_parquet(self._scores(state, lacking), self.store.part(state.shard))
+                state.scorings |= {scoring.key: self.weights[scoring] for scoring in lacking}
+                state.write()
+            yield sum(map(len, lacking.values()))
+        self._wait("cpu")
+
+    def _detectors(self, scorings: Sequence[Scoring]) -> list[Detector]:
+        pairs = [(scoring.detector, scoring.weights) for scoring in scorings]
+        for pair in pairs:
+            if pair not in self._loaded:
+                self._loaded[pair] = detection.load(*pair, device=self.device)
+        self._wait(self.device)
+        return [self._loaded[pair] for pair in pairs]
+
+    def _wait(self, device: str) -> None:
+        if self.device != "cpu":
+            for detector in self._loaded.values():
+                detector.network.to(device)
+            release(self.device)
+
+    def _scores(self, state: State, lacking: Mapping[Scoring, list[int]]) -> pd.DataFrame:
+        """The shard's scores that hold, with those that were lacking."""
+        kept, source, store = state.scores(), state.shard.source, self.store
+        images = {index: store.open(source, index) for index in sorted(set().union(*lacking.values()))}
+        handled: dict[int | None, dict[int, Image.Image]] = {None: images}
+        frames = []
+        for (level, indices), scorings in _alike(lacking).items():
+            if level is not None and level not in handled:
+                handled[level] = {i: shared(image, i, level) for i, image in images.items()}
+            files = {store.image(source, index): handled[level][index] for index in indices}
+            found = cache.logits(self._detectors(scorings), files)
+            for scoring, logits in zip(scorings, found, strict=True):
+                kept = kept[~(of(kept, scoring) & kept["index"].isin(indices))]
+                frames.append(state.rows(scoring, indices, logits))
+        return pd.concat([kept, *frames] if len(kept) else frames, ignore_index=True)
 
 
 def _alike(lacking: Mapping[Scoring, list[int]]) -> dict[tuple[int | None, tuple[int, ...]], list[Scoring]]:
