@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from string import ascii_letters, digits, punctuation
@@ -185,8 +187,8 @@ def tokenizer_of(encoder: str, tokens: int | None) -> Any:
 def write_detectors(folder: Path, keys: Sequence[str]) -> None:
     """Untrained detectors of full size in the files that their authors publish."""
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
     for key in keys:
+        torch.manual_seed(0)
         state = detectors.build(key).state_dict()
         content, backbone = _LAYOUTS[key](state)
         torch.save(content, folder / f"{key}.pth")
@@ -204,7 +206,10 @@ def _clip(state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The head alone; the backbone as open_clip has it, with its projection and its text tower's first table."""
     head = {key: value for key, value in state.items() if key.startswith("fc.")}
     tower = {key: value.contiguous() for key, value in state.items() if key.startswith("visual.")}
-    return {"model": head}, tower | {"visual.proj": torch.zeros(1024, 768), "token_embedding.weight": torch.zeros(9, 768)}
+    return {"model": head}, tower | {
+        "visual.proj": torch.zeros(1024, 768),
+        "token_embedding.weight": torch.zeros(9, 768),
+    }
 
 
 _LAYOUTS = {"npr": lambda state: (state, None), "r50_nodown": _nodown, "r50_tf": lambda state: (state, None),
@@ -222,7 +227,9 @@ def study_of(key: str, work: Path, keys: Sequence[str]) -> dict[str, Any]:
     del study["reals"], own["revision"]
     own |= {"checkpoint": str(work / key), "size": SIZES[own["size"]], "steps": STEPS}
     own |= {"variant": FAMILIES[key].variant} if FAMILIES[key].variant else {}
-    arms = {name: arm | {"images": IMAGES} for name, arm in study["arms"].items() if key in arm.get("generators", [key])}
+    arms = {
+        name: arm | {"images": IMAGES} for name, arm in study["arms"].items() if key in arm.get("generators", [key])
+    }
     for arm in arms.values():
         arm.pop("generators", None)
     return study | {
@@ -306,6 +313,12 @@ def needed(counted: Mapping[str, int]) -> float:
     return 4 * (2 * sum(counted.values()) + max(counted.values())) + BESIDE
 
 
+def apart(call: Callable[..., None], *given: Any) -> None:
+    """Call it in a process of its own: what this one has ever held would count as the peak of its commands."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        pool.submit(call, *given).result()
+
+
 def free_memory() -> float:
     """Bytes of memory that a process may still take."""
     try:
@@ -332,7 +345,7 @@ def tried(key: str, work: Path, device: str, memory: float, keys: Sequence[str])
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     try:
-        write_checkpoint(key, networks(key, outcome.depth), work / key)
+        apart(write_checkpoint, key, networks(key, outcome.depth), work / key)
         study = place / "study.toml"
         study.write_text("\n".join(toml(study_of(key, work, keys))) + "\n", encoding="utf-8")
         for name, words in calls(study, place, device).items():
@@ -349,13 +362,13 @@ def row(outcome: Outcome) -> dict[str, Any]:
     """A family's line of the table."""
     if outcome.left_out:
         return {"family": outcome.family, "parameters": outcome.left_out}
-    made_ = [cell for cell in outcome.cells if cell["images"]]
-    coverage = [f"{cell['coverage']:.0%}" for cell in made_ if cell["cell"].endswith("/native")]
+    there = [cell for cell in outcome.cells if cell["images"]]
+    coverage = [f"{cell['coverage']:.0%}" for cell in there if cell["cell"].endswith("/native")]
     counted, run = outcome.parameters, outcome.commands["run"]
     denoiser = counted.get("unet") or counted.get("transformer") or 0
     return {
         "family": outcome.family, "layers": f"{outcome.depth:.3g}", "parameters": f"{sum(counted.values()):,}",
-        "denoiser": f"{denoiser:,}", "cells": f"{len(made_)} of {len(outcome.cells)}", "coverage": " ".join(coverage),
+        "denoiser": f"{denoiser:,}", "cells": f"{len(there)} of {len(outcome.cells)}", "coverage": " ".join(coverage),
         "run s": run["seconds"], "run GB": run["peak_gb"],
         **{name: "ok" if one["exit"] == 0 else f"exit {one['exit']}" for name, one in outcome.commands.items()},
     }  # fmt: skip
@@ -366,18 +379,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--families", default=",".join(FAMILIES), help="some of them, with commas between")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--memory", type=float, help="GB (10^9 bytes) to be taken at most; default nine tenths of what is free")
+    parser.add_argument("--memory", type=float, help="GB (10^9 bytes) at most; default nine tenths of what is free")
     parser.add_argument("--work", type=Path, default=files.BUILD / "dry-run", help="folder for weights and runs")
     given = parser.parse_args(arguments)
+    families = given.families.split(",")
+    for unknown in set(families) - set(FAMILIES):
+        parser.error(f"no family '{unknown}'; one of {', '.join(FAMILIES)}")
     work, keys = given.work.resolve(), schema.load("full").detectors
     work.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(work).free < DETECTORS_BYTES:
         parser.error(f"{work}: the detectors alone need {DETECTORS_BYTES / 1e9:.1f} GB of disk; give another --work")
-    write_detectors(work / "detectors", keys)
+    apart(write_detectors, work / "detectors", keys)
     outcomes = []
-    for key in given.families.split(","):
-        if key not in FAMILIES:
-            parser.error(f"no family '{key}'; one of {', '.join(FAMILIES)}")
+    for key in families:
         memory = given.memory * 1e9 if given.memory else 0.9 * free_memory()
         outcomes.append(tried(key, work, given.device, memory, keys))
         files.write_json([asdict(one) for one in outcomes], work / "dry_run.json")

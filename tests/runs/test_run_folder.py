@@ -624,6 +624,15 @@ def test_a_run_that_goes_on_elsewhere_mixes_nothing(folder, monkeypatch):
     assert any("another device" in note for note in done.notes)
 
 
+def test_a_run_that_goes_on_in_another_type_mixes_nothing(folder, monkeypatch):
+    monkeypatch.setattr(make.score.Scorer, "expected", lambda *arguments: 0)
+    typed = schema.load("mini").generators["sd15"].model_copy(update={"dtype": "bfloat16"})
+    make.run(settings(), folder, device="cuda", progress=False)
+    done = make.run(settings(generators={"sd15": typed}), folder, device="cuda", progress=False)
+    assert done.made == IMAGES  # FP4's: FP32 is computed in itself whatever the study says
+    assert make.run(settings(generators={"sd15": typed}), folder, device="cuda:1", progress=False).made == 0
+
+
 def test_another_backbone_makes_scores_stale(tmp_path):
     shutil.copy(detectors.weights_path("npr", "mini"), tmp_path / "npr.safetensors")
     torch.save({"fc.weight": torch.zeros(1, 4), "fc.bias": torch.zeros(1)}, tmp_path / "clip_d.pth")

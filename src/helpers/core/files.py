@@ -311,9 +311,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tree_sha256(
-    *places: str | os.PathLike[str], of_file: Callable[[str | os.PathLike[str]], str] = file_sha256
-) -> str:
+def tree_sha256(*places: str | os.PathLike[str], of_file: Callable[[str | os.PathLike[str]], str] = file_sha256) -> str:
     """SHA-256 (hex) over names and contents of files and of folders' files, hidden ones and cards left out.
 
     A model's card describes it and changes nothing that it makes.

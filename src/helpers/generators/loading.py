@@ -239,5 +239,18 @@ def _quiet(pipeline: DiffusionPipeline) -> DiffusionPipeline:
 
 
 def _unloadable(key: str, where: str, error: Exception) -> str:
+    variants = _variants(Path(where))
+    if variants and "no file named" in str(error):
+        named = variants[0]
+        return (
+            f"{key}: '{where}' cannot be loaded as it was asked for: its files are of the variant {', '.join(variants)};"
+            f' say variant = "{named}" in the generator\'s table of the study file'
+        )
     why = shortened(f"{type(error).__name__}: {error}", 240)
     return f"{key}: '{where}' cannot be loaded: {why}; get it again, or name another folder"
+
+
+def _variants(folder: Path) -> list[str]:
+    """The variants of which a checkpoint's files are, as their names have it: model.fp16.safetensors."""
+    parts = [path.name.split(".") for path in folder.glob("*/*.safetensors")]
+    return sorted({shortened(words[1].partition("-")[0], 20) for words in parts if len(words) == 3})
