@@ -275,8 +275,8 @@ def called(words: Sequence[str], log: Path) -> dict[str, Any]:
 
 
 def cells_of(study: Path, out: Path, why: str) -> list[dict[str, Any]]:
-    """Every cell of the study with its images, rejected ones and coverage as the run's table has them, or the reason why
-    it has none.
+    """Every cell of the study with its images, rejected ones, coverage and errors as the run's table has them, or the
+    reason why it has none.
     """
     import pandas as pd
 

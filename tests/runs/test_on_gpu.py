@@ -97,8 +97,8 @@ def tiny() -> Architecture:
     from diffusers import UNet2DConditionModel
 
     config = {
-        "sample_size": 8, "in_channels": 4, "out_channels": 4, "block_out_channels": [32, 64], "cross_attention_dim": 16,
-        "attention_head_dim": 4, "layers_per_block": 1, "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+        "sample_size": 8, "in_channels": 4, "out_channels": 4, "block_out_channels": [32, 64], "attention_head_dim": 4,
+        "cross_attention_dim": 16, "layers_per_block": 1, "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
         "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
     }  # fmt: skip
     count = sum(parameter.numel() for parameter in UNet2DConditionModel(**config).parameters())

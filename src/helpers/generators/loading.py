@@ -243,7 +243,7 @@ def _unloadable(key: str, where: str, error: Exception) -> str:
     if variants and "no file named" in str(error):
         named = variants[0]
         return (
-            f"{key}: '{where}' cannot be loaded as it was asked for: its files are of the variant {', '.join(variants)};"
+            f"{key}: '{where}' cannot be loaded as asked for: its files are of the variant {', '.join(variants)};"
             f' say variant = "{named}" in the generator\'s table of the study file'
         )
     why = shortened(f"{type(error).__name__}: {error}", 240)

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from helpers.core.columns import check_version
 from helpers.core.device import processor
 from helpers.core.errors import Damaged, Failure, UsageError
 from helpers.core.files import file_sha256, now, read_json, write_json
@@ -163,6 +164,7 @@ def _archive(study: Study, results: Path) -> pd.DataFrame:
     try:
         scores = Store(results).scores()
         manifest = read_json(results / "manifest.json")
+        check_version(manifest, str(results / "manifest.json"))
     except Damaged as error:
         raise UsageError(f"no readable archived run: {error}; name its folder") from None
     if manifest.get("study_digest") != study.digest():
