@@ -49,10 +49,10 @@ def test_cells_of_which_too_many_images_were_rejected_are_named(tmp_path: Path, 
     monkeypatch.setattr(first_page.page, "glue_text", lambda name, text: said.update({name: text}))
     monkeypatch.setattr(first_page.first_figures, "glue_figures", lambda results: None)
     results = study(tmp_path)
-    first_page.glue_all(results, claims.judge(results))
+    first_page.glue_all(results, claims.evaluate(results))
     assert "rejected" not in said["first_beside"]
     cells = results.cells.assign(rejected=(results.cells.precision == "fp4") * (results.cells.generator == "sd3") * 7)
-    first_page.glue_all(replace(results, cells=cells), claims.judge(results))
+    first_page.glue_all(replace(results, cells=cells), claims.evaluate(results))
     assert "more than 1 % of the images were rejected of SD3 at FP4 (7 of 207);" in said["first_beside"]
 
 
