@@ -9,11 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from optimum import quanto
+from optimum.quanto.tensor.weights import marlin, qbytes
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers import generators, precision
 from helpers.core.errors import Failure, UsageError
-from helpers.precision import audit, formats
+from helpers.precision import audit, formats, quantize
 from helpers.precision.formats import FORMATS, FourBit
 from helpers.precision.ideal import ideal
 from helpers.precision.quantize import LAYERS, targets
@@ -395,6 +398,55 @@ def test_weights_that_are_not_finite_are_refused_with_the_layer_named(key, arm, 
     with pytest.raises(Failure, match=rf"toy at {key}: denoiser\.1\.weight"):
         precision.apply(pipeline(net), key, arm)
     assert net[3].weight.dtype == torch.float32 and type(net[3]) is nn.Linear  # nothing has changed
+
+
+def test_fp8_is_stored_for_no_kernel_that_must_be_compiled(monkeypatch):
+    """On such a GPU optimum-quanto takes its Marlin tensor beside 16-bit scales, in quantizing and in moving."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(qbytes, "is_extension_available", lambda name: True)
+    monkeypatch.setattr(marlin, "MarlinF8QBytesTensor", lambda *arguments: pytest.fail("nvcc was called for"))
+    formats.FORMATS["fp8"].native(nn.Linear(64, 64))
+    with FakeTensorMode():
+        data = torch.empty(128, 128, dtype=torch.float8_e4m3fn, device="cuda")
+        scale = torch.empty(128, 1, dtype=torch.bfloat16, device="cuda")
+    settings = {"size": data.size(), "stride": data.stride(), "activation_qtype": None}
+    made = qbytes.WeightQBytesTensor.create(quanto.qfloat8_e4m3fn, 0, data=data, scale=scale, **settings)
+    assert type(made) is qbytes.WeightQBytesTensor and made.device.type == "cuda"
+
+
+@pytest.mark.parametrize("arm", precision.ARMS)
+@pytest.mark.parametrize("key", ["fp16", "fp8", "fp4"])
+def test_layers_are_quantized_where_the_study_works_and_put_back(key, arm, monkeypatch):
+    """A device is played by another name of the processor's memory: what is brought there is written down."""
+    brought = []
+    monkeypatch.setattr(quantize, "_brought", lambda layer, device: brought.append(device) or layer)
+    monkeypatch.setattr(quantize.torch, "device", lambda name: SimpleNamespace(type=name))
+    here, there = network(), network()
+    precision.apply(pipeline(here), key, arm, "all")
+    where = {"device": "card"} if (arm, FORMATS[key].scope) == ("native", "layers") else {}
+    precision.apply(pipeline(there), key, arm, "all", **where)
+    assert brought == ["card"] * (3 if where else 0)
+    for name in ("0", "1", "3"):
+        one, other = (audit.dense(net.get_submodule(name)) for net in (here, there))
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+def test_a_layer_is_brought_elsewhere_without_its_own_parameters_being_moved():
+    layer = nn.Linear(4, 4, bias=False)
+    weight = layer.weight
+    made = quantize._brought(layer, "meta")
+    assert made.weight.device.type == "meta" and layer.weight is weight and weight.device.type == "cpu"
+    assert made.bias is None
+
+
+@pytest.mark.parametrize("key", ["fp16", "bf16"])
+def test_weights_that_are_of_the_type_stay_parameters(key):
+    net = network().to(getattr(torch, {"fp16": "float16", "bf16": "bfloat16"}[key]))
+    before = [parameter.clone() for parameter in net.parameters()]
+    assert precision.apply(pipeline(net), key).components["denoiser"].share == 1
+    after = [parameter for name, parameter in net.named_parameters() if name != "computing_type"]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
 def test_a_cast_that_would_overflow_is_refused():

@@ -80,6 +80,8 @@ def _say_state(study: Study, folder: Path) -> None:
             "not known before the first image of each generator" if found.left is None else f"about {span(found.left)}"
         )
         typer.echo(f"left for {missing} images: {left}")
+    for folder, why in found.failed.items():
+        typer.echo(f"not made: {folder}: {why}", err=True)
     for one in found.sources:
         if one.much_rejected:
             typer.echo(
@@ -140,6 +142,8 @@ def run(
     done = make.run(loaded, out, *chosen, share, arms=ways, device=device)
     made = f"{done.made} images made, {done.rejected} rejected, {done.scored} scores, in {place(out)}"
     _say_done(done.notes, f"nothing to do: all images and scores are in {place(out)}" if done.nothing else made)
+    if done.failed:
+        raise Failure(f"not made: {', '.join(done.failed)}; see above why, and call it again to try them once more")
 
 
 def _say_done(notes: Sequence[str], line: str) -> None:

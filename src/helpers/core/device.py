@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import re
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 from helpers.core.errors import UsageError, shown
 
-__all__ = ["accelerator", "forget_peak", "peaks", "processor", "release", "require", "synchronize"]
+__all__ = ["accelerator", "forget_peak", "memory_left", "peaks", "processor", "release", "require", "synchronize"]
 
 
 def processor() -> str:
@@ -117,6 +118,20 @@ def peaks(device: str = "cpu") -> dict[str, int | None]:
             "peak_reserved": torch.cuda.max_memory_reserved(device),
         }
     return {"peak_allocated": _resident(), "peak_reserved": None}
+
+
+def memory_left() -> int | None:
+    """Bytes of main memory that can be taken without swapping: on Linux as the kernel estimates it, elsewhere free
+    pages; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _resident() -> int:

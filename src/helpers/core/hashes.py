@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from helpers.core.errors import Damaged
@@ -49,7 +49,7 @@ def known_sha256(path: str | os.PathLike[str]) -> str:
 def remembering(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Take what a run's folder remembers, and keep there what is computed while the block runs, as soon as it is known.
 
-    Small files are left out. A damaged file of digests counts for nothing and is written anew.
+    Small files are left out. A damaged file of digests counts for nothing, and a folder that is not there is not made.
     """
     file = Path(folder) / FILE
     for place, known in _read(file).items():
@@ -58,6 +58,7 @@ def remembering(folder: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     finally:
+        _keep()
         _KEPT.remove(file)
 
 
@@ -81,7 +82,13 @@ def _read(file: Path) -> dict[str, tuple[str, str]]:
 
 
 def _keep() -> None:
-    """Write what is known of large files into every file that is kept; shares that write at once lose a line at most."""
+    """Write what is known of large files into every file that is kept, where there is more than it holds.
+
+    Shares that write at once may lose a line, which is computed again. So is all where nothing can be written.
+    """
+    large = {place: known for place, known in _KNOWN.items() if int(known[0].partition(" ")[0]) >= WORTH}
     for file in dict.fromkeys(_KEPT):
-        large = {place: list(known) for place, known in _KNOWN.items() if int(known[0].partition(" ")[0]) >= WORTH}
-        write_json(_read(file) | large, file)
+        held = _read(file)
+        if os.path.isdir(file.parent) and not large.items() <= held.items():
+            with suppress(OSError):
+                write_json(held | large, file)

@@ -8,15 +8,26 @@ from helpers.core.lazy import attribute
 
 if TYPE_CHECKING:
     from helpers.generators.catalogue import GENERATORS, Entry
-    from helpers.generators.loading import copied, load, source
+    from helpers.generators.loading import copied, copied_network, load, source
     from helpers.generators.sampling import Encodings, check, reconstruct, sample
 
-__all__ = ["GENERATORS", "Encodings", "Entry", "check", "copied", "load", "reconstruct", "sample", "source"]
+__all__ = [
+    "GENERATORS",
+    "Encodings",
+    "Entry",
+    "check",
+    "copied",
+    "copied_network",
+    "load",
+    "reconstruct",
+    "sample",
+    "source",
+]
 
 #: The catalogue is read without torch; what needs it is imported when it is first asked for (PEP 562).
 _WHERE = {
     "catalogue": ("GENERATORS", "Entry"),
-    "loading": ("copied", "load", "source"),
+    "loading": ("copied", "copied_network", "load", "source"),
     "sampling": ("Encodings", "check", "reconstruct", "sample"),
 }
 

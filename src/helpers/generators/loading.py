@@ -1,4 +1,4 @@
-"""Load a generator's diffusers pipeline from a folder or the local copy of a hub checkpoint, or copy one loaded before."""
+"""Load a generator's diffusers pipeline from a folder or the local copy of a hub checkpoint, or copy a loaded one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import inspect
 import logging
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from helpers.core import files
 from helpers.core.errors import Failure, UsageError, shortened
 from helpers.generators.catalogue import GENERATORS, Entry
+from helpers.generators.placement import require, take_own_types
 
 if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
-__all__ = ["copied", "load", "source"]
+__all__ = ["copied", "copied_network", "load", "source"]
 
 
 def source(key: str, weights: str = "mini", entry: Entry | None = None) -> str:
@@ -50,9 +52,11 @@ def load(
     *,
     entry: Entry | None = None,
     dtype: str | None = None,
+    types: Mapping[str, str] | None = None,
     revision: str | None = None,
     variant: str | None = None,
     device: str = "cpu",
+    device_map: str | None = None,
     vae_only: bool = False,
 ) -> DiffusionPipeline:
     """The generator's pipeline, ready to sample: evaluation mode, no gradients, no progress bar, no safety checker.
@@ -60,83 +64,100 @@ def load(
     `weights` and `entry` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the
     computation (default float32). In float16, what overflows there computes in float32: T5's last layers, which
     transformers keeps so, the attention of a network whose configuration asks for it (SD2.1 gives black images
-    otherwise), and a VAE whose configuration asks for it (SDXL's, by its pipeline). `vae_only` leaves denoiser and T5
-    out, which are nearly all of a checkpoint: such a pipeline serves `reconstruct`. Raises UsageError where the weights
-    are missing, are another generator's, or overflow in `dtype`, Failure where they cannot be read or hold numbers that
+    otherwise), and a VAE whose configuration asks for it (SDXL's, by its pipeline). `types` names those of components
+    ("vae", "t5", ...) that are to be of another type; they are handed their inputs in it. `device_map` is "balanced"
+    for networks that are to lie on several GPUs, evenly, in place of `device`. `vae_only` leaves denoiser and T5 out,
+    which are nearly all of a checkpoint: such a pipeline serves `reconstruct`. Raises UsageError where the weights are
+    missing, are another generator's, or overflow in `dtype`, Failure where they cannot be read or hold numbers that
     are not finite.
     """
     import torch  # seconds to import, and the table is useful without it
 
     row, where = entry or GENERATORS[key], source(key, weights, entry)
     _refuse_half(key, row, dtype)
-    chosen = {name: value for name, value in {"revision": revision, "variant": variant}.items() if value}
+    require(device_map)
+    asked = {"revision": revision, "variant": variant, "device_map": device_map}
+    chosen = {name: value for name, value in asked.items() if value}
     without = _without(row) if vae_only else {}
-    pipeline = _read(key, row, where, dtype=getattr(torch, dtype or "float32"), **row.loading, **chosen, **without)
+    default = getattr(torch, dtype or "float32")
+    own = _own_types(row, types)
+    pipeline = _read(
+        key, row, where, dtype={"default": default, **own} if own else default, **row.loading, **chosen, **without
+    )
     if type(pipeline).__name__ != row.pipeline:
         raise UsageError(
             f"{key}: '{where}' holds a {type(pipeline).__name__}, not a {row.pipeline}; name another folder"
         )
-    _cast(pipeline, getattr(torch, dtype or "float32"))
+    _cast(pipeline, default, own)
+    if own:
+        take_own_types(pipeline)
     if dtype == "float16":
         _upcast_attention(pipeline)
-    pipeline = _quiet(pipeline).to(device)
+    pipeline = _quiet(pipeline) if device_map else _quiet(pipeline).to(device, silence_dtype_warnings=True)
     _refuse_undefined(f"{key}: '{where}'", pipeline, dtype)
     return pipeline
 
 
 def copied(
-    key: str, original: DiffusionPipeline, *, entry: Entry | None = None, dtype: str | None = None, device: str = "cpu"
+    key: str,
+    original: DiffusionPipeline,
+    *,
+    entry: Entry | None = None,
+    dtype: str | None = None,
+    types: Mapping[str, str] | None = None,
 ) -> DiffusionPipeline:
     """A pipeline of its own with the weights of `original`, which `load` gave in float32 on the CPU, as `load` gives it
-    in `dtype` (default float32) on `device`.
+    in `dtype` (default float32) and `types`.
 
-    The networks are new: what is done to them, layers put in their places too, does not reach the original. Weights
-    that need neither another type nor another device are shared with it, so nothing may write into them. Which
-    weights stay in float32 is known of the pipelines of the catalogue; of others it is what their libraries' networks
-    say. Raises UsageError where the generator overflows in `dtype`, Failure where its weights do.
+    The networks are new: what is done to them, layers put in their places or moved too, does not reach the original.
+    Numbers that need no other type are shared with it, so nothing may write into them. Raises UsageError where the
+    generator overflows in `dtype`, Failure where its weights do.
     """
     import torch
 
     row, type_ = entry or GENERATORS[key], getattr(torch, dtype or "float32")
     _refuse_half(key, row, dtype)
+    own = _own_types(row, types)
     made = copy.copy(original)
     for name, part in original.components.items():
         if isinstance(part, torch.nn.Module):
-            setattr(made, name, _copied(part, type_, device))
+            setattr(made, name, copied_network(part, own.get(name, type_)))
         elif name == "scheduler":  # it keeps the steps of the image that it is at
             setattr(made, name, copy.deepcopy(part))
     if dtype == "float16":
         _upcast_attention(made)
+    if own:
+        take_own_types(made)
     if type_ != torch.float32:
         _refuse_undefined(f"{key}: '{original.name_or_path}'", made, dtype)
     return made
 
 
-def _copied(part: torch.nn.Module, dtype: torch.dtype, device: str) -> torch.nn.Module:
-    """A copy of a network whose tensors are in another type and place; those that need not be are the network's own."""
+def copied_network(part: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """A network in FP32 on the CPU once more, in a type; numbers that need no other are the network's own.
+
+    What loading leaves in FP32 beside a type of 16 bits stays so.
+    """
     import torch
 
     stored, known = set(part.state_dict()), {}
     for name, tensor in [*part.named_parameters(), *part.named_buffers()]:
         # Buffers that no file holds are computed by the network itself, in the type that it wants.
         changes = tensor.is_floating_point() and name in stored and not _stays(part, name, dtype)
-        placed = tensor.detach().to(device, dtype if changes else None)
-        if placed.data_ptr() == tensor.data_ptr():
-            placed = tensor
-        elif isinstance(tensor, torch.nn.Parameter):
-            placed = torch.nn.Parameter(placed, requires_grad=False)
-        known[id(tensor)] = placed
+        placed = tensor.detach().to(dtype if changes else None)
+        # A parameter of its own in any case: moving a network to a device moves its parameters in place.
+        known[id(tensor)] = (
+            torch.nn.Parameter(placed, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else placed
+        )
     return copy.deepcopy(part, known)
 
 
 def _stays(part: torch.nn.Module, name: str, dtype: torch.dtype) -> bool:
-    """Whether a weight stays in float32 when its network is loaded in `dtype`, as transformers and diffusers do it."""
+    """Whether a weight stays in float32 when its network is loaded in `dtype`, as transformers has it."""
     import torch
 
     strict = getattr(part, "_keep_in_fp32_modules_strict", None) or ()
     kept = getattr(part, "_keep_in_fp32_modules", None) or ()
-    if dtype == torch.float32:
-        return True
     return any(re.search(word, name) for word in (*strict, *(kept if dtype == torch.float16 else ())))
 
 
@@ -184,17 +205,38 @@ def _read(key: str, row: Entry, where: str, **arguments: Any) -> DiffusionPipeli
         raise Failure(_unloadable(key, where, error)) from error
 
 
-def _cast(pipeline: DiffusionPipeline, dtype: torch.dtype) -> None:
-    """Give every network of diffusers the type that was asked for.
+def _own_types(row: Entry, types: Mapping[str, str] | None) -> dict[str, torch.dtype]:
+    """Types of components, by the pipeline's attributes."""
+    import torch
 
-    Without the package accelerate, diffusers leaves one whose first tensor is in FP32 (SD3's positions) as it is.
+    return {_attribute(row, name): getattr(torch, type_) for name, type_ in (types or {}).items()}
+
+
+def _attribute(row: Entry, component: str) -> str:
+    """The attribute of a generator's pipeline by the name of a component."""
+    import diffusers
+
+    if component == "denoiser":
+        known = inspect.signature(getattr(diffusers, row.pipeline, diffusers.DiffusionPipeline)).parameters
+        return "transformer" if "transformer" in known else "unet"
+    return row.t5 or component if component == "t5" else component
+
+
+def _cast(pipeline: DiffusionPipeline, dtype: torch.dtype, own: Mapping[str, torch.dtype]) -> None:
+    """Give every network of diffusers the type that was asked for, or its `own`.
+
+    Without the package accelerate, diffusers leaves one whose first tensor is in FP32 as it is, and stored buffers of
+    all (SD3's positions).
     """
     import diffusers
     import torch
 
-    for component in pipeline.components.values():
-        if isinstance(component, diffusers.ModelMixin) and component.dtype != dtype:
-            torch.nn.Module.to(component, dtype)
+    for name, component in pipeline.components.items():
+        wanted = own.get(name, dtype)
+        if isinstance(component, diffusers.ModelMixin):
+            stored = [tensor.dtype for tensor in component.state_dict().values() if tensor.is_floating_point()]
+            if {wanted} != {*stored} and not component._keep_in_fp32_modules:
+                torch.nn.Module.to(component, wanted)
 
 
 def _refuse_undefined(what: str, pipeline: DiffusionPipeline, dtype: str | None) -> None:

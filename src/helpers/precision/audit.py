@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from helpers.generators.placement import works_on
 from helpers.precision.catalogue import UNQUANTIZED
 from helpers.precision.formats import FORMATS
 from helpers.precision.ideal import ideal
@@ -135,10 +137,12 @@ def weight_errors(changed: Mapping[str, Change], original: nn.Module, which: str
 def outputs(component: nn.Module, calls: Sequence[Call]) -> list[Tensor]:
     """The component's first output for each of the recorded calls, single precision, on the CPU.
 
-    A VAE's calls are those of its decoder. The inputs are brought to the component's device and type.
+    A VAE's calls are those of its decoder. The inputs are brought to the type of the component and the device on which
+    it computes.
     """
     run = component.decode if hasattr(component, "decode") else component
-    like = next(parameter for parameter in component.parameters() if parameter.is_floating_point())
+    type_ = next(parameter.dtype for parameter in component.parameters() if parameter.is_floating_point())
+    like = torch.empty(0, dtype=type_, device=works_on(component))
     with torch.inference_mode():
         given = (brought(call, like) for call in calls)
         return [_first(run(*args, **kwargs)).float().cpu() for args, kwargs in given]
@@ -166,7 +170,8 @@ def kernel_deviations(
 
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             if torch.is_tensor(output) and output.is_floating_point():
-                other = layer(*args, **kwargs)
+                with _beside(layer, output.device):
+                    other = layer(*args, **kwargs)
                 change = output_error([other.float()], [output.float()])
                 # An undefined difference is the largest of all, and max() would pass it over.
                 found[name] = max(found.get(name, 0.0), change if change == change else float("inf"))
@@ -184,6 +189,20 @@ def kernel_deviations(
         for hook in hooks:
             hook.remove()
     return found
+
+
+@contextmanager
+def _beside(layer: nn.Module, device: torch.device) -> Iterator[None]:
+    """Have a layer on a device while the block runs: of a network that waits in RAM it may be there."""
+    home = next((tensor.device for tensor in [*layer.parameters(), *layer.buffers()]), device)
+    if home == device or home.type == "meta":  # what is brought layer by layer comes by itself
+        yield
+        return
+    layer.to(device)
+    try:
+        yield
+    finally:
+        layer.to(home)
 
 
 class Recorder:

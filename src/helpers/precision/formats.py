@@ -121,9 +121,25 @@ def _cast(dtype: torch.dtype, component: nn.Module) -> None:
     stored: dict[int, Storage] = {}  # a parameter that two modules share stays shared
     for module in list(component.modules()):
         for name, parameter in list(module._parameters.items()):
-            if parameter is not None and parameter.is_floating_point() and parameter.numel():
+            # One that is of the type, as on a GPU that computes in it, is stored so already.
+            other = parameter is not None and parameter.is_floating_point() and parameter.dtype != dtype
+            if other and parameter.numel():
                 storage = stored.setdefault(id(parameter), Cast(parameter, dtype))
                 Storage.put(module, name, storage)
+
+
+@cache
+def _optimum_quanto() -> ModuleType:
+    """optimum-quanto, from now on with its kernel-agnostic tensors alone.
+
+    On GPUs of compute capability 8 and more it stores FP8 beside 16-bit scales for a kernel (Marlin) that nvcc compiles
+    at first use and that gave noise for some users (its issues 343 and 409). It chooses so whenever it quantizes,
+    unless told otherwise, and again whenever a weight is moved to the GPU, where it cannot be told.
+    """
+    from optimum.quanto.tensor.weights.qbytes import WeightQBytesTensor
+
+    WeightQBytesTensor.create = WeightQBytesTensor
+    return importlib.import_module("optimum.quanto")
 
 
 def _quanto(qtype: str, layer: nn.Module) -> nn.Module:
@@ -131,11 +147,10 @@ def _quanto(qtype: str, layer: nn.Module) -> nn.Module:
 
     Its 4- and 2-bit types are left out: they compile a C++ extension at first use, for more than a minute.
     """
-    from optimum import quanto
-    from optimum.quanto import SymmetricOptimizer
+    quanto = _optimum_quanto()
     from optimum.quanto.nn.qmodule import quantize_module
 
-    class Absmax(SymmetricOptimizer):
+    class Absmax(quanto.SymmetricOptimizer):
         """The library's own of this name, with scales that serve at every magnitude."""
 
         def optimize(self, base, qtype, axis=None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -37,16 +38,18 @@ def apply(
     arm: str = "native",
     coverage: str = "linear",
     components: Sequence[str] = ("denoiser", "t5"),
+    device: str | None = None,
 ) -> Coverage:
     """Store the weights of the pipeline's `components` at `precision`, in place; return what was covered, measured.
 
     `arm` is one of `ARMS`. `coverage` says which layers the formats of 8 bits and fewer take: "linear" (what users of
     these libraries get) or "all" (Linear and Conv2d). Casts (fp16, bf16) take every parameter of a component, as a
     pipeline in that type does. A format of inputs too (w4a4) rounds what these layers are given, whenever they are
-    called. A component that the pipeline lacks is left out. Raises UsageError for unknown words,
-    for a format without a native library in the native arm, and where nothing of the denoiser (of any component, if
-    it is not among them) would be quantized; Failure for weights that are not finite, or that a library would store
-    more than once, with the layer named.
+    called. A component that the pipeline lacks is left out. Layers are quantized on `device`, one at a time, and put
+    back where they were (default: there), so that a device need not hold a pipeline before it is quantized. Raises
+    UsageError for unknown words, for a format without a native library in the native arm, and where nothing of the
+    denoiser (of any component, if it is not among them) would be quantized; Failure for weights that are not finite, or
+    that a library would store more than once, with the layer named.
     """
     row = FORMATS[precision]
     layers = LAYERS[_one_of("coverage", coverage, LAYERS)]
@@ -64,7 +67,7 @@ def apply(
         _refuse_undefined(what, part, row, names)
         if arm == "native" and row.scope == "layers":
             _refuse_shared(what, part, names)
-    parts = {name: _convert(part, precision, row, arm, layers) for name, part in asked.items()}
+    parts = {name: _convert(part, precision, row, arm, layers, device) for name, part in asked.items()}
     return Coverage(precision, arm, coverage, parts)
 
 
@@ -86,11 +89,11 @@ def targets(component: nn.Module, row: Format, layers: tuple[type[nn.Module], ..
 
 
 def _convert(
-    component: nn.Module, precision: str, row: Format, arm: str, layers: tuple[type[nn.Module], ...]
+    component: nn.Module, precision: str, row: Format, arm: str, layers: tuple[type[nn.Module], ...], device: str | None
 ) -> Component:
     before = list(holdings(component))
     if precision != UNQUANTIZED:
-        _CONVERT[arm](component, row, targets(component, row, layers))
+        _CONVERT[arm](component, row, targets(component, row, layers), device)
         component.requires_grad_(False).eval()
     after = list(holdings(component))
     total = sum(parameters for parameters, _, _ in before)
@@ -102,16 +105,30 @@ def _convert(
     )
 
 
-def _pack(component: nn.Module, row: Format, names: Sequence[str]) -> None:
+def _pack(component: nn.Module, row: Format, names: Sequence[str], device: str | None) -> None:
     declare_type(component)
     if row.scope == "component":
         row.native(component)
         return
     for name in names:
-        component.set_submodule(name, row.native(component.get_submodule(name)))
+        layer = component.get_submodule(name)
+        home = layer.weight.device
+        moved = device is not None and home.type != torch.device(device).type
+        packed = row.native(_brought(layer, device) if moved else layer)
+        component.set_submodule(name, packed.to(home) if moved else packed)
 
 
-def _round(component: nn.Module, row: Format, names: Sequence[str]) -> None:
+def _brought(layer: nn.Module, device: str | None) -> nn.Module:
+    """The layer with its parameters on a device; the layer itself, whose parameters others may hold, stays as it is."""
+    made = copy.copy(layer)
+    made._parameters = {
+        key: None if parameter is None else nn.Parameter(parameter.to(device), requires_grad=False)
+        for key, parameter in layer._parameters.items()
+    }
+    return made
+
+
+def _round(component: nn.Module, row: Format, names: Sequence[str], device: str | None) -> None:
     holders = _holders(component)
     for name in names:
         module = component.get_submodule(name)
@@ -119,7 +136,8 @@ def _round(component: nn.Module, row: Format, names: Sequence[str]) -> None:
             # One that two modules share is rounded once, and is shared afterwards too. What it was is left as it is:
             # the component may have it from a pipeline that is not to change.
             if parameter is not None and parameter.is_floating_point() and id(parameter) in holders:
-                made = nn.Parameter(row.rounded(parameter.data), requires_grad=False)
+                value = row.rounded(parameter.data.to(device)).to(parameter.device)
+                made = nn.Parameter(value, requires_grad=False)
                 made.rounded_bits = row.bits
                 for holder, key in holders.pop(id(parameter)):
                     holder._parameters[key] = made

@@ -6,21 +6,22 @@ a native layer does not compute what simulated quantization does.
 
 from __future__ import annotations
 
-import copy
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from helpers import precision
+from helpers import generators, precision
 from helpers.core.device import release
 from helpers.core.errors import Failure
 from helpers.core.files import read_json, write_json
+from helpers.generators import placement
 from helpers.precision import audit
 from helpers.precision.catalogue import UNQUANTIZED
 from helpers.precision.quantize import LAYERS, targets
-from helpers.runs import sources
+from helpers.runs import fitting, originals, sources
 from helpers.runs.digests import made_by
 from helpers.runs.plan import AUDITED, Plan, Recipe
 from helpers.runs.sources import QuantizedPipeline
@@ -36,8 +37,8 @@ STEPS = (0.0, 0.5, 1.0)
 class QuantizationAudit:
     """Measures cells of a plan and keeps what it found in audit/ of the run's folder.
 
-    One generator's unquantized networks and recorded inputs are in memory at a time, on the CPU; outputs are computed
-    on `device`.
+    Of one generator at a time recorded inputs and outputs are in memory, computed on `device` before the first cell is
+    loaded that is compared with them; the unquantized networks are those of `runs.originals`.
     """
 
     def __init__(self, plan: Plan, store: Store, device: str = "cpu") -> None:
@@ -55,8 +56,10 @@ class QuantizationAudit:
             if known["key"] == former:
                 write_json(known | {"key": key}, self.store.audit(recipe.source))
             return False
+        reference = None if recipe.source.precision == UNQUANTIZED else self._referred(recipe)
         source.load()
-        components = self._measure(recipe, source)
+        measured = reference.measure(recipe, source) if reference else _unchanged(source)
+        components = {name: asdict(covered) | measured[name] for name, covered in source.coverage.components.items()}
         write_json(
             {"key": key, "coverage": source.coverage.share, "components": components}, self.store.audit(recipe.source)
         )
@@ -90,42 +93,81 @@ class QuantizationAudit:
         known = self.store.read(read_json, self.store.audit(recipe.source)) or {}
         return known if known.get("key") in keys and _whole(known) else {}
 
-    def _measure(self, recipe: Recipe, source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
+    def _referred(self, recipe: Recipe) -> _Reference:
+        """What cells of the recipe's generator are compared with: those components that any of them quantizes."""
         if self._reference is None or self._reference.generator != recipe.generator:
             self._reference = None  # before the next one is loaded
-            self._reference = _Reference(self.plan.references[recipe.generator], self.device)
-        return {
-            name: asdict(covered) | self._reference.compare(recipe, name, source)
-            for name, covered in source.coverage.components.items()
-        }
+            own = [one for one in self.plan.recipes.values() if one.source.generator == recipe.generator]
+            quantized = {name for one in own if one.source.precision != UNQUANTIZED for name in one.components}
+            self._reference = _Reference(self.plan.references[recipe.generator], self.device, quantized)
+        return self._reference
+
+
+def _unchanged(source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
+    """What `_Reference.measure` finds of components that are not quantized: no error, by definition."""
+    found = {}
+    for name in source.coverage.components:
+        part = _part(source, name)
+        kinds = {audit.kind(layer, part.get_submodule(layer)) for layer in _with_numbers(part)}
+        found[name] = {
+            "weight_errors": dict.fromkeys([*sorted(kinds), "all"], 0.0),
+            "expected_error": 0.0, "output_error": 0.0, "native_deviation": None, "native_layer": None,
+        }  # fmt: skip
+    return found
+
+
+def _with_numbers(part: torch.nn.Module) -> list[str]:
+    """Names of the modules that have parameters of their own with numbers in them, a shared one's by its first."""
+    found: dict[int, str] = {}
+    for name, module in part.named_modules():
+        for parameter in module._parameters.values():
+            if parameter is not None and parameter.numel():
+                found.setdefault(id(parameter), name)
+    return list(found.values())
 
 
 class _Reference:
-    """A generator without quantization, the inputs its components met and what they gave."""
+    """A generator without quantization: the inputs that some of its components met, and what they gave."""
 
-    def __init__(self, recipe: Recipe, device: str) -> None:
+    def __init__(self, recipe: Recipe, device: str, components: Collection[str]) -> None:
         self.generator, self.device = recipe.generator, device
         source = QuantizedPipeline(recipe, device)
-        source.load()
-        where = precision.attributes(source.pipeline)
-        self.parts = {name: getattr(source.pipeline, attribute) for name, attribute in where.items()}
-        with audit.Recorder(self.parts) as recorder:
+        source.load(encodings=False)  # the text encoders' inputs are recorded too
+        where = {name: at for name, at in precision.attributes(source.pipeline).items() if name in components}
+        # A copy on the device; on a CPU with the weights of those that cells are compared with below.
+        running = {name: getattr(source.pipeline, attribute) for name, attribute in where.items()}
+        with audit.Recorder(running) as recorder:
             for index in range(AUDITED):
                 source.make([index])
         self.calls = {name: _chosen(name, calls) for name, calls in recorder.calls.items()}
-        self.expected = {name: audit.outputs(part, self.calls[name]) for name, part in self.parts.items()}
-        for part in self.parts.values():
-            part.to("cpu")  # two pipelines of a real checkpoint are too much for most GPUs
+        self.expected = {name: audit.outputs(part, self.calls[name]) for name, part in running.items()}
+        model = source.model()
+        del source, running, recorder  # a reference and a cell beside it are too much for most GPUs
         release(device)
+        self.parts = originals.original(recipe, model).parts(where)
 
-    def compare(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, Any]:
-        """Errors of one component of a cell, and how far its native layers differ from simulated quantization (None
-        where there is no such arm)."""
+    def measure(self, recipe: Recipe, source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
+        """Errors of each component of a cell, and how far its native layers differ from simulated quantization (None
+        where there is no such arm); `source` is loaded and not placed.
+        """
+        # In RAM: on a device layers that are brought one by one have no weights in between.
+        changed = {name: self._changes(recipe, name, source) for name in source.coverage.components}
+        source.place()
+        return {name: self._compare(recipe, name, source, changes) for name, changes in changed.items()}
+
+    def _changes(self, recipe: Recipe, name: str, source: QuantizedPipeline) -> dict[str, audit.Change]:
         level = recipe.source.precision
-        part = getattr(source.pipeline, precision.attributes(source.pipeline)[name])
-        names = targets(self.parts[name], precision.FORMATS[level], LAYERS[recipe.coverage])
-        changes = audit.changes(part, self.parts[name], names, level)
+        changes = audit.changes(_part(source, name), self.parts[name], self._targets(recipe, name), level)
         _refuse_departed(f"{recipe.folder}: {name}", changes, level)
+        return changes
+
+    def _targets(self, recipe: Recipe, name: str) -> list[str]:
+        return targets(self.parts[name], precision.FORMATS[recipe.source.precision], LAYERS[recipe.coverage])
+
+    def _compare(
+        self, recipe: Recipe, name: str, source: QuantizedPipeline, changes: dict[str, audit.Change]
+    ) -> dict[str, Any]:
+        level, part = recipe.source.precision, _part(source, name)
         found = {
             "weight_errors": audit.weight_errors(changes, self.parts[name]),
             "expected_error": audit.weight_errors(changes, self.parts[name], "expected")["all"],
@@ -134,19 +176,24 @@ class _Reference:
             "native_layer": None,
         }
         if recipe.way == "native" and level != UNQUANTIZED:
-            layer, deviation = self._kernel_deviation(recipe, name, part, names)
+            layer, deviation = self._kernel_deviation(recipe, name, part, self._targets(recipe, name))
             _refuse_kernel(f"{recipe.folder}: {name}.{layer}", deviation, level)
             found |= {"native_deviation": deviation, "native_layer": layer}
         return found
 
     def _kernel_deviation(self, recipe: Recipe, name: str, part: Any, names: list[str]) -> tuple[str, float]:
         """The layer that differs most from simulated quantization, and by how much."""
-        dtype = getattr(torch, recipe.computing_type(self.device))
-        # torch's own: diffusers' warns of an empty list of networks to leave in FP32.
-        rounded = torch.nn.Module.to(copy.deepcopy(self.parts[name]), self.device, dtype)
-        precision.apply(_Lone(name, rounded), recipe.source.precision, "rounding", recipe.coverage, [name])
+        type_ = recipe.computing_type(self.device)
+        rounded = generators.copied_network(self.parts[name], getattr(torch, type_))
+        lone = _Lone(name, rounded)
+        precision.apply(lone, recipe.source.precision, "rounding", recipe.coverage, [name], self.device)
+        placement.bring(rounded, self.device, fitting.working(recipe, type_, {}))
         found = audit.kernel_deviations(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
+
+
+def _part(source: QuantizedPipeline, name: str) -> Any:
+    return getattr(source.pipeline, precision.attributes(source.pipeline)[name])
 
 
 def _refuse_kernel(what: str, deviation: float, level: str) -> None:

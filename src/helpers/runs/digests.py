@@ -7,6 +7,7 @@ from pathlib import Path
 
 from helpers import detectors
 from helpers.core.files import tree_sha256
+from helpers.core.hashes import known_sha256
 from helpers.runs.plan import Recipe, Scoring
 
 __all__ = ["MadeBy", "image_digest", "made_by", "scoring_digest"]
@@ -49,7 +50,7 @@ def _digest(settings: str, recipe: Recipe, device: str) -> str:
 
 def scoring_digest(scoring: Scoring) -> str:
     """Digest of what gives a scoring's logits: the weights, the frozen backbones, the handling of the images."""
-    digest = tree_sha256(*_files(scoring))
+    digest = tree_sha256(*_files(scoring), of_file=known_sha256)
     return digest if scoring.level is None else f"{digest}/{scoring.level}"
 
 

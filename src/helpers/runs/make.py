@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from helpers.core.device import release
-from helpers.core.errors import UsageError, shown
+from helpers.core.errors import Failure, UsageError, shortened, shown
 from helpers.core.files import sweep
-from helpers.runs import audit, finished, lock, merge, score, sources
+from helpers.core.hashes import remembering
+from helpers.generators.placement import WORDS
+from helpers.runs import audit, finished, lock, merge, originals, score, sources
 from helpers.runs import plan as planning
+from helpers.runs.batches import Batches
 from helpers.runs.digests import scoring_digest
-from helpers.runs.plan import Plan, Recipe, Scoring, Shard
+from helpers.runs.plan import Plan, Recipe, Scoring, Shard, Source
 from helpers.runs.progress import Line, bar, working_on
 from helpers.runs.shard import State, state_of
-from helpers.runs.sources import QuantizedPipeline, Reals
 from helpers.runs.stages import distances, filtered, gallery, perturbed, spectra
 from helpers.runs.store import STALE, Store, pixel_sha256
+from helpers.runs.writing import Writer
 from helpers.study.schema import Study
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Done", "produce", "run"]
 
@@ -29,19 +37,21 @@ __all__ = ["Done", "produce", "run"]
 class Done:
     """What a call of `run` did: images made and rejected, scores added, whether the results were written anew.
 
-    `notes` says, a line each, what was made again and why, and what does not belong in the folder.
+    `failed` says which cells of the call could not be made, by their folders, and why; all else was done. `notes` says,
+    a line each, what was made again and why, and what does not belong in the folder.
     """
 
     made: int = 0
     rejected: int = 0
     scored: int = 0
     merged: bool = False
+    failed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def nothing(self) -> bool:
         """Whether all was there already."""
-        return not (self.made or self.rejected or self.scored or self.merged)
+        return not (self.made or self.rejected or self.scored or self.merged or self.failed)
 
 
 def run(
@@ -62,21 +72,26 @@ def run(
     scores; pipelines and detectors run on `device` ("cpu", "cuda", "cuda:N"). The results are merged from all valid
     parts in the folder. What exists and is valid is kept, image by image, so an interrupted run goes on where it
     stopped; what is damaged, or of another shard than its name says, is named in `notes` and made again. A cell is
-    audited (see `runs.audit`) before its first image. Raises UsageError for a cell that cannot be made as asked or a
-    folder that cannot be written, Failure for a cell that fails its audit, a logit that is not finite, and a folder in
-    which another run works (see `runs.lock`).
+    audited (see `runs.audit`) before its first image. One that cannot be made, for want of memory or of its weights or
+    since it fails its audit, is named in `failed` and tried again by the next call; the others are made. Raises
+    UsageError for what the study does not have or a folder that cannot be written, Failure for a logit that is not
+    finite and a folder in which another run works (see `runs.lock`).
     """
     store, done = Store(out), Done()
     chosen = planning.sources(study, generators, precisions, arms)
     plan = planning.resolve(study, images)
     for note in plan.reals.notes if plan.reals else ():
         store.note(note)
-    weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
-    with lock.working(store.folder, shard), working_on(shard):
+    with remembering(store.folder):
+        weights = {scoring: scoring_digest(scoring) for scoring in plan.scorings}
+    with lock.working(store.folder, shard), working_on(shard), remembering(store.folder):
         sweep(store.folder)
         _refuse_other(store, study)
         store.rename_former()
         produce(plan, store, plan.shards(chosen, shard), weights, done, progress, device)
+        originals.forget()
+        failed = store.failures()
+        done.failed = {one.folder: failed[one.folder] for one in chosen if one.folder in failed}
         # All of it by one share at a time: each writes what it finds, and the last one finds everything.
         with lock.merging(store.folder):
             done.merged |= merge.merge(plan, store, weights, device)
@@ -132,20 +147,25 @@ def produce(
 ) -> None:
     """Make the missing images of the shards and score them, source by source; counts what it did in `done`.
 
-    `weights` maps each scoring to the digest of what its logits come from. The shards of a source stand together. One
-    source's model is in memory at a time, and gone when its images are scored.
+    `weights` maps each scoring to the digest of what its logits come from. The shards of a source stand together. All
+    sources of a generator are made one after the other, since it is read once for them (see `runs.originals`). One
+    source's model is in memory at a time, and gone when its images are scored. A source that cannot be made is noted in
+    the folder (`Store.failures`), and the others are made.
     """
+    every = list(shards)
+    order = list(dict.fromkeys(shard.source.generator for shard in every))
+    every.sort(key=lambda shard: order.index(shard.source.generator))
     scorer = score.Scorer(store, weights, device)
-    work = [
-        _lacking(plan, store, scorer, plan.recipes[source], list(group), device)
-        for source, group in groupby(shards, key=lambda shard: shard.source)
-    ]
+    groups = groupby(every, key=lambda shard: shard.source)
+    tried = [_lacking(plan, store, scorer, plan.recipes[source], list(group), device) for source, group in groups]
+    work = [one for one in tried if one]
     auditing = audit.QuantizationAudit(plan, store, device)
     images, scores = sum(one.images for one in work), sum(sum(one.scores) for one in work)
     with bar(images, "images", progress) as made, bar(scores, "scores", progress) as scored:
         for one in work:
             made.set_postfix_str(one.recipe.folder)
-            _make_source(store, one, auditing, done, made, device)
+            with _noting_failure(store, one.recipe.source):
+                _make_source(store, one, auditing, done, made, device)
             release(device)
             if any(one.scores):
                 store.begun(str(plan.rules["digest"]))
@@ -153,8 +173,32 @@ def produce(
                 _score_source(scorer, one, done, scored)
 
 
-def _lacking(plan: Plan, store: Store, scorer: score.Scorer, recipe: Recipe, shards: list[Shard], device: str) -> _Work:
-    model = sources.open_source(recipe).model()
+@contextmanager
+def _noting_failure(store: Store, source: Source) -> Iterator[None]:
+    """Note in the folder what keeps a source from being made.
+
+    What is wrong with the disk or the installation would keep all others too: that is raised.
+    """
+    store.forget_failure(source)
+    try:
+        yield
+    except (OSError, ImportError):
+        raise
+    except (UsageError, Failure) as error:
+        store.fail(source, str(error).removeprefix(f"{source.folder}: "))
+    except Exception as error:  # what libraries and kernels bring about has no common base
+        store.fail(source, shortened(f"{type(error).__name__}: {error}", 400))
+
+
+def _lacking(
+    plan: Plan, store: Store, scorer: score.Scorer, recipe: Recipe, shards: list[Shard], device: str
+) -> _Work | None:
+    """What is to be made of a source; None where its model is not at hand."""
+    model = None
+    with _noting_failure(store, recipe.source):
+        model = sources.open_source(recipe).model()
+    if model is None:
+        return None
     states = [state_of(plan, store, shard, model, device) for shard in shards]
     missing = [state.missing() for state in states]
     if any(state.stale for state in states):
@@ -173,10 +217,21 @@ def _make_source(
     loaded = work.recipe.source.label == 1 and auditing.audit(work.recipe, source)
     if work.images and not loaded:
         source.load()
-    for state, indices in zip(work.states, work.missing, strict=True):
-        for batch in _batches(state.shard, indices, work.recipe.batch_size):
-            _make_batch(store, source, state, batch, indices, done)
-            shown.update(len(set(batch) & set(indices)))
+    batches = Batches(source, work.recipe, device)
+    with Writer() as writer:
+        for state, indices in zip(work.states, work.missing, strict=True):
+            for batch in _batches(state.shard, indices, work.recipe.batch_size):
+                began = perf_counter()
+                made = batches.make(batch)
+                seconds = (perf_counter() - began) / len(batch)
+                new = {index: image for index, image in zip(batch, made, strict=True) if index in indices}
+                record = source.record | {"batch_size": batches.size}
+                writer.write(_keep, store, state, new, source.check, seconds, record, done)
+                if how := source.record.get("placement"):
+                    shown.set_postfix_str(f"{work.recipe.folder}, {WORDS[how]}")
+                shown.update(len(new))
+    if batches.note:
+        store.note(batches.note)
 
 
 def _score_source(scorer: score.Scorer, work: _Work, done: Done, shown: Line) -> None:
@@ -191,21 +246,18 @@ def _batches(shard: Shard, missing: Sequence[int], size: int) -> list[range]:
     return [batch for batch in every if set(batch) & set(missing)]
 
 
-def _make_batch(
+def _keep(
     store: Store,
-    source: QuantizedPipeline | Reals,
     state: State,
-    batch: range,
-    missing: Sequence[int],
+    made: Mapping[int, Image.Image],
+    check: Callable[[Image.Image], str | None],
+    seconds: float,
+    record: Mapping[str, Any],
     done: Done,
 ) -> None:
-    began = perf_counter()
-    made = source.make(batch)
-    seconds = (perf_counter() - began) / len(batch)
-    for index, image in zip(batch, made, strict=True):
-        if index not in missing:
-            continue
-        why = source.check(image)
+    """Write images of a shard, by index, each of which took `seconds`, and then what is known of the shard."""
+    for index, image in made.items():
+        why = check(image)
         store.save(image, state.shard.source, index, rejected=why is not None)
         if why is None:
             state.images[index] = {"sha256": pixel_sha256(image), "seconds": round(seconds, 5)}
@@ -213,5 +265,5 @@ def _make_batch(
         else:
             state.rejected[index] = why
             done.rejected += 1
-    state.record = dict(source.record)
+    state.record = dict(record)
     state.write()

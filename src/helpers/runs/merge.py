@@ -57,6 +57,7 @@ def _merged(plan: Plan, store: Store, parts: str) -> bool:
         and (manifest.get("parts"), manifest.get("study")) == (parts, plan.study)
         and manifest.get("reals") == _reals(plan, manifest)
         and manifest.get("rules") == plan.rules
+        and manifest.get("failed", {}) == store.failures()
         and all((file := store.folder / name).is_file() and file_sha256(file) == files[name] for name in files)
     )
 
@@ -89,7 +90,7 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
     for name, frame in tables.items():
         write_parquet(ordered(TABLES[name], frame), store.folder / name)
     write_sheets(plan, store, _digests(states))
-    reals = _reals(plan, store.manifest())
+    reals, failed = _reals(plan, store.manifest()), store.failures()
     # The manifest last: what is without one is written again.
     write_json(
         {
@@ -106,6 +107,7 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
             "models": models | {f"scorings/{scoring.key}": digest for scoring, digest in weights.items()},
             "parts": parts,
             **({"reals": reals} if reals else {}),
+            **({"failed": failed} if failed else {}),
         },
         store.folder / MANIFEST,
     )

@@ -6,7 +6,7 @@ What the records say counts; whether they still hold, for models or settings may
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -48,11 +48,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Overview:
-    """A run's: each source's progress, the processes at work, seconds since something was written (None: never)."""
+    """A run's: each source's progress, the processes at work, seconds since something was written (None: never), and
+    why sources, by their folders, could not be made at the last try."""
 
     sources: Sequence[Progress]
     workers: Sequence[str]
     quiet: float | None
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def seconds_of(self, one: Progress) -> float | None:
         """Seconds an image of a source takes: the median on record, else of the generator's other cells; None where
@@ -87,7 +89,7 @@ def overview(study: Study, folder: Path) -> Overview:
             newest = max(newest, path.stat().st_mtime) if path.exists() else newest
             _count(one, path, ways)
         found.append(one)
-    return Overview(found, lock.workers(folder), time.time() - newest if newest else None)
+    return Overview(found, lock.workers(folder), time.time() - newest if newest else None, store.failures())
 
 
 def _applying(scorings: Iterable[Scoring], source: Source) -> list[Scoring]:

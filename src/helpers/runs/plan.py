@@ -18,7 +18,7 @@ from helpers.core.errors import UsageError, nearest, shown
 from helpers.generators.catalogue import GENERATORS, Entry
 from helpers.images.protocols import weights_for
 from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
-from helpers.study.schema import Perturbations, Study, training_label
+from helpers.study.schema import Memory, Perturbations, Study, training_label
 
 if TYPE_CHECKING:
     from helpers.runs.photographs import Chosen, Photograph
@@ -83,6 +83,8 @@ class Recipe:
             study's own.
         checkpoint: the folder or hub id of its pipeline, with `revision` and `variant` of the hub's files.
         steps, guidance: of the sampling; `dtype`: the type in which a GPU computes all but FP32.
+        memory: how its pipeline fits on a GPU; what of it changes pixels counts in the digest.
+        batch_counts: whether its batches must be of `batch_size`, since they are what its arm is about.
         way, coverage, components: what the precision is applied to, and how (`precision.apply`).
         seed: of image 0, image i has `seed` + i; `prompts`: of the images, by index.
         photographs: the files of real images by index; empty where they are renders.
@@ -103,6 +105,8 @@ class Recipe:
     steps: int | None = None
     guidance: float | None = None
     dtype: str | None = None
+    memory: Memory = Memory()
+    batch_counts: bool = False
     way: str | None = None
     coverage: str | None = None
     components: tuple[str, ...] = ()
@@ -121,7 +125,14 @@ class Recipe:
 
         On a CPU everything computes in single precision, since many have no arithmetic of 16 bits.
         """
-        return "float32" if self.source.precision == UNQUANTIZED or device == "cpu" else self.dtype or "float32"
+        return "float32" if self._single(device) else self.dtype or "float32"
+
+    def types(self, device: str) -> Mapping[str, str]:
+        """Component -> type in which it computes, where that is another than `computing_type`."""
+        return {} if self._single(device) else self.memory.dtypes
+
+    def _single(self, device: str) -> bool:
+        return self.source.precision == UNQUANTIZED or device == "cpu"
 
 
 @dataclass(frozen=True)
@@ -347,7 +358,8 @@ def _real(study: Study, source: Source, chosen: Chosen | None) -> dict[str, Any]
 
 def _cell(study: Study, source: Source, probe: str) -> dict[str, Any]:
     """Of a cell's recipe what is its own; `probe` tells its prompts from others."""
-    settings = study.generators[source.generator]
+    settings, memory = study.generators[source.generator], study.memory_of(source.generator)
+    own_batches = study.arms[source.arm].batch_size if source.arm in study.arms else None
     asked = {name: study.setting(name, source.arm) for name in ("way", "coverage", "components", "seed")}
     asked |= settings.model_dump(include={"steps", "guidance", "variant"})
     asked |= {"generator": source.generator, "components": tuple(asked["components"])}
@@ -357,7 +369,9 @@ def _cell(study: Study, source: Source, probe: str) -> dict[str, Any]:
         "components": sorted(asked["components"]),
         "prompts": probe,
         # The main arm's is a matter of memory; an arm's own is what that arm is about.
-        "batch_size": study.arms[source.arm].batch_size if source.arm in study.arms else None,
+        "batch_size": own_batches,
+        # Where weights lie changes nothing.
+        **memory.pixels,
     }
     return asked | {
         # What is not set does not count: a setting that a later version adds leaves the images of this one valid.
@@ -366,6 +380,8 @@ def _cell(study: Study, source: Source, probe: str) -> dict[str, Any]:
         "checkpoint": study.source(source.generator),
         "revision": settings.revision,
         "dtype": settings.dtype,
+        "memory": memory,
+        "batch_counts": own_batches is not None,
     }
 
 

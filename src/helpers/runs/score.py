@@ -47,20 +47,20 @@ class Scorer:
                 state.scorings |= {scoring.key: self.weights[scoring] for scoring in lacking}
                 state.write()
             yield sum(map(len, lacking.values()))
-        self._wait("cpu")
+        self._move(away=True)
 
     def _detectors(self, scorings: Sequence[Scoring]) -> list[Detector]:
         pairs = [(scoring.detector, scoring.weights) for scoring in scorings]
         for pair in pairs:
             if pair not in self._loaded:
                 self._loaded[pair] = detection.load(*pair, device=self.device)
-        self._wait(self.device)
+        self._move(away=False)
         return [self._loaded[pair] for pair in pairs]
 
-    def _wait(self, device: str) -> None:
+    def _move(self, away: bool) -> None:
         if self.device != "cpu":
             for detector in self._loaded.values():
-                detector.network.to(device)
+                detector.network.to("cpu" if away else detector.device)
             release(self.device)
 
     def _scores(self, state: State, lacking: Mapping[Scoring, list[int]]) -> pd.DataFrame:

@@ -13,7 +13,10 @@ from PIL import Image
 from helpers import generators, precision, world
 from helpers.core.device import accelerator, forget_peak, peaks
 from helpers.core.files import tree_sha256
-from helpers.runs import photographs
+from helpers.core.hashes import known_sha256
+from helpers.generators import placement
+from helpers.precision.catalogue import UNQUANTIZED
+from helpers.runs import fitting, originals, photographs
 from helpers.runs.plan import Recipe
 from helpers.runs.store import versions
 
@@ -102,9 +105,8 @@ class Aligned(Reals):
         """Digest of what makes the images: the reals' method and the VAE's files, or its hub id and revision."""
         where = generators.source(self.recipe.generator, self.recipe.checkpoint, self.recipe.entry)
         folder = Path(where)
-        return tree_sha256(
-            self.reals.method, folder / "vae" if folder.is_dir() else f"{where}@{self.recipe.revision}/vae"
-        )
+        vae = folder / "vae" if folder.is_dir() else f"{where}@{self.recipe.revision}/vae"
+        return tree_sha256(self.reals.method, vae, of_file=known_sha256)
 
     def load(self) -> None:
         """Load the pipeline that has the VAE."""
@@ -127,8 +129,10 @@ class Aligned(Reals):
 class QuantizedPipeline:
     """A generator at a precision.
 
-    `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions;
-    after `load`, `pipeline` is the quantized pipeline and `coverage` what was covered.
+    `record` holds what was measured of the cell: seconds_load, seconds_quantize, peak_memory_mb, device, versions, and
+    of a GPU placement and estimated_peak_mb. After `load`, `pipeline` is the quantized pipeline, in RAM, and `coverage`
+    what was covered; `place`, which the first `make` calls, brings it to the device. seconds_load counts the reading of
+    the generator's files, which happens once for all its cells, for each of them.
     """
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
@@ -139,11 +143,14 @@ class QuantizedPipeline:
     def model(self) -> str:
         """Digest of what makes the images: the checkpoint's files, or its hub id and revision."""
         where = generators.source(self.recipe.generator, self.recipe.checkpoint, self.recipe.entry)
-        return tree_sha256(where) if Path(where).is_dir() else tree_sha256(f"{where}@{self.recipe.revision}")
+        if Path(where).is_dir():
+            return tree_sha256(where, of_file=known_sha256)
+        return tree_sha256(f"{where}@{self.recipe.revision}")
 
     def make(self, indices: Sequence[int]) -> list[Image.Image]:
         """The images of the given indices, in one batch; after `load`."""
         recipe = self.recipe
+        self.place()
         images = generators.sample(
             self.pipeline,
             [recipe.prompts[index] for index in indices],
@@ -160,32 +167,48 @@ class QuantizedPipeline:
         """Why an image must not count, or None."""
         return generators.check(image)
 
-    def load(self) -> None:
-        """Load and quantize the pipeline."""
+    def load(self, encodings: bool = True) -> None:
+        """Copy the generator's pipeline (see `runs.originals`) and quantize it, on a GPU layer by layer.
+
+        With `encodings`, prompts that another cell with the same text encoders has had encoded are not encoded again.
+        """
         recipe = self.recipe
         _import_libraries(recipe.entry.pipeline)
         forget_peak(self.device)
-        began = time.perf_counter()
-        pipeline = generators.load(
-            recipe.generator,
-            recipe.checkpoint,
-            entry=recipe.entry,
-            dtype=recipe.computing_type(self.device),
-            revision=recipe.revision,
-            variant=recipe.variant,
-            device=self.device,
-        )
+        held, type_ = originals.original(recipe, self.model()), recipe.computing_type(self.device)
+        types, balanced = recipe.types(self.device), self.device != "cpu" and recipe.memory.placement == "balanced"
+        read, began = held.seconds, time.perf_counter()
+        pipeline = held.pipeline(type_, types, balanced)
         loaded = time.perf_counter()
         self.coverage = precision.apply(
-            pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components
+            pipeline, recipe.source.precision, recipe.way, recipe.coverage, recipe.components, self.device
         )
         self.record = {
-            "seconds_load": loaded - began,
+            "seconds_load": loaded - began + read,
             "seconds_quantize": time.perf_counter() - loaded,
             "device": accelerator(self.device)["card"] if self.device != "cpu" else "cpu",
             "versions": versions(),
         }
+        if encodings and self._encodes_as_published():
+            held.encodings.attach(pipeline, (type_, *sorted(types.items()), self.device))
         self.pipeline = pipeline
+        fitting.decode_in_parts(pipeline, recipe.memory)
+
+    def place(self) -> None:
+        """Bring the pipeline to the device, once, as the recipe says or as its memory allows.
+
+        Raises UsageError where that takes a package that is missing.
+        """
+        if self.device == "cpu" or "placement" in self.record:
+            return
+        need = fitting.need(self.pipeline, self.recipe, self.device)
+        how = self.recipe.memory.placement or need.chosen(placement.free(self.device))[0]
+        placement.place(self.pipeline, how, self.device)
+        self.record |= {"placement": how, "estimated_peak_mb": need.peaks.get(how, 0) / 1e6 or None}
+
+    def _encodes_as_published(self) -> bool:
+        """Whether no text encoder of the cell is quantized."""
+        return self.recipe.source.precision == UNQUANTIZED or not {*self.coverage.components} - {"denoiser", "vae"}
 
 
 def _import_libraries(pipeline: str) -> None:

@@ -4,6 +4,7 @@ images/<generator>/<precision>/<index>.png     images/real/<size>/<index>.png
 images/.../rejected/<index>.png                images that do not count, for the eye
 parts/<the same folders>/<start>.json          what made the shard: digests, times, rejections
 parts/<the same folders>/<start>.parquet       its scores
+failed/<generator>/<precision>.json            why a cell could not be made, until it is
 audit/<generator>/<precision>.json             what was measured of the cell's weights (`runs.audit`)
 gallery/                                       the first images as strips, and what they show (`runs.stages.gallery`)
 parts/{spectra,patterns,distances,counterfactuals}   what was measured of the scored images (`runs.stages`)
@@ -165,6 +166,24 @@ class Store:
         """Path of what the audit measured of a cell's weights."""
         return self.folder / "audit" / f"{source.folder}.json"
 
+    def fail(self, source: Source, why: str) -> None:
+        """Write down why a source's images cannot be made."""
+        files.write_json({"why": why, "at": files.now()}, self._failure(source))
+        self.note(f"{source.folder}: not made: {why}")
+
+    def forget_failure(self, source: Source) -> None:
+        """What kept a source from being made counts no longer: it is tried again."""
+        self._failure(source).unlink(missing_ok=True)
+
+    def failures(self) -> dict[str, str]:
+        """Sources, by their folders, that could not be made at the last try, and why."""
+        place = self.folder / "failed"
+        known = {path: self.read(_failure, path) for path in sorted(place.glob("*/[!.]*.json"))}
+        return {path.relative_to(place).with_suffix("").as_posix(): why for path, why in known.items() if why}
+
+    def _failure(self, source: Source) -> Path:
+        return self.folder / "failed" / f"{source.folder}.json"
+
     def part(self, shard: Shard) -> Path:
         """Path of a shard's scores."""
         return self.folder / "parts" / f"{shard.name}.parquet"
@@ -183,6 +202,13 @@ def _manifest(path: Path) -> dict[str, Any]:
     if not (isinstance(listed, dict) and all(isinstance(digest, str) for digest in listed.values())):
         raise Damaged(f"{path}: its 'files' are not names with checksums")
     return found
+
+
+def _failure(path: Path) -> str:
+    why = files.read_json(path).get("why")
+    if not isinstance(why, str):
+        raise Damaged(f"{path}: it does not say why")
+    return why
 
 
 def versions() -> dict[str, str]:

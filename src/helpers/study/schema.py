@@ -43,6 +43,8 @@ __all__ = [
     "GeneratorKey",
     "MAX_ERROR_DEVIATION",
     "GeneratorSettings",
+    "Memory",
+    "PLACEMENTS",
     "Perturbations",
     "PrecisionKey",
     "PromptSource",
@@ -164,6 +166,40 @@ class Reals(Strict):
         return 2.0 if self.shrink is None else self.shrink
 
 
+#: Where a pipeline's networks lie while it works on a GPU: all on the card; each there while it computes, in RAM else;
+#: each layer so; or the networks on several cards, evenly.
+PLACEMENTS = ("whole", "model", "sequential", "balanced")
+Type = Annotated[str, one_of(("float32", "float16", "bfloat16"))]
+
+
+class Memory(Strict):
+    """How pipelines fit on a GPU, by diffusers' own means. On a CPU there is one placement and one type.
+
+    `placement` is one of `PLACEMENTS`; where none is named, the first of "whole", "model" and "sequential" that fits is
+    taken. It moves weights and changes no image.
+
+    The others change pixels, by rounding or more, so images made otherwise are stale, and none is ever chosen by
+    itself: `vae_tiling` decodes tile by tile and blends the seams, `vae_slicing` one image of a batch after the other,
+    `dtypes` names the type of a component ("vae", "t5", ...) where it is not the generator's `dtype`, of every
+    precision but FP32.
+    """
+
+    placement: Annotated[str, one_of(PLACEMENTS)] | None = None
+    vae_tiling: bool = False
+    vae_slicing: bool = False
+    dtypes: dict[Component, Type] = {}
+
+    @property
+    def pixels(self) -> dict[str, Any]:
+        """What of it makes the images; nothing where nothing is set."""
+        return {name: value for name in ("vae_tiling", "vae_slicing", "dtypes") if (value := getattr(self, name))}
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the file says."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
 #: What a study says of a generator that the catalogue lacks: the first three must be given. None of it makes an image.
 OWN = ("title", "family", "pipeline", "licence")
 
@@ -173,7 +209,7 @@ class GeneratorSettings(Strict):
 
     `checkpoint` is a folder under models/mini in a mini study; in a full one a hub id or a folder. `size` is the edge
     in pixels (a multiple of 8, the latent grid), `dtype` the type in which a GPU computes all but FP32 (float32 where
-    none is named), `variant` the file variant of a hub checkpoint.
+    none is named), `variant` the file variant of a hub checkpoint. `memory` is what of the study's is otherwise here.
 
     The rest is for a generator that the catalogue lacks, of any key: its `title` in print, its `family` (what kind of
     network and diffusion, in a few words), `pipeline`, the name of its class in diffusers, and its `licence`.
@@ -184,8 +220,9 @@ class GeneratorSettings(Strict):
     size: int = Field(ge=32, le=4096, multiple_of=8)
     steps: int = Field(ge=1, le=1000)
     guidance: float = Field(ge=0, le=50)
-    dtype: Annotated[str, one_of(("float32", "float16", "bfloat16"))] | None = None
+    dtype: Type | None = None
     variant: Words | None = None
+    memory: Memory | None = None
     title: Words | None = None
     family: Words | None = None
     pipeline: Words | None = None
@@ -194,7 +231,9 @@ class GeneratorSettings(Strict):
     @model_serializer(mode="wrap")
     def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # What a catalogued generator has no use for is not written down of it either.
-        return {name: value for name, value in handler(self).items() if value is not None or name not in OWN}
+        return {
+            name: value for name, value in handler(self).items() if value is not None or name not in (*OWN, "memory")
+        }
 
 
 #: What an arm is for: a change that should do nothing; another seed as a yardstick; the VAE alone quantized; the text
@@ -275,7 +314,7 @@ class Study(Strict):
 
     `weights` is the detectors' training that the study is about, `further` maps the labels of other trainings to the
     detectors that have them; `shared_level` is the difficulty of the protocol `shared`. `reals` are renders in a mini
-    study unless it says otherwise, and none in a full one.
+    study unless it says otherwise, and none in a full one. `memory` is how pipelines fit on a GPU.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_filed)]
@@ -298,6 +337,7 @@ class Study(Strict):
     reals: Reals | None = None
     shard_size: Count = 25
     batch_size: Count = 1
+    memory: Memory | None = None
     generators: dict[str, GeneratorSettings] = Field(min_length=1)
     rules: Words = ruling.FILE
     confirms: Words | None = None
@@ -340,7 +380,11 @@ class Study(Strict):
     @model_serializer(mode="wrap")
     def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Manifests of studies that say nothing of these are older than the keys.
-        return {n: value for n, value in handler(self).items() if value is not None or n not in ("reals", "confirms")}
+        return {
+            n: value
+            for n, value in handler(self).items()
+            if value is not None or n not in ("reals", "confirms", "memory")
+        }
 
     def _own_generators(self) -> None:
         for key, settings in self.generators.items():
@@ -420,6 +464,11 @@ class Study(Strict):
         own = getattr(self.arms[arm], name) if arm in self.arms else None
         return own if own is not None else getattr(self, "arm" if name == "way" else name)
 
+    def memory_of(self, generator: str) -> Memory:
+        """How a generator's pipeline fits on a GPU: what it says itself, else the study."""
+        whole, own = self.memory or Memory(), self.generators[generator].memory or Memory()
+        return Memory(**whole.said | own.said)
+
     def images_of(self, arm: str, precision: str, images: int) -> int:
         """How many images a cell of an arm has where `images` are asked of the main arm's cells."""
         if arm not in self.arms:
@@ -468,7 +517,7 @@ class Study(Strict):
         nothing that is there.
         """
         what = {
-            "generators": {key: self.generators[key].model_dump(exclude=set(OWN)) for key in self.keys},
+            "generators": {key: self.generators[key].model_dump(exclude={*OWN, "memory"}) for key in self.keys},
             **self.model_dump(include={"scale"}),
             "seed": self.setting("seed", arm),
             "arm": self.setting("way", arm),
@@ -655,5 +704,7 @@ def _models() -> dict[tuple[str, ...], type[BaseModel]]:
         ("arms",): Arm,
         ("perturbations",): Perturbations,
         ("reals",): Reals,
+        ("memory",): Memory,
         ("generators",): GeneratorSettings,
+        ("generators", "memory"): Memory,
     }

@@ -93,7 +93,7 @@ def nearest_of(word: object, options: list[str]) -> str:
 
 
 def _siblings(place: list[str | int], models: Models) -> list[str]:
-    # A table may be one of several of its kind, whose names are the file's: [arms.seed].
+    # A table may be one of several of its kind, whose names are the file's: [arms.seed], [generators.sd3.memory].
     path = tuple(part for part in place[:-1] if isinstance(part, str))
-    model = next((models[of] for of in (path, path[:-1]) if of in models), models[()])
+    model = next((models[of] for of in (path, path[:-1], path[:1] + path[2:]) if of in models), models[()])
     return list(model.model_fields)
