@@ -51,14 +51,14 @@ class StandIn(TorchFunctionMode):
         return [device for asked, device in self.calls if asked == name]
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """A machine with two cards, until the test ends; enter what is returned to compute there."""
+def stand_in(monkeypatch: pytest.MonkeyPatch, memory: int = 80_000_000_000) -> StandIn:
+    """A machine with two cards of so many bytes, until the test ends; enter what is returned to compute there."""
     importlib.import_module("optimum.quanto")  # its import looks for a GPU's compiler
     standing = StandIn()
     answers = {
         "device_count": CARDS, "is_available": True, "get_device_name": CARD, "synchronize": None, "empty_cache": None,
         "reset_peak_memory_stats": None, "max_memory_allocated": ALLOCATED, "max_memory_reserved": RESERVED,
-        "get_device_capability": (9, 0),
+        "get_device_capability": (9, 0), "mem_get_info": (memory, memory), "memory_reserved": 0, "memory_allocated": 0,
     }  # fmt: skip
     for name, result in answers.items():
         monkeypatch.setattr(torch.cuda, name, standing.answer(name, result))
