@@ -257,7 +257,7 @@ def calls(study: Path, work: Path, device: str) -> dict[str, list[str]]:
         "grid": ["grid", name],
         "run": ["run", name, "--out", out, "--device", device],
         "state": ["grid", name, "--out", out],
-        "verify": ["verify", name, "--results", out, "--images", str(IMAGES)],
+        "verify": ["verify", name, "--results", out, "--images", str(IMAGES), "--device", device],
         "report": ["report", "--results", out, "--out", str(work / "book")],
     }
 

@@ -17,7 +17,7 @@ from helpers.core.errors import UsageError
 from helpers.detectors import batching
 from helpers.generators.networks import Architecture, Network
 from helpers.precision import timing
-from helpers.runs import make, sources
+from helpers.runs import make, plan, remade, sources
 from helpers.study import schema
 
 COMPUTED = {"fp32": torch.float32, "fp8": torch.bfloat16}
@@ -56,7 +56,11 @@ def test_a_run_on_a_gpu_goes_to_its_end_and_one_on_a_cpu_mixes_no_images_with_it
     cells = pd.read_parquet(tmp_path / "cells.parquet")
     assert set(cells.device) == {CARD} and set(cells.peak_memory_mb) == {ALLOCATED / 1e6}
     assert (cells.native_deviation.dropna() < schema.MAX_KERNEL_DEVIATION).all() and cells.coverage.notna().all()
+    with gpu:
+        source = next(source for source in plan.resolve(study()).recipes if source.precision == "fp8")
+        digests, _ = remade.Maker(study(), 1, False, "cuda:1").make(source, [0])
     before = pd.read_parquet(tmp_path / "scores.parquet")
+    assert digests == list(before[before.precision == "fp8"].image_sha256)  # what was made there is made again there
     moved = make.run(study(), tmp_path, device="cpu", progress=False)
     assert moved.made == 2  # the render is no network's
     assert any("on another device" in note for note in moved.notes)
@@ -141,6 +145,7 @@ def test_a_gpu_gets_larger_batches_of_a_network_that_is_not_compiled_for_a_cpu(g
 
 def test_a_full_study_is_run_on_a_gpu_and_a_machine_without_one_says_so_in_a_line(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert app.main(["run", "full", "--out", str(tmp_path / "run")]) == 2
-    said = capsys.readouterr().err
-    assert "device cuda: PyTorch sees 0 CUDA devices" in said and said.count("\n") == 1
+    for words in (["run", "full", "--out", str(tmp_path / "run")], ["verify", "full", "--results", str(tmp_path)]):
+        assert app.main(words) == 2
+        said = capsys.readouterr().err
+        assert "device cuda: PyTorch sees 0 CUDA devices" in said and said.count("\n") == 1
