@@ -66,12 +66,12 @@ def verify_archive(
     study_digest and scores_sha256, which say what archive it is of (as in manifest.json, under `files`); checked (the
     day, YYYY-MM-DD) and `state` (`verified.state`), by which it is known when it no longer stands; machine, images,
     cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per detector,
-    agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under
-    `plain`, made on `device`. The archive holds digests of its pixels, so images are equal to the last bit or not. A cell agrees where
-    every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. `workers` processes make the
-    images, by default one for each processor; a study of full size, and a GPU, has one, for models are as large as a
-    machine.
-    They import the script that calls this, as `multiprocessing` says: it does so below `if __name__ == "__main__"`.
+    agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under `plain`,
+    made on `device`. The archive holds digests of its pixels, so images are equal to the last bit or not. A cell agrees
+    where every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. `workers` processes make
+    the images, by default one for each processor; a study of full size, and a GPU, has one, for models are as large as
+    a machine. They import the script that calls this, as `multiprocessing` says: it does so below
+    `if __name__ == "__main__"`.
     Raises UsageError where the archive is missing or of another study, Failure where it lacks cells.
     """
     archived = _archive(study, Path(results))
