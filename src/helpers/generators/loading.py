@@ -252,7 +252,9 @@ def _refuse_undefined(what: str, pipeline: DiffusionPipeline, dtype: str | None)
 
 def _fetching(row: Entry, where: str, revision: str | None) -> str:
     """How to get a checkpoint from the hub, in one line."""
-    command = f"'hf download {where}{f' --revision {revision}' if revision else ''}'"
+    # Without patterns it gets every file: single-file copies of the whole checkpoint and other formats of its weights.
+    patterns = "".join(f' --include "{pattern}"' for pattern in ("*.json", "*.txt", "*.model", "*/*.safetensors"))
+    command = f"'hf download {where}{f' --revision {revision}' if revision else ''}{patterns}'"
     if not row.gated:
         return f"get it with {command} ({row.licence})"
     return f"accept the {row.licence} at huggingface.co/{where}, log in with 'hf auth login', then run {command}"
