@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from helpers.cli.show import Names, StudyName, place, table_text, words
 from helpers.core.errors import Failure, UsageError, nearest, shown
 
 if TYPE_CHECKING:
+    from helpers.runs.fitting import Expected
     from helpers.runs.overview import Overview, Progress
     from helpers.study.schema import Study
 
@@ -23,8 +25,12 @@ def grid(
     state_of: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="A run's folder: how far it has come.")
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="A GPU's memory, as 24GB or 24GiB: what each cell would take.")
+    ] = None,
 ) -> None:
-    """Show the cells of a study and its detectors, what each needs and what is present; with --out, the state of a run.
+    """Show the cells of a study and its detectors, what each needs and what is present; with --out, the state of a run;
+    with --memory, how a GPU of that memory would take each cell.
 
     The state is told from files alone, at any time: images made, rejected and scored of each cell, who is at work, and
     the time that is left by the seconds that images have taken.
@@ -34,6 +40,11 @@ def grid(
     from helpers.study import schema
 
     loaded = schema.load(study)
+    if memory is not None and state_of is not None:
+        raise UsageError("--memory is of a study, --out of a run: give one of them")
+    if memory is not None:
+        _say_fitting(loaded, _memory(memory))
+        return
     if state_of is not None:
         _say_state(loaded, state_of)
         return
@@ -53,6 +64,51 @@ def grid(
         for row in schema.weights_expected(loaded)
     ]
     typer.echo("\n" + table_text(rows))
+
+
+def _memory(text: str) -> int:
+    """Bytes of a size with its unit."""
+    found = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,3})?)(GB|GiB)", text)
+    size = float(found[1]) * {"GB": 10**9, "GiB": 2**30}[found[2]] if found else 0
+    if not size:
+        raise UsageError(f"--memory {shown(text)}: write a size with its unit, as 24GB (10^9 bytes) or 24GiB (2^30)")
+    return round(size)
+
+
+def _say_fitting(study: Study, memory: int) -> None:
+    from helpers.runs import fitting
+
+    cells = fitting.expected(study, memory)
+    typer.echo(table_text([_fitting_row(one) for one in cells]))
+    disk = sum(one.disk for one in cells)
+    typer.echo(
+        f"\nGB (10^9 bytes); a card of {memory / 1e9:,.1f} GB. {_FITTING} All images: at most {disk / 1e9:,.1f} GB"
+    )
+
+
+#: What the columns are.
+_FITTING = (
+    "'weights' are all of a pipeline's as stored, '<=' where 8 and 4 bits could not be counted. 'peak' is what must be"
+    " on the card at once, with an allowance for activations. 'RAM' is for the generator in FP32 beside a cell's copy;"
+    " with less, its files are read again for each cell."
+)
+
+
+def _fitting_row(one: Expected) -> dict[str, Any]:
+    def size(count: int | None) -> str:
+        return "?" if count is None else f"{count / 1e9:,.1f}"
+
+    weights = None if one.need is None else sum(one.need.parts.values())
+    return {
+        "cell": f"{one.cell.generator}/{one.cell.precision}",
+        "arm": one.cell.arm,
+        "weights": ("" if one.exact or weights is None else "<= ") + size(weights),
+        "placed": one.how,
+        "peak": size(one.peak),
+        "RAM": size(one.ram),
+        "images": size(one.disk),
+        "checkpoint": one.there,
+    }
 
 
 def _say_state(study: Study, folder: Path) -> None:

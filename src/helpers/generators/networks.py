@@ -28,10 +28,12 @@ class Network:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A checkpoint: its key, name, edge of its native images in pixels, and networks by component name."""
+    """A checkpoint: its key, name, id on the Hugging Face hub, edge of its native images in pixels, and networks by
+    component name."""
 
     key: str
     title: str
+    hub: str
     pixels: int
     parts: Mapping[str, Network]
 
@@ -45,7 +47,11 @@ def architectures() -> dict[str, Architecture]:
     }
     return {
         key: Architecture(
-            key, entry["title"], entry["pixels"], {part: networks[name] for part, name in entry["parts"].items()}
+            key,
+            entry["title"],
+            entry["hub"],
+            entry["pixels"],
+            {part: networks[name] for part, name in entry["parts"].items()},
         )
         for key, entry in table["checkpoints"].items()
     }

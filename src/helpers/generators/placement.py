@@ -45,7 +45,8 @@ class Need:
     Attributes:
         parts: of each component's weights as they are stored.
         largest: of the weights of the largest single layer.
-        working: of what it takes beside weights.
+        working: of what the denoiser and the VAE take beside weights; a text encoder, of a few hundred tokens, next to
+            nothing.
         by_layers: whether its layers can be brought one by one: layers in a library's 8 or 4 bits cannot (accelerate
             loses what belongs to their weights: diffusers' issues 10526 and 10800).
     """
@@ -58,15 +59,18 @@ class Need:
     @property
     def peaks(self) -> dict[str, int]:
         """Peak of each placement on one card that is possible, the quickest first."""
-        weights = {"whole": sum(self.parts.values()), "model": max(self.parts.values(), default=0)}
-        if self.by_layers:
-            weights["sequential"] = self.largest
-        return {how: size + self.working for how, size in weights.items()}
+        alone = [size + (0 if _encodes_text(name) else self.working) for name, size in self.parts.items()]
+        found = {"whole": sum(self.parts.values()) + self.working, "model": max(alone, default=self.working)}
+        return found | ({"sequential": self.largest + self.working} if self.by_layers else {})
 
     def chosen(self, memory: int) -> tuple[str, bool]:
         """The quickest placement whose peak is within `memory`, and whether one is; else the most sparing one."""
         fitting = [how for how, peak in self.peaks.items() if peak <= memory]
         return (fitting[0], True) if fitting else (min(self.peaks, key=self.peaks.__getitem__), False)
+
+
+def _encodes_text(component: str) -> bool:
+    return component == "t5" or component.startswith("text_encoder")
 
 
 def activations(size: int, batch: int, itemsize: int) -> int:

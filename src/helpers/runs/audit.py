@@ -187,7 +187,7 @@ class _Reference:
         rounded = generators.copied_network(self.parts[name], getattr(torch, type_))
         lone = _Lone(name, rounded)
         precision.apply(lone, recipe.source.precision, "rounding", recipe.coverage, [name], self.device)
-        placement.bring(rounded, self.device, fitting.working(recipe, type_, {}))
+        placement.bring(rounded, self.device, fitting.working(recipe, self.device))
         found = audit.kernel_deviations(part, rounded, names, self.calls[name])
         return max(found.items(), key=lambda item: item[1])
 

@@ -92,12 +92,12 @@ def _checkpoint(study: Study, key: str) -> _Item:
 
     def chosen(names: Sequence[str], get: Callable[[str], Path]) -> list[str]:
         index = files.read_json(get("model_index.json"))
-        return ["model_index.json", *needed(names, _components(index) - left_out, settings.variant)]
+        return ["model_index.json", *needed(names, components_of(index) - left_out, settings.variant)]
 
     return _Item(key, study.source(key), settings.revision, row.licence, row.gated, chosen, settings.variant)
 
 
-def _components(index: Mapping[str, Any]) -> set[str]:
+def components_of(index: Mapping[str, Any]) -> set[str]:
     """The folders of a pipeline's model_index.json that hold something."""
     return {name for name, value in index.items() if isinstance(value, list) and value and value[0] is not None}
 

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import safe_open
 from torch import nn
 
 from helpers import precision
 from helpers.core.errors import UsageError
-from helpers.generators import placement
+from helpers.core.files import read_json
+from helpers.generators import networks, placement
+from helpers.generators.networks import Architecture, Network
 from helpers.generators.placement import Need
+from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED
 from helpers.precision.coverage import holdings
+from helpers.precision.footprint import count
 from helpers.precision.formats import Storage
+from helpers.runs.fetching import components_of
 from helpers.runs.plan import Recipe
-from helpers.study.schema import Memory
+from helpers.study.schema import Cell, Memory, Study
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-__all__ = ["decode_in_parts", "need"]
+__all__ = ["Expected", "by_layers", "decode_in_parts", "expected", "need", "working"]
 
 #: Bytes of a number of a computing type.
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -28,41 +39,38 @@ ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 def need(pipeline: DiffusionPipeline, recipe: Recipe, device: str) -> Need:
     """What a recipe's quantized pipeline needs of a card; its weights are counted as they are stored."""
     networks = {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
-    dtype = recipe.computing_type(device)
-    parts = {name: sum(map(_stored, part.modules())) + _held(part) for name, part in networks.items()}
+    parts = {name: _held(part) for name, part in networks.items()}
     largest = max((_largest(part) for part in networks.values()), default=0)
     config = getattr(networks.get("unet"), "config", {})
-    return Need(parts, largest, working(recipe, dtype, config), by_layers(recipe))
+    return Need(parts, largest, working(recipe, device, config), by_layers(recipe.way, recipe.source.precision))
 
 
-def working(recipe: Recipe, dtype: str, config: Any) -> int:
-    """Bytes beside weights, for a batch of the recipe; `config` is a UNet's configuration, or empty."""
-    size, batch = recipe.source.size, recipe.batch_size
+def working(recipe: Recipe, device: str, config: Mapping[str, Any] | None = None) -> int:
+    """Bytes beside weights, for a batch of the recipe; `config` is a UNet's configuration."""
+    return _working(recipe.source.size, recipe.batch_size, recipe.computing_type(device), config or {})
+
+
+def _working(size: int, batch: int, dtype: str, config: Mapping[str, Any]) -> int:
     kept = placement.attention(config, size, batch, dtype)
     return placement.activations(size, batch, ITEMSIZE[dtype]) + kept
 
 
-def by_layers(recipe: Recipe) -> bool:
+def by_layers(way: str | None, level: str) -> bool:
     """Whether the layers of a cell can be brought to a card one by one."""
-    return recipe.way == "rounding" or precision.PRECISIONS[recipe.source.precision].scope == "component"
+    return way == "rounding" or PRECISIONS[level].scope == "component"
 
 
 def _held(part: nn.Module) -> int:
-    return sum(size for *_, size in holdings(part))
-
-
-def _stored(module: nn.Module) -> int:
-    """Bytes of a module's own buffers; those that hold a parameter are counted as parameters."""
-    buffers: Iterable[Any] = () if isinstance(module, Storage) else module._buffers.values()
-    return sum(buffer.nbytes for buffer in buffers if buffer is not None)
+    """Bytes of a network's parameters as they are stored and of its buffers; those that hold a parameter count once."""
+    own = (module._buffers.values() for module in part.modules() if not isinstance(module, Storage))
+    buffers: Iterable[Any] = (buffer for values in own for buffer in values if buffer is not None)
+    return sum(size for *_, size in holdings(part)) + sum(buffer.nbytes for buffer in buffers)
 
 
 def _largest(part: nn.Module) -> int:
     """Bytes of the module that holds most itself."""
-    own = (sum(parameter.nbytes for parameter in module._parameters.values() if parameter is not None)
-           + sum(buffer.nbytes for buffer in module._buffers.values() if buffer is not None)
-           for module in part.modules())  # fmt: skip
-    return max(own, default=0)
+    own = ([*module._parameters.values(), *module._buffers.values()] for module in part.modules())
+    return max(sum(tensor.nbytes for tensor in tensors if tensor is not None) for tensors in own)
 
 
 def decode_in_parts(pipeline: DiffusionPipeline, memory: Memory) -> None:
@@ -77,3 +85,136 @@ def decode_in_parts(pipeline: DiffusionPipeline, memory: Memory) -> None:
             )
         if asked:
             getattr(pipeline.vae, means)()
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a cell would need, in bytes, before anything is loaded.
+
+    Attributes:
+        cell: which one.
+        exact: whether its weights were counted from its networks; else 8 and 4 bits are counted as the computing type.
+        need: of a card; None where nothing is known of the generator's networks.
+        memory: of the card.
+        placement: the study's own; None for what fits.
+        ram: for the generator in FP32, which stays there for all its cells, and for the cell's copy in another type.
+        disk: of its images, at most: as many as their pixels.
+        there: whether the checkpoint is: "yes", "no", or "in part".
+    """
+
+    cell: Cell
+    exact: bool
+    need: Need | None
+    memory: int
+    placement: str | None
+    ram: int | None
+    disk: int
+    there: str
+
+    @property
+    def how(self) -> str:
+        """How it would be placed, or why it would not be."""
+        if self.need is None:
+            return "not known"
+        if self.placement == "balanced":
+            return placement.WORDS["balanced"]
+        quickest, fits = self.need.chosen(self.memory - placement.RESERVE)
+        chosen = self.placement or quickest
+        peak = self.need.peaks.get(chosen)
+        if peak is None:
+            return f"cannot be: no {placement.WORDS[chosen]} of {self.cell.precision}"
+        if peak <= self.memory - placement.RESERVE:
+            return placement.WORDS[chosen]
+        return f"does not fit by {placement.WORDS[chosen]}"
+
+    @property
+    def peak(self) -> int | None:
+        """Peak of the placement, or of the most sparing one."""
+        if self.need is None:
+            return None
+        return self.need.peaks.get(self.placement or self.need.chosen(self.memory - placement.RESERVE)[0])
+
+
+def expected(study: Study, memory: int) -> list[Expected]:
+    """What every cell of a study needs, those of the main arm first, and how a card of `memory` bytes would take it."""
+    return [_expected(study, cell, memory) for cell in [*study.cells(), *study.arm_cells()]]
+
+
+def _expected(study: Study, cell: Cell, memory: int) -> Expected:
+    settings = study.generators[cell.generator]
+    dtype = "float32" if cell.precision == UNQUANTIZED else settings.dtype or "float32"
+    asked = {name: study.setting(name, cell.arm) for name in ("way", "coverage", "components", "batch_size")}
+    images = study.images_of(cell.arm, cell.precision, study.images_per_cell)
+    source = study.source(cell.generator)
+    known = next((one for one in networks.architectures().values() if one.hub == source), None)
+    parts = _parts(known, cell.precision, dtype, **asked) if known else _stored(source, ITEMSIZE[dtype])
+    need = ram = None
+    if parts:
+        config = known.parts["denoiser"].config if known else {}
+        working = _working(settings.size, asked["batch_size"], dtype, config)
+        need = Need(parts, _leaf(known, ITEMSIZE[dtype]), working, by_layers(asked["way"], cell.precision))
+        numbers = sum(_numbers(known, source).values())
+        ram = numbers * (4 if dtype == "float32" else 4 + ITEMSIZE[dtype])
+    return Expected(
+        cell, known is not None, need, memory, study.memory_of(cell.generator).placement, ram,
+        images * settings.size**2 * 3, _there(source, settings.revision),
+    )  # fmt: skip
+
+
+def _parts(
+    known: Architecture, level: str, dtype: str, way: str, coverage: str, components: Sequence[str], **_: Any
+) -> dict[str, int]:
+    """Bytes of each component of a checkpoint whose networks are known."""
+    row, found = precision.FORMATS[level], {}
+    for name, network in known.parts.items():
+        packed = name in components and way == "native" and row.scope == "layers"
+        itemsize = ITEMSIZE[dtype]
+        found[name] = count(_built(network), row, coverage, itemsize)[1] if packed else network.parameters * itemsize
+    return found
+
+
+@cache
+def _built_as(kind: str, config: str, parameters: int) -> nn.Module:
+    return networks.build(networks.Network(kind, json.loads(config), parameters))
+
+
+def _built(network: Network) -> nn.Module:
+    """The network without numbers, built once however many checkpoints and cells have it."""
+    return _built_as(network.kind, json.dumps(network.config, sort_keys=True), network.parameters)
+
+
+def _leaf(known: Architecture | None, itemsize: int) -> int:
+    """Bytes of the largest layer; 0 where the networks are not known."""
+    built = map(_built, known.parts.values()) if known else ()
+    return max((_largest(part) * itemsize // 4 for part in built), default=0)
+
+
+def _numbers(known: Architecture | None, source: str) -> dict[str, int]:
+    """Numbers in each component: of known networks, else of the files in a folder; empty where there are none."""
+    if known:
+        return {name: network.parameters for name, network in known.parts.items()}
+    found: dict[str, int] = {}
+    for path in sorted(Path(source).glob("*/*.safetensors")):
+        with safe_open(path, "pt") as file:
+            sizes = (prod(file.get_slice(key).get_shape()) for key in file.keys())
+            found[path.parent.name] = found.get(path.parent.name, 0) + sum(sizes)
+    return found
+
+
+def _stored(source: str, itemsize: int) -> dict[str, int]:
+    return {name: numbers * itemsize for name, numbers in _numbers(None, source).items()}
+
+
+def _there(source: str, revision: str | None) -> str:
+    """Whether a checkpoint's files are in its folder or the hub's local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    index = Path(source) / "model_index.json"
+    if not index.is_file():
+        found = None if Path(source).is_absolute() else try_to_load_from_cache(source, index.name, revision=revision)
+        if not isinstance(found, str):
+            return "no"
+        index = Path(found)
+    parts = [name for name in components_of(read_json(index)) if (index.parent / name / "config.json").is_file()]
+    whole = all(any((index.parent / name).glob(f"*.{kind}") for kind in ("safetensors", "bin")) for name in parts)
+    return "yes" if parts and whole else "in part"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers import generators, precision, world
 from helpers.core.device import accelerator, forget_peak, peaks
+from helpers.core.errors import UsageError
 from helpers.core.files import tree_sha256
 from helpers.core.hashes import known_sha256
 from helpers.generators import placement
@@ -197,12 +198,17 @@ class QuantizedPipeline:
     def place(self) -> None:
         """Bring the pipeline to the device, once, as the recipe says or as its memory allows.
 
-        Raises UsageError where that takes a package that is missing.
+        Raises UsageError where that takes a package that is missing, or layers that cannot be moved.
         """
         if self.device == "cpu" or "placement" in self.record:
             return
         need = fitting.need(self.pipeline, self.recipe, self.device)
         how = self.recipe.memory.placement or need.chosen(placement.free(self.device))[0]
+        if how == "sequential" and how not in need.peaks:
+            raise UsageError(
+                f"layers stored at {self.recipe.source.precision} cannot be brought to the card one by one; take"
+                ' memory.placement "model" for this generator'
+            )
         placement.place(self.pipeline, how, self.device)
         self.record |= {"placement": how, "estimated_peak_mb": need.peaks.get(how, 0) / 1e6 or None}
 
