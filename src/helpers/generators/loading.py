@@ -194,7 +194,7 @@ def _read(key: str, row: Entry, where: str, **arguments: Any) -> DiffusionPipeli
             where, local_files_only=True, low_cpu_mem_usage=by_parts, **arguments
         )
     except OSError as error:
-        if Path(where).is_dir():
+        if Path(where).is_dir() or Path(where).is_absolute():  # even if it is gone since it was found
             raise Failure(_unloadable(key, where, error)) from error
         raise UsageError(
             f"{key}: no local copy of '{where}'; {_fetching(row, where, arguments.get('revision'))}"
