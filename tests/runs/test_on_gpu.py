@@ -17,7 +17,8 @@ from helpers.core.errors import UsageError
 from helpers.detectors import batching
 from helpers.generators.networks import Architecture, Network
 from helpers.precision import timing
-from helpers.runs import make, plan, remade, sources
+from helpers.generators import placement
+from helpers.runs import fitting, make, plan, remade, sources
 from helpers.study import schema
 
 COMPUTED = {"fp32": torch.float32, "fp8": torch.bfloat16}
@@ -149,3 +150,18 @@ def test_a_full_study_is_run_on_a_gpu_and_a_machine_without_one_says_so_in_a_lin
         assert app.main(words) == 2
         said = capsys.readouterr().err
         assert "device cuda: PyTorch sees 0 CUDA devices" in said and said.count("\n") == 1
+
+
+def test_a_small_card_makes_the_same_images_with_networks_or_layers_brought_one_by_one(gpu, monkeypatch):
+    pytest.importorskip("accelerate")
+    source = next(source for source in plan.resolve(study()).recipes if source.precision == "fp32")
+    recipe, pixels = plan.resolve(study()).recipes[source], {}
+    for how in ("whole", "model", "sequential"):
+        with gpu:
+            made = sources.open_source(recipe, "cuda:1")
+            made.load(encodings=False)
+            room = fitting.need(made.pipeline, recipe, "cuda:1").peaks[how]
+            monkeypatch.setattr(placement, "free", lambda device, room=room: room)
+            pixels[how] = make.pixel_sha256(made.make([0])[0])
+        assert made.record["placement"] == how and made.record["estimated_peak_mb"] == room / 1e6
+    assert len(set(pixels.values())) == 1
