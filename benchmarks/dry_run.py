@@ -50,8 +50,8 @@ LAYERS = ("num_layers", "num_single_layers", "num_hidden_layers", "layers_per_bl
 BESIDE = 2.5e9
 #: Bytes of the detectors' weights.
 DETECTORS_BYTES = 1.6e9
-#: Arms beside the main one: those of the full study, and the same precisions by rounding.
-ROUNDING = {"title": "rounded in the computing type", "way": "rounding", "precisions": ["fp8", "fp4"], "images": IMAGES}
+#: An arm beside those of the full study: a precision by rounding.
+ROUNDING = {"title": "rounded in the computing type", "way": "rounding", "precisions": ["fp8"], "images": IMAGES}
 COMMANDS = ("grid", "run", "state", "verify", "report")
 
 
@@ -307,10 +307,10 @@ def deepest(key: str, memory: float) -> tuple[float, dict[str, int]] | None:
 
 
 def needed(counted: Mapping[str, int]) -> float:
-    """Bytes of memory that a run takes: while a cell is audited its networks, those without quantization and a copy of
-    one of these are there, all in single precision.
+    """Bytes of memory that a run takes on a CPU: the networks without quantization, and what a cell has of its own, at
+    most a copy of the largest of them while it is audited; all in single precision.
     """
-    return 4 * (2 * sum(counted.values()) + max(counted.values())) + BESIDE
+    return 4 * (sum(counted.values()) + max(counted.values())) + BESIDE
 
 
 def apart(call: Callable[..., None], *given: Any) -> None:
