@@ -10,14 +10,15 @@ from PIL import Image
 from standin import ALLOCATED, CARD, stand_in
 from torch import nn
 
-from helpers import detectors
+from helpers import detectors, generators
 from helpers.cli import app
 from helpers.core import device as machine
 from helpers.core.errors import UsageError
 from helpers.detectors import batching
-from helpers.generators.networks import Architecture, Network
-from helpers.precision import timing
 from helpers.generators import placement
+from helpers.generators.networks import Architecture, Network
+from helpers.mini.training import miniatures
+from helpers.precision import timing
 from helpers.runs import fitting, make, plan, remade, sources
 from helpers.study import schema
 
@@ -142,6 +143,12 @@ def test_a_gpu_gets_larger_batches_of_a_network_that_is_not_compiled_for_a_cpu(g
     assert sizes == [len(images)]  # at once, in one thread
     here = batching.score(Mean(), images, loaded.ready)
     assert max(sizes[1:]) == batching.BATCH_PIXELS["cpu"] // 128**2 and np.array_equal(found, here)
+
+
+def test_a_card_of_a_miniature_names_the_gpu_that_it_was_trained_on(gpu):
+    assert miniatures._device(None) == "cuda" and miniatures._device("cpu") == "cpu"
+    told = miniatures._card("sd15", generators.load("sd15"), {}, "cuda:1", 0)
+    assert (told["device"], told["hardware"]) == ("cuda:1", CARD) and gpu.named("get_device_name") == ["cuda:1"]
 
 
 def test_a_full_study_is_run_on_a_gpu_and_a_machine_without_one_says_so_in_a_line(capsys, tmp_path, monkeypatch):
