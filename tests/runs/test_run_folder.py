@@ -24,12 +24,15 @@ import torch
 from PIL import Image
 
 from helpers import detectors, generators
+from helpers.cli import app as cli
 from helpers.core import columns, files
 from helpers.core.errors import Failure, UsageError
 from helpers.detectors import detector
 from helpers.generators import sampling
 from helpers.results import results
 from helpers.runs import Source, Store, audit, digests, finished, lock, make, plan, sources, verify
+from helpers.runs.batches import short_of_memory
+from helpers.runs.overview import overview
 from helpers.runs.shard import state_of
 from helpers.runs.stages import perturbed
 from helpers.study import rules, schema
@@ -763,6 +766,128 @@ def test_a_cell_is_scored_before_the_next_one_is_made(tmp_path, monkeypatch):
     run(tmp_path)
     shards = IMAGES // SHARD
     assert there[:2] == [[], ["fp32"] * shards] and there[-1] == sorted(["fp32", "fp4"] * shards)
+
+
+# What cannot be made
+
+
+class Small(Noise):
+    """Memory for a pipeline's two images at a time, or as many as `ROOM` says of its cell."""
+
+    ROOM: dict[str, int] = {}
+    ERROR = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def make(self, indices):
+        if self.source.label and len(indices) > self.ROOM.get(self.source.folder, 2):
+            raise self.ERROR
+        return super().make(indices)
+
+
+def small(monkeypatch, error=Small.ERROR, **room):
+    monkeypatch.setattr(sources, "open_source", Small)
+    monkeypatch.setattr(Small, "ROOM", {name.replace("_", "/", 1).replace("_", "-"): n for name, n in room.items()})
+    monkeypatch.setattr(Small, "ERROR", error)
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (Small.ERROR, True),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: no kernel image is available"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_errors_that_say_that_there_is_no_memory(error, short):
+    assert short_of_memory(error) is short
+
+
+def test_a_batch_that_memory_is_too_small_for_is_made_in_halves(tmp_path, whole, monkeypatch):
+    small(monkeypatch, sd15_fp4=1)
+    done = run(tmp_path, shard_size=4, batch_size=4)
+    assert not done.failed and {path: data for path, data in contents(tmp_path).items() if path.endswith(".png")} == {
+        path: data for path, data in contents(whole).items() if path.endswith(".png")
+    }
+    sizes = {level: record(tmp_path, level)["batch_size"] for level in ("fp32", "fp4")}
+    assert sizes == {"fp32": 2, "fp4": 1}
+    assert "sd15/fp4: memory was too small for 4 images at once; made 1 at once" in done.notes
+
+
+def record(folder, level):
+    return json.loads((folder / f"parts/sd15/{level}/0000.json").read_text())["record"]
+
+
+def test_batches_that_an_arm_is_about_are_not_halved(tmp_path, monkeypatch):
+    small(monkeypatch)
+    arm = schema.Arm(title="of three", precisions=["fp4"], images=3, batch_size=3)
+    done = run(tmp_path, arms={"three": arm}, shard_size=4)
+    assert list(done.failed) == ["sd15/fp4-three"] and "arm 'three' is about" in done.failed["sd15/fp4-three"]
+    assert not (tmp_path / "images/sd15/fp4-three").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Small.ERROR, "memory is too small for one image"),
+        (RuntimeError("no kernel image is available"), "RuntimeError: no kernel image is available"),
+    ],
+)
+def test_a_cell_that_cannot_be_made_is_noted_and_the_rest_goes_on(tmp_path, whole, monkeypatch, error, said):
+    with monkeypatch.context() as patch:
+        small(patch, error, sd15_fp4=0)
+        done = run(tmp_path)
+        assert list(done.failed) == ["sd15/fp4"] and done.failed["sd15/fp4"].startswith(said)
+        assert not done.nothing and any(said in note for note in done.notes)
+        assert manifest(tmp_path)["failed"] == done.failed == Store(tmp_path).failures()
+        scores = pd.read_parquet(tmp_path / "scores.parquet")
+        assert set(scores.precision) == {"fp32", "none"}  # merged without it
+        assert overview(settings(), tmp_path).failed == done.failed
+    assert run(tmp_path).made == IMAGES and sound(tmp_path, whole)  # tried again
+    assert "failed" not in manifest(tmp_path) and not Store(tmp_path).failures()
+
+
+def test_a_run_ends_with_the_cells_named_that_it_could_not_make(tmp_path, monkeypatch, capsys):
+    small(monkeypatch, sd15_fp4=0)
+    study = settings()
+    monkeypatch.setattr(schema, "load", lambda name: study)
+    assert cli.main(["run", "mini", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert "sd15/fp4: not made: memory is too small" in told.out
+    assert "quantdetect: not made: sd15/fp4; see above why" in told.err
+    assert cli.main(["grid", "mini", "--out", str(tmp_path)]) == 0
+    assert "not made: sd15/fp4: memory is too small" in capsys.readouterr().err
+
+
+def test_a_model_that_is_missing_keeps_no_other_cell(tmp_path, monkeypatch):
+    class Missing(Noise):
+        def model(self):
+            if self.source.precision == "fp32":
+                raise UsageError("sd15: no diffusers pipeline in 'x'; name another")
+            return super().model()
+
+    monkeypatch.setattr(sources, "open_source", Missing)
+    done = run(tmp_path)
+    assert done.failed == {"sd15/fp32": "sd15: no diffusers pipeline in 'x'; name another"}
+    assert len(list((tmp_path / "images/sd15/fp4").glob("*.png"))) == IMAGES
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ModuleNotFoundError("bitsandbytes")])
+def test_what_would_keep_every_cell_ends_the_run(tmp_path, monkeypatch, error):
+    small(monkeypatch, error, sd15_fp32=0)
+    with pytest.raises(type(error)):
+        run(tmp_path)
+    assert not Store(tmp_path).failures() and not (tmp_path / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "", '{"why": 3}'])
+def test_a_damaged_note_of_a_failure_is_none(tmp_path, text):
+    store = Store(tmp_path)
+    store.fail(FP4, "no memory")
+    assert store.failures() == {"sd15/fp4": "no memory"} and store.notes == ["sd15/fp4: not made: no memory"]
+    (tmp_path / "failed/sd15/fp4.json").write_text(text)
+    assert not store.failures()
 
 
 # What ends a run

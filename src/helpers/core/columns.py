@@ -7,7 +7,7 @@ dictionary is printed from them. So they lie below both sides.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -328,7 +328,7 @@ def _rows(columns: Iterable[Column]) -> str:
     return "\n".join(lines)
 
 
-def check_version(manifest: Mapping[str, Any], file: str) -> None:
+def check_version(manifest: dict[str, Any], file: str) -> None:
     """Raise UsageError where a manifest (`file`, for the message) is of a version that this package does not know,
     Damaged where its version is none.
     """

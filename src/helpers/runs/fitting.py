@@ -156,9 +156,15 @@ def _expected(study: Study, cell: Cell, memory: int) -> Expected:
         numbers = sum(_numbers(known, source).values())
         ram = numbers * (4 if dtype == "float32" else 4 + ITEMSIZE[dtype])
     return Expected(
-        cell, known is not None, need, memory, study.memory_of(cell.generator).placement, ram,
-        images * settings.size**2 * 3, _there(source, settings.revision),
-    )  # fmt: skip
+        cell=cell,
+        exact=known is not None or PRECISIONS[cell.precision].scope == "component",
+        need=need,
+        memory=memory,
+        placement=study.memory_of(cell.generator).placement,
+        ram=ram,
+        disk=images * settings.size**2 * 3,
+        there=_there(source, settings.revision),
+    )
 
 
 def _parts(
@@ -216,5 +222,5 @@ def _there(source: str, revision: str | None) -> str:
             return "no"
         index = Path(found)
     parts = [name for name in components_of(read_json(index)) if (index.parent / name / "config.json").is_file()]
-    whole = all(any((index.parent / name).glob(f"*.{kind}") for kind in ("safetensors", "bin")) for name in parts)
-    return "yes" if parts and whole else "in part"
+    weights = [[*(index.parent / name).glob("*.safetensors"), *(index.parent / name).glob("*.bin")] for name in parts]
+    return "yes" if parts and all(weights) else "in part"
