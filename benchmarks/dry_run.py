@@ -37,6 +37,8 @@ from helpers.cli.show import table_text
 from helpers.core import files
 from helpers.generators.catalogue import GENERATORS
 from helpers.generators.networks import Network, architecture, made
+from helpers.runs.plan import sources
+from helpers.runs.store import Store
 from helpers.study import schema
 
 IMAGES, STEPS = 2, 2
@@ -280,15 +282,15 @@ def cells_of(study: Path, out: Path, why: str) -> list[dict[str, Any]]:
     """
     import pandas as pd
 
-    loaded, rows, path = schema.load(study), {}, out / "cells.parquet"
+    failed, rows, path = Store(out).failures(), {}, out / "cells.parquet"
     if path.is_file():
         kept = ["images", "rejected", "coverage", "weight_error", "output_error", "native_deviation"]
         table = pd.read_parquet(path).set_index(["generator", "precision", "arm"])
         rows = {place: row for place, row in table[kept].astype(object).to_dict("index").items() if row["images"]}
     return [
-        {"cell": f"{cell.generator}/{cell.precision}/{cell.arm}"}
-        | rows.get((cell.generator, cell.precision, cell.arm), {"images": 0, "why": why})
-        for cell in [*loaded.cells(), *loaded.arm_cells()]
+        {"cell": cell.folder}
+        | rows.get((cell.generator, cell.precision, cell.arm), {"images": 0, "why": failed.get(cell.folder, why)})
+        for cell in sources(schema.load(study))
     ]
 
 
@@ -363,7 +365,7 @@ def row(outcome: Outcome) -> dict[str, Any]:
     if outcome.left_out:
         return {"family": outcome.family, "parameters": outcome.left_out}
     there = [cell for cell in outcome.cells if cell["images"]]
-    coverage = [f"{cell['coverage']:.0%}" for cell in there if cell["cell"].endswith("/native")]
+    coverage = [f"{cell['coverage']:.0%}" for cell in there if "-" not in cell["cell"]]
     counted, run = outcome.parameters, outcome.commands["run"]
     denoiser = counted.get("unet") or counted.get("transformer") or 0
     return {

@@ -17,6 +17,7 @@ from helpers.core import files
 from helpers.core.errors import Failure
 from helpers.detectors import clip_d
 from helpers.generators.networks import Network, architecture
+from helpers.runs import Store, plan
 from helpers.study import schema
 
 _spec = importlib.util.spec_from_file_location("dry_run", files.ROOT / "benchmarks" / "dry_run.py")
@@ -128,6 +129,17 @@ def test_the_whole_way_is_gone_in_the_commands_order_and_the_weights_are_taken_a
     assert all((cell["coverage"] > 0) == ("fp32" not in cell["cell"]) for cell in found["cells"])
     assert not (tmp_path / "sd15").exists() and not (tmp_path / "detectors").exists()
     assert "sd15" in capsys.readouterr().out
+
+
+def test_a_cell_that_could_not_be_made_has_its_reason_and_the_others_the_commands_last_line(tmp_path):
+    study = tmp_path / "study.toml"
+    study.write_text("\n".join(dry_run.toml(dry_run.study_of("flux1", tmp_path, ["npr"]))))
+    of = next(source for source in plan.sources(schema.load(study)) if source.folder == "flux1/fp8")
+    Store(tmp_path).fail(of, "its kernel cannot be trusted")
+    found = {cell["cell"]: cell["why"] for cell in dry_run.cells_of(study, tmp_path, "quantdetect: stopped")}
+    assert found.pop("flux1/fp8") == "its kernel cannot be trusted"
+    assert set(found) == {"flux1/fp32", "flux1/fp16", "flux1/fp4", "flux1/fp32-batch", "flux1/fp8-rounding_arm"}
+    assert set(found.values()) == {"quantdetect: stopped"}
 
 
 def test_what_no_memory_holds_is_left_out_and_said(tmp_path, monkeypatch):
