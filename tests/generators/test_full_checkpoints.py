@@ -72,7 +72,7 @@ def test_a_missing_checkpoint_says_in_one_line_what_to_accept_where_and_how_to_l
     with pytest.raises(UsageError) as raised:
         generators.load(key, settings.checkpoint, revision=settings.revision)
     said = str(raised.value)
-    assert "\n" not in said and f"hf download {settings.checkpoint} --revision {settings.revision}" in said
+    assert "\n" not in said and f"hf download {settings.checkpoint} --revision {settings.revision} --include" in said
     assert generators.GENERATORS[key].licence in said
     gated = generators.GENERATORS[key].gated
     assert (f"huggingface.co/{settings.checkpoint}" in said and "hf auth login" in said) == gated

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,18 @@ def test_where_nothing_falls_the_answer_is_yes(tmp_path: Path) -> None:
         "With 4-bit weights (FP4) in place of 32-bit ones (FP32), detectors find about as many images of SD1.5, SD2.1, "
         "SDXL, SD3, SD3.5 and Flux.1 as before. "
     )
+
+
+def test_cells_of_which_too_many_images_were_rejected_are_named(tmp_path: Path, monkeypatch) -> None:
+    said: dict[str, str] = {}
+    monkeypatch.setattr(first_page.page, "glue_text", lambda name, text: said.update({name: text}))
+    monkeypatch.setattr(first_page.first_figures, "glue_figures", lambda results: None)
+    results = study(tmp_path)
+    first_page.glue_all(results, claims.evaluate(results))
+    assert "rejected" not in said["first_beside"]
+    cells = results.cells.assign(rejected=(results.cells.precision == "fp4") * (results.cells.generator == "sd3") * 7)
+    first_page.glue_all(replace(results, cells=cells), claims.evaluate(results))
+    assert "more than 1 % of the images were rejected of SD3 at FP4 (7 of 207);" in said["first_beside"]
 
 
 def test_where_all_fall_it_is_less_well_and_full_size_is_no_miniature(tmp_path: Path) -> None:

@@ -23,12 +23,14 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import detectors
+from helpers import detectors, generators
 from helpers.cli import app as cli
-from helpers.core import files
+from helpers.core import columns, files
 from helpers.core.errors import Failure, UsageError
 from helpers.detectors import detector
-from helpers.runs import Source, Store, audit, digests, finished, lock, make, plan, sources
+from helpers.generators import sampling
+from helpers.results import results
+from helpers.runs import Source, Store, audit, digests, finished, lock, make, plan, sources, verify
 from helpers.runs.batches import short_of_memory
 from helpers.runs.overview import overview
 from helpers.runs.shard import state_of
@@ -149,8 +151,8 @@ class Killed(BaseException):
     """As SIGKILL: nothing that would clear up after an error does."""
 
 
-def killing(monkeypatch, at, renamed):
-    """Let the writing of the `at`-th file end as in a kill, before or after it takes its place."""
+def killing(monkeypatch, at, renamed, end=Killed):
+    """Let the writing of the `at`-th file end in `end`, before or after it takes its place."""
     calls, dead = [], subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
 
@@ -162,10 +164,10 @@ def killing(monkeypatch, at, renamed):
         temporary = path.with_name(f".tmp-{files._host()}-{dead.pid}-{len(calls):08x}{path.suffix}")
         yield temporary
         if len(calls) == at and not renamed:
-            raise Killed
+            raise end
         temporary.replace(path)
         if len(calls) == at:
-            raise Killed
+            raise end
 
     for module in ("helpers.core.files", "helpers.runs.stages.cache"):
         monkeypatch.setattr(f"{module}.replacing", replacing)
@@ -425,6 +427,75 @@ def test_damage_of_every_kind_at_once_is_mended_to_the_same_bytes(folder, whole)
     assert done.made == IMAGES + 2 and len(done.notes) == 5 and sound(folder, whole)
 
 
+#: What a run keeps, place by place: patterns of files below its folder.
+PLACES = (
+    "images/sd15/fp4/*.png", "images/real/64/*.png", "parts/sd15/fp4/*.json", "parts/sd15/fp4/*.parquet",
+    "parts/real/64/*.json", "parts/spectra/**/*.parquet", "parts/patterns/**/*.parquet", "parts/distances/**/*.parquet",
+    "parts/counterfactuals/**/*.parquet", "perturbed/**/*.parquet", "gallery/**/*.webp", "gallery/index.json",
+    "contact/*", "*.parquet", "manifest.json", "scored.json", ".finished.json",
+)  # fmt: skip
+
+
+def shown(folder):
+    """Bytes of the pictures that a run shows, and what its gallery's index says."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in (folder / "gallery").rglob("*.*")}
+
+
+ANOTHER = b'{"files": 3, "images": [], "prompts": 3, "generators": {"sd15": 3}, "at": []}'
+
+
+@pytest.mark.parametrize("damage", ["truncated", "another shape"])
+def test_damage_in_every_place_is_mended_to_the_same_bytes(folder, whole, damage):
+    before, damaged = shown(whole), 0
+    for place in PLACES if damage == "truncated" else [place for place in PLACES if place.endswith(".json")]:
+        found = list(folder.glob(place))
+        for path in found:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage == "truncated" else ANOTHER)
+        damaged += len(found)
+        run(folder)
+        assert sound(folder, whole) and shown(folder) == before, place
+    assert damaged > (30 if damage == "truncated" else 6) and run(folder).nothing
+
+
+def test_a_full_disk_at_any_file_leaves_none_that_looks_whole_and_the_run_goes_on(tmp_path, whole, monkeypatch):
+    failed, at = 0, 1
+    while True:
+        with monkeypatch.context() as patch:
+            killing(patch, at, False, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            try:
+                run(tmp_path)
+                break
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+                failed, at = failed + 1, at % 9 + 5
+    assert failed > 5 and sound(tmp_path, whole) and run(tmp_path).nothing
+
+
+class Odd(Noise):
+    """Noise, but image by image what a pipeline gives that fails: undefined pixels, black, one shade, noise."""
+
+    def check(self, image):
+        return generators.check(image)
+
+    def image(self, index):
+        shape = (self.source.size, self.source.size, 3)
+        smooth = np.broadcast_to(np.linspace(0, 1, shape[0])[:, None, None], shape)
+        odd = [np.full(shape, np.nan), np.zeros(shape), np.full(shape, 0.4), np.random.default_rng(0).random(shape)]
+        return sampling._image(odd[index] if self.source.label and index < len(odd) else smooth)
+
+
+def test_images_that_do_not_count_are_counted_with_the_reason_of_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "open_source", Odd)
+    done = run(tmp_path, images_per_cell=5, precisions=["fp4"], baseline="fp4", perturbations=None)
+    assert (done.made, done.rejected) == (1 + 5, 4)
+    (cell,) = pd.read_parquet(tmp_path / "cells.parquet").to_dict("records")
+    assert (cell["images"], cell["rejected"]) == (1, 4)
+    assert cell["rejected_why"] == "0: undefined pixels; 1: blank; 2: blank; 3: noise"
+    scores = pd.read_parquet(tmp_path / "scores.parquet")
+    assert set(scores[scores.label == 1]["index"]) == {4}
+    assert len(list((tmp_path / "images/sd15/fp4/rejected").glob("*.png"))) == 4
+
+
 def copied(folder, of, to, *kinds):
     """Copy one shard's files over another's of the same size."""
     for kind in kinds:
@@ -558,7 +629,41 @@ def sound_but_strangers(folder):
     return all(files.file_sha256(folder / name) == digest for name, digest in listed.items())
 
 
-# Other studies
+# Other studies, other versions
+
+
+def test_a_folder_of_a_later_version_is_left_as_it_is(folder, capsys):
+    held = manifest(folder)
+    assert held["version"] == columns.VERSION
+    files.write_json(held | {"version": columns.VERSION + 1}, folder / "manifest.json")
+    (folder / ".finished.json").unlink()
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+    for call in (
+        lambda: run(folder),
+        lambda: results.load(folder),
+        lambda: verify.verify_archive(settings(), 1, folder),
+    ):
+        with pytest.raises(
+            UsageError, match=r"manifest\.json: written by a later version .*; install that one"
+        ) as raised:
+            call()
+        assert "\n" not in str(raised.value)
+    assert {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("version", ["1", None, 0, True, 1.5, []])
+def test_a_version_that_is_none_is_damage(folder, version):
+    files.write_json(manifest(folder) | {"version": version}, folder / "manifest.json")
+    with pytest.raises(Failure, match=r"manifest\.json: its version .* is no whole number"):
+        results.load(folder)
+    assert run(folder).merged and results.load(folder)
+
+
+def test_a_folder_of_an_earlier_version_has_nothing_to_do(folder):
+    held = manifest(folder)
+    del held["version"]
+    files.write_json(held, folder / "manifest.json")
+    assert run(folder).nothing and "version" not in manifest(folder)
 
 
 def test_nothing_of_a_former_study_is_vouched_for(folder):
@@ -652,6 +757,15 @@ def test_a_run_that_goes_on_elsewhere_mixes_nothing(folder, monkeypatch):
     done = make.run(settings(), folder, device="cuda", progress=False)
     assert done.made == 2 * IMAGES  # all fakes; a render is the same everywhere
     assert any("another device" in note for note in done.notes)
+
+
+def test_a_run_that_goes_on_in_another_type_mixes_nothing(folder, monkeypatch):
+    monkeypatch.setattr(make.score.Scorer, "expected", lambda *arguments: 0)
+    typed = schema.load("mini").generators["sd15"].model_copy(update={"dtype": "bfloat16"})
+    make.run(settings(), folder, device="cuda", progress=False)
+    done = make.run(settings(generators={"sd15": typed}), folder, device="cuda", progress=False)
+    assert done.made == IMAGES  # FP4's: FP32 is computed in itself whatever the study says
+    assert make.run(settings(generators={"sd15": typed}), folder, device="cuda:1", progress=False).made == 0
 
 
 def test_another_backbone_makes_scores_stale(tmp_path):

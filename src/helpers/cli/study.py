@@ -221,6 +221,9 @@ def verify(
     images: Annotated[int, typer.Option(min=1, help="Images of every cell.")] = 2,
     results: Annotated[Path | None, typer.Option(help="Folder of the archive; default results/STUDY.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file for the outcome.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N, as of the run; default cpu, for a full study cuda.")
+    ] = None,
     if_changed: Annotated[
         bool, typer.Option("--if-changed", help="Keep the outcome in --out if machine, code and archive are its own.")
     ] = False,
@@ -235,7 +238,12 @@ def verify(
     loaded = schema.load(study)
     if out is not None:
         files.probe(out)
-    outcome = _verified(loaded, images, results or files.RESULTS / loaded.name, out, if_changed)
+    device = device or ("cuda" if loaded.scale == "full" else "cpu")
+    if device != "cpu":
+        from helpers.core.device import require
+
+        require(device)
+    outcome = _verified(loaded, images, results or files.RESULTS / loaded.name, out, if_changed, device)
     rows = [*outcome["cells"], *outcome["real"]]
     typer.echo(table_text([_verify_row(row) for row in rows]))
     equal, made = sum(row["images_equal"] for row in rows), sum(row["images"] for row in rows)
@@ -245,10 +253,12 @@ def verify(
         raise Failure(f"the archive is not reproduced here: {', '.join(apart)}")
 
 
-def _verified(study: Study, images: int, results: Path, out: Path | None, if_changed: bool) -> dict[str, Any]:
+def _verified(
+    study: Study, images: int, results: Path, out: Path | None, if_changed: bool, device: str
+) -> dict[str, Any]:
     from helpers.runs import verified
 
-    state = verified.state(study, images, results)
+    state = verified.state(study, images, results, device)
     if out is not None and if_changed and (kept := verified.standing(out, state)):
         typer.echo(f"{place(out)}: of {kept['checked']}, and nothing that it depends on has changed since")
         return kept
@@ -256,7 +266,7 @@ def _verified(study: Study, images: int, results: Path, out: Path | None, if_cha
         out.unlink(missing_ok=True)  # what it says is of another state
     from helpers.runs.verify import verify_archive
 
-    return verify_archive(study, images, results, out, state=state)
+    return verify_archive(study, images, results, out, state=state, device=device)
 
 
 def _default_out(study: Study) -> Path:

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers.core.errors import Damaged
+from helpers.core.errors import Damaged, UsageError, shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "IDENTITY", "KEYS", "SCORES", "TABLES", "Column", "Range", "Table", "check", "dictionary", "ordered", "problem",
+    "IDENTITY", "KEYS", "SCORES", "TABLES", "VERSION", "Column", "Range", "Table", "check", "check_version",
+    "dictionary", "ordered", "problem",
 ]  # fmt: skip
 
+#: The version of results folders that is written, in their manifests; the first of them did not say so. It is raised
+#: where an older reader would take what is there for something else.
+VERSION = 1
 #: The kinds of columns, in print. "json" is text that holds an object or null.
 KINDS = {
     "key": "text", "text": "text", "json": "text", "whole": "whole number", "number": "number",
@@ -322,3 +326,17 @@ def _rows(columns: Iterable[Column]) -> str:
         name = f"**{column.name}**" if column.needed else column.name
         lines.append(f"| {name} | {KINDS[column.kind]} | {column.unit} | {column.range} | {column.words} |")
     return "\n".join(lines)
+
+
+def check_version(manifest: dict[str, Any], file: str) -> None:
+    """Raise UsageError where a manifest (`file`, for the message) is of a version that this package does not know,
+    Damaged where its version is none.
+    """
+    said = manifest.get("version", VERSION)
+    if type(said) is not int or said < 1:
+        raise Damaged(f"{file}: its version {shown(said)} is no whole number from 1 on; run or import the study again")
+    if said > VERSION:
+        raise UsageError(
+            f"{file}: written by a later version of this package (results of version {said}; this one knows {VERSION});"
+            " install that one, or name another folder"
+        )

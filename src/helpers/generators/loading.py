@@ -194,7 +194,7 @@ def _read(key: str, row: Entry, where: str, **arguments: Any) -> DiffusionPipeli
             where, local_files_only=True, low_cpu_mem_usage=by_parts, **arguments
         )
     except OSError as error:
-        if Path(where).is_dir():
+        if Path(where).is_dir() or Path(where).is_absolute():  # even if it is gone since it was found
             raise Failure(_unloadable(key, where, error)) from error
         raise UsageError(
             f"{key}: no local copy of '{where}'; {_fetching(row, where, arguments.get('revision'))}"
@@ -252,7 +252,9 @@ def _refuse_undefined(what: str, pipeline: DiffusionPipeline, dtype: str | None)
 
 def _fetching(row: Entry, where: str, revision: str | None) -> str:
     """How to get a checkpoint from the hub, in one line."""
-    command = f"'hf download {where}{f' --revision {revision}' if revision else ''}'"
+    # Without patterns it gets every file: single-file copies of the whole checkpoint and other formats of its weights.
+    patterns = "".join(f' --include "{pattern}"' for pattern in ("*.json", "*.txt", "*.model", "*/*.safetensors"))
+    command = f"'hf download {where}{f' --revision {revision}' if revision else ''}{patterns}'"
     if not row.gated:
         return f"get it with {command} ({row.licence})"
     return f"accept the {row.licence} at huggingface.co/{where}, log in with 'hf auth login', then run {command}"
@@ -281,5 +283,18 @@ def _quiet(pipeline: DiffusionPipeline) -> DiffusionPipeline:
 
 
 def _unloadable(key: str, where: str, error: Exception) -> str:
+    variants = _variants(Path(where))
+    if variants and "no file named" in str(error):
+        named = variants[0]
+        return (
+            f"{key}: '{where}' cannot be loaded as asked for: its files are of the variant {', '.join(variants)};"
+            f' say variant = "{named}" in the generator\'s table of the study file'
+        )
     why = shortened(f"{type(error).__name__}: {error}", 240)
     return f"{key}: '{where}' cannot be loaded: {why}; get it again, or name another folder"
+
+
+def _variants(folder: Path) -> list[str]:
+    """The variants of which a checkpoint's files are, as their names have it: model.fp16.safetensors."""
+    parts = [path.name.split(".") for path in folder.glob("*/*.safetensors")]
+    return sorted({shortened(words[1].partition("-")[0], 20) for words in parts if len(words) == 3})

@@ -14,7 +14,7 @@ from torch import nn
 from helpers.core.errors import Failure, UsageError, nearest
 from helpers.generators.catalogue import ARCHITECTURES
 
-__all__ = ["Architecture", "Network", "architecture", "architectures", "build", "named"]
+__all__ = ["Architecture", "Network", "architecture", "architectures", "build", "made", "named"]
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ def named(keys: Sequence[str] | None = None) -> list[Architecture]:
     return [architecture(key) for key in dict.fromkeys(keys or architectures())]
 
 
-def build(network: Network, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The network on torch's meta device, which holds shapes and types and no numbers.
+def made(network: Network, dtype: torch.dtype = torch.float32, device: str = "meta") -> nn.Module:
+    """The network of this configuration with the random start of its library, however many parameters that gives.
 
-    Raises Failure where it has not as many parameters as its checkpoint: the library's class has changed.
+    On torch's meta device, the default, it holds shapes and types and no numbers.
     """
     import diffusers
     import transformers
@@ -81,7 +81,7 @@ def build(network: Network, dtype: torch.dtype = torch.float32) -> nn.Module:
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with torch.device("meta"):
+        with torch.device(device):
             if hasattr(diffusers, network.kind):
                 built = getattr(diffusers, network.kind)(**network.config)
             else:
@@ -89,10 +89,19 @@ def build(network: Network, dtype: torch.dtype = torch.float32) -> nn.Module:
                 built = kind(kind.config_class(**network.config))
     finally:
         torch.set_default_dtype(before)
+    return built.requires_grad_(False).eval()
+
+
+def build(network: Network, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The network on torch's meta device, which holds shapes and types and no numbers.
+
+    Raises Failure where it has not as many parameters as its checkpoint: the library's class has changed.
+    """
+    built = made(network, dtype)
     found = sum(parameter.numel() for parameter in built.parameters())
     if found != network.parameters:
         raise Failure(
             f"{network.kind}: {found:,} parameters, not the checkpoint's {network.parameters:,};"
             " install the versions of requirements.lock"
         )
-    return built.requires_grad_(False).eval()
+    return built

@@ -16,6 +16,7 @@ from helpers.claims import Outcome
 from helpers.claims.evidence import overall
 from helpers.claims.rule import LEAST_IMAGES, PLURAL, SAID, margins, too_few, unscaled, verdict
 from helpers.paper import first_figures, page
+from helpers.paper.sentences import rejected_note
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results
 
@@ -54,7 +55,8 @@ def glue_all(results: Results, outcomes: Sequence[Outcome]) -> None:
     """Glue what the first page shows: `first_short`, `first_answer`, `first_beside` and `first_rule` (sentences), and
     the figures `first_tiles` and `first_glance`."""
     short, sentences = answer(results)
-    beside = f"{CAUTION.get(results.scale, '')} {deck_and_evidence(results, outcomes)}".strip()
+    said = [CAUTION.get(results.scale, ""), rejected_note(results), deck_and_evidence(results, outcomes)]
+    beside = " ".join(filter(None, said))
     for name, text in {"short": short, "answer": sentences, "beside": beside, "rule": rule(results)}.items():
         page.glue_text(f"first_{name}", text)
     first_figures.glue_figures(results)

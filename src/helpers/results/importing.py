@@ -25,7 +25,7 @@ from scipy import special
 
 from helpers import __version__
 from helpers.core import files
-from helpers.core.columns import IDENTITY, KEYS, SCORES, TABLES, ordered
+from helpers.core.columns import IDENTITY, KEYS, SCORES, TABLES, VERSION, ordered
 from helpers.core.errors import Damaged, UsageError, nearest, shortened
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
@@ -651,6 +651,7 @@ def _write(
     for name, frame in (("scores.parquet", scores), ("cells.parquet", cells)):
         files.write_parquet(frame, out / name)
     said = {
+        "version": VERSION,
         "study": study,
         "imported": origin | mapping.model_dump(include={"title", "source", "licence", "notes", "drop", "correct"}),
         "created": files.now(),

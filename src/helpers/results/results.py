@@ -716,12 +716,13 @@ def _grouped(scores: pd.DataFrame, blocks: np.ndarray) -> _Groups:
 def manifest_of(folder: Path) -> dict[str, Any]:
     """What a results folder's manifest.json says; {} where there is none.
 
-    Raises Damaged where it is not a manifest.
+    Raises Damaged where it is not a manifest, UsageError where a later version of this package wrote it.
     """
     file = folder / "manifest.json"
     if not file.exists():
         return {}
     manifest = files.read_json(file)
+    columns.check_version(manifest, str(file))
     for place in MANIFEST:
         *above, name = place.split(".")
         held = functools.reduce(lambda table, key: table.get(key, {}), above, manifest).get(name, {})

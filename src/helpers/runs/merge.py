@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.core.checkout import git_revision
-from helpers.core.columns import SCORES, TABLES, ordered
+from helpers.core.columns import SCORES, TABLES, VERSION, ordered
 from helpers.core.files import file_sha256, now, tree_sha256, write_json, write_parquet
 from helpers.runs import audit, sources
 from helpers.runs.plan import Plan, Recipe, Scoring, Shard, Source
@@ -94,6 +94,7 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
     # The manifest last: what is without one is written again.
     write_json(
         {
+            "version": VERSION,
             "study": plan.study,
             "study_digest": plan.study_digest,
             "rules": plan.rules,

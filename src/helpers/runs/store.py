@@ -102,7 +102,10 @@ class Store:
         return self.table(columns.SCORES.file, columns.SCORES.names)[list(columns.SCORES.names)]
 
     def manifest(self) -> dict[str, Any]:
-        """What manifest.json holds; where it is missing or damaged, `files` (name -> SHA-256) that are none."""
+        """What manifest.json holds; where it is missing or damaged, `files` (name -> SHA-256) that are none.
+
+        Raises UsageError where a later version of this package wrote it.
+        """
         return self.read(_manifest, self.folder / MANIFEST) or {"files": {}}
 
     def begun(self, rules: str) -> dict[str, Any]:
@@ -195,6 +198,7 @@ def pixel_sha256(image: Image.Image) -> str:
 
 def _manifest(path: Path) -> dict[str, Any]:
     found = files.read_json(path)
+    columns.check_version(found, str(path))
     listed = found.setdefault("files", {})
     if not (isinstance(listed, dict) and all(isinstance(digest, str) for digest in listed.values())):
         raise Damaged(f"{path}: its 'files' are not names with checksums")

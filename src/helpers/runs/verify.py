@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from helpers.core.columns import check_version
 from helpers.core.device import processor
 from helpers.core.errors import Damaged, Failure, UsageError
 from helpers.core.files import file_sha256, now, read_json, write_json
@@ -55,6 +56,7 @@ def verify_archive(
     out: str | os.PathLike[str] | None = None,
     *,
     state: str = "",
+    device: str = "cpu",
     workers: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -64,11 +66,12 @@ def verify_archive(
     study_digest and scores_sha256, which say what archive it is of (as in manifest.json, under `files`); checked (the
     day, YYYY-MM-DD) and `state` (`verified.state`), by which it is known when it no longer stands; machine, images,
     cells (generator, precision, arm, images, images_equal, max_logit_diff per detector, verdicts_equal per detector,
-    agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under
-    `plain`. The archive holds digests of its pixels, so images are equal to the last bit or not. A cell agrees where
-    every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. `workers` processes make the
-    images, by default one for each processor; a study of full size has one, for its models are as large as a machine.
-    They import the script that calls this, as `multiprocessing` says: it does so below `if __name__ == "__main__"`.
+    agree), real (the same per size), tolerance, agree. The logits are those of the study's own training under `plain`,
+    made on `device`. The archive holds digests of its pixels, so images are equal to the last bit or not. A cell agrees
+    where every logit lies within `TOLERANCE`; verdicts may then differ only next to logit 0. `workers` processes make
+    the images, by default one for each processor; a study of full size, and a GPU, has one, for models are as large as
+    a machine. They import the script that calls this, as `multiprocessing` says: it does so below
+    `if __name__ == "__main__"`.
     Raises UsageError where the archive is missing or of another study, Failure where it lacks cells.
     """
     archived = _archive(study, Path(results))
@@ -76,7 +79,7 @@ def verify_archive(
     plan = planning.resolve(study, most)
     sources = [source for source in plan.recipes if source.arm in (plan.arm, "none")]
     tables = [_rows_of(archived, source, images) for source in sources]
-    made, machine = _made_again(study, most, sources, tables, workers or processors(), progress)
+    made, machine = _made_again(study, most, sources, tables, workers or processors(), device, progress)
     rows = [_compare(*each) for each in zip(sources, tables, made, strict=True)]
     report = {
         "study_digest": plan.study_digest,
@@ -96,12 +99,18 @@ def verify_archive(
 
 
 def _made_again(
-    study: Study, most: int, sources: Sequence[Source], tables: Sequence[pd.DataFrame], workers: int, progress: bool
+    study: Study,
+    most: int,
+    sources: Sequence[Source],
+    tables: Sequence[pd.DataFrame],
+    workers: int,
+    device: str,
+    progress: bool,
 ) -> tuple[list[_Made], dict[str, Any]]:
     """What came of each source, in their order, and the machine that it was made on."""
-    mini = study.scale == "mini"
+    many = study.scale == "mini" and device == "cpu"
     indices = [[int(index) for index in table.index] for table in tables]
-    with _pool(min(workers, len(sources)) if mini else 1, study, most, mini) as pool:
+    with _pool(min(workers, len(sources)) if many else 1, study, most, many, device) as pool:
         arithmetic = pool.submit(_arithmetic)
         coming = pool.map(_made, sources, indices)
         made = list(tqdm(coming, "verify", len(sources), unit=" cells", disable=not progress, dynamic_ncols=True))
@@ -122,7 +131,7 @@ def _pool(count: int, *given: Any) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-#: What a worker was given: the study, its images and whether it computes in one thread.
+#: What a worker was given: the study, its images, whether it computes in one thread, and its device.
 _GIVEN: list[Any] = []
 
 
@@ -163,6 +172,7 @@ def _archive(study: Study, results: Path) -> pd.DataFrame:
     try:
         scores = Store(results).scores()
         manifest = read_json(results / "manifest.json")
+        check_version(manifest, str(results / "manifest.json"))
     except Damaged as error:
         raise UsageError(f"no readable archived run: {error}; name its folder") from None
     if manifest.get("study_digest") != study.digest():

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from helpers import detectors, generators
 from helpers.core import device as machine
-from helpers.core.device import processor
+from helpers.core.device import accelerator
 from helpers.core.errors import UsageError, nearest
 from helpers.core.files import CARD, MODELS, replacing
 from helpers.images import protocols
@@ -113,7 +113,7 @@ def _card(key: str, pipeline: Any, trained: dict[str, Any], device: str, seed: i
         "parameters": sum(weight.numel() for part in _networks(pipeline) for weight in part.parameters()),
         "trained": trained,
         "device": device,
-        "hardware": processor() if device == "cpu" else torch.cuda.get_device_name(),
+        "hardware": accelerator(device)["card"],
         "seed": seed,
         "licence": "Apache-2.0",
     }

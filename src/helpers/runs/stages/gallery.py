@@ -9,13 +9,16 @@ A page shows them beside their scores, and subtracts one from another: so nothin
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from PIL import Image
 
 from helpers.core import files
+from helpers.core.errors import Damaged
 from helpers.runs.plan import REAL, Plan, Recipe
 from helpers.runs.store import Store, pixel_sha256
 
@@ -42,14 +45,14 @@ def write(plan: Plan, store: Store) -> bool:
 
     The run's scores vouch for the images (`image_sha256`): one with other pixels, or without a score, counts as
     missing. Beside the fakes stands the real image of the same prompt where that is a render; photographs have a
-    licence of their own and are not copied. A strip that shows the same images is left as it is, one that can no longer
-    be made is taken away.
+    licence of their own and are not copied. A strip that shows the same images is left as it is, unless it is damaged;
+    one that can no longer be made is taken away.
 
     index.json holds `prompts` (index -> words) and, for each generator, its `size` and the `side` that is shown
     (pixels), its `columns` (precisions, "real") and its `images` (index -> SHA-256 over the images' own).
     """
     known = _digests(store.scores())
-    before = store.read(files.read_json, store.folder / INDEX) or {}
+    before = store.read(_index, store.folder / INDEX) or {}
     found: dict[str, Any] = {"prompts": {}, "generators": {}}
     for generator, recipes in _columns(plan).items():
         # A call for fewer images knows fewer prompts, and takes nothing away.
@@ -104,7 +107,7 @@ def _write(store: Store, recipes: Sequence[Recipe], index: int, known: _Digests,
     path = store.folder / "gallery" / sources[0].generator / f"{index:04d}.webp"
     if not all(wanted):
         return ""
-    if before.get(str(index)) == digest and path.is_file():
+    if before.get(str(index)) == digest and _whole(path, len(sources), sources[0].size):
         return digest
     images = [store.open(source, index) for source in sources]
     whole = [
@@ -115,6 +118,33 @@ def _write(store: Store, recipes: Sequence[Recipe], index: int, known: _Digests,
     with files.replacing(path) as temporary:
         _strip(whole).save(temporary, format="WEBP", lossless=True, **EFFORT)
     return digest
+
+
+def _whole(path: Path, columns: int, size: int) -> bool:
+    """Whether a strip is there, can be decoded and has the pixels of so many images of this size."""
+    side = min(size, SIDE)
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with Image.open(path, formats=["WEBP"]) as strip:
+            strip.load()
+            return strip.size == (columns * side, side)
+    except Exception:  # a foreign file can make a decoder raise anything
+        return False
+
+
+def _index(path: Path) -> dict[str, Any]:
+    """What index.json holds. Raises Damaged where it is none that `write` wrote."""
+    found = files.read_json(path)
+    prompts, generators = found.get("prompts"), found.get("generators")
+    entries = list(generators.values()) if isinstance(generators, dict) else [None]
+    images = [entry.get("images") if isinstance(entry, dict) else None for entry in entries]
+    texts = [prompts, *images]
+    if not all(isinstance(of, dict) and all(isinstance(text, str) for text in of.values()) for of in texts):
+        raise Damaged(f"{path}: not an index of a gallery")
+    if not all(re.fullmatch("[0-9]{1,9}", index, re.ASCII) for of in texts for index in of):
+        raise Damaged(f"{path}: not an index of a gallery, for its images have no numbers")
+    return found
 
 
 def _strip(images: Sequence[Image.Image]) -> Image.Image:
