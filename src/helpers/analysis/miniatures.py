@@ -45,6 +45,8 @@ MEASURES = {
 CONTROLS = {
     "random_tower": "Patch probe on a tower with random weights",
     "plain_facts": "Seven plain numbers of a picture",
+    "clip_wide": "CLIP-D's head on a tower twice as wide",
+    "clip_views": "CLIP-D's head on a tower that also learnt from pairs of views",
 }
 
 
