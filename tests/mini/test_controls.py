@@ -63,7 +63,7 @@ def test_the_table_has_each_control_and_kind_of_training(models, monkeypatch):
         for of in (("mini", "sd15"), ("mini", "sd21"), ("mini-aligned", "sd15"))
     }  # fmt: skip
     pd.testing.assert_frame_equal(pd.read_csv(models / controls.TABLE), made)
-    assert set(controls.CONTROLS) == set(miniatures.CONTROLS)
+    assert set(controls.CONTROLS) == {*miniatures.CONTROLS, *miniatures.TRIED}
 
 
 def test_what_is_said_of_detectors_follows_from_the_table(tmp_path):
@@ -86,6 +86,23 @@ def test_what_is_said_of_detectors_follows_from_the_table(tmp_path):
     assert "NPR and CLIP-D find no more than a control does" in blind and "finds more" not in blind
     setup.beside_controls("mini", found)
     setup.beside_controls("full", found)
+
+
+@pytest.mark.parametrize(("aucs", "said"), [
+    ((0.58, 0.55), "None finds more, and CLIP-D keeps"),
+    ((0.58, 0.71), "A tower that also learnt from pairs of views finds more, and CLIP-D keeps"),
+])  # fmt: skip
+def test_the_towers_that_were_tried_are_named_and_are_no_controls(tmp_path, aucs, said):
+    (tmp_path / "detectors").mkdir()
+    card = {"name": "clip_d", "weights": "mini", "validation": {"sd15": {"auc": 0.6, "tpr": 0.9, "tnr": 0.8}}}
+    (tmp_path / "detectors" / "clip_d.json").write_text(json.dumps(card))
+    rows = [("random_tower", 0.5), *zip(miniatures.TRIED, aucs, strict=True)]
+    known = [{"control": c, "weights": "mini", "generator": "sd15", "auc": a, "tpr": 0.5, "tnr": 0.7} for c, a in rows]
+    pd.DataFrame(known).to_csv(tmp_path / "controls.csv", index=False)
+    found = miniatures.of_controls(tmp_path)
+    assert said in miniatures.towers_tried(found) and "its own tower, 0.600" in miniatures.towers_tried(found)
+    assert "CLIP-D finds more" in miniatures.beside_controls(found)  # than the one control there is
+    assert miniatures.towers_tried(found[found.name != "clip_d"]) == ""
 
 
 def test_two_views_are_told_apart_as_in_a_closed_form():
