@@ -15,8 +15,8 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 
 __all__ = [
-    "CONTROLS", "MEASURES", "Missed", "beside_controls", "cards", "crops", "curves", "measures", "missed",
-    "of_controls", "overview", "trained_on",
+    "CONTROLS", "MEASURES", "TRIED", "Missed", "beside_controls", "cards", "crops", "curves", "measures", "missed",
+    "of_controls", "overview", "towers_tried", "trained_on",
 ]  # fmt: skip
 
 MINI = files.MODELS / "mini"
@@ -45,6 +45,12 @@ MEASURES = {
 CONTROLS = {
     "random_tower": "Patch probe on a tower with random weights",
     "plain_facts": "Seven plain numbers of a picture",
+}
+
+#: Tower that was tried for CLIP-D -> its name in tables.
+TRIED = {
+    "clip_wide": "CLIP-D's head on a tower twice as wide",
+    "clip_views": "CLIP-D's head on a tower that also learnt from pairs of views",
 }
 
 
@@ -138,15 +144,15 @@ def of_controls(folder: Path = MINI) -> pd.DataFrame:
     """The detectors' FP32 figures on validation images beside those of their controls: one row per kind of training
     (weights: the label of its first seed) and detector or control.
 
-    weights, name (of a detector, else ""), title, control (whether it is one), trainings (how many seeds), auc (mean
-    over seeds and generators), and auc_low, auc_high, tnr_low, tnr_high: the least and the most over both. Empty where
-    the controls were not measured.
+    weights, name (of a detector, else ""), title, control (whether it is one; the towers of `TRIED` stand among them),
+    trainings (how many seeds), auc (mean over seeds and generators), and auc_low, auc_high, tnr_low, tnr_high: the
+    least and the most over both. Empty where the controls were not measured.
     """
     table = Path(folder) / "controls.csv"
     if not table.is_file():
         return pd.DataFrame()
     known = files.read_csv(table, ["control", "weights", "generator", "auc", "tpr", "tnr"])
-    found = known.assign(name="", title=known.control.map(CONTROLS), control=True, kind=known.weights)
+    found = known.assign(name="", title=known.control.map(CONTROLS | TRIED), control=True, kind=known.weights)
     kinds = list(dict.fromkeys(known.weights))
     rows = [
         {"name": card["name"], "title": DETECTORS[card["name"]].title, "control": False, "weights": card["weights"],
@@ -178,7 +184,7 @@ def beside_controls(table: pd.DataFrame) -> str:
             "What needs no detector to tell these fakes from renders was not measured: `quantdetect train mini "
             "--controls` does it."
         )
-    rows = table[table.weights == table.weights.iloc[0]]
+    rows = table[(table.weights == table.weights.iloc[0]) & ~table.title.isin(TRIED.values())]
     against, own = rows[rows.control], rows[~rows.control]
     parts = [f"{row.title[0].lower()}{row.title[1:]}, {row.auc:.3f}" for row in against.itertuples()]
     above = list(own.title[own.auc > against.auc.max()])
@@ -187,6 +193,30 @@ def beside_controls(table: pd.DataFrame) -> str:
     more = f" {listed(above)} {_finds(above)} more, which training has added." if above else ""
     less = f" {listed(below)} {_finds(below)} no more than a control does." if below else ""
     return f"{told}{more}{less}"
+
+
+def towers_tried(table: pd.DataFrame) -> str:
+    """The sentences on the towers that were tried for CLIP-D, by the table of `of_controls`: of its first kind of
+    training, by the mean AUC; "" where none was measured."""
+    if table.empty:
+        return ""
+    rows = table[table.weights == table.weights.iloc[0]]
+    tried, own = rows[rows.title.isin(TRIED.values())], rows[rows.name == "clip_d"]
+    if tried.empty or own.empty:
+        return ""
+    most = own.auc.iloc[0]
+    parts = [f"{_short(row.title)}, {row.auc:.3f}" for row in tried.itertuples()]
+    better = [_short(row.title) for row in tried.itertuples() if row.auc > most]
+    said = f"{listed(better)} {_finds(better)} more, and" if better else "None finds more, and"
+    return (
+        f"Further towers were tried for CLIP-D, trained as its own was; mean AUC of a linear head: {'; '.join(parts)}. "
+        f"With its own tower, {most:.3f}. {said[0].upper()}{said[1:]} CLIP-D keeps its published architecture."
+    )
+
+
+def _short(title: str) -> str:
+    """What a tower of `TRIED` is, without whose head stands on it."""
+    return title.partition(" on ")[2]
 
 
 def _finds(names: list[str]) -> str:

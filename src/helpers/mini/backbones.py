@@ -14,7 +14,7 @@ camera's renders is blind to texture. No backbone ever sees a generated image.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,10 @@ __all__ = [
     "TREATMENTS",
     "clip_model",
     "facts",
+    "fit_clip",
     "said",
     "tokens",
+    "tower",
     "treated",
     "train_clip",
     "train_namer",
@@ -251,8 +253,8 @@ def tokens(texts: list[str]) -> Tensor:
     return torch.tensor([row + [0] * (CONTEXT - len(row)) for row in rows])
 
 
-def clip_model() -> open_clip.CLIP:
-    """Return the untrained image-text model; its vision tower is the one CLIP-D runs."""
+def clip_model(vision: Mapping[str, Any] = clip_d.VISION["mini"]) -> open_clip.CLIP:
+    """Return the untrained image-text model; its vision tower is the one CLIP-D runs, or another configuration."""
     text = {
         "context_length": CONTEXT,
         "vocab_size": len(_words()) + 3,
@@ -260,7 +262,7 @@ def clip_model() -> open_clip.CLIP:
         "heads": 3,
         "layers": 2,
     }
-    return open_clip.CLIP(embed_dim=64, vision_cfg=dict(clip_d.VISION["mini"]), text_cfg=text)
+    return open_clip.CLIP(embed_dim=64, vision_cfg=dict(vision), text_cfg=text)
 
 
 def _resized(images: np.ndarray) -> Tensor:
@@ -300,14 +302,25 @@ class _Retrieval:
         return {"score": (to_text + to_picture) / 2, "image_to_text": to_text, "text_to_image": to_picture}
 
 
-def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 1000) -> Path:
-    """Train the image-text model on renders and captions, contrastively; store its vision tower in out/backbones.
+def fit_clip(
+    name: str,
+    model: open_clip.CLIP,
+    work: Path,
+    device: str = "cpu",
+    seed: int = 0,
+    steps: int = 1000,
+    beside: Callable[[np.ndarray], Tensor] | None = None,
+) -> fitting.Best:
+    """Train an image-text model on renders and captions, contrastively, or go on where an earlier call was stopped.
 
-    Resumes from `work`. The card beside it has the retrieval accuracy among 500 validation pairs. Returns the file's
-    path.
+    Args:
+        name: of the state's files in `work`. model: as `clip_model`; what it must learn beside is its too.
+        beside: a further loss of a batch of pictures, uint8 (N, S, S, 3), added to the contrastive one.
+
+    Returns:
+        the best state by the retrieval accuracy among 500 validation pairs.
     """
-    torch.manual_seed(seed)
-    model, renders, retrieval = clip_model().to(device), _Renders(work), _Retrieval(work, seed)
+    renders, retrieval = _Renders(work), _Retrieval(work, seed)
     captions = [world.prompt(world.SPLITS["train"] + i) for i in range(max(POOL.values()))]
 
     def loss(rng: np.random.Generator) -> Tensor:
@@ -316,13 +329,29 @@ def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps:
         chosen, pictures, done = renders.draw(rng, 16, each=4)
         words = tokens([said(captions[i], t) for i, t in zip(chosen, done, strict=True)])
         picture, text, scale = model(_resized(pictures).to(device), words.to(device))
-        return _contrastive_loss(picture, text, scale, words)
+        found = _contrastive_loss(picture, text, scale, words)
+        return found if beside is None else found + beside(pictures)
 
     def evaluate() -> dict[str, float]:
         return retrieval(model, device)
 
-    fitted = fitting.fit("clip", model, loss, evaluate, steps=steps, rate=1.5e-3, seed=seed, work=work, every=200)
-    weights = {key: value for key, value in fitted.state.items() if key.startswith("visual.") and key != "visual.proj"}
+    return fitting.fit(name, model, loss, evaluate, steps=steps, rate=1.5e-3, seed=seed, work=work, every=200)
+
+
+def tower(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The vision tower of an image-text model's state, as CLIP-D runs it: without its projection."""
+    return {key: value for key, value in state.items() if key.startswith("visual.") and key != "visual.proj"}
+
+
+def train_clip(work: Path, out: Path, device: str = "cpu", seed: int = 0, steps: int = 1000) -> Path:
+    """Train the image-text model on renders and captions, contrastively; store its vision tower in out/backbones.
+
+    Resumes from `work`. The card beside it has the retrieval accuracy among 500 validation pairs. Returns the file's
+    path.
+    """
+    torch.manual_seed(seed)
+    fitted = fit_clip("clip", clip_model().to(device), work, device, seed, steps)
+    weights = tower(fitted.state)
     path = _store(out, "clip", weights)
     best = next(row for row in fitted.history if row["step"] == fitted.step)
     fitting.card(path, _card("clip", weights, {"64 px": best}), fitted, steps, device, seed)

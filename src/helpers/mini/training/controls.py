@@ -1,7 +1,8 @@
 """Controls of the detectors: what tells fakes from renders with no detector's training behind it, on the same images.
 
 A detector that finds no more than these has learnt no more than a picture's plain numbers, or any set of filters,
-show. Both are trained and tested on the FP32 images that the detectors are; nothing here is shipped but the table.
+show. Beside them stand the towers that were tried for CLIP-D (`towers`). All are trained and tested on the FP32 images
+that the detectors are; nothing here is shipped but the table.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,7 +25,7 @@ from torch import Tensor
 from helpers import detectors
 from helpers.core.files import replacing
 from helpers.mini.measures import plain_facts
-from helpers.mini.training import samples
+from helpers.mini.training import samples, towers
 from helpers.mini.training.detectors import TRAININGS, Data, Fakes, Reals, Task, at_zero, learn, on_generators
 
 __all__ = ["CONTROLS", "TABLE", "evaluate", "plain", "random_tower"]
@@ -60,6 +62,11 @@ def random_tower(task: Task, work: Path, device: str = "cpu") -> Measures:
     return found
 
 
+def _tried(name: str, task: Task, work: Path, device: str = "cpu") -> Measures:
+    """A linear head on the class token of a tower that was tried for CLIP-D."""
+    return towers.head(name, task, work, device)
+
+
 def _random(seed: int) -> Mapping[str, Tensor]:
     """The state of a tower as it is before any training."""
     with torch.random.fork_rng(devices=[]):
@@ -70,7 +77,7 @@ def _random(seed: int) -> Mapping[str, Tensor]:
 
 #: Control -> (task, work, device) -> its measures on the task's validation images.
 CONTROLS: Mapping[str, Callable[[Task, Path, str], Measures]] = MappingProxyType(
-    {"random_tower": random_tower, "plain_facts": plain}
+    {"random_tower": random_tower, "plain_facts": plain} | {name: partial(_tried, name) for name in towers.TRIED}
 )
 
 

@@ -267,7 +267,11 @@ def beside_controls(scale: str, found: pd.DataFrame) -> None:
     where the study is of other models."""
     if scale != "mini":
         return
-    display(Markdown(miniature_models.beside_controls(found)))
+    display(
+        Markdown(
+            " ".join(filter(None, (miniature_models.beside_controls(found), miniature_models.towers_tried(found))))
+        )
+    )
     if found.empty:
         return
     shown = pd.DataFrame({
@@ -278,7 +282,7 @@ def beside_controls(scale: str, found: pd.DataFrame) -> None:
         "AUC, range": [_span(row.auc_low, row.auc_high) for row in found.itertuples()],
         "TNR, range": [_span(row.tnr_low, row.tnr_high) for row in found.itertuples()],
     })  # fmt: skip
-    caption = "At FP32, on validation images: ranges over generators and trainings; the last rows are controls"
+    caption = "At FP32, on validation images: ranges over generators and trainings; controls and tried towers last"
     display(tables.table(shown, caption))
 
 
