@@ -110,13 +110,15 @@ class Outcome:
     """A claim with what a study says of it; `rule` has the study's margins in it.
 
     `matched` is the finding where the study's images lie as far from their baseline as real ones at as many bits
-    (`helpers.claims.dose.judged`); None for a claim that reads the baseline alone, and where nobody asked.
+    (`helpers.claims.dose.judged`); None for a claim that reads the baseline alone, and where nobody asked. `neighbour`
+    is that at the rungs that lie second nearest to the same doses; None where there are none, or nobody asked.
     """
 
     claim: Claim
     finding: Finding
     rule: str
     matched: Finding | None = None
+    neighbour: Finding | None = None
 
     @property
     def verdict(self) -> str:
@@ -152,6 +154,18 @@ class Outcome:
     def matched_answer(self) -> str:
         """The sentence of `answer` at the dose of real images, with the rungs that stand for it; "" without any."""
         return concluded(self.matched) if self.matched else ""
+
+    @property
+    def neighbour_answer(self) -> str:
+        """The same at the neighbouring rungs; "" without any."""
+        return concluded(self.neighbour) if self.neighbour else ""
+
+    @property
+    def turned(self) -> list[str]:
+        """The names of the figures that lie on another side of 0 at the neighbouring rungs."""
+        there = self.neighbour.figures if self.matched and self.neighbour else {}
+        here = self.matched.figures if self.matched else {}
+        return [name for name, found in there.items() if name in here and here[name].estimate * found.estimate < 0]
 
 
 def concluded(finding: Finding) -> str:

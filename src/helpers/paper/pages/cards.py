@@ -14,7 +14,7 @@ from IPython.display import HTML
 from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import number, printed
-from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement
+from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement, neighbours
 from helpers.claims.evidence import AGREEMENT, Piece, pieces
 from helpers.claims.rule import HOLDS, margins
 from helpers.claims.scorecard import where
@@ -53,17 +53,19 @@ def _study(results: Results, outcome: Outcome) -> str:
         f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in _figures(outcome).items()
     )
     measured = claim.quantity.replace("FP32", words.named(results.baseline) if claim.of_scores else "FP32")
+    elsewhere = f"{disagreement(results, outcome)} {neighbours.turned(outcome)}".strip()
     inner = (
         f"<p>{html.escape(outcome.told)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
         f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
         f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
-        f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>{_folded(outcome)}'
+        f'<p class="claim-small">{html.escape(elsewhere)}</p>{_folded(outcome)}'
     )
     return _column("claim-study", where(results), mark, inner)
 
 
 def _folded(outcome: Outcome) -> str:
-    """Which detectors, protocol and training decide, and the same at the dose of real images, to be opened."""
+    """Which detectors, protocol and training decide, and the same at the dose of real images and at the neighbouring
+    rungs, to be opened."""
     note = f'<p class="claim-small">{html.escape(outcome.finding.note)}</p>' if outcome.finding.note else ""
     inner = f"{note}{_matched(outcome)}"
     return f'<details class="behind"><summary>What decides, and other doses</summary>{inner}</details>' if inner else ""
@@ -75,7 +77,12 @@ def _matched(outcome: Outcome) -> str:
         return ""
     mark = page.Verdict(HOLDS[outcome.matched.verdict])._repr_html_()
     said = html.escape(outcome.matched_answer)
-    return f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>{_spans(outcome.matched)}'
+    own = f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>{_spans(outcome.matched)}'
+    if outcome.neighbour is None:
+        return own
+    mark = page.Verdict(HOLDS[outcome.neighbour.verdict])._repr_html_()
+    said = html.escape(outcome.neighbour_answer)
+    return f'{own}<p class="claim-small"><em>At the neighbouring rungs:</em> {mark} {said}</p>'
 
 
 def _digits(found: Interval) -> int:
