@@ -94,9 +94,9 @@ class Row:
 _NOT_FP4 = "it says nothing of FP4"
 _LOW_BEFORE = f"{_NOT_FP4}, but where it is so low before, nothing can stay high"
 _ELSEWHERE = (
-    "another public benchmark (deepsafe-bench 1.0.0, whose noncommercial terms keep its numbers out of this repository "
-    "and of the word above) has NPR find more of SD1.5 than this, more of SD1.4 than of SDXL and SD3, and least of "
-    "FLUX.1, with many false alarms"
+    "another public benchmark, deepsafe-bench 1.0.0, has noncommercial terms, which keep its numbers out of this "
+    "repository and of the word above. There NPR finds more of SD1.5 than here, more of SD1.4 than of SDXL and SD3, "
+    "and least of FLUX.1, with many false alarms"
 )
 
 #: One row a piece of evidence; a statement without one has none.

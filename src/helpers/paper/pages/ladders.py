@@ -75,8 +75,8 @@ def nulls(table: pd.DataFrame) -> str:
     parts = [
         f"{counted(row.nulls, 'picture')} by {row.kind}s with the same weights ({counted(row.null_ladders, 'ladder')}) "
         f"have a PSNR of {row.psnr_least:.1f} to {row.psnr_most:.1f} dB to their baseline, "
-        f"{tables.interval(row, 'psnr', 1)} in the median; {row.within} of the {row.rungs} rungs of {row.kind}s at "
-        f"{real.COARSE:g} bits and below move the picture no further than the furthest of these."
+        f"{tables.interval(row, 'psnr', 1)} in the median. {row.within or 'None'} of the {row.rungs} rungs of "
+        f"{row.kind}s at {real.COARSE:g} bits and below move the picture no further than the furthest of these."
         for row in moved.itertuples()
     ]
     as_far = [f"{row.kind}s" for row in moved.itertuples() if row.within > row.rungs / 2]
