@@ -15,14 +15,14 @@ from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import number, printed
 from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement, neighbours
-from helpers.claims.evidence import AGREEMENT, Piece, pieces
+from helpers.claims.evidence import AGREEMENT, SOURCES, Piece, pieces
 from helpers.claims.rule import HOLDS, margins
 from helpers.claims.scorecard import where
 from helpers.paper import page, tables
 from helpers.paper.prose import Source
 from helpers.results.results import Results
 
-__all__ = ["MARKS", "instruments", "power", "probe_note", "scorecard", "trainings", "verdicts_by_condition"]
+__all__ = ["MARKS", "instruments", "power", "probe_note", "scorecard", "sources", "trainings", "verdicts_by_condition"]
 
 
 def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
@@ -115,13 +115,31 @@ def _real(results: Results, outcome: Outcome) -> str:
 
 def _piece(piece: Piece) -> str:
     """A piece of evidence: which way it speaks, its figure, whose it is, and its doubts."""
-    source, doubts = piece.source, " ".join(f"{words.capitalised(said)}." for said in piece.doubts)
+    source, own = piece.source, _sentences(piece.own_doubts)
+    doubts = f"{html.escape(own)} {OF_SOURCE}".strip()
     whose = f'<a href="{source.page}.html#{source.anchor}">{html.escape(source.title)}</a>'
     said = f"{html.escape(AGREEMENT[piece.verdict].removesuffix(' the deck').removesuffix(' with'))}"
     return (
         f'<div class="piece"><p><span class="piece-way">{said}</span> {html.escape(piece.sentence)}</p>'
-        f'<p class="claim-small">{whose}. Doubts: {html.escape(doubts)}</p></div>'
+        f'<p class="claim-small">{whose}. Doubts: {doubts}</p></div>'
     )
+
+
+def _sentences(doubts: Sequence[str]) -> str:
+    return " ".join(f"{words.capitalised(said)}." for said in doubts)
+
+
+#: Where the doubts are that hold of all that a source says.
+OF_SOURCE = '<a href="#tab-doubts-of-each-source">those of its source</a>.'
+
+
+def sources() -> HTML:
+    """The table of the sources that cards quote, with the doubts that hold of all that each says."""
+    shown = pd.DataFrame({
+        "source": [source.title for source in SOURCES.values()],
+        "doubts": [_sentences(source.doubts) for source in SOURCES.values()],
+    })  # fmt: skip
+    return tables.table(shown, "Doubts of each source")
 
 
 def _spans(finding: Finding) -> str:

@@ -15,10 +15,11 @@ from helpers.analysis import real_ladders as real
 from helpers.analysis.words import capitalised, counted, listed, number
 from helpers.charts.real_ladders import MEASURES
 from helpers.paper import tables
+from helpers.paper.prose import Source, escaped
 
 __all__ = [
     "BITS", "answer", "by_bits", "dose", "doubts", "groups", "nulls", "residual", "smoothing", "sources", "steps",
-    "what",
+    "told", "what",
 ]  # fmt: skip
 
 #: Whole bits of the deck's two formats, whose doses are stated.
@@ -42,6 +43,11 @@ def answer(table: pd.DataFrame) -> str:
     """Which way fine detail goes at as few bits as the deck's FP4 has, and fewer."""
     found = real.evidence(table)
     return found["C6"].sentence if "C6" in found else "There is no picture at so few bits as the deck's FP4 has."
+
+
+def told(table: pd.DataFrame) -> Source:
+    """`answer` as a paragraph of the page's first box."""
+    return Source(f"**Public pictures at falling precision, without scores:** {escaped(answer(table))}")
 
 
 def smoothing(table: pd.DataFrame) -> str:
