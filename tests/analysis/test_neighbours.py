@@ -66,6 +66,7 @@ def test_one_rung_alone_has_no_neighbour(tmp_path) -> None:
     assert neighbours.bridge(lone).endswith("it does not tell other content from other traces.")
     (outcome,) = claims.evaluate(lone, "C7")
     assert outcome.neighbour is None and not neighbours.turned(outcome)
+    assert "has a second rung in reach" in page.claim(lone, [outcome], "C7").markdown
     assert neighbours.kept([outcome]) == "No statement reads a dose for which two rungs stand."
     assert "has a second rung in reach" in mechanism.neighbours(dose.side_by_side(lone), lone).data
 
@@ -134,3 +135,4 @@ def test_without_distances_nothing_is_said(tmp_path) -> None:
     plain = analysis.load(synthetic.write(tmp_path, images=30))
     assert neighbours.rungs(plain) == "" and dose.neighbours(plain) == {}
     assert "imperfect bridge" in neighbours.bridge(plain)
+    assert [neighbours.answer(outcome) for outcome in claims.evaluate(plain, "C7")] == [""]

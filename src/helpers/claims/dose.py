@@ -189,11 +189,14 @@ def _of(results: Results, generators: tuple[str, ...]) -> Results:
 
 def at_neighbours(claim: Claim, results: Results, there: Results | None) -> Finding | None:
     """`judged` at the neighbouring rungs (`analysis.dose.neighbours`), where there are any; None where a claim reads no
-    dose that two rungs stand for. `there` are the results at those (`analysis.dose.at_neighbouring_dose`)."""
-    by_cell = dose.neighbours(results)
-    asked = [by_cell[cell] for cell in _asked(claim, results, dose.matches) if cell in by_cell]
-    read = there is not None and any(match.precision for match in asked)
-    return judged(claim, results, there, stand=dose.neighbouring) if read else None
+    dose that two rungs stand for. The note names the neighbours. `there` are the results at those
+    (`analysis.dose.at_neighbouring_dose`)."""
+    asked, by_cell = _asked(claim, results, dose.matches), dose.neighbours(results)
+    next_ = {cell: by_cell[cell] for cell in asked if cell in by_cell and by_cell[cell].precision}
+    if there is None or not next_:
+        return None
+    # What else its note says is said at the nearest rungs already.
+    return replace(judged(claim, results, there, stand=dose.neighbouring), note=_stand(results, next_))
 
 
 def _asked(claim: Claim, results: Results, stand: Rungs) -> dict[tuple[str, str], dose.Match]:

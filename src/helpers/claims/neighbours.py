@@ -14,9 +14,10 @@ from helpers.analysis import dose, families
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
 from helpers.claims.claim import Outcome
+from helpers.claims.rule import NOT_TESTABLE
 from helpers.results.results import Results
 
-__all__ = ["bridge", "kept", "kinds", "rungs", "turned"]
+__all__ = ["answer", "bridge", "kept", "kinds", "rungs", "turned"]
 
 PSNR = "PSNR, by which the doses of two scales are matched, is an imperfect bridge"
 
@@ -101,6 +102,13 @@ def kept(outcomes: Iterable[Outcome]) -> str:
     return (
         f"{said}, but {'figures' if len(turn) > 1 else 'a figure'} of {listed(turn)} turn{'s' * (len(turn) < 2)} sign."
     )
+
+
+def answer(outcome: Outcome) -> str:
+    """What a claim's finding at the neighbouring rungs says, or that there are none; "" where no rung stands at all."""
+    if outcome.neighbour or outcome.matched is None or outcome.matched.verdict == NOT_TESTABLE:
+        return outcome.neighbour_answer
+    return "None of the doses that it reads has a second rung in reach."
 
 
 def turned(outcome: Outcome) -> str:

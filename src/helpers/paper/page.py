@@ -162,9 +162,9 @@ def _details(results: Results, outcome: Outcome) -> list[str]:
     if matched is not None:
         mark = Verdict(HOLDS[matched.verdict]).markdown
         said.append(f"*At the dose of real images:* {mark} {escaped(outcome.matched_answer)}")
-    if outcome.neighbour is not None:
-        mark = Verdict(HOLDS[outcome.neighbour.verdict]).markdown
-        said.append(f"*At the neighbouring rungs:* {mark} {escaped(outcome.neighbour_answer)}")
+    if beside := neighbours.answer(outcome):
+        mark = f"{Verdict(HOLDS[outcome.neighbour.verdict]).markdown} " if outcome.neighbour else ""
+        said.append(f"*At the neighbouring rungs:* {mark}{escaped(beside)}")
     said += [f"*At another operating point:* {escaped(point)}"] if point else []
     return [Source(text) for text in said]
 

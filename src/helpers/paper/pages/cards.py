@@ -78,11 +78,11 @@ def _matched(outcome: Outcome) -> str:
     mark = page.Verdict(HOLDS[outcome.matched.verdict])._repr_html_()
     said = html.escape(outcome.matched_answer)
     own = f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>{_spans(outcome.matched)}'
-    if outcome.neighbour is None:
+    beside = html.escape(neighbours.answer(outcome))
+    if not beside:
         return own
-    mark = page.Verdict(HOLDS[outcome.neighbour.verdict])._repr_html_()
-    said = html.escape(outcome.neighbour_answer)
-    return f'{own}<p class="claim-small"><em>At the neighbouring rungs:</em> {mark} {said}</p>'
+    mark = f"{page.Verdict(HOLDS[outcome.neighbour.verdict])._repr_html_()} " if outcome.neighbour else ""
+    return f'{own}<p class="claim-small"><em>At the neighbouring rungs:</em> {mark}{beside}</p>'
 
 
 def _digits(found: Interval) -> int:
@@ -116,7 +116,7 @@ def _real(results: Results, outcome: Outcome) -> str:
 def _piece(piece: Piece) -> str:
     """A piece of evidence: which way it speaks, its figure, whose it is, and its doubts."""
     source, own = piece.source, _sentences(piece.own_doubts)
-    doubts = f"{html.escape(own)} {OF_SOURCE}".strip()
+    doubts = f"{OF_SOURCE} {html.escape(own)}".strip()
     whose = f'<a href="{source.page}.html#{source.anchor}">{html.escape(source.title)}</a>'
     said = f"{html.escape(AGREEMENT[piece.verdict].removesuffix(' the deck').removesuffix(' with'))}"
     return (
