@@ -42,8 +42,8 @@ RELATIONS = {
 }
 
 OPEN = (
-    "The lab opens at a press: a list of what there is. Networks are loaded when they are first needed, and the page "
-    "says before how much that is."
+    "A press opens the lab, and loads no more than a list of what there is. Networks are loaded when they are first "
+    "needed, and the page says before how much that is."
 )
 FROM_DISK = (
     "This page was opened from a disk, where browsers let no page load a module. Serve the book's folder and open it "
@@ -83,15 +83,14 @@ OTHER_STUDY = "this book shows a study of other models, so its archive says noth
 def sentence(results: Results) -> str:
     """What the page does, and what it leaves on the device, in words."""
     there = (
-        f"Beside it stands what the archive says of the same cell, of {images_per_cell(results)} images."
+        f"Beside them stands what the archive says of the same cell, of {images_per_cell(results)} images."
         if results.scale == "mini"
-        else f"Beside it stands no archive: {OTHER_STUDY}."
+        else f"Beside them stands no archive: {OTHER_STUDY}."
     )
     return (
         "Your own device makes the images here: choose a miniature generator, a precision, a prompt and a seed, and "
-        "see the image, its twin at FP32 and what detectors say of both. A picture of your own is judged too. What "
-        "you choose, type "
-        f"or drop stays on the device. {there}"
+        f"see the image, its twin at FP32 and what detectors say of both. {there} A picture of your own is judged too. "
+        "What you choose, type or drop stays on the device."
     )
 
 
