@@ -69,10 +69,22 @@ window.quantdetectDrawing = (function () {
 
   /* Tables */
 
-  function table(caption, head, rows) {
+  // The numbers that a page keeps for the tables that scripts draw (helpers.paper.numbers), by name.
+  const kept = {};
+
+  function numberOf(name) {
+    const place = document.querySelector(`figure.kept-number[id="tab-${name}"]`);
+    if (place) {
+      kept[name] = place.querySelector(".figure-number").textContent;
+      place.remove();
+    }
+    return kept[name] ? [h("span", { class: "figure-number" }, kept[name]), " "] : [];
+  }
+
+  function table(name, caption, head, rows) {
     const heads = head.map(text => h("th", { scope: "col" }, text));
     const body = rows.map(([first, ...rest]) => h("tr", {}, h("th", { scope: "row" }, first), ...rest));
-    return h("figure", { class: "table-figure" }, h("figcaption", {}, caption), h("div", { class: "table-scroll", tabindex: 0, role: "group", "aria-label": caption },
+    return h("figure", { class: "table-figure", id: `tab-${name}` }, h("figcaption", {}, numberOf(name), caption), h("div", { class: "table-scroll", tabindex: 0, role: "group", "aria-label": caption },
       h("table", { class: "table" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body))));
   }
 

@@ -383,7 +383,7 @@
       })];
     });
     const others = "others by their own threshold";
-    return table(`What each detector says of image ${state.image} (logit; ${titleOfDetector()} by the threshold chosen, ${others})`,
+    return table("explorer-verdicts", `What each detector says of image ${state.image} (logit; ${titleOfDetector()} by the threshold chosen, ${others})`,
       ["Detector", ...keys.map(titleOf)], rows);
   }
 
@@ -406,7 +406,7 @@
     const specific = reals && at !== null ? wilson(reals.logits.length - over(reals), reals.logits.length) : null;
     if (reals) rows.push(["Real", h("td", {}, reals.logits.length), number(specific, "tnr"), h("td", {}, "\u2013")]);
     const where = at === null ? "no threshold is known" : `at a threshold of ${signed(at)}`;
-    return table(`Rates of ${titleOfDetector()} on ${of(index.generators, state.generator).title}, ${where}, with 95 % intervals`,
+    return table("explorer-rates", `Rates of ${titleOfDetector()} on ${of(index.generators, state.generator).title}, ${where}, with 95 % intervals`,
       ["Images", "Number", "Detection rate (reals: TNR)", "AUC"], rows);
   }
 

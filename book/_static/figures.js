@@ -255,7 +255,7 @@
   }
 
   function start() {
-    document.querySelectorAll("figure[data-kind]").forEach(equip);
+    document.querySelectorAll("figure[data-kind]:not(.kept-number)").forEach(equip);
     document.addEventListener("click", function (event) {
       closeMenus(event.target.closest(".figure-menu"));
       hideTooltip();

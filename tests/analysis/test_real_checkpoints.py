@@ -186,8 +186,8 @@ def test_the_stored_summary_is_recomputed_from_the_public_scores(tmp_path):
 
 
 def test_sentences_follow_the_study(moved):
-    said = real_checkpoints.nf4_answer(moved)
-    assert "This study at NF4" in said and "against FP16" in said
+    said = " ".join(real_checkpoints.nf4_answer(moved))
+    assert "**This study**, on the same generators" in said and "against FP16" in said
     assert "This study has" in real_checkpoints.power_note(moved) and "200 pairs" in real_checkpoints.power_note(moved)
     found = public_study.agreement(public_study.public_effects(), real.own_effects(moved)).set_index(
         ["detector", "precision"]
@@ -200,7 +200,7 @@ def test_sentences_follow_the_study(moved):
 def test_a_study_without_the_formats_says_so():
     narrowed = analysis.load(MINI, ["flux1"])
     assert real_checkpoints.agreement_note(narrowed) == real_checkpoints.NOTHING
-    assert "miniatures at NF4" not in real_checkpoints.nf4_answer(narrowed)
+    assert real_checkpoints.nf4_answer(narrowed)[1] == ""
     assert real_checkpoints.NOTHING in real_checkpoints.agreement(real.agreement(narrowed), narrowed).data
 
 

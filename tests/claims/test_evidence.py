@@ -35,6 +35,9 @@ def test_each_piece_is_of_a_claim_and_names_its_source_where_it_is_shown() -> No
         assert source.anchor in headings and (not source.cite or source.cite in cited), source.title
     for key in KEYS:
         for piece in pieces(key):
+            # Those of the source are said once, in a table; what is its own stands with the piece.
+            assert set(piece.doubts) == {*piece.own_doubts, *piece.source.doubts} and piece.source.doubts
+            assert not {*piece.own_doubts} & {*piece.source.doubts}
             assert piece.doubts and piece.sentence.endswith(".") and piece.verdict in AGREEMENT
             assert "nan" not in piece.sentence and "CLIP\N{MINUS SIGN}D" not in f"{piece.sentence}{piece.doubts}"
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import accessibility
+import lengths
 import offline
 import pytest
 import synthetic
@@ -50,6 +51,17 @@ def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
     assert not list(site.parent.glob(".tmp-*"))
 
 
+def test_no_sentence_is_too_long_to_be_carried(site: Path, tmp_path: Path) -> None:
+    """Folded text too; the Python reference is for those who look something up, and references are titles."""
+    known = tmp_path / "page.html"
+    said = " ".join(["word"] * 36)
+    known.write_text(f'<article class="bd-article"><p>One. {said}.</p><p>{said[5:]} 12.5 (R50)</p></article>')
+    assert lengths.longer(known) == [f"{said}."]
+    pages = [page for page in ["index", *contents.pages()] if page not in ("book/api", "book/references")]
+    found = {page: long for page in pages if (long := lengths.longer(site / f"{page}.html"))}
+    assert not found
+
+
 def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
     page = opened(browser, 390)
     page.goto((site / "notebooks/09_claims.html").as_uri())
@@ -65,7 +77,7 @@ def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:
     links = page.locator(".claim a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     for link in set(links):
         file, anchor = link.split("#")
-        assert f'id="{anchor}"' in (site / "notebooks" / file).read_text(encoding="utf-8"), link
+        assert f'id="{anchor}"' in (site / "notebooks" / (file or "09_claims.html")).read_text(encoding="utf-8"), link
     # In the dark the theme's small print is light, so cards must not lie on the light ground that pictures get.
     page.emulate_media(color_scheme="dark")
     page.reload()

@@ -69,6 +69,14 @@ def test_a_reference_to_nothing_is_refused_with_the_nearest_name(tmp_path: Path)
         numbers.number(tmp_path, names)
 
 
+def test_a_table_that_a_script_draws_has_its_number_kept(tmp_path: Path) -> None:
+    kept = f'<p class="lab-place"></p>{numbers.kept("lab-costs", "What it costs")}{reference("tab-lab-costs")}'
+    named = numbers.number(tmp_path, written(tmp_path, {"a": figure("tab-one", kind="Table"), "b": kept}))
+    assert named["tab-lab-costs"] == "Table 2"
+    page = (tmp_path / "b.html").read_text(encoding="utf-8")
+    assert '<span class="figure-number">Table 2</span> What it costs' in page and ">Table 2</a>" in page
+
+
 def test_a_tables_name_is_its_captions_first_words() -> None:
     import pandas as pd
 

@@ -95,7 +95,8 @@ def test_what_a_study_cannot_show_follows_from_it(tmp_path):
     assert any("one renderer" in said for said in shipped) and not any("renderer" in said for said in told)
     assert any("targets of their training" in said for said in shipped) and not any("target" in said for said in told)
     assert "There is one training of sd3" in " ".join(told).replace("SD3", "sd3")
-    assert told[-2:] == shipped[-2:] == list(limits.ALWAYS)
+    assert told[-1:] == shipped[-1:] == list(limits.ALWAYS)
+    assert "imperfect bridge" in told[-2] and told[-2] == shipped[-2]
 
 
 def test_a_detector_that_tells_nothing_apart_is_a_limit():

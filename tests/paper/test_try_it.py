@@ -96,7 +96,9 @@ def done(page, action: str) -> None:
 
 def cells(page, caption: str) -> list[list[str]]:
     """The rows of the table whose caption begins so."""
-    figure = page.locator("figure.table-figure", has=page.locator(f"figcaption:text-matches('^{caption}')")).first
+    figure = page.locator(
+        "figure.table-figure", has=page.locator(f"figcaption:text-matches('^(Table )?{caption}')")
+    ).first
     return figure.locator("tbody tr").evaluate_all(
         "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
     )
@@ -146,6 +148,10 @@ def test_an_image_and_its_twin_stand_beside_the_archive(study: Path, shown) -> N
     colours = page.locator(".lab-pictures canvas").evaluate_all(f"all => all.map({middle})")
     assert colours == [[32, 255, 255], [4, 255, 255], [4 * 28, 0, 0]]
     assert "at most 28 grey levels, 9.33 in the mean" in page.locator(".lab-pictures").inner_text()
+    # Each table has the number that the page kept for it, and stands where a link to it leads.
+    for name in ("lab-verdicts", "lab-archive", "lab-costs"):
+        assert page.locator(f"figure#tab-{name}.table-figure .figure-number").inner_text() == "Table"
+    assert page.locator("figure.kept-number").count() == len(try_it.TABLES) - 3
     costs = {row[0]: row[1:] for row in cells(page, "What a precision of SD3 takes")}
     assert costs == {"FP32": ["3.2 s", "0.25 s", "4.0 MB", "0.0313"], "FP4": ["0.40 s", "0.25 s", "0.50 MB", "0.2500"]}
 
@@ -286,6 +292,50 @@ def test_a_picture_of_ones_own_is_unstable_where_verdicts_flip(shown) -> None:
     page.locator("#lab-file").set_input_files(two)
     page.locator(".lab-own table").wait_for()
     assert "of 2 pictures this is the first" in page.locator(".lab-own").inner_text()
+
+
+DROPPED = """kind => {
+    const data = new DataTransfer();
+    if (kind === "file") data.items.add(new File(["x"], "mine.png", { type: "image/png" }));
+    else data.setData("text/plain", "words");
+    const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+    return !document.querySelector("h1").dispatchEvent(drop);
+}"""
+
+
+def test_a_picture_dropped_beside_the_frame_is_taken(shown) -> None:
+    """A browser would leave the page for it; words that are dragged go where they went before."""
+    page = shown()
+    assert page.evaluate(DROPPED, "words") is False
+    assert page.evaluate(DROPPED, "file") is True
+    page.locator(".lab-own table").wait_for()
+    assert page.locator(".lab-drop").evaluate("box => box.getBoundingClientRect().top < innerHeight")
+
+
+def test_the_keyboard_goes_on_where_the_lab_opens(folder: Path, browser) -> None:
+    page = opened(browser, 1280)
+    with served(folder) as address:
+        page.goto(f"{address}{PAGE}")
+        page.get_by_role("button", name="Open the lab").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".lab-place[data-open]")
+        assert page.evaluate("document.activeElement.closest('.explorer-controls') !== null")
+    page.close()
+
+
+@pytest.mark.parametrize("place", ["top", "bottom"])
+def test_on_a_phone_what_runs_is_seen_from_either_end(shown, place: str) -> None:
+    page = shown(width=390)
+    done(page, "make")  # so that the page is long
+    page.evaluate("window.labDelay = 300")
+    page.locator("[data-action=ladder]").click()
+    target = page.locator(".lab-buttons").first if place == "top" else page.locator("[data-action=measure]")
+    target.scroll_into_view_if_needed()
+    box = page.locator(".lab-task").bounding_box()
+    assert page.evaluate("document.documentElement.scrollHeight > 2 * innerHeight")
+    assert box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"] + 1
+    page.locator(".lab-stop").click()
+    page.wait_for_function("() => !document.querySelector('.lab-place').hasAttribute('data-busy')")
 
 
 def test_a_measurement_is_saved_as_a_record_that_is_taken_in(shown, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ within rounds."""
 from __future__ import annotations
 
 import copy
+import datetime
 import json
 import math
 from pathlib import Path
@@ -49,6 +50,16 @@ def test_a_record_comes_in_once_and_whole(tmp_path: Path) -> None:
     given = record()["images"]
     assert list(own.seconds) == pytest.approx([image["seconds"] for image in given], abs=1e-4)
     assert list(own.bytes) == [image["bytes"] for image in given]
+
+
+def test_a_day_that_has_not_come_is_refused_and_one_that_has_is_shown(tmp_path: Path) -> None:
+    today = datetime.datetime.now(datetime.UTC).date()
+    ahead = written(tmp_path, "ahead.json", record() | {"recorded": str(today + datetime.timedelta(days=3))})
+    with pytest.raises(UsageError, match="ahead.json: .*has not come yet; set the device's clock"):
+        devices.read_record(ahead)
+    days = ["2026-11-02", str(today)]
+    both = table(tmp_path, *(record() | {"recorded": day} for day in days))
+    assert all(f"processors ({day})" in page.show(both).data for day in days)
 
 
 WRONG = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -222,6 +223,12 @@ def test_what_is_not_declared_is_not_written():
 def test_the_books_data_dictionary_is_the_declarations():
     page = (files.ROOT / "book" / "data_dictionary.md").read_text(encoding="utf-8")
     assert page == columns.dictionary()
+    words = [column.words for column in columns.SCORES.columns if len(column.words) > 25]
+    assert len(words) > 5 and all(page.count(said) == 1 for said in words)  # said once
+    for table in columns.TABLES.values():
+        section = page.partition(f"## {table.file}\n")[2].partition("\n## ")[0]
+        whole = "all columns of" in section
+        assert all(whole or re.search(rf"(?<!\w){name}(?!\w)", section) for name in table.names), table.file
     for table in columns.TABLES.values():
         assert f"## {table.file}" in page and all(f"{column.name}" in page for column in table.columns)
 

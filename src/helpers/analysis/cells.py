@@ -67,8 +67,8 @@ def cells(results: Results, confidence: float = 0.95, resamples: int = 0) -> pd.
     generator's own image size; without them the detection rate alone is known.
 
     `calibrated` is the balanced accuracy on images of odd index, fakes of this precision and reals, at the logit
-    `calibrated_at` that is best on the baseline's fakes and the reals of even index: a threshold that has seen no image
-    it is used on and no quantized one. Its interval is for this threshold as it is.
+    `calibrated_at` that is best on the baseline's fakes and the reals of even index. So the threshold has seen no image
+    that it is used on and no quantized one. Its interval is for this threshold as it is.
 
     `mean_logit` is bootstrapped by prompt, and so are, where `resamples` are asked for, ap and eer, beside which there
     is then tpr_at_1 (`metrics.OPERATING`): fake i and real i are of prompt i and are drawn together.
@@ -190,10 +190,11 @@ def shifts(results: Results, confidence: float = 0.95, resamples: int = 2000) ->
     """One row per generator, detector and precision other than the baseline:
     what changes in the same images, paired by index.
 
-    `shift` is the mean logit difference, `standard` the same in standard deviations of the baseline's logits and
-    `score` the mean difference of the probabilities, `auc_change` and `tpr_at_5_change` those of AUC and of TPR at 5 %
-    FPR (all bootstrapped by prompt), `change` the difference of the detection rate (Newcombe), `lost` and `gained` the
-    verdicts that turned to real and to fake, `changed` their share (Wilson), `p` McNemar's exact p-value, uncorrected.
+    `shift` is the mean logit difference, `standard` the same in standard deviations of the baseline's logits, and
+    `score` the mean difference of the probabilities. `auc_change` and `tpr_at_5_change` are those of AUC and of TPR at
+    5 % FPR; all of these are bootstrapped by prompt. `change` is the difference of the detection rate (Newcombe).
+    `lost` and `gained` count the verdicts that turned to real and to fake, `changed` is their share (Wilson), and `p`
+    McNemar's exact p-value, uncorrected.
     Of a detector without a threshold what rests on verdicts is NaN, of one whose scale is unsaid `score`; without reals
     those of AUC and TPR are.
     """

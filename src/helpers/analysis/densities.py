@@ -20,7 +20,7 @@ def densities(results: Results, points: int = 61) -> pd.DataFrame:
     Beside each precision's column are its `_low` and `_high`: at every x a 95 % interval from a bootstrap by prompt.
     `threshold` is the detector's on that scale, NaN where it has none.
     On the scale "score" x is the probability in [0, 1] and the smoothing is reflected at both ends, so that mass at
-    1.0 stays there; on the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator. Of
+    1.0 stays there. On the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator. Of
     detectors whose scale is unsaid there are the scores as they are, under "logit".
     """
     frames = [

@@ -17,8 +17,8 @@ from helpers.precision.catalogue import BASELINE, PRECISIONS
 
 __all__ = ["DEVICE", "images", "name", "ratios", "verdicts"]
 
-#: What a device is known by in the table of `helpers.results.devices`.
-DEVICE = ["device", "browser", "system", "mobile", "processors"]
+#: What a device is known by in the table of `helpers.results.devices`: one measured on two days stands twice.
+DEVICE = ["device", "recorded", "browser", "system", "mobile", "processors"]
 
 
 def name(row: pd.Series) -> str:

@@ -7,7 +7,7 @@ imperfect bridge between studies: pictures of other size, content and contrast r
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isnan, nan
 
@@ -23,8 +23,9 @@ from helpers.results.memo import once
 from helpers.results.results import Results, with_cells
 
 __all__ = [
-    "ALL", "FULL", "PARTS", "TABLE", "WHOLE", "Match", "at_matched_dose", "content", "doses", "ladder_share",
-    "matched_rung", "matches", "responses", "rungs", "strata",
+    "ALL", "FULL", "PARTS", "TABLE", "WHOLE", "Match", "at_matched_dose", "at_neighbouring_dose", "content",
+    "doses", "ladder_share", "matched_rung", "matches", "neighbouring", "neighbours", "responses", "rungs",
+    "side_by_side", "strata",
 ]  # fmt: skip
 
 TABLE = "distances.parquet"
@@ -138,13 +139,13 @@ class Match:
 
 
 def matched_rung(
-    results: Results, generator: str, target: float, coverage: str = "", reach: float | None = None
+    results: Results, generator: str, target: float, coverage: str = "", reach: float | None = None, place: int = 0
 ) -> Match:
     """The rung of a generator's own ladder whose median PSNR lies nearest `target` (dB).
 
     `coverage` says which layers the ladder quantizes ("" for the study's own). Of two as near the one of more bits is
     taken, then the first of the catalogue. Further than `reach` dB away (None: what the study's rules say), or without
-    a ladder, no rung matches, which `Match.why` tells.
+    a ladder, no rung matches, which `Match.why` tells. `place` 1 takes the second nearest in place of the nearest.
     """
     reach = results.rules.judging.reach.value if reach is None else reach
     if _measured(results).empty:
@@ -157,11 +158,14 @@ def matched_rung(
     own = table[(table.generator == generator) & np.isfinite(table.psnr)]
     if own.empty:
         return Match(target, why="no rung of its ladder changes its images")
-    # `doses` has the finer format first, and of equal distances idxmin takes the first.
-    off = (own.psnr - target).abs().round(6)
-    row, least = own.loc[off.idxmin()], float(off.min())
+    # `doses` has the finer format first, which a stable order leaves first of equal distances.
+    off = (own.psnr - target).abs().round(6).sort_values(kind="stable")
+    if place >= len(off):
+        return Match(target, why="its ladder has no other rung")
+    row, least = own.loc[off.index[place]], float(off.iloc[place])
     if not least <= reach:
-        return Match(target, off=least, why=f"its nearest rung lies {least:.1f} dB away, more than {reach:.1f}")
+        nth = "second nearest" if place else "nearest"
+        return Match(target, off=least, why=f"its {nth} rung lies {least:.1f} dB away, more than {reach:.1f}")
     return Match(target, row.arm, row.precision, Interval(row.psnr, row.psnr_low, row.psnr_high), least)
 
 
@@ -200,6 +204,27 @@ def matches(results: Results, coverage: str = "", reach: float | None = None) ->
 
 
 @once
+def neighbours(results: Results, coverage: str = "") -> dict[tuple[str, str], Match]:
+    """The neighbour of each rung that stands for a dose (`matches`): the second nearest to the same dose, on either
+    side of it, and within the same reach. By (generator, precision), of the cells for which a rung stands; `Match.why`
+    tells why it has none.
+
+    What is found at the one rung and not at the other is no matter of the dose, as far as PSNR measures it.
+    """
+    return {
+        cell: matched_rung(results, cell[0], match.target, coverage, place=1)
+        for cell, match in matches(results, coverage).items() if match.precision
+    }  # fmt: skip
+
+
+@once
+def neighbouring(results: Results, coverage: str = "") -> dict[tuple[str, str], Match]:
+    """`matches` with the neighbouring rung in place of the one that stands, where there is one."""
+    there = {cell: match for cell, match in neighbours(results, coverage).items() if match.precision}
+    return {**matches(results, coverage), **there}
+
+
+@once
 def at_matched_dose(results: Results, coverage: str = "", reach: float | None = None) -> Results | None:
     """The same study with its cells of fewer than `WHOLE` bits at the dose of real images: each has the images of the
     rung that `matches` has for it, under the name of the main arm's precision, and where none matches there is no such
@@ -210,8 +235,18 @@ def at_matched_dose(results: Results, coverage: str = "", reach: float | None = 
     fakes are not those that are stored (as `calibrated` makes them): take the matched dose first.
     """
     found = matches(results, coverage, reach)
-    if not any(match.precision for match in found.values()):
-        return None
+    return _with(results, found) if any(match.precision for match in found.values()) else None
+
+
+@once
+def at_neighbouring_dose(results: Results, coverage: str = "") -> Results | None:
+    """As `at_matched_dose`, with the neighbouring rung wherever there is one (`neighbouring`); None where there is none
+    at all."""
+    there = any(match.precision for match in neighbours(results, coverage).values())
+    return _with(results, neighbouring(results, coverage)) if there else None
+
+
+def _with(results: Results, found: Mapping[tuple[str, str], Match]) -> Results:
     cells = {key: (match.arm, match.precision) if match.precision else None for key, match in found.items()}
     return with_cells(results, cells)
 
@@ -246,6 +281,37 @@ def responses(results: Results) -> pd.DataFrame:
             row |= interval_columns(shift=shift, auc=metrics.auc(group.after, real))
             rows.append(row | {"auc_before": before})
     return table.merge(pd.DataFrame(rows), on=_CELL) if rows and len(table) else pd.DataFrame()
+
+
+def side_by_side(results: Results, coverage: str = "") -> pd.DataFrame:
+    """The mean shift at the rung that stands for a dose and at its neighbour: one row per generator, precision of
+    the main arm and detector (with titles) where both are there.
+
+    bits and `target` (dB) of the dose; for the `rung` and the `next`, NAME (precision), NAME_title, NAME_psnr (median,
+    dB) and NAME_shift with its ends over prompts, as in `responses`; `same`, whether both shifts have one sign, and
+    `apart`, whether both intervals leave 0 out, on different sides of it.
+    """
+    table, rows = responses(results), []
+    by = table.set_index(["generator", "arm", "precision", "detector"]) if len(table) else table
+    stands = matches(results, coverage)
+    pairs = {cell: (stands[cell], of) for cell, of in neighbours(results, coverage).items() if of.precision}
+    for (generator, precision), both in pairs.items():
+        for detector in results.detectors:
+            keys = [(generator, match.arm, match.precision, detector) for match in both]
+            if not len(by) or not all(key in by.index for key in keys):
+                continue
+            row = results.titled(generator, detector=detector) | {"precision": precision}
+            row |= {"bits": PRECISIONS[precision].bits, "target": both[0].target}
+            shifts = []
+            for name, match, key in zip(("rung", "next"), both, keys, strict=True):
+                found = by.loc[key]
+                shifts.append(Interval(found["shift"], found.shift_low, found.shift_high))
+                row |= {name: match.precision, f"{name}_title": PRECISIONS.title(match.precision)}
+                row |= {f"{name}_psnr": match.psnr.estimate} | interval_columns(**{f"{name}_shift": shifts[-1]})
+            first, second = shifts
+            apart = first.low > 0 > second.high or second.low > 0 > first.high
+            rows.append(row | {"same": first.estimate * second.estimate > 0, "apart": apart})
+    return pd.DataFrame(rows)
 
 
 @once

@@ -10,7 +10,7 @@ prompts, of the page's own training, and in all, over prompts and trainings, and
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf, nan
 
 import pandas as pd
@@ -132,15 +132,16 @@ def by_generator(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_family(results: Results) -> pd.DataFrame:
+def by_family(results: Results, at: Callable[[Results, str], Results | None] = dose.at_matched_dose) -> pd.DataFrame:
     """The mean effect over the generators of each kind, and `DIFFERENCE`, the first's less the second's.
 
     One row per kind, precision of the main arm and detector (with title): `generators`, how many, and their `titles`;
     bits; the columns of effects of `by_generator`, in all over generators too, as far as a kind has several; `least`
     and `most`, the changes of AUC of the generators between which the mean lies. Trainings that lack a generator's rung
-    are left out of what rests on it. The difference is there where both kinds are.
+    are left out of what rests on it. The difference is there where both kinds are. `at` gives the results at a dose:
+    `dose.at_neighbouring_dose` at the neighbouring rungs.
     """
-    there, rows = dose.at_matched_dose(results, dose.ALL), []
+    there, rows = at(results, dose.ALL), []
     if there is None:
         return pd.DataFrame()
     cells = list(dose.matches(results, dose.ALL))

@@ -101,7 +101,7 @@ def _bars(
     """Bars beside each other for each detector, with intervals and, at the top, the numbers."""
     base = base.encode(
         x=alt.X("detector_title:N", sort=detectors, title=None).axis(
-            labelAngle=0, ticks=False, labelExpr=theme.TWO_LINES
+            labelAngle=0, ticks=False, labelExpr=layers.two_lines("datum.label", len(detectors))
         ),
         xOffset=alt.XOffset("precision_title:N", sort=list(precisions.values())),
         tooltip=layers.tooltips(

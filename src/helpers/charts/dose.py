@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import altair as alt
 import pandas as pd
 
-from helpers.analysis.words import capitalised
+from helpers.analysis.words import capitalised, listed
 from helpers.charts import findings, layers, theme
 
 __all__ = ["MEASURES", "dose_auc", "dose_shifts", "families"]
@@ -66,11 +66,12 @@ def dose_shifts(
         theme.choice("model", "Generator", generators, generator),
         theme.choice("detector", "Detector", detectors, detector),
     ]
-    marked = "".join(f"; {name} is marked at {value:.1f} dB" for name, value in targets.items())
+    doses = listed([f"{name} ({value:.1f} dB)" for name, value in targets.items()])
+    marked = f" Upright lines mark {doses}." if doses else ""
     description = (
-        f"{capitalised(title)}, against the median PSNR of a format's images to those of {against}, a mark a "
-        f"format; lines are 95 % intervals{marked}. The farthest are named; one more than three times as far as the "
-        "next stands at the edge, with an arrow and its value."
+        f"{capitalised(title)}, against the median PSNR of a format's images to those of {against}. Each "
+        f"mark is a format; lines are 95 % intervals.{marked} The farthest are named; one more than three times as far "
+        "as the next stands at the edge, with an arrow and its value."
     )
     zero = layers.rule(y=0, color=theme.QUIET, strokeDash=[4, 3])
     says = _farthest(table, measure, generators, detectors)
@@ -193,8 +194,8 @@ def families(
     """What quantization does to a detector on each generator at equal coverage and dose, and on each kind in the mean.
 
     `table` has the rows of `helpers.analysis.families.by_generator` and of `by_family`, with `row` (the name down the
-    side), `of` (the kind) and `dose` (the name of the precision's dose); auc and shift are means over trainings with
-    intervals in all. Menus choose dose, detector and measure.
+    side), `of` (the kind) and `dose` (the name of the precision's dose). Figures of auc and shift are means
+    over trainings, with intervals in all. Menus choose dose, detector and measure.
     """
     there = layers.measures(table, {name: words.format(against) for name, words in MEASURES.items()}, measure)
     table = layers.bounded(table, there)

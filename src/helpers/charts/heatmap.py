@@ -101,7 +101,7 @@ def _cells(base: alt.Chart, detectors: list[str], domain: list[float]) -> list[a
     unknown = base.transform_filter("!isValid(datum.value)")
     number = alt.condition(f"datum.good > {middle}", light, dark)
     names = alt.Chart(base.data).transform_aggregate(n="count()", groupby=["detector_title"])
-    names = names.transform_calculate(lines=theme.TWO_LINES.replace("label", "detector_title"))
+    names = names.transform_calculate(lines=layers.two_lines("datum.detector_title", len(detectors)))
     return [
         known.mark_rect(cornerRadius=2).encode(color=shade),
         unknown.mark_rect(cornerRadius=2, color=UNKNOWN),

@@ -14,7 +14,7 @@ from helpers.charts import theme
 __all__ = [
     "DASHES", "IMAGES", "MEASURED", "band_and_line", "bounded", "capped", "coloured", "completed", "compose", "ends",
     "grouped_rows", "legend", "measures", "picked", "points_with_intervals", "rows", "rule", "shapes",
-    "stacked_offsets", "titled_colours", "titles_of", "tooltips",
+    "stacked_offsets", "titled_colours", "titles_of", "tooltips", "two_lines",
 ]  # fmt: skip
 
 #: Dashes that keep lines apart in print, drawn through once more where there are more lines.
@@ -32,6 +32,13 @@ MEASURED = {
 
 #: The numbers of images for tooltips, in words where they are not known.
 IMAGES = {name: f"isValid(datum.{name}) ? datum.{name} : 'not known'" for name in ("n", "reals")}
+
+
+def two_lines(name: str, columns: int) -> str:
+    """An expression of the lines, one or two, of a column's name that is `name` in Vega's words: broken at a blank, or
+    after an underscore where so many columns leave no room for the whole."""
+    broken = f"split(replace(replace({name}, '_', '_|'), ' ', '|'), '|')"
+    return f"length({name}) * 7 > width / {columns} ? {broken} : [{name}]"
 
 
 def titles_of(table: pd.DataFrame) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:

@@ -126,8 +126,8 @@ def ladder_dose(table: pd.DataFrame, doses: pd.DataFrame) -> alt.LayerChart:
     named = [f"{row.psnr:.1f} dB at {row.bits} bits" for row in doses.itertuples()]
     description = (
         f"PSNR of {int((table.role == 'rung').sum())} public pictures to their baselines against bits a weight (log "
-        f"scale), by kind of network ({', '.join(kinds)}), with medians ({', '.join(named)}) and their 95 % intervals "
-        f"as bars; hollow marks at 16 bits are {int((table.role == 'null').sum())} pairs of the same weights."
+        f"scale), by kind of network ({', '.join(kinds)}). Bars are medians ({', '.join(named)}) and their 95 % "
+        f"intervals; hollow marks at 16 bits are {int((table.role == 'null').sum())} pairs of the same weights."
     )
 
     def says() -> str:

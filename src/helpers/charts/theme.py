@@ -25,7 +25,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.precision.catalogue import PRECISIONS
 
 __all__ = [
-    "CONTROL_COLOURS", "FINDING", "FONT", "INK", "LAB", "OTHER", "PICTURE_WIDTH", "QUIET", "TWO_LINES", "bundle",
+    "CONTROL_COLOURS", "FINDING", "FONT", "INK", "LAB", "OTHER", "PICTURE_WIDTH", "QUIET", "bundle",
     "choice", "colour", "colours", "compared", "describe", "enable", "named", "options", "page", "render", "start",
 ]  # fmt: skip
 
@@ -34,8 +34,6 @@ FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation S
 CONTROL_COLOURS = {"null": "#999999", "seed": "#4d4d4d"}  # by role: changes that are no precision
 REAL, NULL, OTHER = "#666666", "#999999", "#666666"  # reals, the null control, keys without a colour
 
-# Where columns are narrow a detector's name takes two lines.
-TWO_LINES = "split(replace(replace(datum.label, '_', '_|'), ' ', '|'), '|')"
 PICTURE_WIDTH = 680  # px; of the picture for readers without scripts, as a picture has no container to fill
 LAB = "application/vnd.vegalite.v5+json"  # what JupyterLab draws itself; it reads version 6's charts as well
 

@@ -19,10 +19,13 @@ LEVEL, FALL = "level", "fall"
 class World:
     """A simulated study, as data: what is so in it, and nothing else is.
 
-    `shifts` are the mean logits that leave the usual level of +4 (reals lie at -4), by detector, generator and
-    precision (None: at every one), each with how far. `fp4_images` says what FP4 does to the pictures ("smooths",
-    "roughens" or "spares" them; None: nobody measured), whose fine detail the end-to-end detectors see. `fp4_cost` is
-    what a public checkpoint needs at FP4, of memory and of time, as a share of FP32's (None: nobody measured).
+    Attributes:
+        shifts: mean logits that leave the usual level of +4 (reals lie at -4), by detector, generator and precision
+            (None: at every one), each with how far.
+        fp4_images: what FP4 does to the pictures, whose fine detail the end-to-end detectors see: "smooths",
+            "roughens" or "spares" them (None: nobody measured).
+        fp4_cost: what a public checkpoint needs at FP4, of memory and of time, as a share of FP32's (None: nobody
+            measured).
     """
 
     shifts: Mapping[tuple[str, str, str | None], float] = field(default_factory=dict)
@@ -49,17 +52,25 @@ class Reads:
 class Claim:
     """One statement of the deck.
 
-    `id` is the deck's claim, `part` tells the statements of one claim apart; `words` are the deck's and `short` the
-    same in a list; `quantity` is what is measured and `rule` what counts, with the names of margins in braces;
-    `margins` are all margins that the judge reads. `page` and `anchor` are where its figure is. `judge` gives the
-    finding; `of_scores` says whether it depends on the scores, so that it can be judged under every protocol and
-    training, `of_images` whether on those of filtered images, which there are of every protocol. It is supported in
-    `true_world` and contradicted in `false_world`. `reads` are the scores that must come from detectors which can
-    answer (None: no gate is held). `general` says that its words are of generators at large, of which those of the
-    study are some: its intervals are then over generators too. `training` is the detectors' training under which it
-    is judged first, and `because` says why, where that is not the page's own. `formats` are the precisions beside the
-    baseline that it speaks of, which may be another dose in other images (None: every one of the study; none: the
-    baseline alone). `headline` says whether the book's first page names it.
+    It is supported in `true_world` and contradicted in `false_world`.
+
+    Attributes:
+        id: the deck's claim; `part` tells the statements of one claim apart.
+        words: the deck's own; `short` says the same in a list.
+        quantity: what is measured.
+        rule: what counts, with the names of margins in braces.
+        margins: all margins that the judge reads.
+        page, anchor: where its figure is.
+        judge: gives the finding.
+        of_scores: whether it depends on the scores, so that it can be judged under every protocol and training.
+        of_images: whether on those of filtered images, which there are of every protocol.
+        reads: the scores that must come from detectors which can answer (None: no gate is held).
+        general: whether its words are of generators at large; its intervals are then over generators too.
+        training: the detectors' training under which it is judged first; `because` says why, where that is not the
+            page's own.
+        formats: the precisions beside the baseline that it speaks of, which may be another dose in other images (None:
+            every one of the study; none: the baseline alone).
+        headline: whether the book's first page names it.
     """
 
     id: str
@@ -110,13 +121,15 @@ class Outcome:
     """A claim with what a study says of it; `rule` has the study's margins in it.
 
     `matched` is the finding where the study's images lie as far from their baseline as real ones at as many bits
-    (`helpers.claims.dose.judged`); None for a claim that reads the baseline alone, and where nobody asked.
+    (`helpers.claims.dose.judged`); None for a claim that reads the baseline alone, and where nobody asked. `neighbour`
+    is that at the rungs that lie second nearest to the same doses; None where there are none, or nobody asked.
     """
 
     claim: Claim
     finding: Finding
     rule: str
     matched: Finding | None = None
+    neighbour: Finding | None = None
 
     @property
     def verdict(self) -> str:
@@ -152,6 +165,18 @@ class Outcome:
     def matched_answer(self) -> str:
         """The sentence of `answer` at the dose of real images, with the rungs that stand for it; "" without any."""
         return concluded(self.matched) if self.matched else ""
+
+    @property
+    def neighbour_answer(self) -> str:
+        """The same at the neighbouring rungs; "" without any."""
+        return concluded(self.neighbour) if self.neighbour else ""
+
+    @property
+    def turned(self) -> list[str]:
+        """The names of the figures that lie on another side of 0 at the neighbouring rungs."""
+        there = self.neighbour.figures if self.matched and self.neighbour else {}
+        here = self.matched.figures if self.matched else {}
+        return [name for name, found in there.items() if name in here and here[name].estimate * found.estimate < 0]
 
 
 def concluded(finding: Finding) -> str:

@@ -72,10 +72,10 @@ def by_condition(results: Results) -> pd.DataFrame:
     At the matched dose ("plain, matched dose"), which there is where a rung of a ladder stands for real images, are the
     claims that speak of formats. Each row is of the detectors that count under its own condition; none is decided
     elsewhere.
-    One row per claim and condition: key, condition (its name), protocol, weights, detectors (those scored there, of
-    which a claim takes the ones it names), rests (how many trainings of each there are, in words), verdict, of,
-    estimate, low, high (in all), n. Kept with the results. Without rows where the page has none of the deck's
-    detectors.
+    One row per claim and condition: key, condition (its name), protocol, weights, detectors, rests, verdict, of,
+    estimate, low, high (in all), n. `detectors` are those scored there, of which a claim takes the ones it names;
+    `rests` says how many trainings of each there are. Kept with the results. Without rows where the page has none of
+    the deck's detectors.
     """
     results = of_deck(results)
     found = [_under(results, condition) for condition in _conditions(results)]
@@ -104,8 +104,10 @@ def _under(results: Results, condition: _Condition) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Tally:
-    """In how many of a study's conditions a claim holds, of how many in which it is testable, and how many it is not
-    testable in; every condition counts for one, however many it shares with others."""
+    """In how many of a study's conditions a claim holds, is testable and is not testable.
+
+    Every condition counts for one, however many images it shares with others.
+    """
 
     holds: int
     testable: int

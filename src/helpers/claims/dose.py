@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -12,6 +12,7 @@ from helpers.analysis import dose, families
 from helpers.analysis.repeats import in_words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, listed, named, number
+from helpers.claims import neighbours
 from helpers.claims.claim import Claim
 from helpers.claims.gate import gated
 from helpers.claims.rule import NOT_TESTABLE, Finding
@@ -19,7 +20,10 @@ from helpers.precision.catalogue import PRECISIONS
 from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["BRIDGE", "NONE", "doses", "exact", "judged", "kinds", "shown"]
+__all__ = ["BRIDGE", "NONE", "Rungs", "at_neighbours", "doses", "exact", "judged", "kinds", "shown"]
+
+#: Which rung stands for each cell: `dose.matches`, or `dose.neighbouring`.
+Rungs = Callable[[Results], Mapping[tuple[str, str], dose.Match]]
 
 #: What a study without distances says.
 NONE = (
@@ -136,17 +140,20 @@ def _moved(results: Results) -> str:
     )
 
 
-def judged(claim: Claim, results: Results, there: Results | None, elsewhere: bool = True) -> Finding:
+def judged(
+    claim: Claim, results: Results, there: Results | None, elsewhere: bool = True, stand: Rungs = dose.matches
+) -> Finding:
     """The finding on a claim where each generator's images lie as far from its baseline's as real ones at as many bits,
     by the same gate and judge.
 
-    `there` are the results at that dose (`analysis.dose.at_matched_dose`), under the condition that is asked for. The
-    words name the dose where the nominal finding names the format, and the note the rung that stands for it, generator
-    by generator, with its median PSNR. A generator without a rung in reach is not judged, and the note says why;
-    where none has one, or none of them was scored, the claim is not testable. Where a generator that is judged lacks
-    one of the doses that the claim speaks of, the claim may fail but not hold: all of it must.
+    `there` are the results at that dose (`analysis.dose.at_matched_dose`), under the condition that is asked for, and
+    `stand` says which rungs they are of. The words name the dose where the nominal finding names the format, and the
+    note the rung that stands for it, generator by generator, with its median PSNR. A generator without a rung in reach
+    is not judged, and the note says why; where none has one, or none of them was scored, the claim is not testable.
+    Where a generator that is judged lacks one of the doses that the claim speaks of, the claim may fail but not hold:
+    all of it must.
     """
-    asked = _asked(claim, results)
+    asked = _asked(claim, results, stand)
     if not asked:
         return Finding(NOT_TESTABLE, "This study cannot say: it has no images of the formats that are meant.", {})
     rungs = _stand(results, asked)
@@ -180,13 +187,25 @@ def _of(results: Results, generators: tuple[str, ...]) -> Results:
     return replace(results, generators=tuple(key for key in results.generators if key in generators))
 
 
-def _asked(claim: Claim, results: Results) -> dict[tuple[str, str], dose.Match]:
+def at_neighbours(claim: Claim, results: Results, there: Results | None) -> Finding | None:
+    """`judged` at the neighbouring rungs (`analysis.dose.neighbours`), where there are any; None where a claim reads no
+    dose that two rungs stand for. The note names the neighbours. `there` are the results at those
+    (`analysis.dose.at_neighbouring_dose`)."""
+    asked, by_cell = _asked(claim, results, dose.matches), dose.neighbours(results)
+    next_ = {cell: by_cell[cell] for cell in asked if cell in by_cell and by_cell[cell].precision}
+    if there is None or not next_:
+        return None
+    # What else its note says is said at the nearest rungs already.
+    return replace(judged(claim, results, there, stand=dose.neighbouring), note=_stand(results, next_))
+
+
+def _asked(claim: Claim, results: Results, stand: Rungs) -> dict[tuple[str, str], dose.Match]:
     """What stands for the cells that a claim reads, by (generator, precision); C6 reads the lowest precision."""
     generators = claim.reads.generators if claim.reads else ()
     formats = (results.lowest,) if claim.of_images and not claim.of_scores else claim.formats
     return {
         (generator, precision): match
-        for (generator, precision), match in dose.matches(results).items()
+        for (generator, precision), match in stand(results).items()
         if (not generators or generator in generators) and (formats is None or precision in formats)
     }
 
@@ -238,6 +257,7 @@ def kinds(results: Results) -> str:
             f"UNets and DiTs cannot be compared at equal coverage and dose here: {_lacking(results, places)}. {lead}."
         )
     said = [_apart(bits, own) for bits, own in differ.groupby("bits", sort=False)]
+    said += [neighbours.kinds(results, differ)]
     shares = places.dropna(subset=["share"]).groupby("kind")["share"]
     held = [f"{_ends(100 * own.min(), 100 * own.max())} of the {kind}' denoisers" for kind, own in shares if kind]
     return (

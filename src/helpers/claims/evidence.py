@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isnan
 
+from helpers.analysis import real_ladders
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import counted, number
 from helpers.claims import readings
@@ -55,7 +56,7 @@ SOURCES = {
     ),
     "ladders": Source(
         "Pictures in the documentation of public repositories, measured by this project", "", "10_real_checkpoints",
-        "public-ladders-of-pictures",
+        "public-ladders-of-pictures", real_ladders.DOUBTS,
     ),
     "counted": Source(
         "Counted by this project on the checkpoints' own networks", "", "01_setup", "what-it-costs",
@@ -94,9 +95,9 @@ class Row:
 _NOT_FP4 = "it says nothing of FP4"
 _LOW_BEFORE = f"{_NOT_FP4}, but where it is so low before, nothing can stay high"
 _ELSEWHERE = (
-    "another public benchmark (deepsafe-bench 1.0.0, whose noncommercial terms keep its numbers out of this repository "
-    "and of the word above) has NPR find more of SD1.5 than this, more of SD1.4 than of SDXL and SD3, and least of "
-    "FLUX.1, with many false alarms"
+    "another public benchmark, deepsafe-bench 1.0.0, has noncommercial terms, which keep its numbers out of this "
+    "repository and of the word above. There NPR finds more of SD1.5 than here, more of SD1.4 than of SDXL and SD3, "
+    "and least of FLUX.1, with many false alarms"
 )
 
 #: One row a piece of evidence; a statement without one has none.
@@ -155,6 +156,11 @@ class Piece:
         return SOURCES[self.row.source]
 
     @property
+    def own_doubts(self) -> tuple[str, ...]:
+        """The doubts that do not hold of all that its source says."""
+        return tuple(said for said in self.doubts if said not in self.source.doubts)
+
+    @property
     def verdict(self) -> str:
         """supported, contradicted or inconclusive: which way it speaks; a part of a statement never for it."""
         found = _together([verdict([of.judged], of.low, of.high) for of in self.figures.values()])
@@ -210,8 +216,8 @@ def pieces(key: str, limits: Mapping[str, float] | None = None) -> list[Piece]:
     found = []
     for row in ROWS:
         if row.claim == key and (reading := row.read(limits)).figures:
-            doubts = (*SOURCES[row.source].doubts, *row.doubts, *reading.doubts)
-            found.append(Piece(row, reading.figures, reading.n, doubts))
+            doubts = dict.fromkeys((*SOURCES[row.source].doubts, *row.doubts, *reading.doubts))
+            found.append(Piece(row, reading.figures, reading.n, tuple(doubts)))
     return found
 
 

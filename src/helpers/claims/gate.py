@@ -175,13 +175,14 @@ def _span(areas: Sequence[float]) -> str:
 
 
 def _reasons(found: _Admitted) -> str:
-    return listed([f"{named(detector)} {why}" for detector, why in found.why.items()])
+    """A sentence for each detector, but for the stop of the last."""
+    return ". ".join(f"{named(detector)} {why}" for detector, why in found.why.items())
 
 
 def _none(tried: Sequence[_Admitted], results: Results) -> str:
     """The sentence where no detector counts, which names each and what it lacks under every protocol tried."""
-    parts = [f"under {found.results.protocol} {_reasons(found)}" for found in tried]
-    return f"Not testable: instrument. At {named(results.baseline)}, {'; '.join(parts)}."
+    parts = [f"under {found.results.protocol} {_reasons(found)}." for found in tried]
+    return f"Not testable: instrument. At {named(results.baseline)}, {' And '.join(parts)}"
 
 
 def _condition(own: _Admitted, best: _Admitted) -> str:

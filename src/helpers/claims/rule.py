@@ -69,11 +69,13 @@ class Basis(NamedTuple):
 class Finding:
     """A verdict on the deck's words, a plain sentence with estimates and intervals, and the figures by name.
 
-    `figures` have their intervals in all, by which the verdict is; `prompts` are the same figures of the page's own
-    training with intervals over prompts, and `bases` say what the first are taken over; both are empty where there are
-    no intervals of this kind. `deciding` names the figure on which the verdict hangs and `n` is the number of images
-    behind it. `note` says which detectors count and what another operating point says; `protocol` and `training`
-    are those that decide, where they are not the page's.
+    Attributes:
+        figures: with their intervals in all, by which the verdict is.
+        prompts: the same figures of the page's own training with intervals over prompts; empty where there are none.
+        bases: what the intervals in all are taken over.
+        deciding: the name of the figure on which the verdict hangs; `n` is the number of images behind it.
+        note: which detectors count, and what another operating point says.
+        protocol, training: those that decide, where they are not the page's.
     """
 
     verdict: str

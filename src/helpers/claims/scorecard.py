@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import pandas as pd
 
-from helpers.analysis.dose import at_matched_dose
+from helpers.analysis.dose import at_matched_dose, at_neighbouring_dose
 from helpers.analysis.words import listed
 from helpers.claims import deck
 from helpers.claims.claim import FALL, LEVEL, Claim, Outcome, concluded
-from helpers.claims.dose import judged
+from helpers.claims.dose import at_neighbours, judged
 from helpers.claims.evidence import overall
 from helpers.claims.gate import gated
 from helpers.claims.rule import PLURAL, SAID, Finding, margins
@@ -25,7 +26,8 @@ def evaluate(results: Results, *ids: str, elsewhere: bool = True, matched: bool 
     """What the results say of each claim of the deck, in its order; with `ids` ("C4" ...) of these alone.
 
     Detectors that cannot answer do not count (`helpers.claims.gate`); with `elsewhere` another protocol may decide.
-    With `matched` each claim that speaks of formats is judged at the dose of real images too (`Outcome.matched`).
+    With `matched` each claim that speaks of formats is judged at the dose of real images too (`Outcome.matched`), and
+    once more at the neighbouring rungs (`Outcome.neighbour`).
 
     Raises UsageError for an id that the deck does not have.
     """
@@ -35,13 +37,14 @@ def evaluate(results: Results, *ids: str, elsewhere: bool = True, matched: bool 
             raise UsageError(f"claims: no {asked!r}{nearest(asked, known)}; the deck has {known[0]} to {known[-1]}")
     limits = margins(results)
     matched = matched and results.fakes is None  # a view of other logits is of one dose
-    there = at_matched_dose(results) if matched else None
+    there, near = (at_matched_dose(results), at_neighbouring_dose(results)) if matched else (None, None)
     return [
         Outcome(
             claim,
             gated(claim, results, elsewhere),
             _rule(claim).format(**limits),
             judged(claim, results, there, elsewhere) if matched and claim.dosed else None,
+            at_neighbours(claim, results, near) if matched and elsewhere and claim.dosed else None,
         )
         for claim in deck.CLAIMS
         if not ids or claim.id in ids
@@ -69,8 +72,8 @@ def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
 
     `of` names the deciding figure, whose estimate, interval in all and number of images stand beside it, with what that
     interval is taken over; those of prompts are of the page's own training. The same at the matched dose is
-    matched_verdict, matched_of, matched_estimate, matched_low, matched_high, matched_n and matched_answer: "" and NaN
-    of a claim that is not judged there.
+    matched_verdict, matched_of, matched_estimate, matched_low, matched_high, matched_n and matched_answer, and at the
+    neighbouring rungs neighbour_verdict ...: "" and NaN of a claim that is not judged there.
     """
     return pd.DataFrame([
         {
@@ -80,19 +83,19 @@ def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "estimate": outcome.interval.estimate, "low": outcome.interval.low, "high": outcome.interval.high,
             "prompts_low": outcome.finding.over_prompts.low, "prompts_high": outcome.finding.over_prompts.high,
             **outcome.finding.basis._asdict(), "n": outcome.finding.n, "answer": outcome.answer,
-        } | _matched(outcome.matched)
+        } | _dosed("matched", outcome.matched) | _dosed("neighbour", outcome.neighbour)
         for outcome in outcomes
     ])  # fmt: skip
 
 
-def _matched(finding: Finding | None) -> dict[str, object]:
-    """The columns of `table` on the matched dose."""
+def _dosed(name: str, finding: Finding | None) -> dict[str, object]:
+    """The columns of `table` on a dose."""
     found = finding or Finding("", "", {})
-    ends = found.interval
-    return {
-        "matched_verdict": found.verdict, "matched_of": found.deciding, "matched_estimate": ends.estimate,
-        "matched_low": ends.low, "matched_high": ends.high, "matched_n": found.n, "matched_answer": concluded(found),
+    columns = {
+        "verdict": found.verdict, "of": found.deciding, **asdict(found.interval), "n": found.n,
+        "answer": concluded(found),
     }  # fmt: skip
+    return {f"{name}_{column}": value for column, value in columns.items()}
 
 
 #: How many statements real evidence agrees with, contradicts ..., for one and for more.

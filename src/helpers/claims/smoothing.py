@@ -290,8 +290,8 @@ def decoder(results: Results) -> Finding:
     widest = max(moves, key=lambda name: abs(moves[name].estimate))
     shares_ = listed([f"{number(figure)} for {name}" for name, figure in owed.items()])
     sentence = (
-        f"{READ[judged]}. Real images that were only passed through the decoder are told from untouched ones with this "
-        f"share of the detection of FP32 fakes (1: as well as those, 0: not at all): {shares_}. With the denoiser at "
+        f"{READ[judged]}. Real images that were only passed through the decoder are told from untouched ones. The "
+        f"share of the detection of FP32 fakes (1: as well as those, 0: not at all) is {shares_}. With the denoiser at "
         f"FP4 detection changes most for {widest}: its AUC by {number(moves[widest], 3, sign=True)}, mean over "
         "generators."
     )

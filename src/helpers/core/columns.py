@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -293,13 +293,31 @@ def dictionary() -> str:
     """The data dictionary as a page of the book (MyST Markdown)."""
     parts = [
         "# Data dictionary",
-        "What each table of a results folder holds: generated from the same declarations that tables are checked "
+        "What each table of a results folder holds. The page is made from the declarations that tables are checked "
         "against when they are read. Most of what this book shows is computed from the scores, "
-        f"{{tab}}`{_named(SCORES)}`. Columns in bold must be there. Any software that reads Parquet reads them.",
+        f"{{tab}}`{_named(SCORES)}`; what other tables have in common with them is described there alone. Columns in "
+        "bold must be there. Any software that reads Parquet reads these files.",
     ]
     for table in TABLES.values():
-        parts += [f"## {table.file}", f"A row is {table.row}.", _figure(table)]
+        shared = [column for column in table.columns if _as_in_scores(column)] if table is not SCORES else []
+        parts += [f"## {table.file}", f"A row is {table.row}.{_shared(shared)}"]
+        parts.append(_figure(table, [column for column in table.columns if column not in shared]))
     return "\n\n".join(parts) + "\n"
+
+
+def _as_in_scores(column: Column) -> bool:
+    """Whether the scores have a column of the same name that holds the same, needed or not."""
+    return column in {replace(one, needed=column.needed) for one in SCORES.columns}
+
+
+def _shared(columns: list[Column]) -> str:
+    """The sentence that names the columns which are those of the scores; "" where there are none."""
+    if not columns:
+        return ""
+    if len(columns) == len(SCORES.columns):
+        return f" It has all columns of {{tab}}`{_named(SCORES)}`, and:"
+    names = [_name(column) for column in columns]
+    return f" {', '.join(names[:-1])} and {names[-1]} are as in {{tab}}`{_named(SCORES)}`."
 
 
 def _named(table: Table) -> str:
@@ -307,24 +325,27 @@ def _named(table: Table) -> str:
     return f"columns-of-{table.file.partition('.')[0]}"
 
 
-def _figure(table: Table) -> str:
-    """The table of a file's columns with a caption and a place for its number (`helpers.paper.numbers`)."""
+def _figure(table: Table, columns: Iterable[Column]) -> str:
+    """Columns of a file as a table with a caption and a place for its number (`helpers.paper.numbers`)."""
     head = (
         f'<figure class="table-figure" id="tab-{_named(table)}" data-kind="Table" data-digest="0">\n'
         f'<figcaption><span class="figure-number">Table</span> Columns of {table.file}</figcaption>'
     )
-    return "\n\n".join([_raw(head), _rows(table.columns), _raw("</figure>")])
+    return "\n\n".join([_raw(head), _rows(columns), _raw("</figure>")])
 
 
 def _raw(markup: str) -> str:
     return f"```{{raw}} html\n{markup}\n```"
 
 
+def _name(column: Column) -> str:
+    return f"**{column.name}**" if column.needed else column.name
+
+
 def _rows(columns: Iterable[Column]) -> str:
     lines = ["| column | type | unit | range | what it is |", "|---|---|---|---|---|"]
     for column in columns:
-        name = f"**{column.name}**" if column.needed else column.name
-        lines.append(f"| {name} | {KINDS[column.kind]} | {column.unit} | {column.range} | {column.words} |")
+        lines.append(f"| {_name(column)} | {KINDS[column.kind]} | {column.unit} | {column.range} | {column.words} |")
     return "\n".join(lines)
 
 

@@ -231,7 +231,7 @@ def _caption(results: Results, found: Tiles, title: str) -> str:
     whose = "the generator that the deck's main claim names" if found.generator in _named() else "the study's first"
     under = "" if results.protocol == "plain" else f" after the treatment of the protocol {results.protocol}"
     said = (
-        f"{title}, {whose}, and the study's first prompt{prompt}: neither was chosen by its looks. The noise is the "
+        f"{title}, {whose}, and the study's first prompt{prompt}. Neither was chosen by its looks. The noise is the "
         f"same at each precision. Below each image stands what each detector says of it{under}: its verdict and its "
         f"score, a logit. All are generated, so {quoted('real')} is a miss."
     )

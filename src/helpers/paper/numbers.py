@@ -25,7 +25,7 @@ from helpers.paper.contents import pages
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-__all__ = ["attributes", "caption", "number", "setup"]
+__all__ = ["attributes", "caption", "kept", "number", "setup"]
 
 #: Roles of references and what an id begins with.
 ROLES = ("fig", "tab")
@@ -51,6 +51,13 @@ def attributes(kind: str, name: str, held: str) -> str:
 def caption(kind: str, words: str) -> str:
     """A caption of plain words with a place for the number."""
     return f'<figcaption><span class="figure-number">{kind}</span> {html.escape(words)}</figcaption>'
+
+
+def kept(name: str, words: str) -> str:
+    """The place of a table that the reader's browser draws: its number, which `book/_static/drawing.js` takes for the
+    table `name`. It is not seen, and a link to the table leads to it until the table is there; `words` say what it is.
+    """
+    return f'<figure class="kept-number" {attributes("Table", name, words)}>{caption("Table", words)}</figure>'
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

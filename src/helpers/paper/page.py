@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from math import isnan
 from typing import Any
 
@@ -18,7 +19,7 @@ from helpers import analysis, charts
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import number
 from helpers.charts import theme
-from helpers.claims import Finding, Outcome, disagreement, of_claim, tally
+from helpers.claims import Finding, Outcome, disagreement, neighbours, of_claim, tally
 from helpers.claims.evidence import AGREEMENT, overall
 from helpers.claims.rule import HOLDS, margins
 from helpers.core.errors import UsageError, nearest
@@ -135,15 +136,15 @@ RULE = Source("By which rule a claim *holds*, *fails* or stays *open*, the [meth
 
 def claim(results: Results, outcomes: Iterable[Outcome], *keys: str) -> Prose:
     """What stands behind the answers of claims, one after the other: the deck's words, the mark, what counts, and how
-    many other conditions say otherwise; folded, which detectors decide, the same at the dose of real images, whether it
-    hangs on the operating point, and the verdict under each condition."""
+    many other conditions say otherwise; folded, which detectors decide, the same at the dose of real images and at the
+    neighbouring rungs, whether it hangs on the operating point, and the verdict under each condition."""
     return prose.joined(_behind(results, _outcome(outcomes, key)) for key in keys)
 
 
 def _behind(results: Results, outcome: Outcome) -> Prose:
     of = outcome.claim
     words = escaped(f'"{of.words}"')
-    elsewhere = disagreement(results, outcome) if of.of_study else ""
+    elsewhere = f"{disagreement(results, outcome)} {neighbours.turned(outcome)}" if of.of_study else ""
     inside = [say(*_details(results, outcome)), _each(results, outcome) if of.of_study else None]
     return prose.joined([
         say(
@@ -161,13 +162,17 @@ def _details(results: Results, outcome: Outcome) -> list[str]:
     if matched is not None:
         mark = Verdict(HOLDS[matched.verdict]).markdown
         said.append(f"*At the dose of real images:* {mark} {escaped(outcome.matched_answer)}")
+    if beside := neighbours.answer(outcome):
+        mark = f"{Verdict(HOLDS[outcome.neighbour.verdict]).markdown} " if outcome.neighbour else ""
+        said.append(f"*At the neighbouring rungs:* {mark}{escaped(beside)}")
     said += [f"*At another operating point:* {escaped(point)}"] if point else []
     return [Source(text) for text in said]
 
 
 def _each(results: Results, outcome: Outcome) -> Prose | None:
-    """The table of a claim under each protocol, training, threshold and dose; the one that decides says so."""
-    rows = of_claim(results, outcome)
+    """The table of a claim under each protocol, training, threshold and dose; the one that decides says so. The
+    neighbouring rungs have the last row."""
+    rows = pd.concat([of_claim(results, outcome), _neighbour(results, outcome)])
     if rows.empty:
         return None
     frame = pd.DataFrame({
@@ -178,6 +183,16 @@ def _each(results: Results, outcome: Outcome) -> Prose | None:
     })  # fmt: skip
     caption = f"Claim {outcome.claim.title.replace(',', '')} under each condition"
     return prose.shown(tables.table(frame, caption).data)
+
+
+def _neighbour(results: Results, outcome: Outcome) -> pd.DataFrame:
+    """The row of a claim at the neighbouring rungs; none where there are none."""
+    found = outcome.neighbour
+    if found is None:
+        return pd.DataFrame()
+    where = f"{found.protocol or results.protocol}, neighbouring rungs"
+    row = {"condition": where, "verdict": found.verdict, "of": found.deciding, "decides": False}
+    return pd.DataFrame([row | asdict(found.interval)])
 
 
 def _value(found: Interval) -> str:

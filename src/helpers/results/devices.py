@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,11 +90,14 @@ class Record(Strict):
     @classmethod
     def _day(cls, text: str) -> str:
         try:
-            if date.fromisoformat(text).isoformat() == text:
-                return text
+            day = date.fromisoformat(text)
         except ValueError:
-            pass
-        raise ValueError(f"{shortened(text)!r} is no day; write it as 2026-11-30")
+            day = None
+        if day is None or day.isoformat() != text:
+            raise ValueError(f"{shortened(text)!r} is no day; write it as 2026-11-30")
+        if day > datetime.now(UTC).date() + timedelta(days=1):  # clocks differ
+            raise ValueError(f"{text} has not come yet; set the device's clock, or write the day of the measurement")
+        return text
 
     @model_validator(mode="after")
     def _once(self) -> Record:

@@ -175,13 +175,16 @@ def _beside(source: _Source, name: str) -> pd.DataFrame | None:
 class Results:
     """One study's results, narrowed to what a page asked for.
 
-    `scores` holds one row per image and detector (columns as in `helpers.core.columns`, logits float64), `cells` one
-    per generator and precision; `generators`, `precisions` and `detectors` are keys in the order of the catalogue;
-    `threshold` is the logit above which an image is called fake. `dropped` counts the rows without a number for a
-    logit, which were left out here or when the scores were imported, by "GENERATOR PRECISION DETECTOR". `unsaid` are
-    the detectors of whose scores nobody said whether they are logits or probabilities. `fakes` are the logits of the
-    fakes by (detector, generator, precision) where they are not those of `scores`; `made` says of which results they
-    were made and how (`derived`), so that the same can be made under another training.
+    Attributes:
+        scores: one row per image and detector, columns as in `helpers.core.columns`, logits float64.
+        cells: one row per generator and precision.
+        generators, precisions, detectors: keys in the order of the catalogue.
+        threshold: the logit above which an image is called fake.
+        dropped: how many rows without a number for a logit were left out, here or when the scores were imported, by
+            "GENERATOR PRECISION DETECTOR".
+        unsaid: the detectors of whose scores nobody said whether they are logits or probabilities.
+        fakes: the logits of the fakes by (detector, generator, precision), where they are not those of `scores`.
+        made: of which results those were made and how (`derived`), so that the same can be made under another training.
     """
 
     source: _Source = field(repr=False)
@@ -521,8 +524,8 @@ def load(
 ) -> Results:
     """Read a results folder and keep the named generators, precisions and detectors (None or empty: all it holds).
 
-    `weights` chooses the training of the detectors where a study scored with several; by default each detector's own
-    for the protocol: the study's, or where it was not scored with that, the one it has most scores of. `arm` is the
+    `weights` chooses the training of the detectors where a study scored with several. By default it is each detector's
+    own for the protocol: the study's, or else the one that it has most scores of. `arm` is the
     study's main arm where none is given.
     Logits are float64; rows whose logit is not a finite number are left out and counted in `Results.dropped`. The same
     view of an unchanged folder is the same object, with what was computed of it.

@@ -80,6 +80,6 @@ def sentence(found: pd.DataFrame, chance: float = 0.8) -> str:
     parts = []
     for claim, rows in found.groupby("claim", sort=False):
         shown = ", ".join(rows.truth[rows[last] >= chance]) or "none of the cases of the table"
-        parts.append(f"{claim} ({shown})")
-    shown = f"With {last[2:]} images a cell a study shows these with a chance of at least {100 * chance:.0f} %"
-    return f"{shown}: {'; '.join(parts)}."
+        parts.append(f"{claim} ({shown}).")
+    shown = f"With {last[2:]} images a cell a study shows these with a chance of at least {100 * chance:.0f} %."
+    return " ".join([shown, *parts])

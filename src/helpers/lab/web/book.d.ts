@@ -19,7 +19,7 @@ export interface Drawing {
   s<K extends keyof SVGElementTagNameMap>(name: K, attributes?: Attributes | null, ...children: Child[]): SVGElementTagNameMap[K];
   field(label: string, control: HTMLElement, more?: Child): HTMLDivElement;
   fill(select: HTMLSelectElement, options: [string | number, string][], value: string | number): void;
-  table(caption: string, head: Child[], rows: Child[][]): HTMLElement;
+  table(name: string, caption: string, head: Child[], rows: Child[][]): HTMLElement;
   signed(value: number, digits?: number): string;
   between(found: Interval | null): string;
   scale(from: [number, number], to: [number, number]): (value: number) => number;

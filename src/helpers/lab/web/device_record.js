@@ -80,8 +80,8 @@ export class DeviceRecord {
     });
     const judged = [...new Set(this.verdicts.map(one => one.model))].map(model => [detectorTitle(this.context, model),
       h("td", {}, seconds(median(this.verdicts.filter(one => one.model === model).map(one => one.seconds))))]);
-    this.shown.replaceChildren(table("Measured on this device: medians", ["Precision", "An image", "Rounding, once", "Weights", "Rounds"], rows),
-      table("Seconds of a detector for one image: medians", ["Detector", "An image"], judged));
+    this.shown.replaceChildren(table("lab-device", "Measured on this device: medians", ["Precision", "An image", "Rounding, once", "Weights", "Rounds"], rows),
+      table("lab-device-detectors", "Seconds of a detector for one image: medians", ["Detector", "An image"], judged));
     this.save.setAttribute("aria-disabled", "false");
   }
 

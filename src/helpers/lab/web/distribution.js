@@ -50,7 +50,7 @@ function numbers(context, pairs, precision) {
   const changed = sides.length > 1;
   const caption = `${things(pairs)}: share called fake (Wilson)${changed ? " and mean change of logit (Student)" : ""}, with 95 % intervals`;
   const head = ["Detector", ...sides.map(side => `Called fake at ${titles[side]}`), ...(changed ? [`${titles[1]} less ${titles[0]}`] : [])];
-  return table(caption, head, rows);
+  return table("lab-seeds", caption, head, rows);
 }
 
 /** How many there are, of what. @param {Pair[]} pairs */

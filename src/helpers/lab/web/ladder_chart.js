@@ -25,7 +25,7 @@ export function ladder(context, unordered, width) {
     h("h3", { class: "lab-head" }, "The ladder"),
     h("figure", { class: "lab-chart chart-picture" }, chart(context, made, detectors, Math.max(300, Math.min(720, width))), legend(context, detectors),
       h("figcaption", {}, `${of}: formats by the error that they leave in the weights. Above the line at 0 the image is called fake; away from 0 the axis is compressed. One image a format: the next prompt may differ.`)),
-    table("The ladder of this prompt: logit at each format", head, rows),
+    table("lab-ladder", "The ladder of this prompt: logit at each format", head, rows),
   ];
 }
 

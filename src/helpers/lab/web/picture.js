@@ -24,9 +24,10 @@ export class OwnPicture {
     this.context = context;
     this.input = h("input", { type: "file", id: "lab-file", accept: "image/*", onchange: () => this.#take(this.input.files) });
     this.shown = h("div", { class: "lab-own" });
-    const zone = h("div", { class: "lab-drop" }, field("A picture from this device, or dropped here", this.input));
-    for (const name of ["dragover", "drop"]) zone.addEventListener(name, event => this.#dragged(/** @type {DragEvent} */ (event)));
-    zone.addEventListener("dragleave", () => zone.classList.remove("lab-over"));
+    const zone = h("div", { class: "lab-drop" }, field("A picture from this device, or dropped on the page", this.input));
+    // Anywhere on the page: beside the frame a browser would leave the page and open the picture in its place.
+    for (const name of ["dragover", "drop"]) document.addEventListener(name, event => this.#dragged(/** @type {DragEvent} */ (event)));
+    document.addEventListener("dragleave", event => { if (!event.relatedTarget) zone.classList.remove("lab-over"); });
     this.zone = zone;
     this.box = h("section", { "aria-labelledby": "lab-own-head" }, h("h3", { id: "lab-own-head", class: "lab-head" }, "A picture of your own"),
       h("p", {}, "It is decoded and judged on this device, and no request leaves it. The detectors are miniatures that were trained on renders: they judge renders, and of a photograph their answer means little."),
@@ -35,9 +36,13 @@ export class OwnPicture {
 
   /** @param {DragEvent} event */
   #dragged(event) {
+    // Words that are dragged into a field are none of ours.
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     this.zone.classList.toggle("lab-over", event.type === "dragover");
-    if (event.type === "drop") this.#take(event.dataTransfer?.files);
+    if (event.type !== "drop") return;
+    if (!(event.target instanceof Node && this.zone.contains(event.target))) this.zone.scrollIntoView({ block: "center" });
+    this.#take(event.dataTransfer.files);
   }
 
   /** @param {FileList | null | undefined} files of which the first is judged */
@@ -99,6 +104,6 @@ export class OwnPicture {
         h("td", {}, steady ? (whole ? "the same" : "\u2013") : h("strong", {}, "unstable"))];
     });
     const head = ["Detector", ...columns.map(key => TREATMENTS[/** @type {keyof TREATMENTS} */ (key)]), "Verdicts"];
-    return table("What the detectors say of your picture (logit; above 0 it is called fake); unstable where the verdict flips", head, rows);
+    return table("lab-picture", "What the detectors say of your picture (logit; above 0 it is called fake); unstable where the verdict flips", head, rows);
   }
 }

@@ -61,7 +61,7 @@ function verdicts(context, base, other) {
     return image < 0 ? [cell] : [cell, h("td", {}, archivedLogit(context, made, detector, image))];
   })]);
   const note = image < 0 ? "" : `; the archive has this very image, number ${image}`;
-  return table(`What the detectors say on this device (logit; above 0 it is called fake)${note}`, head, rows);
+  return table("lab-verdicts", `What the detectors say on this device (logit; above 0 it is called fake)${note}`, head, rows);
 }
 
 /** @param {Context} context @param {Made} made @param {string} detector @param {number} image */
@@ -83,7 +83,7 @@ function archived(context, base, other) {
     return [h("td", {}, between({ estimate: share, low, high })), h("td", {}, cell.n)];
   })]);
   const head = ["Detector", ...both.flatMap(made => [precisionTitle(context, made.wish.precision), "images"])];
-  return table(`What the archive says of ${generatorTitle(context, generator)}: share of images called fake, with 95 % intervals`, head, rows);
+  return table("lab-archive", `What the archive says of ${generatorTitle(context, generator)}: share of images called fake, with 95 % intervals`, head, rows);
 }
 
 /** What each precision that was made of a generator takes. @param {Context} context @param {string} generator */
@@ -94,5 +94,5 @@ export function costs(context, generator) {
     return [title, ...[seconds(took.make), seconds(took.round), megabytes(bytes), relativeError.toFixed(4)].map(text => h("td", {}, text))];
   });
   const caption = `What a precision of ${generatorTitle(context, generator)} takes on this device; weights: all of its networks, with denoiser and T5 in the format`;
-  return table(caption, ["Precision", "An image", "Rounding, once", "Weights", "Relative weight error"], rows);
+  return table("lab-costs", caption, ["Precision", "An image", "Rounding, once", "Weights", "Relative weight error"], rows);
 }

@@ -95,6 +95,8 @@ class View {
     this.#corrected();
     this.show();
     this.place.dataset.open = "yes";
+    // The button that opened the lab is gone, and with it the keyboard's place.
+    if (document.activeElement === document.body) this.controls.form.querySelector("select")?.focus({ preventScroll: true });
     window.addEventListener("popstate", () => {
       if (location.hash && !location.hash.startsWith("#generator=")) return;
       this.state = possible(read(location.hash), this.first, this.there);

@@ -14,15 +14,15 @@ from IPython.display import HTML
 from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import number, printed
-from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement
-from helpers.claims.evidence import AGREEMENT, Piece, pieces
+from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement, neighbours
+from helpers.claims.evidence import AGREEMENT, SOURCES, Piece, pieces
 from helpers.claims.rule import HOLDS, margins
 from helpers.claims.scorecard import where
 from helpers.paper import page, tables
 from helpers.paper.prose import Source
 from helpers.results.results import Results
 
-__all__ = ["MARKS", "instruments", "power", "probe_note", "scorecard", "trainings", "verdicts_by_condition"]
+__all__ = ["MARKS", "instruments", "power", "probe_note", "scorecard", "sources", "trainings", "verdicts_by_condition"]
 
 
 def scorecard(results: Results, outcomes: Sequence[Outcome]) -> HTML:
@@ -53,17 +53,19 @@ def _study(results: Results, outcome: Outcome) -> str:
         f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in _figures(outcome).items()
     )
     measured = claim.quantity.replace("FP32", words.named(results.baseline) if claim.of_scores else "FP32")
+    elsewhere = f"{disagreement(results, outcome)} {neighbours.turned(outcome)}".strip()
     inner = (
         f"<p>{html.escape(outcome.told)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
         f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
         f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
-        f'<p class="claim-small">{html.escape(disagreement(results, outcome))}</p>{_folded(outcome)}'
+        f'<p class="claim-small">{html.escape(elsewhere)}</p>{_folded(outcome)}'
     )
     return _column("claim-study", where(results), mark, inner)
 
 
 def _folded(outcome: Outcome) -> str:
-    """Which detectors, protocol and training decide, and the same at the dose of real images, to be opened."""
+    """Which detectors, protocol and training decide, and the same at the dose of real images and at the neighbouring
+    rungs, to be opened."""
     note = f'<p class="claim-small">{html.escape(outcome.finding.note)}</p>' if outcome.finding.note else ""
     inner = f"{note}{_matched(outcome)}"
     return f'<details class="behind"><summary>What decides, and other doses</summary>{inner}</details>' if inner else ""
@@ -75,7 +77,12 @@ def _matched(outcome: Outcome) -> str:
         return ""
     mark = page.Verdict(HOLDS[outcome.matched.verdict])._repr_html_()
     said = html.escape(outcome.matched_answer)
-    return f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>{_spans(outcome.matched)}'
+    own = f'<p class="claim-small"><em>At the dose of real images:</em> {mark} {said}</p>{_spans(outcome.matched)}'
+    beside = html.escape(neighbours.answer(outcome))
+    if not beside:
+        return own
+    mark = f"{page.Verdict(HOLDS[outcome.neighbour.verdict])._repr_html_()} " if outcome.neighbour else ""
+    return f'{own}<p class="claim-small"><em>At the neighbouring rungs:</em> {mark}{beside}</p>'
 
 
 def _digits(found: Interval) -> int:
@@ -108,13 +115,31 @@ def _real(results: Results, outcome: Outcome) -> str:
 
 def _piece(piece: Piece) -> str:
     """A piece of evidence: which way it speaks, its figure, whose it is, and its doubts."""
-    source, doubts = piece.source, " ".join(f"{words.capitalised(said)}." for said in piece.doubts)
+    source, own = piece.source, _sentences(piece.own_doubts)
+    doubts = f"{OF_SOURCE} {html.escape(own)}".strip()
     whose = f'<a href="{source.page}.html#{source.anchor}">{html.escape(source.title)}</a>'
     said = f"{html.escape(AGREEMENT[piece.verdict].removesuffix(' the deck').removesuffix(' with'))}"
     return (
         f'<div class="piece"><p><span class="piece-way">{said}</span> {html.escape(piece.sentence)}</p>'
-        f'<p class="claim-small">{whose}. Doubts: {html.escape(doubts)}</p></div>'
+        f'<p class="claim-small">{whose}. Doubts: {doubts}</p></div>'
     )
+
+
+def _sentences(doubts: Sequence[str]) -> str:
+    return " ".join(f"{words.capitalised(said)}." for said in doubts)
+
+
+#: Where the doubts are that hold of all that a source says.
+OF_SOURCE = '<a href="#tab-doubts-of-each-source">those of its source</a>.'
+
+
+def sources() -> HTML:
+    """The table of the sources that cards quote, with the doubts that hold of all that each says."""
+    shown = pd.DataFrame({
+        "source": [source.title for source in SOURCES.values()],
+        "doubts": [_sentences(source.doubts) for source in SOURCES.values()],
+    })  # fmt: skip
+    return tables.table(shown, "Doubts of each source")
 
 
 def _spans(finding: Finding) -> str:

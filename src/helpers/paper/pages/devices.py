@@ -77,7 +77,7 @@ def show(measured: pd.DataFrame) -> HTML | None:
     if found.empty:
         return None
     shown = pd.DataFrame({
-        "device": [devices.name(row) for row in found.itertuples()],
+        "device": _named(found),
         "generator": found.model.map(named),
         "precision": found.precision.map(named),
         "rounds": found.rounds,
@@ -98,13 +98,18 @@ def detectors(measured: pd.DataFrame) -> HTML | None:
     if found.empty:
         return None
     shown = pd.DataFrame({
-        "device": [devices.name(row) for row in found.itertuples()],
+        "device": _named(found),
         "detector": found.model.map(named),
         "pixels a side": found.pixels,
         "images": found.images,
         SECONDS: _seconds(found, 3),
     })  # fmt: skip
     return tables.table(shown, "Seconds of a detector for one image, in the browser of readers' devices")
+
+
+def _named(found: pd.DataFrame) -> list[str]:
+    """Each row's device and the day of its record."""
+    return [f"{devices.name(row)} ({row.recorded})" for row in found.itertuples()]
 
 
 def _seconds(found: pd.DataFrame, digits: int) -> list[str]:

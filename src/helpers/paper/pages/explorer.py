@@ -139,6 +139,12 @@ def _generator(results: Results, stored: dict[str, gallery.Strips], key: str) ->
     return found
 
 
+#: The tables that the page's script draws, by the names under which their numbers are kept.
+TABLES = {
+    "explorer-verdicts": "What each detector says of an image",
+    "explorer-rates": "Rates of a detector at the threshold",
+}
+
 #: What the page is for.
 SHOWS = (
     "Choose a generator and a prompt: the page shows one image at every precision, what each detector says of it, and "
@@ -170,10 +176,11 @@ def show(results: Results) -> HTML | explorer.Explorer:
     # "</" would end the script element early wherever it stands in a string.
     data = json.dumps(index(results)).replace("</", "<\\/")
     first = explorer.start(results)
+    kept = "".join(numbers.kept(name, what) for name, what in TABLES.items())
     return HTML(
         f'{_early(results, first)}<div class="quantdetect-explorer"><script type="application/json">{data}</script>'
         f'<div class="explorer-place"><noscript>{_still(results, first["generator"], first["image"])}'
-        "<p>The explorer needs JavaScript, which this browser does not run.</p></noscript></div></div>"
+        f"<p>The explorer needs JavaScript, which this browser does not run.</p></noscript></div>{kept}</div>"
     )
 
 

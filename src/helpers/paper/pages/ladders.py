@@ -15,10 +15,11 @@ from helpers.analysis import real_ladders as real
 from helpers.analysis.words import capitalised, counted, listed, number
 from helpers.charts.real_ladders import MEASURES
 from helpers.paper import tables
+from helpers.paper.prose import Source, escaped
 
 __all__ = [
     "BITS", "answer", "by_bits", "dose", "doubts", "groups", "nulls", "residual", "smoothing", "sources", "steps",
-    "what",
+    "told", "what",
 ]  # fmt: skip
 
 #: Whole bits of the deck's two formats, whose doses are stated.
@@ -42,6 +43,11 @@ def answer(table: pd.DataFrame) -> str:
     """Which way fine detail goes at as few bits as the deck's FP4 has, and fewer."""
     found = real.evidence(table)
     return found["C6"].sentence if "C6" in found else "There is no picture at so few bits as the deck's FP4 has."
+
+
+def told(table: pd.DataFrame) -> Source:
+    """`answer` as a paragraph of the page's first box."""
+    return Source(f"**Public pictures at falling precision, without scores:** {escaped(answer(table))}")
 
 
 def smoothing(table: pd.DataFrame) -> str:
@@ -75,8 +81,8 @@ def nulls(table: pd.DataFrame) -> str:
     parts = [
         f"{counted(row.nulls, 'picture')} by {row.kind}s with the same weights ({counted(row.null_ladders, 'ladder')}) "
         f"have a PSNR of {row.psnr_least:.1f} to {row.psnr_most:.1f} dB to their baseline, "
-        f"{tables.interval(row, 'psnr', 1)} in the median; {row.within} of the {row.rungs} rungs of {row.kind}s at "
-        f"{real.COARSE:g} bits and below move the picture no further than the furthest of these."
+        f"{tables.interval(row, 'psnr', 1)} in the median. {row.within or 'None'} of the {row.rungs} rungs of "
+        f"{row.kind}s at {real.COARSE:g} bits and below move the picture no further than the furthest of these."
         for row in moved.itertuples()
     ]
     as_far = [f"{row.kind}s" for row in moved.itertuples() if row.within > row.rungs / 2]

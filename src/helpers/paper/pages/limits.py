@@ -10,6 +10,7 @@ from IPython.display import HTML
 from helpers.analysis import instruments, inventory, miniatures
 from helpers.analysis.conditions import training_counts
 from helpers.analysis.words import listed, named
+from helpers.claims import neighbours
 from helpers.claims.rule import FROZEN
 from helpers.results.results import Results
 
@@ -17,8 +18,6 @@ __all__ = ["limits", "sentences", "trainings"]
 
 #: Limits that no figure of a study states.
 ALWAYS = (
-    "PSNR, by which the doses of two scales are matched, is an imperfect bridge: it does not tell other content from "
-    "other traces.",
     "Some rules and margins were set after an archive had been seen; the rule behind a verdict, above, names them.",
 )
 
@@ -30,7 +29,7 @@ def limits(results: Results) -> HTML:
 
 def sentences(results: Results) -> list[str]:
     """What these results cannot show: by their sizes, models, scenes, trainings and detectors, and always."""
-    own = (_sizes, _targets, _world, _generators, _detectors, _instruments)
+    own = (_sizes, _targets, _world, _generators, _detectors, _instruments, neighbours.bridge)
     return [said for said in (limit(results) for limit in own) if said] + list(ALWAYS)
 
 

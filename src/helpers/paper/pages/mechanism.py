@@ -26,7 +26,7 @@ from helpers.study.rules import shipped
 __all__ = [
     "autocorrelation", "component_shifts", "content", "contrasts", "detail", "detection", "dose_aucs", "dose_shifts",
     "doses", "families_figure", "families_places", "families_table", "filters", "fingerprints", "ladder", "levels",
-    "predictions", "radial", "real_doses", "relations", "shares", "strata",
+    "neighbours", "predictions", "radial", "real_doses", "relations", "shares", "strata",
 ]  # fmt: skip
 
 MISSING = {
@@ -34,6 +34,7 @@ MISSING = {
     "filters": "This study has no filtered images, so what a filter does to its detectors is not known.",
     "ladder": "This study has no ladder of formats.",
     "distances": dose_sentences.NONE,
+    "neighbours": "No dose of this study has a second rung in reach.",
     "readings": "What this study's pictures show was not read.",
     "arms": "This study has nothing beside its baseline.",
     "auc": "This study has no reals, so no AUC.",
@@ -267,6 +268,19 @@ def doses(table: pd.DataFrame, results: Results) -> HTML:
     keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
     caption = f"Distance of images from {named(results.baseline)}'s of the same prompt and seed, medians"
     return _table(table, columns, keys | {"equal": "images equal byte for byte"}, caption, "distances")
+
+
+def neighbours(table: pd.DataFrame, results: Results) -> HTML:
+    """The shift at the rung that stands for a dose and at its neighbour (`dose.side_by_side`)."""
+    if len(table):
+        names = {name: [f"{title}, {psnr:.1f} dB" for title, psnr in zip(
+            table[f"{name}_title"], table[f"{name}_psnr"], strict=True)] for name in ("rung", "next")}  # fmt: skip
+        table = table.assign(**names, sign=["same" if same else "other" for same in table.same])
+    columns = {"rung_shift": ("shift at the nearest", 2, True), "next_shift": ("shift at the neighbour", 2, True)}
+    keys = {"generator_title": "generator", "bits": "bits of real images", "rung": "nearest rung",
+            "next": "neighbouring rung", "detector_title": "detector", "sign": "sign"}  # fmt: skip
+    caption = f"Two rungs for one dose: shifts from {named(results.baseline)}, in standard deviations at the baseline"
+    return _table(table, columns, keys, caption, "neighbours")
 
 
 def content(table: pd.DataFrame, results: Results) -> HTML:

@@ -14,11 +14,12 @@ from helpers.analysis.real_checkpoints import BASE
 from helpers.analysis.stats.metrics import Interval
 from helpers.analysis.words import listed, number
 from helpers.paper import tables
+from helpers.paper.prose import Source
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.results import Results, titles
 
 __all__ = [
-    "CAVEAT", "MOVED", "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "nf4_answer",
+    "MOVED", "NOTHING", "agreement", "agreement_note", "aucs_note", "both", "doubtful_note", "nf4_answer",
     "power_note", "published", "published_note", "resemblance", "resemblance_note", "scores", "verdicts",
 ]  # fmt: skip
 
@@ -26,11 +27,7 @@ __all__ = [
 MOVED = {1: "raises", -1: "lowers", 0: "does not measurably change"}
 
 #: What stands beside the public study's figures wherever they answer.
-CAVEAT = (
-    "Whether precision alone did that on the real checkpoints, the public study's runs cannot tell: its scores show "
-    "differences between runs that the precision of the weights does not explain. Public pictures at falling "
-    "precision, without scores:"
-)
+CAVEAT = "Whether precision alone did that its runs cannot tell: they differ in more than the precision of the weights."
 
 #: Whether two effects go the same way, in print.
 DIRECTIONS = {"agree": "agree", "part": "opposite", "open": "open"}
@@ -46,29 +43,28 @@ def _the(results: Results) -> str:
     return "the miniatures" if results.scale == "mini" else "this study"
 
 
-def nf4_answer(results: Results) -> str:
-    """The page's first sentences: what NF4 does to detection on real checkpoints, and on this study's images."""
+def nf4_answer(results: Results) -> tuple[str, str]:
+    """The page's first paragraphs: what NF4 does to detection on real checkpoints, and on this study's images."""
     table, there = public_study.public_effects(), real.public_cells()
     theirs, ours = real.mean_change(table, "nf4"), real.mean_change(real.own_effects(results), "nf4")
     moved = MOVED[real.direction(theirs)]
     areas = there[(there.precision == "nf4") & (there.arm == "native")].dropna(subset=["auc_before", "auc"])
-    cells = (
-        f"{there.generator.nunique()} generators and {there.detector.nunique()} detectors, {there.n.max()} pairs each"
-    )
-    first = (
-        "In a public study of real checkpoints that gives the score of each image, NF4 takes the mean AUC from "
-        f"{areas.auc_before.mean():.3f} to {areas.auc.mean():.3f} and {moved} the detection rate: "
-        f"{number(theirs, 3, sign=True)} against {PRECISIONS.title(BASE)}, averaged over {cells}."
-    )
+    cells = f"{there.generator.nunique()} generators and {there.detector.nunique()} detectors"
     leading = real.leading_detector(table, "nf4")
-    most = f"{words.named(leading.detector)} has the most of it, {tables.interval(leading, 'change', 3, sign=True)}."
-    beside = (
-        f" {_the(results).capitalize()} at NF4, on the same generators and detectors: {number(ours, 3, sign=True)} "
-        f"against {PRECISIONS.title(results.baseline)}."
-        if ours and not isnan(ours.estimate)
-        else ""
+    first = (
+        f"**Real checkpoints, in a public study:** NF4 {moved} the detection rate, {number(theirs, 3, sign=True)} "
+        f"against {PRECISIONS.title(BASE)}. That is a mean over {cells}, {there.n.max()} pairs each; "
+        f"{words.named(leading.detector)} has the most of it. The mean AUC goes from {areas.auc_before.mean():.3f} to "
+        f"{areas.auc.mean():.3f}. {CAVEAT}"
     )
-    return f"{first} {most}{beside} {agreement_note(results)}"
+    if not ours or isnan(ours.estimate):
+        return Source(first), ""
+    counts = real.agreement_counts(real.agreement(results))
+    return Source(first), Source(
+        f"**{_the(results).capitalize()}**, on the same generators and detectors: {number(ours, 3, sign=True)} at NF4 "
+        f"against {PRECISIONS.title(results.baseline)}. Detector by detector, scores move the same way in "
+        f"{counts['agree']} comparisons and opposite ways in {counts['part']}; {counts['open']} stay open."
+    )
 
 
 def agreement_note(results: Results) -> str:

@@ -80,8 +80,8 @@ def first(results: Results) -> str:
     later, undated = (found[[value is answer for value in found.before_first]] for answer in (False, None))
     before = f"{len(found) - len(later) - len(undated)} of {len(found)} rules were fixed before the first archive, of "
     said = f"{before}{_day(results.rules.first_archive)}"
-    said += f", and {len(later)} after it had been seen. These are {_names(later)}." if len(later) else "."
-    return f"{said} When they were fixed is not known of {_names(undated)}." if len(undated) else said
+    said += f", and {len(later)} after it had been seen. {_names(later)}" if len(later) else "."
+    return f"{said} Of some it is not known when they were fixed. {_names(undated)}" if len(undated) else said
 
 
 def across(results: Results) -> str:
@@ -98,14 +98,14 @@ def across(results: Results) -> str:
     )
 
 
-#: What stands before the names of rules in a sentence, by table.
-LEADS = {"margins": "the margins", "judging": "the rules", "method": "of what the program does",
-         "claims": "what counts for"}  # fmt: skip
+#: What stands before the names of rules, by table.
+LEADS = {"margins": "Of the margins", "judging": "Of the rules", "method": "Of what the program does",
+         "claims": "Of what counts"}  # fmt: skip
 
 
 def _names(rows: pd.DataFrame) -> str:
     groups = rows.groupby("table", sort=False)["name"]
-    return "; ".join(f"{LEADS[table]} {listed([key.replace('_', ' ') for key in keys])}" for table, keys in groups)
+    return " ".join(f"{LEADS[table]}: {listed([key.replace('_', ' ') for key in keys])}." for table, keys in groups)
 
 
 def confirmation(found: pd.DataFrame) -> HTML:

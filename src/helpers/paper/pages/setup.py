@@ -120,7 +120,7 @@ def twins(results: Results) -> str:
         return f"All of its images are at {base}, so none has a twin to be compared with."
     if not results.manifest.get("imported") and twins == images:
         return (
-            "Every image has a prompt and a seed of its own, and both are the same at every precision, so each "
+            "Every image has a prompt and a seed of its own, and both are the same at every precision. So each "
             f"quantized image has a twin at {base} that differs from it in nothing but the weights."
         )
     have = "has" if twins == 1 else "have"

@@ -23,7 +23,7 @@ from helpers.analysis.costs import images_per_cell
 from helpers.analysis.words import listed
 from helpers.charts import theme
 from helpers.detectors.catalogue import DETECTORS
-from helpers.paper import gallery
+from helpers.paper import gallery, numbers
 from helpers.paper.site import EXTRA
 from helpers.results.results import Results
 from helpers.world.captions import noun
@@ -42,8 +42,8 @@ RELATIONS = {
 }
 
 OPEN = (
-    "The lab opens at a press: a list of what there is. Networks are loaded when they are first needed, and the page "
-    "says before how much that is."
+    "A press opens the lab, and loads no more than a list of what there is. Networks are loaded when they are first "
+    "needed, and the page says before how much that is."
 )
 FROM_DISK = (
     "This page was opened from a disk, where browsers let no page load a module. Serve the book's folder and open it "
@@ -57,8 +57,22 @@ FAILED = (
     "The lab does not open: a file of it could not be loaded, or this browser does not run it. Reload the page to try "
     "again."
 )
-PRINTED = "On the web this page is a lab, which makes and judges images on the device of who reads it."
+PRINTED = (
+    "On the web this page is a lab, which makes and judges images on the device of who reads it. The tables that it "
+    "draws there have the numbers that are left out here."
+)
 NO_SCRIPTS = "The lab needs JavaScript, which this browser does not run."
+#: The tables that the lab draws, by the names under which their numbers are kept.
+TABLES = {
+    "lab-verdicts": "What the detectors say on the reader's device",
+    "lab-archive": "What the archive says of the same cell",
+    "lab-costs": "What a precision takes on the reader's device",
+    "lab-ladder": "The ladder of one prompt",
+    "lab-seeds": "Several seeds of one prompt",
+    "lab-picture": "What the detectors say of the reader's picture",
+    "lab-device": "Times of the reader's device",
+    "lab-device-detectors": "Times of the detectors on the reader's device",
+}
 LIVE = (
     "In the built book the lab stands here. A live notebook has the same models in Python: `generators.load`, "
     "`detectors.load`."
@@ -69,15 +83,14 @@ OTHER_STUDY = "this book shows a study of other models, so its archive says noth
 def sentence(results: Results) -> str:
     """What the page does, and what it leaves on the device, in words."""
     there = (
-        f"Beside it stands what the archive says of the same cell, of {images_per_cell(results)} images."
+        f"Beside them stands what the archive says of the same cell, of {images_per_cell(results)} images."
         if results.scale == "mini"
-        else f"Beside it stands no archive: {OTHER_STUDY}."
+        else f"Beside them stands no archive: {OTHER_STUDY}."
     )
     return (
         "Your own device makes the images here: choose a miniature generator, a precision, a prompt and a seed, and "
-        "see the image, its twin at FP32 and what detectors say of both. A picture of your own is judged too. What "
-        "you choose, type "
-        f"or drop stays on the device. {there}"
+        f"see the image, its twin at FP32 and what detectors say of both. {there} A picture of your own is judged too. "
+        "What you choose, type or drop stays on the device."
     )
 
 
@@ -104,12 +117,13 @@ def show() -> HTML:
     data = {"archive": f"../{ARCHIVE}", "grammar": grammar(), "colours": {key: theme.colour(key) for key in DETECTORS}}
     said = {"start": OPEN, "file": FROM_DISK, "missing": MISSING, "failed": FAILED}
     inner = "".join(f'<p class="lab-{name}" hidden>{_marked(words)}</p>' for name, words in said.items())
+    kept = "".join(numbers.kept(name, what) for name, what in TABLES.items())
     packed = json.dumps(data).replace("</", "<\\/")
     return HTML(
         f'<div class="quantdetect-lab" data-lab="../{LAB}"><script type="application/json">{packed}</script>'
         f'<div class="lab-place">{inner}<p class="lab-printed">{PRINTED}</p>'
         f'<p class="explorer-field"><button type="button" class="lab-open" hidden>'
-        f"Open the lab</button></p><noscript><p>{NO_SCRIPTS}</p></noscript></div></div>"
+        f"Open the lab</button></p><noscript><p>{NO_SCRIPTS}</p></noscript></div>{kept}</div>"
     )
 
 
