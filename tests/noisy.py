@@ -38,29 +38,32 @@ def dying(plan: Any, store: Any, *others: Any) -> Any:
             return
         os.kill(os.getpid(), signal.SIGKILL)
 
-    _after_an_image(once)
+    _after_an_image(store, once)
     return produced(plan, store, *others)
 
 
 def doomed(plan: Any, store: Any, *others: Any) -> Any:
     """The same, but each process is killed."""
-    _after_an_image(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    _after_an_image(store, lambda: os.kill(os.getpid(), signal.SIGKILL))
     return produced(plan, store, *others)
 
 
 def still(plan: Any, store: Any, *others: Any) -> Any:
     """The same, but each process stands still."""
-    _after_an_image(lambda: time.sleep(600))
+    _after_an_image(store, lambda: time.sleep(600))
     return produced(plan, store, *others)
 
 
-def _after_an_image(do: Callable[[], None]) -> None:
+def _after_an_image(store: Any, do: Callable[[], None]) -> None:
+    """Do something when this process has made an image and it is on disk, before it makes another."""
     made, make = [], own.Noise.make
 
     def then(self: Any, indices: Any) -> Any:
         if made:
+            while not made[0].is_file():  # it is written meanwhile
+                time.sleep(0.01)
             do()
-        made.append(indices)
+        made.append(store.image(self.source, indices[0]))
         return make(self, indices)
 
     own.Noise.make = then
