@@ -90,7 +90,7 @@ def test_what_is_said_of_detectors_follows_from_the_table(tmp_path):
 
 @pytest.mark.parametrize(("aucs", "said"), [
     ((0.58, 0.55), "None finds more, and CLIP-D keeps"),
-    ((0.58, 0.71), "A tower that also learnt from pairs of views finds more, and CLIP-D keeps"),
+    ((0.58, 0.71), "A tower that also learnt from pairs of views finds more; CLIP-D keeps"),
 ])  # fmt: skip
 def test_the_towers_that_were_tried_are_named_and_are_no_controls(tmp_path, aucs, said):
     (tmp_path / "detectors").mkdir()

@@ -207,10 +207,14 @@ def towers_tried(table: pd.DataFrame) -> str:
     most = own.auc.iloc[0]
     parts = [f"{_short(row.title)}, {row.auc:.3f}" for row in tried.itertuples()]
     better = [_short(row.title) for row in tried.itertuples() if row.auc > most]
-    said = f"{listed(better)} {_finds(better)} more, and" if better else "None finds more, and"
+    said = (
+        f"{listed(better)} {_finds(better)} more; CLIP-D keeps its published architecture all the same."
+        if better
+        else "None finds more, and CLIP-D keeps its published architecture."
+    )
     return (
         f"Further towers were tried for CLIP-D, trained as its own was; mean AUC of a linear head: {'; '.join(parts)}. "
-        f"With its own tower, {most:.3f}. {said[0].upper()}{said[1:]} CLIP-D keeps its published architecture."
+        f"With its own tower, {most:.3f}. {said[0].upper()}{said[1:]}"
     )
 
 
