@@ -22,7 +22,6 @@ from helpers.cli import app, book
 from helpers.core import files
 from helpers.paper import execution
 from helpers.results import devices
-from helpers.runs.plan import parse_share
 
 SOURCE = files.ROOT / "src"
 README = (files.ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,13 +68,6 @@ def test_the_book_says_how_long_a_command_takes_and_where_it_needs_a_gpu() -> No
         assert re.search(r"\b(seconds|minutes|hours|a minute)\b", said), commands
         if re.search("cuda|run full", commands):
             assert "GPU" in said, commands
-
-
-def test_the_slurm_script_runs_every_share_once() -> None:
-    (script,) = re.findall(r"```bash\n(.*?)```", REPRODUCE, re.DOTALL)
-    first, last = map(int, re.search(r"--array=(\d+)-(\d+)", script).groups())
-    shares = [parse_share(f"{task}/{re.search(r'_TASK_ID/([0-9]+)', script)[1]}") for task in range(first, last + 1)]
-    assert shares == [(task, last) for task in range(1, last + 1)]
 
 
 @pytest.fixture(scope="module")

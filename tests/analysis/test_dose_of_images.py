@@ -167,5 +167,5 @@ def test_the_figure_marks_the_real_doses(folder):
     charts.enable()
     table = dose.responses(analysis.load(synthetic_distances.write(folder, MAIN | LADDER)))
     spec = charts.dose_shifts(table, {"real": 25.5}, "sd3", "npr").to_dict()
-    assert "real is marked at 25.5 dB" in spec["description"] and "image/png" in theme.render(spec)
+    assert "lines mark real (25.5 dB)" in spec["description"] and "image/png" in theme.render(spec)
     assert "marked" not in charts.dose_shifts(table, {}).to_dict()["description"]

@@ -216,7 +216,7 @@ def tiny(kind: str, config: dict) -> Architecture:
     size = sum(p.numel() for p in getattr(diffusers, kind)(**config).parameters())
     t5 = sum(p.numel() for p in transformers.T5EncoderModel(transformers.T5Config(**T5)).parameters())
     parts = {"denoiser": Network(kind, config, size), "t5": Network("T5EncoderModel", T5, t5)}
-    return Architecture("tiny", "Tiny", 64, parts)
+    return Architecture("tiny", "Tiny", "someone/tiny", 64, parts)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import pandas as pd
@@ -61,7 +62,7 @@ def test_the_page_on_reproducing_names_what_does_not_lie_whole_on_a_card(size, s
         if one.how != placement.WORDS["whole"]:
             found.setdefault(one.how, set()).add(f"{one.cell.generator}/{one.cell.precision}")
     assert found == {placement.WORDS[how]: set(names.split()) for how, names in said.items()}
-    page = (files.BOOK / "reproduce.md").read_text(encoding="utf-8")
+    page = re.sub(r"\{term\}`(\w+)`", r"\1", (files.BOOK / "reproduce.md").read_text(encoding="utf-8"))
     assert "SDXL and SD3 at FP32 and SD3.5 at FP16 do not: each network comes to the card" in page
     assert "SD3.5 at FP32 and Flux.1 at FP32 and FP16 come layer by layer" in page
     assert "On 80 GB all of the main arm lies whole on the card." in page

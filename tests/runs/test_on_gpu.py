@@ -108,7 +108,9 @@ def tiny() -> Architecture:
         "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
     }  # fmt: skip
     count = sum(parameter.numel() for parameter in UNet2DConditionModel(**config).parameters())
-    return Architecture("tiny", "Tiny", 64, {"denoiser": Network("UNet2DConditionModel", config, count)})
+    return Architecture(
+        "tiny", "Tiny", "someone/tiny", 64, {"denoiser": Network("UNet2DConditionModel", config, count)}
+    )
 
 
 @pytest.mark.parametrize("level", ["fp32", "fp16", "fp8", "fp4"])
