@@ -11,7 +11,8 @@ Each figure is a ratio to a baseline of the same run, or a time with the start o
   and batches of 8. Those of the study are of 5, and `batches` says what larger ones would save: they round otherwise,
   so a study that changes them has its images made anew.
 - `overhead`: the engine's time over that of the bare calls of the same pipelines with the same batches.
-- `workers`: images a second of two processes to those of one, from the first image to the last; the starts of processes
+- `workers`: images a second of two processes to those of one, from the first image to the last, of cells with nine times N
+  images: the audits of cells and the last pieces, which one process waits for, count. The starts of processes
   do not count. On a CPU each computes in one thread, so two need two cores.
 - `restart`: a finished run of 12,000 images is called again. Its files are stand-ins, of which such a call reads the
   names, sizes and times.
@@ -196,7 +197,7 @@ def command(*words: str) -> None:
 def workers(folder: Path, images: int) -> Iterator[Row]:
     """Two processes against one, by the times of the files that they write."""
     study, rates = folder / "workers.toml", {}
-    study.write_text(STUDY.replace("IMAGES", str(3 * images)), encoding="utf-8")
+    study.write_text(STUDY.replace("IMAGES", str(9 * images)), encoding="utf-8")
     for count in (1, 2):
         out = folder / f"workers-{count}"
         command("run", str(study), "--out", str(out), "--workers", str(count))
