@@ -11,9 +11,9 @@ Each figure is a ratio to a baseline of the same run, or a time with the start o
   and batches of 8. Those of the study are of 5, and `batches` says what larger ones would save: they round otherwise,
   so a study that changes them has its images made anew.
 - `overhead`: the engine's time over that of the bare calls of the same pipelines with the same batches.
-- `workers`: images a second of two processes to those of one, from the first image to the last, of cells with nine times N
-  images: the audits of cells and the last pieces, which one process waits for, count. The starts of processes
-  do not count. On a CPU each computes in one thread, so two need two cores.
+- `workers`: images a second of two processes to those of one, from the first image to the last. The starts of
+  processes do not count; the audits of cells and the last pieces, for which one process waits, do, in cells of nine
+  times N images. On a CPU each computes in one thread, so two need two cores.
 - `restart`: a finished run of 12,000 images is called again. Its files are stand-ins, of which such a call reads the
   names, sizes and times.
 - `detect`: `quantdetect detect` on one picture, by the four detectors of the deck and the probe.
