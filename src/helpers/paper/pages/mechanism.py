@@ -278,7 +278,7 @@ def neighbours(table: pd.DataFrame, results: Results) -> HTML:
         table = table.assign(**names, sign=["same" if same else "other" for same in table.same])
     columns = {"rung_shift": ("shift at the nearest", 2, True), "next_shift": ("shift at the neighbour", 2, True)}
     keys = {"generator_title": "generator", "bits": "bits of real images", "rung": "nearest rung",
-            "next": "neighbouring rung", "detector_title": "detector", "sign": "sign"}  # fmt: skip
+            "next": "its neighbour", "detector_title": "detector", "sign": "sign"}  # fmt: skip
     caption = f"Two rungs for one dose: shifts from {named(results.baseline)}, in standard deviations at the baseline"
     return _table(table, columns, keys, caption, "neighbours")
 
