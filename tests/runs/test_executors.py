@@ -190,7 +190,7 @@ def test_ray_starts_a_killed_worker_again_and_makes_the_same(tmp_path, whole, wo
     """A real cluster of this machine, whose actors are two processes; one is killed by the system in the middle."""
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(noisy.__file__).parent), os.environ["PYTHONPATH"]]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(noisy.__file__).parent), prepend=os.pathsep)
     before = signal.getsignal(signal.SIGTERM)
     done = working(tmp_path, noisy.dying, executor="ray")
     assert done.notes == [] and (tmp_path / ".died").exists()
