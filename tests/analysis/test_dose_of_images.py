@@ -72,6 +72,8 @@ def test_no_rung_matches_where_none_is_near(folder):
     study = analysis.load(synthetic_distances.write(folder, MAIN | LADDER))
     far = dose.matched_rung(study, "sd3", 18.5)
     assert far.precision == "" and far.off == 6.5 and "6.5 dB away, more than 4.0" in far.why
+    # Just out of reach: the digits that show it, where one would print the same number twice.
+    assert "6.43 dB away, more than 6.4" in dose.matched_rung(study, "sd3", 18.43, reach=6.4).why
     assert dose.matched_rung(study, "sd3", 18.5, reach=6.5).precision in ("int4", "int2")
     assert "no rung of its ladder" in dose.matched_rung(study, "flux1", 20.0).why
     assert "no ladder" in dose.matched_rung(study, "sd3", 27.0, coverage="most").why

@@ -165,7 +165,9 @@ def matched_rung(
     row, least = own.loc[off.index[place]], float(off.iloc[place])
     if not least <= reach:
         nth = "second nearest" if place else "nearest"
-        return Match(target, off=least, why=f"its {nth} rung lies {least:.1f} dB away, more than {reach:.1f}")
+        # A rung just out of reach keeps the digits that show it.
+        digits = next((digits for digits in range(1, 6) if round(least, digits) > reach), 6)
+        return Match(target, off=least, why=f"its {nth} rung lies {least:.{digits}f} dB away, more than {reach:.1f}")
     return Match(target, row.arm, row.precision, Interval(row.psnr, row.psnr_low, row.psnr_high), least)
 
 

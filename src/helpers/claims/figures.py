@@ -202,7 +202,8 @@ def stay_high(results: Results, precisions: Sequence[str], where: str) -> Findin
             return f"The one detection rate on {names} {where} is {number(shown[worst])}, {worst}."
         return (
             f"The lowest of the {len(shown)} detection rates on {names} {where} is {number(shown[worst])}, {worst}. Of "
-            f"their intervals {above} lie above {high:.2f}, {below} below and {len(shown) - above - below} across it."
+            f"their intervals {above} {'lies' if above == 1 else 'lie'} above {high:.2f}, {below} below and "
+            f"{len(shown) - above - below} across it."
         )
 
     return finding_of(figures, sentence)

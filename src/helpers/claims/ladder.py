@@ -71,7 +71,8 @@ def _at_equal_bits(results: Results) -> str:
     pairs = contrasts(results, 1 - 0.05 / count)
     pairs = pairs[pairs.detector != ""]
     differ, beyond = off_zero(pairs, "difference"), off_zero(pairs, "beyond")
-    told = f"At equal bits {len(differ)} of {count} comparisons of two formats by a detector differ from 0"
+    told = f"At equal bits {len(differ)} of {count} comparisons of two formats by a detector differ from 0, by "
+    told += "intervals that hold for all of them at once (Bonferroni)"
     told += f". {len(beyond)} differ by more or less than the errors of the two formats account for"
     if len(beyond):
         most = beyond.loc[beyond.beyond.abs().idxmax()]

@@ -139,8 +139,8 @@ def kinds(results: Results, differ: pd.DataFrame) -> str:
     bits = listed([str(of) for of in dict.fromkeys(both.bits)])
     return (
         f"At the neighbouring rungs ({bits} bits) {len(signs)} of {counted(len(both), 'difference')} have the same "
-        "sign. "
-        f"By the interval in all {len(same)} lie as before: above 0, below it or across it."
+        f"sign. By the interval in all, {len(same)} {'lies' if len(same) == 1 else 'lie'} as before: above 0, below it "
+        "or across it."
     )
 
 

@@ -328,8 +328,8 @@ def moves(results: Results) -> str:
     return in_study(
         results,
         f"Detection moves {which}: from FP32 to FP4 the AUC changes by {number(plain, 3, sign=True)} against reals "
-        f"and by {number(again, 3, sign=True)} under aligned, mean over generators and detectors, a difference of "
-        f"{number(further, 3, sign=True)}.",
+        f"and by {number(again, 3, sign=True)} under aligned, mean over generators and the deck's detectors, a "
+        f"difference of {number(further, 3, sign=True)}.",
     )
 
 

@@ -14,7 +14,7 @@ from IPython.display import HTML, Markdown, display
 
 from helpers import charts
 from helpers.analysis import decoder, dose, families, real_ladders
-from helpers.analysis.words import named
+from helpers.analysis.words import named, printed
 from helpers.claims import dose as dose_sentences
 from helpers.claims import smoothing
 from helpers.claims.rule import HOLDS, Finding, margins
@@ -231,8 +231,10 @@ def families_table(table: pd.DataFrame, results: Results) -> HTML:
         "shift": ("shift, over prompts", 2, True), "shift_mean": ("mean shift, in all", 2, True),
     }  # fmt: skip
     if len(table):
-        spread = [tables.DASH if not least == least else f"{least:+.3f} to {most:+.3f}".replace("-", "\N{MINUS SIGN}")
-                  for least, most in zip(table.least, table.most, strict=True)]  # fmt: skip
+        spread = [
+            tables.DASH if not least == least else f"{printed(least, 3, True)} to {printed(most, 3, True)}"
+            for least, most in zip(table.least, table.most, strict=True)
+        ]
         table = table.assign(spread=spread)
         own = table.titles.where(table.kind != families.DIFFERENCE, "")
         table = table.assign(kind=[f"{kind}: {of}" if of else kind for kind, of in zip(table.kind, own, strict=True)])
