@@ -61,7 +61,7 @@ def working(whole: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., make.
 
 def clean(folder: Path) -> bool:
     """Whether nothing is left of workers."""
-    return not [*folder.glob(".worker*"), *folder.glob(worker.SEEN)] and lock.workers(folder) == []
+    return not [*folder.glob(".worker*"), *folder.glob(".tmp-*")] and lock.workers(folder) == []
 
 
 # Processes
@@ -204,9 +204,12 @@ def test_without_ray_its_executor_says_how_to_have_it(tmp_path, working, monkeyp
 
 
 def test_a_worker_that_sees_another_folder_says_so(tmp_path, working):
-    job = worker.Job(plan.resolve(settings()), tmp_path, {}, noisy.produced)
+    job, beside = (worker.Job(plan.resolve(settings()), tmp_path, {}, lambda *_: "made") for _ in range(2))
     with job.shown():
-        (tmp_path / worker.SEEN).write_text("another machine's")
+        with beside.shown():  # another share
+            assert [worker.Worker(one, 1, "cpu").do([]) for one in (job, beside)] == ["made", "made"]
+        assert worker.Worker(job, 2, "cpu").do([]) == "made"
+        (tmp_path / job.token).unlink()  # as on another machine
         with pytest.raises(Failure, match=rf"{tmp_path}: worker 3 does not see this folder; name one by --out"):
             worker.Worker(job, 3, "cpu").do([])
 
