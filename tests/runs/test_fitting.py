@@ -107,8 +107,9 @@ def test_a_damaged_file_of_weights_is_named(tmp_path, kept):
         fitting.expected(FULL.model_copy(update=few), GIB)
 
 
-def test_a_generator_of_which_nothing_is_here_is_not_known(tmp_path):
-    own = FULL.generators["sd15"].model_copy(update={"checkpoint": "somebody/model"})
+@pytest.mark.parametrize("checkpoint", ["somebody/model", "checkpoints/my/model", "../model", "/nowhere", "my model!"])
+def test_a_generator_of_which_nothing_is_here_is_not_known(checkpoint):
+    own = FULL.generators["sd15"].model_copy(update={"checkpoint": checkpoint})
     few = {"generators": {"sd15": own}, "precisions": ["fp32"], "arms": {}}
     (one,) = fitting.expected(FULL.model_copy(update=few), GIB)
     assert (one.how, one.peak, one.ram, one.there) == ("not known", None, None, "no")

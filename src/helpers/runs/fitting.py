@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -223,10 +224,12 @@ def _stored(source: str, itemsize: int) -> dict[str, int]:
 def _there(source: str, revision: str | None) -> str:
     """Whether a checkpoint's files are in its folder or the hub's local cache."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    index = Path(source) / "model_index.json"
+    index, found = Path(source) / "model_index.json", None
     if not index.is_file():
-        found = None if Path(source).is_absolute() else try_to_load_from_cache(source, index.name, revision=revision)
+        with suppress(HFValidationError):  # a folder that is not there, by a path that is no hub id
+            found = try_to_load_from_cache(source, index.name, revision=revision)
         if not isinstance(found, str):
             return "no"
         index = Path(found)
