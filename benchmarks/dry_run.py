@@ -285,7 +285,8 @@ def cells_of(study: Path, out: Path, why: str) -> list[dict[str, Any]]:
     """
     import pandas as pd
 
-    failed, rows, path = Store(out).failures(), {}, out / "cells.parquet"
+    cells, rows, path = sources(schema.load(study)), {}, out / "cells.parquet"
+    failed = Store(out).failures(cells)
     if path.is_file():
         kept = ["images", "rejected", "coverage", "weight_error", "output_error", "native_deviation", "peak_memory_mb"]
         table = pd.read_parquet(path).set_index(["generator", "precision", "arm"])
@@ -293,7 +294,7 @@ def cells_of(study: Path, out: Path, why: str) -> list[dict[str, Any]]:
     return [
         {"cell": cell.folder}
         | rows.get((cell.generator, cell.precision, cell.arm), {"images": 0, "why": failed.get(cell.folder, why)})
-        for cell in sources(schema.load(study))
+        for cell in cells
     ]
 
 

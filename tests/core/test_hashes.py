@@ -77,7 +77,7 @@ def test_large_files_are_remembered_beside_a_run(tmp_path, counted, later, monke
     hashes._KNOWN.clear()  # another process
     counted.clear()
     assert digest() == files.tree_sha256(model) and counted == ["small"]
-    for damage in (b"", b"[]", b'{"x": 3}', b"\xff"):
+    for damage in (b"", b"[]", b'{"x": 3}', b'{"x": ["a", "b"]}', b'{"x": [["1"], {}]}', b"\xff"):
         (run / hashes.FILE).write_bytes(damage)
         hashes._KNOWN.clear()
         assert digest() == files.tree_sha256(model)

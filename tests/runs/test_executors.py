@@ -10,11 +10,14 @@ import os
 import random
 import shutil
 import signal
+import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import noisy
 import pytest
@@ -23,6 +26,7 @@ from helpers.cli import app
 from helpers.core.errors import Failure, UsageError
 from helpers.runs import Shard, Source, audit, finished, lock, make, plan, sources
 from helpers.runs.executors import local, worker
+from helpers.runs.executors import ray as executors_ray
 from helpers.runs.executors.desk import Desk
 from helpers.runs.executors.staff import Staff, staff
 from helpers.runs.shares import contiguous
@@ -61,7 +65,7 @@ def working(whole: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., make.
 
 def clean(folder: Path) -> bool:
     """Whether nothing is left of workers."""
-    return not [*folder.glob(".worker*"), *folder.glob(worker.SEEN)] and lock.workers(folder) == []
+    return not [*folder.glob(".worker*"), *folder.glob(".tmp-*")] and lock.workers(folder) == []
 
 
 # Processes
@@ -200,15 +204,48 @@ def test_ray_starts_a_killed_worker_again_and_makes_the_same(tmp_path, whole, wo
 
 
 def test_without_ray_its_executor_says_how_to_have_it(tmp_path, working, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"pip install '\.\[models,ray\]'"):
         working(tmp_path, executor="ray")
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "127.0.0.1:99999", "no.such.host.invalid:1"])
+def test_where_nothing_answers_is_said_at_once(tmp_path, working, monkeypatch, address):
+    ray = SimpleNamespace(init=lambda *_, **__: pytest.fail("Ray would wait"))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with socket.socket() as bound:  # nobody listens there
+        bound.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", address.format(bound.getsockname()[1]))
+        with pytest.raises(UsageError, match="RAY_ADDRESS='.*': nothing answers there: .*; name a cluster's head"):
+            working(tmp_path, executor="ray")
+    assert clean(tmp_path)
+
+
+@pytest.mark.parametrize("error", [ValueError("Invalid address format: x"), RuntimeError("Version\nmismatch")])
+def test_what_ray_says_of_an_address_is_one_line(tmp_path, working, monkeypatch, error):
+    def init(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    monkeypatch.setenv("RAY_ADDRESS", "x")
+    with pytest.raises(UsageError, match=f"^RAY_ADDRESS='x': {' '.join(str(error).split())}$"):
+        working(tmp_path, executor="ray")
+
+
+def test_an_actor_that_ray_ends_as_memory_runs_out_is_lost():
+    ray = pytest.importorskip("ray")
+    assert issubclass(ray.exceptions.ActorDiedError, executors_ray._lost(ray))
+    assert issubclass(ray.exceptions.OutOfMemoryError, executors_ray._lost(ray))
+    assert not issubclass(ray.exceptions.RayTaskError, executors_ray._lost(ray))
+
+
 def test_a_worker_that_sees_another_folder_says_so(tmp_path, working):
-    job = worker.Job(plan.resolve(settings()), tmp_path, {}, noisy.produced)
+    job, beside = (worker.Job(plan.resolve(settings()), tmp_path, {}, lambda *_: "made") for _ in range(2))
     with job.shown():
-        (tmp_path / worker.SEEN).write_text("another machine's")
+        with beside.shown():  # another share
+            assert [worker.Worker(one, 1, "cpu").do([]) for one in (job, beside)] == ["made", "made"]
+        assert worker.Worker(job, 2, "cpu").do([]) == "made"
+        (tmp_path / job.token).unlink()  # as on another machine
         with pytest.raises(Failure, match=rf"{tmp_path}: worker 3 does not see this folder; name one by --out"):
             worker.Worker(job, 3, "cpu").do([])
 
@@ -226,6 +263,10 @@ def test_a_worker_that_sees_another_folder_says_so(tmp_path, working):
         ({"executor": "rya"}, r"no executor 'rya' \(nearest: 'ray'\); use local or ray"),
         ({"device": "cpu,cuda"}, "one kind"),
         ({"device": "cuda:0,cuda:0"}, "different ones"),
+        ({"device": "cuda,cuda:0"}, "different ones"),
+        ({"device": "cuda:1,cuda:01"}, "different ones"),
+        ({"workers": 0}, "0 workers: give at least one"),
+        ({"workers": -1, "executor": "ray"}, "-1 workers: give at least one"),
         ({"device": "cuda:0,cuda:1", "workers": 3}, "3 workers: each of 2 devices has one"),
         ({"device": "cuda:0", "executor": "ray"}, "write cuda"),
     ],

@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from helpers import generators
 from helpers.cli import app as cli
 from helpers.core import files
-from helpers.core.errors import UsageError
+from helpers.core.errors import Damaged, UsageError
 from helpers.generators import placement
 from helpers.runs import fitting, plan, sources
 from helpers.study import schema
@@ -95,8 +95,21 @@ def test_unknown_networks_are_counted_from_their_files_and_as_the_loaded_pipelin
     assert found["fp32"].exact and not found["fp4"].exact and found["fp32"].there == "yes"
 
 
-def test_a_generator_of_which_nothing_is_here_is_not_known(tmp_path):
-    own = FULL.generators["sd15"].model_copy(update={"checkpoint": "somebody/model"})
+@pytest.mark.parametrize("kept", [0, 4, 1000])
+def test_a_damaged_file_of_weights_is_named(tmp_path, kept):
+    whole = files.MODELS / "mini" / "sd15" / "text_encoder" / "model.safetensors"
+    damaged = tmp_path / "text_encoder" / "model.safetensors"
+    damaged.parent.mkdir()
+    damaged.write_bytes(whole.read_bytes()[:kept])
+    own = FULL.generators["sd15"].model_copy(update={"checkpoint": str(tmp_path)})
+    few = {"generators": {"sd15": own}, "precisions": ["fp32"], "arms": {}}
+    with pytest.raises(Damaged, match=f"^{damaged}: cannot be read: .*; get it again"):
+        fitting.expected(FULL.model_copy(update=few), GIB)
+
+
+@pytest.mark.parametrize("checkpoint", ["somebody/model", "checkpoints/my/model", "../model", "/nowhere", "my model!"])
+def test_a_generator_of_which_nothing_is_here_is_not_known(checkpoint):
+    own = FULL.generators["sd15"].model_copy(update={"checkpoint": checkpoint})
     few = {"generators": {"sd15": own}, "precisions": ["fp32"], "arms": {}}
     (one,) = fitting.expected(FULL.model_copy(update=few), GIB)
     assert (one.how, one.peak, one.ram, one.there) == ("not known", None, None, "no")

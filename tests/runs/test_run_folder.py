@@ -866,12 +866,21 @@ def test_a_cell_that_cannot_be_made_is_noted_and_the_rest_goes_on(tmp_path, whol
         done = run(tmp_path)
         assert list(done.failed) == ["sd15/fp4"] and done.failed["sd15/fp4"].startswith(said)
         assert not done.nothing and any(said in note for note in done.notes)
-        assert manifest(tmp_path)["failed"] == done.failed == Store(tmp_path).failures()
+        assert manifest(tmp_path)["failed"] == done.failed == Store(tmp_path).failures([FP4])
         scores = pd.read_parquet(tmp_path / "scores.parquet")
         assert set(scores.precision) == {"fp32", "none"}  # merged without it
         assert overview(settings(), tmp_path).failed == done.failed
     assert run(tmp_path).made == IMAGES and sound(tmp_path, whole)  # tried again
-    assert "failed" not in manifest(tmp_path) and not Store(tmp_path).failures()
+    assert "failed" not in manifest(tmp_path) and not list((tmp_path / "failed").rglob("*.json"))
+
+
+def test_a_failure_of_a_cell_that_the_study_no_longer_has_is_not_told(tmp_path, monkeypatch):
+    small(monkeypatch, sd15_fp4=0)
+    assert list(run(tmp_path).failed) == ["sd15/fp4"]
+    less = settings(precisions=["fp32"])
+    assert not make.run(less, tmp_path, progress=False).failed
+    assert "failed" not in manifest(tmp_path) and not overview(less, tmp_path).failed
+    assert Store(tmp_path).failures([FP4])  # for whoever asks for it again
 
 
 def test_a_run_ends_with_the_cells_named_that_it_could_not_make(tmp_path, monkeypatch, capsys):
@@ -904,16 +913,16 @@ def test_what_would_keep_every_cell_ends_the_run(tmp_path, monkeypatch, error):
     small(monkeypatch, error, sd15_fp32=0)
     with pytest.raises(type(error)):
         run(tmp_path)
-    assert not Store(tmp_path).failures() and not (tmp_path / "manifest.json").exists()
+    assert not list((tmp_path / "failed").rglob("*.json")) and not (tmp_path / "manifest.json").exists()
 
 
 @pytest.mark.parametrize("text", ["[]", "", '{"why": 3}'])
 def test_a_damaged_note_of_a_failure_is_none(tmp_path, text):
     store = Store(tmp_path)
     store.fail(FP4, "no memory")
-    assert store.failures() == {"sd15/fp4": "no memory"} and store.notes == ["sd15/fp4: not made: no memory"]
+    assert store.failures([FP4]) == {"sd15/fp4": "no memory"} and store.notes == ["sd15/fp4: not made: no memory"]
     (tmp_path / "failed/sd15/fp4.json").write_text(text)
-    assert not store.failures()
+    assert not store.failures([FP4])
 
 
 # What ends a run

@@ -7,10 +7,12 @@ last `RACY` seconds is not remembered, for it may be written once more at what i
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from helpers.core.errors import Damaged
 from helpers.core.files import file_sha256, read_json, write_json
@@ -74,11 +76,13 @@ def _read(file: Path) -> dict[str, tuple[str, str]]:
         found = read_json(file)
     except Damaged:
         return {}
-    return {
-        place: (str(known[0]), str(known[1]))
-        for place, known in found.items()
-        if isinstance(known, list) and len(known) == 2
-    }
+    return {place: (known[0], known[1]) for place, known in found.items() if _sound(known)}
+
+
+def _sound(known: Any) -> bool:
+    """Whether this is what a file is known by and a digest."""
+    texts = isinstance(known, list) and len(known) == 2 and all(isinstance(one, str) for one in known)
+    return texts and re.fullmatch(r"\d+( -?\d+){3} [0-9a-f]{64}", " ".join(known), re.ASCII) is not None
 
 
 def _keep() -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from helpers import precision
-from helpers.core.errors import UsageError
+from helpers.core.errors import Damaged, UsageError, shortened
 from helpers.core.files import read_json
 from helpers.generators import placement
 from helpers.generators.networks import Architecture, Network, architectures, build
@@ -136,7 +137,10 @@ class Expected:
 
 
 def expected(study: Study, memory: int) -> list[Expected]:
-    """What every cell of a study needs, those of the main arm first, and how a card of `memory` bytes would take it."""
+    """What every cell of a study needs, those of the main arm first, and how a card of `memory` bytes would take it.
+
+    Raises Damaged for a file of weights that cannot be read.
+    """
     return [_expected(study, cell, memory) for cell in [*study.cells(), *study.arm_cells()]]
 
 
@@ -201,10 +205,16 @@ def _numbers(known: Architecture | None, source: str) -> dict[str, int]:
         return {name: network.parameters for name, network in known.parts.items()}
     found: dict[str, int] = {}
     for path in sorted(Path(source).glob("*/*.safetensors")):
-        with safe_open(path, "pt") as file:
-            sizes = (prod(file.get_slice(key).get_shape()) for key in file.keys())
-            found[path.parent.name] = found.get(path.parent.name, 0) + sum(sizes)
+        found[path.parent.name] = found.get(path.parent.name, 0) + _numbers_in(path)
     return found
+
+
+def _numbers_in(path: Path) -> int:
+    try:
+        with safe_open(path, "pt") as file:
+            return sum(prod(file.get_slice(key).get_shape()) for key in file.keys())
+    except (OSError, SafetensorError) as error:
+        raise Damaged(f"{path}: cannot be read: {shortened(error)}; get it again, or name another folder") from None
 
 
 def _stored(source: str, itemsize: int) -> dict[str, int]:
@@ -214,10 +224,12 @@ def _stored(source: str, itemsize: int) -> dict[str, int]:
 def _there(source: str, revision: str | None) -> str:
     """Whether a checkpoint's files are in its folder or the hub's local cache."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    index = Path(source) / "model_index.json"
+    index, found = Path(source) / "model_index.json", None
     if not index.is_file():
-        found = None if Path(source).is_absolute() else try_to_load_from_cache(source, index.name, revision=revision)
+        with suppress(HFValidationError):  # a folder that is not there, by a path that is no hub id
+            found = try_to_load_from_cache(source, index.name, revision=revision)
         if not isinstance(found, str):
             return "no"
         index = Path(found)

@@ -110,8 +110,7 @@ def run(
             for note in part.notes:
                 store.note(note)
         originals.forget()
-        failed = store.failures()
-        done.failed = {one.folder: failed[one.folder] for one in chosen if one.folder in failed}
+        done.failed = store.failures(chosen)
         # All of it by one share at a time: each writes what it finds, and the last one finds everything.
         with lock.merging(store.folder):
             done.merged |= merge.merge(plan, store, weights, device)

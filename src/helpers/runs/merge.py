@@ -57,7 +57,7 @@ def _merged(plan: Plan, store: Store, parts: str) -> bool:
         and (manifest.get("parts"), manifest.get("study")) == (parts, plan.study)
         and manifest.get("reals") == _reals(plan, manifest)
         and manifest.get("rules") == plan.rules
-        and manifest.get("failed", {}) == store.failures()
+        and manifest.get("failed", {}) == store.failures(plan.recipes)
         and all((file := store.folder / name).is_file() and file_sha256(file) == files[name] for name in files)
     )
 
@@ -90,7 +90,7 @@ def _write_results(plan: Plan, store: Store, weights: Mapping[Scoring, str], par
     for name, frame in tables.items():
         write_parquet(ordered(TABLES[name], frame), store.folder / name)
     write_sheets(plan, store, _digests(states))
-    reals, failed = _reals(plan, store.manifest()), store.failures()
+    reals, failed = _reals(plan, store.manifest()), store.failures(plan.recipes)
     # The manifest last: what is without one is written again.
     write_json(
         {

@@ -89,7 +89,8 @@ def overview(study: Study, folder: Path) -> Overview:
             newest = max(newest, path.stat().st_mtime) if path.exists() else newest
             _count(one, path, ways)
         found.append(one)
-    return Overview(found, lock.workers(folder), time.time() - newest if newest else None, store.failures())
+    failed = store.failures(one.source for one in found)
+    return Overview(found, lock.workers(folder), time.time() - newest if newest else None, failed)
 
 
 def _applying(scorings: Iterable[Scoring], source: Source) -> list[Scoring]:

@@ -176,11 +176,13 @@ class Store:
         """What kept a source from being made counts no longer: it is tried again."""
         self._failure(source).unlink(missing_ok=True)
 
-    def failures(self) -> dict[str, str]:
-        """Sources, by their folders, that could not be made at the last try, and why."""
-        place = self.folder / "failed"
-        known = {path: self.read(_failure, path) for path in sorted(place.glob("*/[!.]*.json"))}
-        return {path.relative_to(place).with_suffix("").as_posix(): why for path, why in known.items() if why}
+    def failures(self, sources: Iterable[Source]) -> dict[str, str]:
+        """Those of the sources, by their folders, that could not be made at the last try, and why.
+
+        What is known of others, which the study no longer has, is left alone.
+        """
+        known = {source.folder: self.read(_failure, self._failure(source)) for source in sources}
+        return {folder: why for folder, why in known.items() if why}
 
     def _failure(self, source: Source) -> Path:
         return self.folder / "failed" / f"{source.folder}.json"

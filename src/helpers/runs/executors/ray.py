@@ -7,7 +7,9 @@ is gone, and gives it its work again.
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from helpers.core.errors import UsageError
+from helpers.core.errors import UsageError, shortened, shown
 from helpers.core.workers import processors
 from helpers.runs.executors.staff import Staff
 from helpers.runs.executors.worker import Job, Worker
@@ -31,12 +33,15 @@ SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 #: How often Ray starts a lost actor, and gives a piece of work, again before the others take it.
 AGAIN = 3
 
+#: Seconds within which a cluster answers.
+PATIENCE = 10.0
+
 
 class _Actor:
     """An actor, and what Ray says of one that it has given up."""
 
     def __init__(self, ray: Any, job: Job, number: int, device: str) -> None:
-        self.number, self.lost, self._ray = number, (ray.exceptions.RayActorError,), ray
+        self.number, self.lost, self._ray = number, _lost(ray), ray
         needs = {"num_cpus": 1} if device == "cpu" else {"num_cpus": 1, "num_gpus": 1}
         actor = ray.remote(max_restarts=AGAIN, max_task_retries=AGAIN, **needs)(Worker)
         self._actor = actor.remote(job, number, device)
@@ -49,11 +54,16 @@ class _Actor:
         self._ray.kill(self._actor)
 
 
+def _lost(ray: Any) -> tuple[type[BaseException], ...]:
+    """What Ray says of an actor that it has given up, and of one that it ended itself as memory ran out."""
+    return ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError
+
+
 @contextmanager
 def hired(job: Job, staff: Staff) -> Iterator[list[_Actor]]:
     """The staff's actors, by default as many as the cluster has GPUs or, on CPUs, processors; they end with the block.
 
-    Raises UsageError where Ray is not installed or the cluster has no GPU for them.
+    Raises UsageError where Ray is not installed, no cluster is where RAY_ADDRESS says, or it has no GPU for them.
     """
     with _connected(staff.count) as ray:
         kind = "CPU" if staff.device == "cpu" else "GPU"
@@ -75,16 +85,31 @@ def _connected(count: int | None) -> Iterator[Any]:
     handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)} if main else {}
     with tempfile.TemporaryDirectory(prefix="ray-", dir=_short(), ignore_cleanup_errors=True) as scratch:
         own = {"num_cpus": count or processors(), "include_dashboard": False, "_temp_dir": scratch}
+        _knock(address)
         try:
             ray.init(address or "local", logging_level="error", **({} if address else own))
-        except ConnectionError as error:
-            raise UsageError(f"RAY_ADDRESS={address}: {error}") from None
+        except (ConnectionError, ValueError, RuntimeError) as error:  # none there; no address; another version of Ray
+            if not address:
+                raise
+            raise UsageError(f"RAY_ADDRESS={shown(address)}: {shortened(error, 400)}") from None
         for name, handler in handlers.items():  # Ray's own would end this process without a word
             signal.signal(name, handler)
         try:
             yield ray
         finally:
             ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise UsageError where nothing answers at an address: Ray itself would try for a quarter of an hour."""
+    found = re.fullmatch(r"(?:ray://)?\[?([^/\[\]]+)\]?:([0-9]{1,5})", address or "")
+    if not found:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), PATIENCE).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"RAY_ADDRESS={shown(address)}: nothing answers there: {why}; name a cluster's head") from None
 
 
 def _short() -> str | None:

@@ -49,8 +49,11 @@ def staff(executor: str = "local", device: str = "cpu", workers: int | None = No
     """
     if executor not in EXECUTORS:
         raise UsageError(f"no executor {shown(executor)}{nearest(executor, EXECUTORS)}; use {' or '.join(EXECUTORS)}")
+    if workers is not None and workers < 1:
+        raise UsageError(f"{workers} workers: give at least one")
     devices = tuple(one.strip() for one in device.split(","))
-    if len({one.partition(":")[0] for one in devices}) > 1 or len(set(devices)) < len(devices):
+    kinds, numbers = zip(*(one.partition(":")[::2] for one in devices), strict=True)
+    if len(set(kinds)) > 1 or len({number.lstrip("0") for number in numbers}) < len(numbers):  # "cuda" is "cuda:0"
         raise UsageError(f"devices {shown(device)}: name different ones of one kind, for images depend on the kind")
     if executor == "ray" and (len(devices) > 1 or ":" in device):
         raise UsageError(f"device {shown(device)}: Ray gives each worker its own; write {devices[0].partition(':')[0]}")

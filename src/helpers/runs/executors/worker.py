@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,15 +14,13 @@ from tqdm import tqdm
 
 from helpers.core.device import require
 from helpers.core.errors import Failure
+from helpers.core.files import temporary
 from helpers.runs import lock
 from helpers.runs.plan import Plan, Scoring, Shard
 from helpers.runs.progress import working_on
 from helpers.runs.store import Store
 
 __all__ = ["Job", "Worker", "one_thread"]
-
-#: What is read to tell that a worker sees the run's folder and not another of its name.
-SEEN = ".seen"
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,8 @@ class Job:
         work: a module's function that makes and scores shards; called with plan, store, shards, weights, progress and
             device.
         progress: whether lines are shown.
-        token: what the folder holds in `SEEN` while they work.
+        token: the name of a file that the folder holds while they work, and that no other folder of its name does; each
+            of the shares that work there has its own.
     """
 
     plan: Plan
@@ -45,13 +43,13 @@ class Job:
     work: Callable[..., Any]
     share: tuple[int, int] | None = None
     progress: bool = True
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    token: str = field(default_factory=lambda: temporary("seen").name)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Keep the token in the folder while the block runs."""
-        seen = self.folder / SEEN
-        seen.write_text(self.token, encoding="utf-8")
+        seen = self.folder / self.token
+        seen.touch()
         try:
             yield
         finally:
@@ -82,11 +80,7 @@ class Worker:
         """Once, with the first shards: what is wrong is then an error of theirs."""
         if self._began:
             return
-        try:
-            seen = (self.job.folder / SEEN).read_text(encoding="utf-8")
-        except OSError:
-            seen = ""
-        if seen != self.job.token:
+        if not (self.job.folder / self.job.token).exists():
             raise Failure(
                 f"{self.job.folder}: worker {self.number} does not see this folder; name one by --out that all machines"
                 " share, under the same path"
