@@ -205,7 +205,7 @@ def test_ray_starts_a_killed_worker_again_and_makes_the_same(tmp_path, whole, wo
 
 def test_without_ray_its_executor_says_how_to_have_it(tmp_path, working, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r"pip install '\.\[models,ray\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'quantdetect\[models,ray\]'"):
         working(tmp_path, executor="ray")
 
 

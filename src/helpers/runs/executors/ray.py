@@ -79,7 +79,7 @@ def _connected(count: int | None) -> Iterator[Any]:
     try:
         import ray
     except ModuleNotFoundError:
-        raise UsageError("ray is not installed; pip install '.[models,ray]' brings it") from None
+        raise UsageError("ray is not installed; pip install 'quantdetect[models,ray]' brings it") from None
     address = os.environ.get("RAY_ADDRESS")
     main = threading.current_thread() is threading.main_thread()
     handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)} if main else {}
