@@ -173,6 +173,21 @@ def test_a_pipeline_is_placed_by_the_memory_that_is_free_and_the_record_says_how
     assert made.record["placement"] == how and made.record["estimated_peak_mb"] > 0
 
 
+def test_the_peak_of_a_cell_is_that_of_its_images_and_not_of_its_audit(monkeypatch):
+    held = []
+    monkeypatch.setattr(sources, "forget_peak", lambda device: held.clear())
+    monkeypatch.setattr(sources, "peaks", lambda device: {"peak_allocated": max(held)})
+    monkeypatch.setattr(sources.generators, "sample", lambda *given, **settings: held.append(3_000_000))
+    made = sources.QuantizedPipeline(source().recipe, "cpu")
+    held.append(9_000_000)  # an audit holds the network without quantization too
+    for _ in range(2):
+        made.make([0])
+        assert made.record["peak_memory_mb"] == 3
+    held.append(5_000_000)  # and so does a batch that is dearer than the one before
+    made.make([0])
+    assert made.record["peak_memory_mb"] == 5
+
+
 def test_a_study_may_say_how(monkeypatch):
     card, made = Card(monkeypatch, 10**12), source(schema.Memory(placement="model"))
     made.place()

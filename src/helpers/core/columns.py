@@ -138,7 +138,7 @@ TABLES = {
             Column("seconds_load", "number", "time to load the pipeline", "s", FROM_0),
             Column("seconds_quantize", "number", "time to quantize it", "s", FROM_0),
             Column("seconds_per_image", "number", "median time of an image", "s", FROM_0),
-            Column("peak_memory_mb", "number", "most memory of the process or device", "MB (10^6 bytes)", FROM_0),
+            Column("peak_memory_mb", "number", "most memory of the process or device while images are made", "MB (10^6 bytes)", FROM_0),
             Column("steps", "whole", "denoising steps", "", Range(1)),
             Column("guidance", "number", "guidance scale", "", FROM_0),
             _SIZE,

@@ -140,6 +140,7 @@ class QuantizedPipeline:
         self.recipe, self.device = recipe, device
         self.record: dict[str, Any] = {}
         self.pipeline: Any = None
+        self._making = False
 
     def model(self) -> str:
         """Digest of what makes the images: the checkpoint's files, or its hub id and revision."""
@@ -152,6 +153,9 @@ class QuantizedPipeline:
         """The images of the given indices, in one batch; after `load`."""
         recipe = self.recipe
         self.place()
+        if not self._making:  # what quantizing and the audit took is not what images take
+            forget_peak(self.device)
+            self._making = True
         images = generators.sample(
             self.pipeline,
             [recipe.prompts[index] for index in indices],
@@ -175,7 +179,6 @@ class QuantizedPipeline:
         """
         recipe = self.recipe
         _import_libraries(recipe.entry.pipeline)
-        forget_peak(self.device)
         held, type_ = originals.original(recipe, self.model()), recipe.computing_type(self.device)
         types, balanced = recipe.types(self.device), self.device != "cpu" and recipe.memory.placement == "balanced"
         read, began = held.seconds, time.perf_counter()
