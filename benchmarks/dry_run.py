@@ -4,11 +4,13 @@
 
 Nothing is downloaded. Each family's networks are built from their configurations and written as the hub lays out a
 checkpoint, the detectors at full size in their authors' file formats; a study file made of studies/full.toml then goes
-through the commands as a lab would call them, each a process of its own. Images are few and small, so their pixels mean
-nothing: what is tried is that everything loads, quantizes, is audited, made, scored, made again and shown.
+through the commands as a lab would call them, each a process of its own. Images are few, with few steps, and on a CPU
+small, so their pixels mean nothing: what is tried is that everything loads, quantizes, is audited, made, scored, made
+again and shown, and on a GPU how much of its memory that takes.
 
 A family is built as deep as memory lets it be, at full width always; one family's weights are on the disk at a time.
-The table at the end says what was built and how each command ended; with the cells' rows it is in DIR/dry_run.json.
+The table at the end says what was built and how each command ended; with the machine and the cells' rows it is in
+DIR/dry_run.json. results/dry_run has those that were kept.
 """
 
 from __future__ import annotations
@@ -35,14 +37,15 @@ from safetensors.torch import save_file
 from helpers import detectors
 from helpers.cli.show import table_text
 from helpers.core import files
+from helpers.core.device import accelerator
 from helpers.generators.catalogue import GENERATORS
 from helpers.generators.networks import Network, architecture, made
-from helpers.runs.plan import sources
+from helpers.runs.plan import Shard, Source, sources
 from helpers.runs.store import Store
 from helpers.study import schema
 
 IMAGES, STEPS = 2, 2
-#: Pixels by the full study's, in its own ratio.
+#: Pixels on a CPU by the full study's, in its own ratio; a GPU has those of the study.
 SIZES = {512: 64, 768: 96, 1024: 128}
 #: Shares of a network's layers that are tried, from all of them to one of each kind.
 DEPTHS = (1.0, 0.5, 0.25, 0.125, 0.0)
@@ -221,13 +224,14 @@ _LAYOUTS = {"npr": lambda state: (state, None), "r50_nodown": _nodown, "r50_tf":
 # The study
 
 
-def study_of(key: str, work: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """The full study's file, as data, for one generator: this checkpoint, few small images, no photographs."""
+def study_of(key: str, work: Path, keys: Sequence[str], device: str = "cpu") -> dict[str, Any]:
+    """The full study's file, as data, for one generator: this checkpoint, few images, no photographs."""
     with (files.STUDIES / "full.toml").open("rb") as file:
         study = tomllib.load(file)
     own = study["generators"][key]
     del study["reals"], own["revision"]
-    own |= {"checkpoint": str(work / key), "size": SIZES[own["size"]], "steps": STEPS}
+    own |= {"checkpoint": str(work / key), "steps": STEPS}
+    own |= {"size": SIZES[own["size"]]} if device == "cpu" else {}
     own |= {"variant": FAMILIES[key].variant} if FAMILIES[key].variant else {}
     arms = {
         name: arm | {"images": IMAGES} for name, arm in study["arms"].items() if key in arm.get("generators", [key])
@@ -280,8 +284,8 @@ def called(words: Sequence[str], log: Path) -> dict[str, Any]:
 
 
 def cells_of(study: Path, out: Path, why: str) -> list[dict[str, Any]]:
-    """Every cell of the study with its images, rejected ones, coverage and errors as the run's table has them, or the
-    reason why it has none.
+    """Every cell of the study with its images, rejected ones, coverage, errors and memory as the run's table has them,
+    and of a GPU where its networks lay and the peak that was expected; or the reason why it has none.
     """
     import pandas as pd
 
@@ -291,11 +295,17 @@ def cells_of(study: Path, out: Path, why: str) -> list[dict[str, Any]]:
         kept = ["images", "rejected", "coverage", "weight_error", "output_error", "native_deviation", "peak_memory_mb"]
         table = pd.read_parquet(path).set_index(["generator", "precision", "arm"])
         rows = {place: row for place, row in table[kept].astype(object).to_dict("index").items() if row["images"]}
-    return [
-        {"cell": cell.folder}
-        | rows.get((cell.generator, cell.precision, cell.arm), {"images": 0, "why": failed.get(cell.folder, why)})
-        for cell in cells
-    ]
+    found = []
+    for cell in cells:
+        row = rows.get((cell.generator, cell.precision, cell.arm), {"images": 0, "why": failed.get(cell.folder, why)})
+        found.append({"cell": cell.folder} | row | (_placed(out, cell) if row["images"] else {}))
+    return found
+
+
+def _placed(out: Path, cell: Source) -> dict[str, Any]:
+    """What the record of a cell's first images says of a GPU; nothing of a CPU."""
+    record = json.loads(Store(out).state(Shard(cell, 0, IMAGES)).read_text(encoding="utf-8"))["record"]
+    return {name: record[name] for name in ("placement", "estimated_peak_mb") if name in record}
 
 
 # All of it
@@ -353,7 +363,7 @@ def tried(key: str, work: Path, device: str, memory: float, keys: Sequence[str])
     try:
         apart(write_checkpoint, key, networks(key, outcome.depth), work / key)
         study = place / "study.toml"
-        study.write_text("\n".join(toml(study_of(key, work, keys))) + "\n", encoding="utf-8")
+        study.write_text("\n".join(toml(study_of(key, work, keys, device))) + "\n", encoding="utf-8")
         for name, words in calls(study, place, device).items():
             print(f"{key}: {name} ...", flush=True)
             outcome.commands[name] = called(words, place / f"{name}.log")
@@ -396,11 +406,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if shutil.disk_usage(work).free < DETECTORS_BYTES:
         parser.error(f"{work}: the detectors alone need {DETECTORS_BYTES / 1e9:.1f} GB of disk; give another --work")
     apart(write_detectors, work / "detectors", keys)
-    outcomes = []
+    outcomes, machine = [], accelerator(given.device)
     for key in families:
         memory = given.memory * 1e9 if given.memory else 0.9 * free_memory()
         outcomes.append(tried(key, work, given.device, memory, keys))
-        files.write_json([asdict(one) for one in outcomes], work / "dry_run.json")
+        record = {"machine": machine, "families": [asdict(one) for one in outcomes]}
+        files.write_json(record, work / "dry_run.json")
     shutil.rmtree(work / "detectors", ignore_errors=True)
     print(table_text([row(one) for one in outcomes]))
     for one in outcomes:

@@ -93,6 +93,23 @@ def test_a_studys_file_is_the_full_ones_but_for_its_scale(tmp_path):
     assert set(found.arms) == {*full.arms, "rounding_arm"} and found.images_per_cell == dry_run.IMAGES
 
 
+def test_a_gpu_has_the_studys_sizes_and_a_cpu_small_ones(tmp_path):
+    full = schema.load("full")
+    for key, settings in full.generators.items():
+        small, own = (dry_run.study_of(key, tmp_path, ["npr"], device) for device in ("cpu", "cuda"))
+        assert own["generators"][key]["size"] == settings.size == 8 * small["generators"][key]["size"]
+
+
+def test_what_a_record_says_of_a_gpu_stands_beside_the_cell(tmp_path):
+    study = tmp_path / "study.toml"
+    study.write_text("\n".join(dry_run.toml(dry_run.study_of("flux1", tmp_path, ["npr"], "cuda"))))
+    of = next(source for source in plan.sources(schema.load(study)) if source.folder == "flux1/fp8")
+    path = Store(tmp_path).state(plan.Shard(of, 0, 2))
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"record": {"placement": "whole", "estimated_peak_mb": 5.0, "device": "a card"}}))
+    assert dry_run._placed(tmp_path, of) == {"placement": "whole", "estimated_peak_mb": 5.0}
+
+
 def test_networks_are_as_deep_as_memory_lets_them_be_and_always_of_full_width():
     config = architecture("flux1-dev").parts["denoiser"]
     few = dry_run.shallow(config, 0.0)
@@ -123,7 +140,9 @@ def test_the_whole_way_is_gone_in_the_commands_order_and_the_weights_are_taken_a
     load = schema.load
     monkeypatch.setattr(schema, "load", lambda name: few if name == "full" else load(name))
     assert dry_run.main(["--families", "sd15", "--memory", "9", "--work", str(tmp_path)]) == 0
-    (found,) = json.loads((tmp_path / "dry_run.json").read_text())
+    written = json.loads((tmp_path / "dry_run.json").read_text())
+    (found,) = written["families"]
+    assert written["machine"]["device"] == "cpu"
     assert [one["exit"] for one in found["commands"].values()] == [0, 0, 0, 0]
     assert len(found["cells"]) == 8 and all(cell["images"] == 2 for cell in found["cells"])
     assert all((cell["coverage"] > 0) == ("fp32" not in cell["cell"]) for cell in found["cells"])
