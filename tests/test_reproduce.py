@@ -78,7 +78,7 @@ def beginning(*words: str) -> list[str]:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout as the commands see one: studies of its own, nothing made, this one's notebooks and maps."""
     (tmp_path / "studies").mkdir()
-    for name in ("mini", "mini-confirmation", "full"):
+    for name in ("mini", "mini-confirmation", "mini-denoisers-s1", "full"):
         (tmp_path / "studies" / f"{name}.toml").write_text(STUDY.replace("NAME", name), encoding="utf-8")
     for name in ("rules.toml", "maps", "prompts"):
         if (files.STUDIES / name).exists():
@@ -247,6 +247,15 @@ def test_the_confirmation_is_made(place: Path, typed: Typed) -> None:
     (run,) = beginning("quantdetect", "run", "mini-confirmation")
     assert f"{SCORES} scores" in typed(run)
     assert (place / "results" / "mini-confirmation" / "scores.parquet").is_file()
+
+
+def test_other_trainings_are_made(place: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(miniatures, "train", asked.append)
+    train, run = of_section("other-trainings")
+    typed(train)
+    assert asked == [["sd15-s1", "sd3-s1", "sd35-s1"]]
+    assert f"{SCORES} scores" in typed(run)
 
 
 def test_the_full_study_is_run_and_told(place: Path, planned: list[Job], typed: Typed) -> None:
@@ -440,7 +449,7 @@ def test_the_miniatures_are_trained_from_nothing(typed: Typed, monkeypatch: pyte
     """It takes hours: that all are asked for is seen here, that each of the steps trains, in tests/mini."""
     asked: list[object] = []
     monkeypatch.setattr(miniatures, "train", asked.append)
-    (command,) = beginning("quantdetect", "train", "mini")
+    (command,) = (line for line in beginning("quantdetect", "train", "mini") if "sd15-s1" not in line)
     typed(command)
     assert asked == [None]
 
@@ -448,7 +457,7 @@ def test_the_miniatures_are_trained_from_nothing(typed: Typed, monkeypatch: pyte
 #: What these tests type, by the target below which it stands or the words that it begins with.
 TARGETS = (
     "this-book", "with-other-choices", "the-study-from-its-first-image", "with-your-own-images", "at-full-size",
-    "one-card", "several-gpus", "another-generator", "another-detector", "with-anybodys-scores",
+    "one-card", "other-trainings", "several-gpus", "another-generator", "another-detector", "with-anybodys-scores",
 )  # fmt: skip
 WORDS = (("run", "mini-confirmation"), ("train", "mini"), ("import-scores", "FILE"), ("import-device",))
 

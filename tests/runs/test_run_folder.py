@@ -1026,12 +1026,14 @@ def test_images_that_nothing_scored_do_not_count(tmp_path, monkeypatch):
     assert Store(tmp_path).begun("these")["rules"] == "these"
 
 
-@pytest.mark.parametrize(("first", "second"), [("mini", "mini-confirmation"), ("mini-confirmation", "mini")])
-def test_a_confirmation_has_a_folder_of_its_own(folder, first, second):
+@pytest.mark.parametrize(("other", "key"), [("mini-confirmation", "confirms"), ("mini-denoisers-s1", "retrains")])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_confirmation_and_other_trainings_have_folders_of_their_own(folder, other, key, turned):
+    first, second = ("mini", other) if turned else (other, "mini")
     held = manifest(folder)
-    held["study"] |= {"name": first} | ({"confirms": "mini"} if first != "mini" else {})
+    held["study"] |= {"name": first} | ({key: "mini"} if first != "mini" else {})
     files.write_json(held, folder / "manifest.json")
-    named = {"name": second} | ({"confirms": "mini"} if second != "mini" else {})
+    named = {"name": second} | ({key: "mini"} if second != "mini" else {})
     before = manifest(folder)
     with pytest.raises(UsageError, match=rf"holds the run of '{first}', and {second} .*--out"):
         make.run(settings(**named), folder, progress=False)

@@ -28,7 +28,7 @@ def changed(folder, old, new):
 
 
 def test_the_shipped_studies_are_judged_by_the_shipped_rules():
-    for name in ("mini", "full", "mini-confirmation"):
+    for name in ("mini", "full", "mini-confirmation", "mini-denoisers-s1", "mini-denoisers-s2"):
         study = schema.load(name)
         assert study.rules == "rules.toml" and study.judged_by == rules.shipped()
         assert study.margins == {key: rule["value"] for key, rule in tomllib.loads(TEXT)["margins"].items()}
@@ -105,7 +105,9 @@ def test_a_copy_of_a_study_without_a_copy_of_the_rules_has_the_shipped_ones(tmp_
 
 
 def test_the_rules_are_no_study():
-    with pytest.raises(UsageError, match=r"name one of full, mini, mini-confirmation or"):
+    with pytest.raises(
+        UsageError, match=r"name one of full, mini, mini-confirmation, mini-denoisers-s1, mini-denoisers-s2 or"
+    ):
         schema.load("rules")
 
 

@@ -8,6 +8,7 @@ from helpers.core import files
 from helpers.core.errors import UsageError, nearest
 from helpers.detectors.catalogue import DETECTORS, published
 from helpers.generators.catalogue import GENERATORS
+from helpers.mini.training import miniatures
 from helpers.study import schema
 
 MINI = (files.STUDIES / "mini.toml").read_text(encoding="utf-8")
@@ -334,6 +335,18 @@ def test_a_confirmation_has_scenes_and_noise_of_its_own():
     beside = {"name", "seed", "prompts", "arms", "perturbations", "confirms"}
     assert mini.model_dump(exclude=beside) == again.model_dump(exclude=beside)
     assert mini.digest() != again.digest()
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_other_trainings_of_generators_differ_from_the_study_in_nothing_else(again):
+    mini, other = schema.load("mini"), schema.load(f"mini-denoisers-s{again}")
+    beside = {"name", "generators", "arms", "perturbations", "retrains"}
+    assert mini.model_dump(exclude=beside) == other.model_dump(exclude=beside)
+    assert other.retrains == "mini" and set(other.keys) == {"sd15", "sd3", "sd35"}
+    for key in other.keys:
+        own, theirs = mini.generators[key], other.generators[key]
+        assert theirs == own.model_copy(update={"checkpoint": f"{key}-s{again}"})
+        assert f"{key}-s{again}" in miniatures.AGAIN
 
 
 def test_an_arm_has_a_name_of_its_own(tmp_path):

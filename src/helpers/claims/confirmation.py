@@ -25,7 +25,7 @@ from helpers.core.errors import UsageError
 from helpers.results.memo import once
 from helpers.results.results import Results, check_results, judged_by, load, manifest_of, of_pairs
 
-__all__ = ["CONFIRMED", "OPEN", "OTHERWISE", "beside", "compared", "sentence"]
+__all__ = ["CONFIRMED", "OPEN", "OTHERWISE", "again", "beside", "compared", "sentence"]
 
 CONFIRMED, OTHERWISE, OPEN = "confirmed", "not confirmed", "nothing to confirm"
 
@@ -94,7 +94,7 @@ def compared(results: Results, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     for outcome in outcomes:
         if not outcome.claim.of_study:
             continue
-        other, here = _again(outcome.claim, results, there), outcome.interval
+        other, here = again(outcome.claim, results, there), outcome.interval
         figure = other.figures.get(outcome.finding.deciding, metrics.UNKNOWN)
         basis = other.bases.get(outcome.finding.deciding, other.basis)
         same = CONFIRMED if other.verdict == outcome.verdict else OTHERWISE
@@ -111,7 +111,7 @@ def compared(results: Results, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _again(claim: Claim, results: Results, there: Results) -> Finding:
+def again(claim: Claim, results: Results, there: Results) -> Finding:
     """The finding there under the protocol and training that decide here, by the detectors and on the generators that
     count here; not testable where the confirmation lacks one of them."""
     kept = counted_for(claim, results)

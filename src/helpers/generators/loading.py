@@ -41,7 +41,11 @@ def source(key: str, weights: str = "mini", entry: Entry | None = None) -> str:
     if (folder / "model_index.json").is_file():
         return str(folder)
     if folder.exists() or folder.is_absolute() or weights.startswith(".") or weights.count("/") != 1:
-        mend = f"'quantdetect train mini {key}' makes it" if folder.parent == files.MODELS / "mini" else "name another"
+        mend = (
+            f"'quantdetect train mini {folder.name}' makes it"
+            if folder.parent == files.MODELS / "mini"
+            else "name another"
+        )
         raise UsageError(f"{key}: no diffusers pipeline in '{folder}' (model_index.json is missing); {mend}")
     return weights
 

@@ -77,9 +77,9 @@ def _writable(value: Any) -> Any:
 
 
 def _data(folder: Path) -> list[Path]:
-    """The tables and pictures that a book shows: the study's and its confirmation's, those of other people, the rules
-    and the cards of the miniatures."""
-    studies = [folder, folder.with_name(f"{folder.name}-confirmation")]
+    """The tables and pictures that a book shows: the study's, its confirmation's and its other trainings', those of
+    other people, the rules and the cards of the miniatures."""
+    studies = [folder, *sorted(folder.parent.glob(f"{folder.name}-*"))]
     tables = [place for study in studies for place in sorted(study.glob("*")) if place.name not in MADE]
     others = [place for place in sorted(files.RESULTS.glob("*")) if not (place / "scores.parquet").is_file()]
     return [*tables, *others, files.STUDIES, files.MODELS / "mini"]

@@ -40,6 +40,7 @@ __all__ = [
     "read_verified",
     "with_cells",
     "with_fakes",
+    "with_generators",
 ]
 
 #: The tables of keys in a manifest, those that hold others first.
@@ -146,7 +147,8 @@ class _Scores:
 class _Source:
     """Where results come from, whole: a folder, or a table that is in memory (`folder` None, nothing beside it).
 
-    `replaced` are cells whose rows are those of other cells (see `with_cells`).
+    `replaced` are cells whose rows are those of other cells (see `with_cells`), `parts` the sources of which this one
+    is made, each with what says whether a generator is taken from it (see `with_generators`).
     """
 
     name: str
@@ -154,6 +156,7 @@ class _Source:
     manifest: dict[str, Any]
     scores: _Scores
     replaced: Mapping[_Cell, _Cell | None] = field(default_factory=dict)
+    parts: tuple[tuple[_Source, Callable[[str], bool]], ...] = ()
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the scores; None where there is none that the manifest vouches for. Read once: not to be
@@ -164,6 +167,10 @@ class _Source:
 
 @once
 def _beside(source: _Source, name: str) -> pd.DataFrame | None:
+    if source.parts:
+        tables = [(of.table(name), wanted) for of, wanted in source.parts]
+        there = [table[table.generator.map(wanted)] for table, wanted in tables if table is not None]
+        return pd.concat(there, ignore_index=True) if len(there) == len(tables) else None
     table = read_verified(source.folder, name) if source.folder else None
     if table is None or not source.replaced:
         return table
@@ -498,6 +505,48 @@ def _replaced(table: pd.DataFrame, cells: Mapping[_Cell, _Cell | None]) -> pd.Da
             found.iloc[start : start + len(place), found.columns.get_loc(name)] = key
         start += len(place)
     return found
+
+
+def with_generators(results: Results, other: Results) -> Results:
+    """The main arm of this study with the generators of another in place of its own: their fakes, and their rows of the
+    tables beside the scores, are the other's, reals and all else this one's.
+
+    Both have the same prompts, reals and scorings. A generator that this study lacks is left out. Raises ValueError
+    where the fakes are not those that are stored, as `with_cells` does.
+    """
+    if results.fakes is not None or other.fakes is not None:
+        raise ValueError("with_generators: the fakes of these results are not those that are stored")
+    source = _with_generators(results.source, other.source, results.arm, frozenset(other.generators))
+    return _narrowed(
+        source, results.generators, results.precisions, results.detectors, results.threshold, results.protocol,
+        results.arm, results.trainings,
+    )  # fmt: skip
+
+
+@once
+def _with_generators(own: _Source, other: _Source, arm: str, keys: frozenset[str]) -> _Source:
+    """The source of `with_generators`, without arms beside the main one: none of those is of these generators."""
+    finite, theirs = own.scores.finite, other.scores.finite
+    mine = finite.only(lambda group: group.label == 0 or group.arm == arm, lambda images: images.generator not in keys)
+    theirs = theirs.only(lambda group: group.label == 1 and group.arm == arm, lambda images: images.generator in keys)
+    frames, parts = (mine.frame, theirs.frame), ((own, lambda key: key not in keys), (other, keys.__contains__))
+    study = {**own.manifest.get("study", {}), "arms": {}}
+    return _Source(
+        f"{own.name} with {other.name}", None, {**own.manifest, "study": study}, _checked(_below(frames), own.name),
+        parts=parts,
+    )  # fmt: skip
+
+
+def _below(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of scores, one below the other: their words stay categories, ten times as fast as text."""
+    words = {
+        name: sorted({word for frame in frames for word in frame[name].cat.categories})
+        for name in _WORDS if all(name in frame for frame in frames)
+    }  # fmt: skip
+    alike = [
+        frame.assign(**{name: frame[name].cat.set_categories(of) for name, of in words.items()}) for frame in frames
+    ]
+    return pd.concat(alike, ignore_index=True)
 
 
 def check_results(results: str | Path) -> Path:

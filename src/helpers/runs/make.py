@@ -148,10 +148,11 @@ def _produced(
 
 
 def _refuse_other(store: Store, study: Study) -> None:
-    """Keep a study and its confirmation in folders of their own: neither may take the other's images for its own."""
+    """Keep a study, its confirmation and other trainings in folders of their own: none may take another's images."""
     held = store.manifest().get("study") or {}
-    name, confirms = held.get("name"), held.get("confirms")
-    if name != study.name and study.name == confirms or name is not None and name == study.confirms:
+    name, of = held.get("name"), {held.get("confirms"), held.get("retrains")}
+    theirs = name != study.name and study.name in of
+    if theirs or name is not None and name in {study.confirms, study.retrains}:
         raise UsageError(
             f"{store.folder}: holds the run of {shown(str(name))}, and {study.name} is to have images of its own: "
             "give another folder by --out"

@@ -314,7 +314,8 @@ class Study(Strict):
 
     `weights` is the detectors' training that the study is about, `further` maps the labels of other trainings to the
     detectors that have them; `shared_level` is the difficulty of the protocol `shared`. `reals` are renders in a mini
-    study unless it says otherwise, and none in a full one. `memory` is how pipelines fit on a GPU.
+    study unless it says otherwise, and none in a full one. `memory` is how pipelines fit on a GPU. `confirms` names the
+    study whose claims this one judges again on other images, `retrains` the one whose generators were trained again.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100), AfterValidator(_filed)]
@@ -341,6 +342,7 @@ class Study(Strict):
     generators: dict[str, GeneratorSettings] = Field(min_length=1)
     rules: Words = ruling.FILE
     confirms: Words | None = None
+    retrains: Words | None = None
 
     _folder: Path = PrivateAttr(default=files.STUDIES)
 
@@ -383,7 +385,7 @@ class Study(Strict):
         return {
             n: value
             for n, value in handler(self).items()
-            if value is not None or n not in ("reals", "confirms", "memory")
+            if value is not None or n not in ("reals", "confirms", "retrains", "memory")
         }
 
     def _own_generators(self) -> None:

@@ -11,14 +11,14 @@ from IPython.display import HTML
 
 from helpers.analysis import rule_dates
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import counted, listed, number
+from helpers.analysis.words import counted, listed, named, number, printed
 from helpers.claims import CLAIMS, by_condition
 from helpers.claims.rule import HOLDS
 from helpers.paper import tables
 from helpers.results.results import Results
 from helpers.study.rules import shipped
 
-__all__ = ["across", "confirmation", "first", "note", "table"]
+__all__ = ["across", "confirmation", "first", "note", "retrained_changes", "table", "trainings"]
 
 #: How a table of the file is called in print.
 TABLES = {
@@ -124,3 +124,39 @@ def confirmation(found: pd.DataFrame) -> HTML:
 def _figure(row: pd.Series, where: str) -> str:
     ends = Interval(row[f"{where}estimate"], row[f"{where}low"], row[f"{where}high"])
     return tables.DASH if pd.isna(ends.estimate) else number(ends, sign=row.low < 0)
+
+
+def trainings(found: pd.DataFrame) -> HTML:
+    """The table of `claims.retrained.compared`; a sentence where there are no other trainings."""
+    if found.empty:
+        return tables.missing("No other trainings of the generators lie beside these results.")
+    rows = []
+    for title, of in found.groupby("title", sort=False):
+        row = {"claim": title, "decided by": of.iloc[0]["of"] or tables.DASH}
+        for one in of.itertuples():
+            ends = Interval(one.estimate, one.low, one.high)
+            figure = tables.DASH if pd.isna(one.estimate) else number(ends, sign=bool((of.low < 0).any()))
+            row |= {f"value, training {one.training}": figure, f"verdict, training {one.training}": HOLDS[one.verdict]}
+        rows.append(row)
+    return tables.table(pd.DataFrame(rows), "Each claim under each training of the denoisers, by the same rules")
+
+
+def retrained_changes(found: pd.DataFrame) -> HTML:
+    """The table of `claims.retrained.changes`: of each generator and detector AUC at the baseline and its changes, one
+    figure a training; a sentence where there are no other trainings."""
+    if found.empty:
+        return tables.missing("No other trainings of the generators lie beside these results.")
+    rows = []
+    for (generator, detector), of in found.groupby(["generator", "detector"], sort=False):
+        base = of.drop_duplicates("training").auc
+        row = {"generator": named(generator), "detector": named(detector), "AUC at the baseline": _each(base)}
+        for precision, changed in of.groupby("precision", sort=False):
+            row[f"change, {named(precision)}"] = _each(changed.estimate, sign=True)
+        rows.append(row)
+    return tables.table(
+        pd.DataFrame(rows), "AUC and its changes under each training of a denoiser, the first one first"
+    )
+
+
+def _each(values: pd.Series, sign: bool = False) -> str:
+    return " / ".join(printed(value, sign=sign) for value in values)
