@@ -298,9 +298,9 @@ def test_an_arm_changes_what_it_names_and_the_main_arm_stays():
     assert mini.setting("seed", "vae") == 1000
     assert (mini.setting("way", "ladder"), mini.setting("way", "vae")) == ("rounding", "native")
     assert mini.setting("components", "all") == mini.components and mini.setting("coverage", "all") == "all"
-    assert min(mini.images_of(cell.arm, cell.precision, 500) for cell in mini.arm_cells()) >= 100
-    assert mini.images_of("vae", "fp4", 500) == 100 and mini.images_of("native", "fp4", 500) == 500
-    assert mini.images_of("ladder", "int3", 7) == 7
+    assert min(mini.images_of(cell.arm, 500) for cell in mini.arm_cells()) >= 100
+    assert mini.images_of("vae", 500) == 100 and mini.images_of("native", 500) == 500
+    assert mini.images_of("ladder", 7) == 7
 
 
 def test_the_controls_of_the_mini_study_are_all_there():
@@ -314,16 +314,9 @@ def test_the_controls_of_the_mini_study_are_all_there():
         unet = key in ("sd15", "sd21", "sdxl")
         assert (("all", key, "fp4") in cells) == (("ladder_all", key, "fp4") in cells) == unet
         assert {("w4a4", key, "int4"), ("w4a4", key, "w4a4")} <= cells
-    counts = {cell: mini.images_of(cell.arm, cell.precision, 500) for cell in mini.arm_cells()}
+    counts = {cell: mini.images_of(cell.arm, 500) for cell in mini.arm_cells()}
     for cell, images in counts.items():  # where a dose may be matched, all trainings look at as many as in the main arm
         assert images == 500 or cell.precision not in mini.arms[cell.arm].further
-
-
-def test_an_arm_has_as_many_images_of_each_precision_as_it_says(tmp_path):
-    mini = schema.load("mini")
-    assert {p: mini.images_of("ladder", p, 500) for p in ("int8", "int2")} == {"int8": 100, "int2": 500}
-    with pytest.raises(UsageError, match=r"arms\.ladder.*images: give one number, or one for each.*see to int8"):
-        schema.load(changed(tmp_path, "int8 = 100\n", ""))
 
 
 def test_a_confirmation_has_scenes_and_noise_of_its_own():

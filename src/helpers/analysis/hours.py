@@ -32,7 +32,7 @@ def cells(study: Study) -> pd.DataFrame:
     rows = []
     for cell in [*study.cells(), *study.arm_cells()]:
         settings = study.generators[cell.generator]
-        images = study.images_of(cell.arm, cell.precision, study.images_per_cell)
+        images = study.images_of(cell.arm, study.images_per_cell)
         found = _step(steps, cell.generator, cell.precision, str(study.setting("coverage", cell.arm)))
         seconds = float(found["seconds"]) * settings.steps
         rows.append(

@@ -310,7 +310,7 @@ def _arm_row(study: Study, name: str, out: Path, archived: dict[tuple[str, str, 
     return {
         "arm": name,
         "cells": len(cells),
-        "images": sum(study.images_of(name, cell.precision, study.images_per_cell) for cell in cells),
+        "images": sum(study.images_of(name, study.images_per_cell) for cell in cells),
         "made": sum(1 for folder in folders for _ in folder.glob("[0-9]*.png")),
         "archived": sum(archived.get((cell.generator, cell.precision, name), 0) for cell in cells),
         "precisions": ",".join(arm.precisions),

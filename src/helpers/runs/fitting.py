@@ -148,7 +148,7 @@ def _expected(study: Study, cell: Cell, memory: int) -> Expected:
     settings = study.generators[cell.generator]
     dtype = "float32" if cell.precision == UNQUANTIZED else settings.dtype or "float32"
     asked = {name: study.setting(name, cell.arm) for name in ("way", "coverage", "components", "batch_size")}
-    images = study.images_of(cell.arm, cell.precision, study.images_per_cell)
+    images = study.images_of(cell.arm, study.images_per_cell)
     source = study.source(cell.generator)
     known = next((one for one in architectures().values() if one.hub == source), None)
     parts = _parts(known, cell.precision, dtype, **asked) if known else _stored(source, ITEMSIZE[dtype])

@@ -82,7 +82,7 @@ def overview(study: Study, folder: Path) -> Overview:
     store, scorings, newest = Store(folder), plan.scorings(study), 0.0
     found = []
     for source in plan.sources(study):
-        one = Progress(source, study.images_of(source.arm, source.precision, study.images_per_cell))
+        one = Progress(source, study.images_of(source.arm, study.images_per_cell))
         ways = {scoring.key for scoring in _applying(scorings, source)}
         for start in store.starts(source, study.shard_size):
             path = store.state(plan.Shard(source, start, start + study.shard_size))

@@ -316,7 +316,7 @@ def resolve(study: Study, images: int | None = None) -> Plan:
     def recipe(source: Source) -> Recipe:
         common = {
             "source": source,
-            "images": study.images_of(source.arm, source.precision, images),
+            "images": study.images_of(source.arm, images),
             "shard_size": study.shard_size,
             "batch_size": study.setting("batch_size", source.arm),
             "former_digest": former[source.arm],

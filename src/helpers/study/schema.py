@@ -245,16 +245,15 @@ class Arm(Strict):
     """Cells beside the main arm: what they change, and with how many images.
 
     `title` says what it is and `role` what it is for, of `ROLES`, where it is for one of these; `precisions` and
-    `generators` (default all of the study) are its cells, `images` how many each has: one number, or one for each
-    precision. The rest is what differs from the main arm, where it is given: `way` ("native" storage and kernels, or
-    "rounding" in the computing type), `coverage`, `components`, the `seed` of image 0, and how many images are computed
-    together. The study's own training scores all of it, `further` trainings the precisions named there.
+    `generators` (default all of the study) are its cells, `images` how many each has. The rest is what differs from the
+    main arm, where it is given: `way` ("native" storage and kernels, or "rounding" in the computing type), `coverage`,
+    `components`, the `seed` of image 0, and how many images are computed together. The study's own training scores all of it, `further` trainings the precisions named there.
     """
 
     title: Words
     role: Annotated[str, one_of(ROLES)] | None = None
     precisions: Precisions
-    images: Count | dict[PrecisionKey, Count]
+    images: Count
     generators: Annotated[list[str], Field(min_length=1), AfterValidator(_once)] | None = None
     way: Way | None = None
     coverage: Layers | None = None
@@ -268,9 +267,6 @@ class Arm(Strict):
         foreign = next((level for level in self.further if level not in self.precisions), None)
         if foreign:
             raise ValueError(f"further: '{foreign}' is none of the arm's precisions: {', '.join(self.precisions)}")
-        if isinstance(self.images, dict) and {*self.images} != {*self.precisions}:
-            wrong = ", ".join(sorted({*self.images} ^ {*self.precisions}))
-            raise ValueError(f"images: give one number, or one for each of the arm's precisions; see to {wrong}")
         return self
 
 
@@ -471,12 +467,9 @@ class Study(Strict):
         whole, own = self.memory or Memory(), self.generators[generator].memory or Memory()
         return Memory(**whole.said | own.said)
 
-    def images_of(self, arm: str, precision: str, images: int) -> int:
+    def images_of(self, arm: str, images: int) -> int:
         """How many images a cell of an arm has where `images` are asked of the main arm's cells."""
-        if arm not in self.arms:
-            return images
-        own = self.arms[arm].images
-        return min(images, own[precision] if isinstance(own, dict) else own)
+        return min(images, self.arms[arm].images) if arm in self.arms else images
 
     def source(self, generator: str) -> str:
         """What a pipeline is loaded from: a mini study's folder under models/mini, else the checkpoint."""
