@@ -518,7 +518,7 @@ def test_weight_errors_are_relative_frobenius_norms():
     net, original = network(), network()
     with torch.no_grad():
         net[1].weight.mul_(1.1)
-    errors = audit.weight_errors(audit.changes(net, original, ["1", "3"], "fp32"), original)
+    errors = audit.weight_errors(audit.changes(net, original, ["1", "3"], "fp32"), audit.squares(original))
     whole = sum(float(p.square().sum()) for p in original.parameters())
     own = float(original[1].weight.square().sum())
     kept = float(original[3].weight.square().sum() + original[1].bias.square().sum())

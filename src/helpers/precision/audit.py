@@ -29,6 +29,7 @@ __all__ = [
     "outputs",
     "relative",
     "kernel_deviations",
+    "squares",
     "weight_errors",
 ]
 
@@ -118,13 +119,17 @@ def _norms(layer: nn.Module, key: str, before: Tensor, precision: str) -> list[f
     return [*norms, whole, type_.eps * whole + type_.tiny * type_.eps * exact.numel() ** 0.5]
 
 
-def weight_errors(changed: Mapping[str, Change], original: nn.Module, which: str = "found") -> dict[str, float]:
+def squares(component: nn.Module) -> float:
+    """The sum of squares of all parameters of a component, as `weight_errors` takes it: of a large one, seconds."""
+    return sum(float(p.detach().double().square().sum()) for p in component.parameters())
+
+
+def weight_errors(changed: Mapping[str, Change], total: float, which: str = "found") -> dict[str, float]:
     """Relative error (Frobenius) of changed parameters by kind of layer, and of the whole component ("all").
 
-    `which` of a change: "found" or "expected". "all" counts every parameter of the component, so it grows with the
-    coverage as well as with the coarseness.
+    `which` of a change: "found" or "expected". "all" counts every parameter of the component, whose sum of squares is
+    `total`, so it grows with the coverage as well as with the coarseness.
     """
-    total = sum(float(p.detach().double().square().sum()) for p in original.parameters())
     sums: dict[str, list[float]] = {}
     for change in changed.values():
         of = sums.setdefault(change.kind, [0.0, 0.0])

@@ -145,6 +145,7 @@ class _Reference:
         del source, running, recorder  # a reference and a cell beside it are too much for most GPUs
         release(device)
         self.parts = originals.original(recipe, model).parts(where)
+        self.squares = {name: audit.squares(part) for name, part in self.parts.items()}
 
     def measure(self, recipe: Recipe, source: QuantizedPipeline) -> dict[str, dict[str, Any]]:
         """Errors of each component of a cell, and how far its native layers differ from simulated quantization (None
@@ -169,8 +170,8 @@ class _Reference:
     ) -> dict[str, Any]:
         level, part = recipe.source.precision, _part(source, name)
         found = {
-            "weight_errors": audit.weight_errors(changes, self.parts[name]),
-            "expected_error": audit.weight_errors(changes, self.parts[name], "expected")["all"],
+            "weight_errors": audit.weight_errors(changes, self.squares[name]),
+            "expected_error": audit.weight_errors(changes, self.squares[name], "expected")["all"],
             "output_error": audit.output_error(audit.outputs(part, self.calls[name]), self.expected[name]),
             "native_deviation": None,
             "native_layer": None,
