@@ -247,7 +247,8 @@ class Arm(Strict):
     `title` says what it is and `role` what it is for, of `ROLES`, where it is for one of these; `precisions` and
     `generators` (default all of the study) are its cells, `images` how many each has. The rest is what differs from the
     main arm, where it is given: `way` ("native" storage and kernels, or "rounding" in the computing type), `coverage`,
-    `components`, the `seed` of image 0, and how many images are computed together. The study's own training scores all of it, `further` trainings the precisions named there.
+    `components`, the `seed` of image 0, and how many images are computed together. The study's own training scores all
+    of it, `further` trainings the precisions named there.
     """
 
     title: Words
