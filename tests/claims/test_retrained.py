@@ -78,6 +78,7 @@ def test_trainings_that_lie_beside_a_study_judge_it_again(folder):
     said = retrained.sentence(results, others, table)
     assert said.startswith("The denoisers of SD1.5 and SD3 were trained 2 more times")
     assert "C4 (holds, then holds, then fails)" in said and "C3 (" not in said
+    assert "Not decided here, but under another training: C11 (stays open, then stays open, then fails)." in said
     assert "holds" in rules_page.trainings(table).data
 
 

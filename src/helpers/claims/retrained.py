@@ -144,7 +144,11 @@ def sentence(results: Results, others: Sequence[Results], table: pd.DataFrame) -
         f"{counted(len(decided), 'statement')} that this study decides, {int(same.sum())} come out the same under each."
     )
     other = [f"{title} ({_verdicts(row)})" for title, row in decided[~same].iterrows()]
-    return said + (f" Otherwise: {'; '.join(other)}." if other else "")
+    said += f" Otherwise: {'; '.join(other)}." if other else ""
+    left = wide.drop(decided.index)
+    would = left[left.isin(results.rules.judging.decided.value).any(axis=1)]
+    now = [f"{title} ({_verdicts(row)})" for title, row in would.iterrows()]
+    return said + (f" Not decided here, but under another training: {'; '.join(now)}." if now else "")
 
 
 def _verdicts(row: pd.Series) -> str:
