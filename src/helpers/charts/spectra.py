@@ -41,7 +41,7 @@ def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change", a
         )
     )
     dashes = ([[4, 3]] if "real" in names else []) + layers.DASHES
-    dash = alt.StrokeDash("precision_title:N", sort=names, legend=None).scale(domain=names, range=dashes)
+    dash = alt.StrokeDash("precision_title:N", sort=names).scale(domain=names, range=dashes)
     line = alt.Y("value:Q", title="power, dB").axis(tickCount=6)
     menus = [
         theme.choice("model", "Generator", generators, generator),
