@@ -17,7 +17,7 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, interval_columns
-from helpers.analysis.words import counted, listed, number, percent
+from helpers.analysis.words import counted, listed, number, percent, printed
 from helpers.core import files
 
 __all__ = [
@@ -345,7 +345,7 @@ def _finer(table: pd.DataFrame) -> str:
     change = table[table.group == "8 bits"].npr_change
     if change.empty:
         return ""
-    median = f"{100 * change.median():+.1f}".replace("-", "\N{MINUS SIGN}")
+    median = printed(100 * change.median(), 1, sign=True)
     return f" At 8 bits it falls in {(change < 0).sum()} of {counted(len(change), 'picture')} (median {median} %)."
 
 

@@ -24,9 +24,14 @@ def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
 
 
 def printed(value: float, digits: int = 2, sign: bool = False) -> str:
-    """A number for print: a true minus sign, and no sign of a zero that came from below."""
-    form = f"{'+' if sign else ''}.{digits}f"
-    return format(value if round(value, digits) else 0.0, form).replace("-", "\N{MINUS SIGN}")
+    """A number for print, with a true minus sign: 0.93, or with its sign +0.93.
+
+    What rounds to zero keeps its sign where signs are asked for, for an interval's end says by it whether zero lies
+    inside, and Vega's tooltips keep it too; elsewhere it has none. Zero itself has none anywhere.
+    """
+    sided = round(float(value), 12 if sign else digits)  # what arithmetic leaves of a zero, 1e-17, lies on no side
+    before = "\N{MINUS SIGN}" if sided < 0 else "+" if sign and sided > 0 else ""
+    return f"{before}{abs(value):,.{digits}f}"
 
 
 def counted(count: int, noun: str) -> str:

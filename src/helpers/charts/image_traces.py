@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from helpers.analysis.words import counted
+from helpers.analysis.words import counted, printed
 from helpers.charts import findings, layers, theme
 from helpers.precision.catalogue import PRECISIONS
 
@@ -132,7 +132,7 @@ def filters(
         if rows.empty:
             return findings.NOTHING
         row = findings.widest(rows, "quantized")
-        own, matched = (findings.number(row[name], sign=True) for name in ("quantized", "matched"))
+        own, matched = (printed(row[name], sign=True) for name in ("quantized", "matched"))
         return (
             f"On {generators[model]}, {quantized} moves {row.detector_title} most: {own} standard "
             f"deviations; a filter to its spectrum, {matched}"

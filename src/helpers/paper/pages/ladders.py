@@ -12,7 +12,7 @@ from IPython.display import HTML
 
 from helpers import charts
 from helpers.analysis import real_ladders as real
-from helpers.analysis.words import capitalised, counted, listed, number
+from helpers.analysis.words import capitalised, counted, listed, number, printed
 from helpers.charts.real_ladders import MEASURES
 from helpers.paper import tables
 from helpers.paper.prose import Source, escaped
@@ -106,7 +106,7 @@ def steps(table: pd.DataFrame) -> str:
     if found.empty:
         return "No ladder has GGUF's symmetric 4-bit format."
     models = table.drop_duplicates("ladder").set_index("ladder").model
-    moved = [f"{step:+.1f} dB".replace("-", "\N{MINUS SIGN}") for step in found.high_db]
+    moved = [f"{printed(step, 1, sign=True)} dB" for step in found.high_db]
     parts = [f"{step} of {models[ladder]}" for step, ladder in zip(moved, found.ladder, strict=True)]
     return (
         f"In {int((found.high_db < 0).sum())} of {counted(len(found), 'ladder')} that have it, GGUF's symmetric 4-bit "

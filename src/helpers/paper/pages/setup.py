@@ -364,14 +364,13 @@ def audits(found: pd.DataFrame, arm: str = "native") -> HTML:
 #: Figures of `controls`: how each is printed, and the caption.
 MOVES = {
     "spread": ("{:.3f}", "Standard deviation of the paired change of logit against {}"),
-    "mean": ("{:+.3f}", "Mean paired change of logit against {}"),
     "changed": ("{:.1%}", "Share of images whose verdict differs from their twin's at {}"),
 }
 
 
 def controls(found: pd.DataFrame, figure: str = "spread", against: str = "FP32") -> HTML:
-    """How far each arm moves each detector, by the table of `controls.spreads`: "spread" of the paired logits, their
-    "mean", or verdicts "changed"; `against` names the baseline.
+    """How far each arm moves each detector, by the table of `controls.spreads`: "spread" of the paired logits or
+    verdicts "changed"; `against` names the baseline.
     """
     if found.empty or found.arm.nunique() < 2:
         return tables.missing("This study has no arms beside its main one.")
