@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import nan
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ import vl_convert
 from scipy import stats
 from tabled import rows_of
 
+from helpers import charts
 from helpers.analysis import footprint, paired, real_checkpoints, words
 from helpers.analysis.stats.metrics import Interval
 from helpers.core import files
@@ -92,6 +94,18 @@ def test_what_arithmetic_leaves_of_zero_has_no_sign() -> None:
     assert words.printed(0.3 - 0.1 - 0.2, sign=True) == words.printed(-0.0, sign=True) == "0.00"
     span = words.number(Interval(-0.001, -0.04, 0.002), sign=True)
     assert span == "\N{MINUS SIGN}0.00 (\N{MINUS SIGN}0.04 to +0.00)"
+
+
+def test_a_share_is_in_percent_after_a_space_in_prose_tables_and_charts() -> None:
+    assert words.share(0.274) == tables.figure(0.274, "{:.0%}") == "27\N{NO-BREAK SPACE}%"
+    assert words.share(-0.001, 1, sign=True) == "\N{MINUS SIGN}0.1\N{NO-BREAK SPACE}%"
+    assert words.percent(Interval(0.03, 0.01, 0.05)) == "+3.0\N{NO-BREAK SPACE}% (+1.0 to +5.0)"
+    charts.enable()
+    axis = alt.X("x:Q").axis(format="+.0%")
+    drawn = vl_convert.vegalite_to_svg(
+        alt.Chart(pd.DataFrame({"x": [-0.2, 0.1]})).mark_point().encode(x=axis).to_json()
+    )
+    assert ">+10\N{NO-BREAK SPACE}%<" in drawn and ">\N{MINUS SIGN}20\N{NO-BREAK SPACE}%<" in drawn
 
 
 def test_the_scripts_of_a_page_print_signs_as_python_does(browser) -> None:

@@ -10,7 +10,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.precision.catalogue import PRECISIONS
 
-__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "printed", "quoted"]
+__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "printed", "quoted", "share"]
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
@@ -55,9 +55,14 @@ def named(key: str) -> str:
 
 
 def percent(interval: Interval) -> str:
-    """A share with its interval in print: +3 % (+1 to +5)."""
+    """A change of a share with its interval in print, as `share` spells it: +3 % (+1 to +5)."""
     shown = number(Interval(*(100 * end for end in (interval.estimate, interval.low, interval.high))), 1, sign=True)
     return shown.replace(" (", "\N{NO-BREAK SPACE}% (", 1)
+
+
+def share(value: float, digits: int = 0, sign: bool = False) -> str:
+    """A share in print, in percent after a space at which no line breaks: 27 %."""
+    return f"{printed(100 * value, digits, sign)}\N{NO-BREAK SPACE}%"
 
 
 def quoted(words: str) -> str:
