@@ -81,13 +81,21 @@ def nulls(table: pd.DataFrame) -> str:
     parts = [
         f"{counted(row.nulls, 'picture')} by {row.kind}s with the same weights ({counted(row.null_ladders, 'ladder')}) "
         f"have a PSNR of {row.psnr_least:.1f} to {row.psnr_most:.1f} dB to their baseline, "
-        f"{tables.interval(row, 'psnr', 1)} in the median. {row.within or 'None'} of the {row.rungs} rungs of "
-        f"{row.kind}s at {real.COARSE:g} bits and below move the picture no further than the furthest of these."
+        f"{tables.interval(row, 'psnr', 1)} in the median{_beyond(row)}. {row.within or 'None'} of the {row.rungs} "
+        f"rungs of {row.kind}s at {real.COARSE:g} bits and below move the picture no further than the furthest of "
+        "these."
         for row in moved.itertuples()
     ]
     as_far = [f"{row.kind}s" for row in moved.itertuples() if row.within > row.rungs / 2]
     said = f"a picture of {listed(as_far)} as far as" if as_far else "no picture as far as"
     return f"{' '.join(parts)} So other hardware or another compiler can move {said} most of these rungs do."
+
+
+def _beyond(row: Any) -> str:
+    """Where a row of `real_ladders.movement` has an interval that ends beyond what was seen, the words that say why."""
+    if not (row.psnr_low < row.psnr_least or row.psnr_high > row.psnr_most):
+        return ""
+    return f"; an interval from {counted(row.null_ladders, 'ladder')} is widened and may reach beyond what was seen"
 
 
 def dose(table: pd.DataFrame) -> str:
