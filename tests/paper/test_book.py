@@ -66,7 +66,7 @@ def test_no_sentence_is_too_long_to_be_carried(site: Path, tmp_path: Path) -> No
 def test_percent_are_written_after_a_space(site: Path) -> None:
     """In what pages compute as in what they hold: prose, tables, captions and the labels of pictures."""
     written = re.compile(r"(?<=\d)(\s?)%")
-    found = {page: written.findall(_read(site / f"{page}.html")) for page in ["index", *contents.pages()]}
+    found = {page: written.findall(_read(site / f"{page}.html")) for page in contents.pages()}
     assert found["notebooks/01_setup"]
     assert not [page for page, spaces in found.items() if "" in spaces]
 
