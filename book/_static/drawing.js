@@ -48,7 +48,7 @@ window.quantdetectDrawing = (function () {
   }
 
   function signed(value, digits) {
-    return (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits === undefined ? 2 : digits);
+    return (value < 0 ? "\u2212" : value > 0 ? "+" : "") + Math.abs(value).toFixed(digits === undefined ? 2 : digits);
   }
 
   function between(found) {

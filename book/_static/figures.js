@@ -25,6 +25,10 @@
     picture.before(menus);
     picture.append(place);
     var options = { actions: false, renderer: "svg", bind: menus, config: { aria: false }, tooltip: { offsetX: 14, offsetY: 14 } };
+    if (spec.width === "container" && typeof spec.height === "object") {
+      shown.width = WIDTH;
+      options.patch = asWideAsItsPlace;
+    }
     return window.vegaEmbed(place, shown, options).then(function (result) {
       charts.set(figure, { spec: spec, view: result.view });
       follow(figure, result.view);
@@ -32,6 +36,16 @@
       // Vega measures its place when the window is resized; columns of the page may settle later.
       new ResizeObserver(function () { window.dispatchEvent(new Event("resize")); }).observe(picture);
     });
+  }
+
+  // What Vega-Lite makes of the width "container". It does not for a chart in rows, which is as high as they are, without
+  // a warning that it cannot fit the height.
+  function asWideAsItsPlace(vega) {
+    var wide = "isFinite(containerSize()[0]) ? containerSize()[0] : " + WIDTH;
+    delete vega.width;
+    vega.autosize = { type: "fit-x", contains: "padding" };
+    vega.signals = [{ name: "width", init: wide, on: [{ events: "window:resize", update: wide }] }].concat(vega.signals || []);
+    return vega;
   }
 
   function follow(figure, view) {

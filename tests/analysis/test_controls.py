@@ -60,7 +60,7 @@ def test_the_audits_are_shown_with_what_was_measured(study):
     assert len(rows) == 6 * (4 + 1) and set(rows.component) == {"denoiser"}
     assert set(rows[rows.arm == "batch"].arm_title) == {"null control"}
     shown = setup.audits(controls.weight_audits(study)).data
-    assert "20.00%" in shown and "97.0%" in shown and "1.0e-07" in shown
+    assert "20.00\N{NO-BREAK SPACE}%" in shown and "97.0\N{NO-BREAK SPACE}%" in shown and "1.0e-07" in shown
     assert np.isnan(rows[rows.precision == "fp32"].native_deviation.astype(float)).all()
 
 

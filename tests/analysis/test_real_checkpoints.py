@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
+from tabled import rows_of
 
 from helpers import analysis, charts
 from helpers.analysis import public_study
@@ -183,6 +184,11 @@ def test_the_stored_summary_is_recomputed_from_the_public_scores(tmp_path):
     assert row["shift"] == pytest.approx((wide.fp8 - wide.fp16).mean(), abs=1e-4)
     t = stats.ttest_rel(wide.fp8, wide.fp16).statistic
     assert f"t = {t:.2f}" in real_checkpoints.doubtful_note()
+
+
+def test_the_doubtful_run_is_named_as_in_the_tables():
+    (named,) = {row[2] for row in rows_of(real_checkpoints.scores(real.public_cells()).data) if "*" in "".join(row)}
+    assert f"in the run that the tables name {named} (t = " in real_checkpoints.doubtful_note()
 
 
 def test_sentences_follow_the_study(moved):

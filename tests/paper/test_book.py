@@ -17,6 +17,7 @@ import offline
 import pytest
 import synthetic
 from browsing import opened, unwanted_scripts
+from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
 from helpers import claims
@@ -52,14 +53,30 @@ def test_every_page_is_there_small_and_speaks_of_this_study(site: Path) -> None:
 
 
 def test_no_sentence_is_too_long_to_be_carried(site: Path, tmp_path: Path) -> None:
-    """Folded text too; the Python reference is for those who look something up, and references are titles."""
+    """Folded text too, and the docstrings on the Python reference; references are titles."""
     known = tmp_path / "page.html"
     said = " ".join(["word"] * 36)
     known.write_text(f'<article class="bd-article"><p>One. {said}.</p><p>{said[5:]} 12.5 (R50)</p></article>')
     assert lengths.longer(known) == [f"{said}."]
-    pages = [page for page in ["index", *contents.pages()] if page not in ("book/api", "book/references")]
+    pages = [page for page in ["index", *contents.pages()] if page != "book/references"]
     found = {page: long for page in pages if (long := lengths.longer(site / f"{page}.html"))}
     assert not found
+
+
+def test_percent_are_written_after_a_space(site: Path) -> None:
+    """In what pages compute as in what they hold: prose, tables, captions and the labels of pictures."""
+    written = re.compile(r"(?<=\d)(\s?)%")
+    found = {page: written.findall(_read(site / f"{page}.html")) for page in contents.pages()}
+    assert found["notebooks/01_setup"]
+    assert not [page for page, spaces in found.items() if "" in spaces]
+
+
+def _read(page: Path) -> str:
+    """A page's text without code and its settings."""
+    article = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select_one("article.bd-article")
+    for part in article.select("script, style, pre, code"):
+        part.decompose()
+    return article.get_text()
 
 
 def test_the_scorecards_figures_are_where_it_says(site: Path, browser) -> None:

@@ -28,6 +28,11 @@ CELLS = pd.DataFrame(
     ],
     columns=["generator", "precision", "detector", "auc"],
 ).assign(eer=lambda cells: (1 - cells.auc).round(4))  # fmt: skip
+CURVES = pd.DataFrame(
+    [(key, x, level, level + 1.0) for key, level in (("fp32", 0.0), ("fp4", -2.0)) for x in (0.2, 0.6, 0.9)],
+    columns=["precision", "x", "level", "change"],
+).assign(generator="sd3", generator_title="SD3", precision_title=lambda curves: curves.precision.str.upper())
+CURVES = CURVES.assign(**{f"{name}{end}": CURVES[name] for name in ("level", "change") for end in ("_low", "_high")})
 NUMBERS = pd.DataFrame({"name": ['a "quoted", b', "\N{MINUS SIGN}1"], "value": ["0.5 (0.4 to 0.6)", "\N{EN DASH}"]})
 PAGE = """<!doctype html><html data-theme="{theme}" lang="en"><head><meta charset="utf-8"><title>x</title>
 <link rel="stylesheet" href="figures.css"><script defer src="vega.js"></script><script defer src="figures.js"></script>
@@ -40,23 +45,29 @@ html[data-theme="dark"] {{ --pst-color-text-base: #ced6dd; --pst-color-backgroun
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pages with the heatmap of CELLS and the table of NUMBERS, in light and dark."""
+    """Pages with the heatmap of CELLS, in light and dark, or with CURVES, each with the table of NUMBERS."""
     place = tmp_path_factory.mktemp("figures")
     charts.bundle(place)
     for name in ("figures.js", "figures.css"):
         shutil.copy(files.BOOK / "_static" / name, place)
     charts.enable()
-    out = theme.render(theme.named("heat", charts.heatmap(CELLS)).to_dict())
-    chart = theme.page(out[theme.LAB], out["image/png"])
-    for colours in ("light", "dark"):
-        text = PAGE.format(theme=colours, chart=chart, table=table(NUMBERS, "Numbers").data)
-        (place / f"{colours}.html").write_text(text, encoding="utf-8")
+    heat, curves = shown(theme.named("heat", charts.heatmap(CELLS))), shown(charts.radial(CURVES))
+    numbers = table(NUMBERS, "Numbers").data
+    for name, colours, chart in (("light", "light", heat), ("dark", "dark", heat), ("curves", "light", curves)):
+        text = PAGE.format(theme=colours, chart=chart, table=numbers)
+        (place / f"{name}.html").write_text(text, encoding="utf-8")
     return place
 
 
-def seen(browser, folder: Path, colours: str = "light", width: int = 800, **options):
+def shown(chart) -> str:
+    """A chart as it stands on a page."""
+    out = theme.render(chart.to_dict())
+    return theme.page(out[theme.LAB], out["image/png"])
+
+
+def seen(browser, folder: Path, name: str = "light", width: int = 800, **options):
     page = opened(browser, width, **options)
-    page.goto((folder / f"{colours}.html").as_uri())
+    page.goto((folder / f"{name}.html").as_uri())
     page.locator(".quantdetect-chart svg").wait_for()
     return page
 
@@ -80,6 +91,17 @@ def luminance(colour: str) -> float:
 def contrast(one: str, other: str) -> float:
     low, high = sorted(map(luminance, (one, other)))
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ["light", "curves"])
+def test_a_chart_is_drawn_without_a_warning(folder: Path, browser, name: str) -> None:
+    """A chart in rows, whose height nothing can fit, and one whose colours and dashes share a legend."""
+    page, told = opened(browser, 800), []
+    page.on("console", lambda message: told.append(message.text))
+    page.goto((folder / f"{name}.html").as_uri())
+    page.locator(".quantdetect-chart svg").wait_for()
+    assert told == []
+    page.close()
 
 
 def test_data_saved_are_those_drawn(folder: Path, browser) -> None:

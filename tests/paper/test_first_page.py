@@ -53,7 +53,9 @@ def test_cells_of_which_too_many_images_were_rejected_are_named(tmp_path: Path, 
     assert "rejected" not in said["first_beside"]
     cells = results.cells.assign(rejected=(results.cells.precision == "fp4") * (results.cells.generator == "sd3") * 7)
     first_page.glue_all(replace(results, cells=cells), claims.evaluate(results))
-    assert "more than 1 % of the images were rejected of SD3 at FP4 (7 of 207);" in said["first_beside"]
+    assert (
+        "more than 1\N{NO-BREAK SPACE}% of the images were rejected of SD3 at FP4 (7 of 207);" in said["first_beside"]
+    )
 
 
 def test_where_all_fall_it_is_less_well_and_full_size_is_no_miniature(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def note(results, key: str) -> str:
 def test_where_the_two_part_it_is_said_with_all_three_figures() -> None:
     said = note(study({}, falls={"r50_tf": 1.0}), "C5")
     assert said.startswith("The answer depends on the operating point: it holds at the detectors' own thresholds ")
-    assert "and fails where 5 % of the reals pass." in said
+    assert "and fails where 5\N{NO-BREAK SPACE}% of the reals pass." in said
     # In closed form: AUC = Phi(d / sqrt 2), TPR = Phi(d - 1.645), rate = Phi(level - fall).
     area, caught = stats.norm.cdf(1.9 / np.sqrt(2)), stats.norm.cdf(1.9 - stats.norm.isf(0.05))
     read = {title: said.split(f"{title} ")[1].split(",")[0].split(" to ") for title in figures.FIGURES.values()}
@@ -53,7 +53,9 @@ def test_where_the_two_part_it_is_said_with_all_three_figures() -> None:
 
 def test_where_they_agree_it_says_so() -> None:
     said = note(study({}, falls={"r50_tf": 6.0}), "C5")
-    assert said.startswith("The claim fails at the detectors' own thresholds and where 5 % of the reals")
+    assert said.startswith(
+        "The claim fails at the detectors' own thresholds and where 5\N{NO-BREAK SPACE}% of the reals"
+    )
 
 
 def test_kinds_are_contrasted_by_every_figure_and_signs_compared() -> None:

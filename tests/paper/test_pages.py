@@ -60,7 +60,7 @@ def test_every_page_that_uses_a_cell_says_that_too_many_of_its_images_were_rejec
         counts = [rejected.get(cell, 0) for cell in zip(found.cells.generator, found.cells.precision, strict=True)]
         return page.box(replace(found, cells=found.cells.assign(rejected=counts)), "x").markdown
 
-    assert "more than 1 % of the images were rejected of SD3 at FP4 (2 of 101);" in said()
+    assert "more than 1\N{NO-BREAK SPACE}% of the images were rejected of SD3 at FP4 (2 of 101);" in said()
     assert "rejected" not in said(generators=["sd15"]) + said(precisions=["fp32", "fp8"])
 
 

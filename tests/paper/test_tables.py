@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from math import nan
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 from scipy import stats
 from tabled import rows_of
 
+from helpers import charts
 from helpers.analysis import footprint, paired, real_checkpoints, words
+from helpers.analysis.stats.metrics import Interval
+from helpers.core import files
 from helpers.paper import tables
 
 
@@ -68,11 +73,47 @@ def test_gigabytes_at_fp4_are_those_of_the_parts() -> None:
     assert 0.9 < found.loc["Flux.1 dev", "denoiser_share"] < 1
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(-0.04, "+0.0"), (0.0, "+0.0"), (-2.1, "\N{MINUS SIGN}2.1"), (0.6, "+0.6")]
-)
-def test_numbers_in_print_have_a_true_minus_and_no_sign_of_a_zero_from_below(value: float, shown: str) -> None:
-    assert words.printed(value, 1, sign=True) == shown
+#: Numbers as they are printed to one digit, with their sign and without one.
+PRINTED = {
+    -2.1: ("-2.1", "-2.1"), -0.06: ("-0.1", "-0.1"), -0.04: ("-0.0", "0.0"), -1e-6: ("-0.0", "0.0"),
+    0.0: ("0.0", "0.0"), 1e-6: ("+0.0", "0.0"), 0.04: ("+0.0", "0.0"), 0.6: ("+0.6", "0.6"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", PRINTED)
+def test_what_rounds_to_zero_keeps_its_sign_where_signs_are_asked_for_and_zero_has_none(value: float) -> None:
+    """Vega is the judge of all but zero itself, which it gives a plus; the minus is a true one."""
+    signed, plain = (said.replace("-", "\N{MINUS SIGN}") for said in PRINTED[value])
+    assert (words.printed(value, 1, sign=True), words.printed(value, 1)) == (signed, plain)
+    text = {"expr": f"format({value!r}, '+.1f') + ' ' + format({value!r}, '.1f')"}
+    chart = vl_convert.vegalite_to_svg({"data": {"values": [{}]}, "mark": {"type": "text", "text": text}})
+    assert f">{signed if value else '+0.0'} {plain}<" in chart
+
+
+def test_what_arithmetic_leaves_of_zero_has_no_sign() -> None:
+    assert words.printed(0.3 - 0.1 - 0.2, sign=True) == words.printed(-0.0, sign=True) == "0.00"
+    span = words.number(Interval(-0.001, -0.04, 0.002), sign=True)
+    assert span == "\N{MINUS SIGN}0.00 (\N{MINUS SIGN}0.04 to +0.00)"
+
+
+def test_a_share_is_in_percent_after_a_space_in_prose_tables_and_charts() -> None:
+    assert words.share(0.274) == tables.figure(0.274, "{:.0%}") == "27\N{NO-BREAK SPACE}%"
+    assert words.share(-0.001, 1, sign=True) == "\N{MINUS SIGN}0.1\N{NO-BREAK SPACE}%"
+    assert words.percent(Interval(0.03, 0.01, 0.05)) == "+3.0\N{NO-BREAK SPACE}% (+1.0 to +5.0)"
+    charts.enable()
+    axis = alt.X("x:Q").axis(format="+.0%")
+    drawn = vl_convert.vegalite_to_svg(
+        alt.Chart(pd.DataFrame({"x": [-0.2, 0.1]})).mark_point().encode(x=axis).to_json()
+    )
+    assert ">+10\N{NO-BREAK SPACE}%<" in drawn and ">\N{MINUS SIGN}20\N{NO-BREAK SPACE}%<" in drawn
+
+
+def test_the_scripts_of_a_page_print_signs_as_python_does(browser) -> None:
+    page = browser.new_page()
+    page.add_script_tag(path=files.BOOK / "_static" / "drawing.js")
+    found = page.evaluate("values => values.map(value => quantdetectDrawing.signed(value, 1))", list(PRINTED))
+    assert found == [words.printed(value, 1, sign=True) for value in PRINTED]
+    page.close()
 
 
 KEYED = pd.DataFrame(

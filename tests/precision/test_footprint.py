@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -121,7 +122,7 @@ def test_the_page_shows_every_format():
     shown = {cell.replace("\N{NO-BREAK SPACE}", " ").strip() for row in rows for cell in row}
     sd15 = footprint_.totals().loc["SD1.5"]
     for key in ("nvfp4", "q4_k", "w4a4"):
-        cell = f"{sd15[key, 'linear'] / 1e9:.2f} ({sd15[key, 'linear'] / sd15['fp16', 'whole']:.0%})"
+        cell = f"{sd15[key, 'linear'] / 1e9:.2f} ({sd15[key, 'linear'] / sd15['fp16', 'whole'] * 100:.0f} %)"
         assert FORMATS[key].title in shown and cell in shown
 
 
@@ -320,6 +321,7 @@ def test_memory_falls_and_published_times_do_not(tmp_path, monkeypatch):
     assert memory.verdict == "supported" and set(memory.figures) == set(checkpoint_titles().values())
     assert memory.figures["Flux.1 dev"].estimate == pytest.approx(9.98 / 67.48, abs=0.001)
     assert savings.memory(0.1).verdict == "contradicted"
+    assert not re.search(r"\d%", memory.sentence) and "15\N{NO-BREAK SPACE}% to" in memory.sentence
     against = savings.memory(base="fp16")
     # SD1.5's UNet is half convolutions, which stay: 1.74 of 2.13 GB.
     assert against.verdict == "contradicted" and against.figures["SD1.5"].estimate == pytest.approx(0.82, abs=0.005)
@@ -336,6 +338,6 @@ def test_an_archived_gpu_run_is_judged(tmp_path, monkeypatch, fp4, expected):
     monkeypatch.setattr(analysis.footprint, "FOLDER", tmp_path)
     found = savings.time()
     assert found.verdict == expected and found.figures["Flux.1 dev"].estimate == fp4
-    assert f"{fp4:.0%} (1 DiT)" in found.sentence and "On X" in found.sentence
+    assert f"{100 * fp4:.0f}\N{NO-BREAK SPACE}% (1 DiT)" in found.sentence and "On X" in found.sentence
     assert savings.time(base="fp16").figures["Flux.1 dev"].estimate == fp4 / 0.5
     assert savings.memory().verdict == "not testable"

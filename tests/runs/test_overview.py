@@ -104,7 +104,7 @@ def test_the_grid_says_how_far_a_run_has_come_without_torch(
     assert lines[-1] == "0 []", done.stderr
     assert lines[1].split() == ["sd15/fp32", "4", "1", "1", "0", "1", "2", "s"]
     assert "2 of 24 images, 0 of them scored; nobody is at work there, last written" in done.stdout
-    assert "not known before the first image" in done.stdout and "sd15/fp32: more than 1% of the images" in done.stderr
+    assert "not known before the first image" in done.stdout and "sd15/fp32: more than 1 % of the images" in done.stderr
     (tmp_path / "strange").mkdir()
     assert cli.main(["grid", str(file), "--out", str(tmp_path / "strange")]) == 0
     assert "nothing of small is written yet" in capsys.readouterr().out

@@ -9,6 +9,7 @@ import pandas as pd
 
 from helpers.analysis import paired
 from helpers.analysis.stats import metrics
+from helpers.analysis.words import share
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.memo import once
 from helpers.results.results import Results, all_arms
@@ -129,7 +130,7 @@ def positive(results: Results) -> str:
     first, last = steps[0], steps[-1]
     wide = found.pivot(index="detector_title", columns="precision", values="changed")
     parts = [
-        f"{title} {wide.loc[title, first]:.1%} and {wide.loc[title, last]:.1%}"
+        f"{title} {share(wide.loc[title, first], 1)} and {share(wide.loc[title, last], 1)}"
         for title in found.detector_title.unique()
     ]
     base, first, last = (PRECISIONS.title(key) for key in (results.baseline, first, last))

@@ -18,6 +18,7 @@ from helpers.analysis import controls, real_ladders
 from helpers.analysis.image_traces import read
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, interval_columns
+from helpers.analysis.words import share
 from helpers.precision.catalogue import PRECISIONS
 from helpers.results.memo import once
 from helpers.results.results import Results, with_cells
@@ -175,9 +176,9 @@ def _no_ladder(results: Results, generator: str, coverage: str) -> str:
     """The words for a generator without a rung of a coverage that others have."""
     ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
     shares = [ladder_share(results, generator, name) for name in ladders]
-    share = max((value for value in shares if not isnan(value)), default=nan)
-    if coverage == ALL and not isnan(share):
-        return f"its ladder quantizes {100 * share:.0f}\N{NO-BREAK SPACE}% of its denoiser alone"
+    most = max((value for value in shares if not isnan(value)), default=nan)
+    if coverage == ALL and not isnan(most):
+        return f"its ladder quantizes {share(most)} of its denoiser alone"
     return "no rung of its ladder changes its images"
 
 

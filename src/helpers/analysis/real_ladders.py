@@ -17,7 +17,7 @@ import pandas as pd
 
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval, interval_columns
-from helpers.analysis.words import counted, listed, number, percent
+from helpers.analysis.words import counted, listed, number, percent, share
 from helpers.core import files
 
 __all__ = [
@@ -326,7 +326,7 @@ def _residual(table: pd.DataFrame) -> Evidence:
     of = directions(table, "npr_change")
     known = "" if of.null_pairs == 0 else (
         f" Of the {of.pairs} changes, those beyond the furthest of {counted(of.null_pairs, 'pair')} of the same "
-        f"weights ({100 * of.reach:.0f} %) number {of.further}."
+        f"weights ({share(of.reach)}) number {of.further}."
     )  # fmt: skip
     sentence = (
         f"In generators of SD3's family (MM-DiT) at {COARSE:g} bits and below, the energy of the residual that NPR "
@@ -345,8 +345,8 @@ def _finer(table: pd.DataFrame) -> str:
     change = table[table.group == "8 bits"].npr_change
     if change.empty:
         return ""
-    median = f"{100 * change.median():+.1f}".replace("-", "\N{MINUS SIGN}")
-    return f" At 8 bits it falls in {(change < 0).sum()} of {counted(len(change), 'picture')} (median {median} %)."
+    median = share(change.median(), 1, sign=True)
+    return f" At 8 bits it falls in {(change < 0).sum()} of {counted(len(change), 'picture')} (median {median})."
 
 
 def _of(of: Directions) -> str:

@@ -10,7 +10,7 @@ from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.precision.catalogue import PRECISIONS
 
-__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "printed", "quoted"]
+__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "printed", "quoted", "share"]
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
@@ -24,9 +24,14 @@ def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
 
 
 def printed(value: float, digits: int = 2, sign: bool = False) -> str:
-    """A number for print: a true minus sign, and no sign of a zero that came from below."""
-    form = f"{'+' if sign else ''}.{digits}f"
-    return format(value if round(value, digits) else 0.0, form).replace("-", "\N{MINUS SIGN}")
+    """A number for print, with a true minus sign: 0.93, or with its sign +0.93.
+
+    What rounds to zero keeps its sign where signs are asked for, for an interval's end says by it whether zero lies
+    inside, and Vega's tooltips keep it too; elsewhere it has none. Zero itself has none anywhere.
+    """
+    sided = round(float(value), 12 if sign else digits)  # what arithmetic leaves of a zero, 1e-17, lies on no side
+    before = "\N{MINUS SIGN}" if sided < 0 else "+" if sign and sided > 0 else ""
+    return f"{before}{abs(value):,.{digits}f}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -50,9 +55,14 @@ def named(key: str) -> str:
 
 
 def percent(interval: Interval) -> str:
-    """A share with its interval in print: +3 % (+1 to +5)."""
+    """A change of a share with its interval in print, as `share` spells it: +3 % (+1 to +5)."""
     shown = number(Interval(*(100 * end for end in (interval.estimate, interval.low, interval.high))), 1, sign=True)
     return shown.replace(" (", "\N{NO-BREAK SPACE}% (", 1)
+
+
+def share(value: float, digits: int = 0, sign: bool = False) -> str:
+    """A share in print, in percent after a space at which no line breaks: 27 %."""
+    return f"{printed(100 * value, digits, sign)}\N{NO-BREAK SPACE}%"
 
 
 def quoted(words: str) -> str:

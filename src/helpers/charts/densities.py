@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from helpers.analysis.words import printed
 from helpers.charts import findings, layers, theme
 from helpers.precision.catalogue import PRECISIONS
 
@@ -63,7 +64,7 @@ def _means(
         if not there:
             return findings.NOTHING
         means = [
-            f"{findings.number(np.average(rows.x, weights=rows[key].fillna(0)))} at {precisions[key]}"
+            f"{printed(np.average(rows.x, weights=rows[key].fillna(0)))} at {precisions[key]}"
             for key in dict.fromkeys((there[0], there[-1]))
         ]
         return f"{detectors[detector]} on {generators[model]}: mean {scale} {', '.join(means)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import altair as alt
 import pandas as pd
 
-from helpers.analysis.words import capitalised, listed
+from helpers.analysis.words import capitalised, listed, printed
 from helpers.charts import findings, layers, theme
 
 __all__ = ["MEASURES", "dose_auc", "dose_shifts", "families"]
@@ -93,7 +93,7 @@ def _farthest(
         most = findings.widest(rows, "shift")
         return (
             f"On {generators[model]}, {most.precision_title} moves {detectors[detector]} most: "
-            f"{findings.number(most['shift'], sign=True)} standard deviations at {findings.number(most.psnr, 1)} dB"
+            f"{printed(most['shift'], sign=True)} standard deviations at {printed(most.psnr, 1)} dB"
         )
 
     return says
@@ -157,8 +157,8 @@ def dose_auc(
         least = own.loc[own[measure].idxmin()] if len(own) else None
         if least is None:
             return findings.NOTHING
-        where = f"{least.generator_title} at {least.precision_title}, {findings.number(least.psnr, 1)} dB"
-        return f"{name}: {title} is lowest, {findings.number(least[measure])}, on {where}"
+        where = f"{least.generator_title} at {least.precision_title}, {printed(least.psnr, 1)} dB"
+        return f"{name}: {title} is lowest, {printed(least[measure])}, on {where}"
 
     return layers.compose([*_bands(bands), lines, spans, points], [], description, 210, says)
 
@@ -233,7 +233,7 @@ def families(
 
     def says(dose: str, detector: str, measure: str) -> str:
         rows = means[(means.precision == dose) & (means.detector == detector) & means[measure].notna()]
-        parts = [f"{findings.number(row[measure], sign=True)} ({row['row']})" for _, row in rows.iterrows()]
+        parts = [f"{printed(row[measure], sign=True)} ({row['row']})" for _, row in rows.iterrows()]
         said = f"At the dose of {doses[dose]}, {detectors[detector]}'s {there[measure]}"
         return f"{said}: {', '.join(parts)}" if parts else findings.NOTHING
 

@@ -9,19 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from helpers.analysis.words import capitalised, counted
+from helpers.analysis.words import capitalised, counted, printed
 
-__all__ = ["NOTHING", "between", "by_generator", "from_to", "number", "of_cells", "sides", "widest"]
+__all__ = ["NOTHING", "between", "by_generator", "from_to", "of_cells", "sides", "widest"]
 
 Says = Callable[..., str]
 NOTHING = "Nothing is known of this choice"
-
-
-def number(value: float, digits: int = 2, sign: bool = False) -> str:
-    """A number in a title: 0.93, +0.12, with a true minus sign and no sign at zero."""
-    rounded = round(float(value), digits) or 0.0
-    form = f"{'+' if sign and rounded else ''},.{digits}f"
-    return format(rounded, form).replace("-", "\N{MINUS SIGN}")
 
 
 def of_cells(
@@ -46,7 +39,7 @@ def of_cells(
         at = precisions[precision or there[0]]
         worst = rows.loc[rows[figure].idxmax() if figure in errors else rows[figure].idxmin()]
         who = worst.detector_title if model else f"{worst.detector_title} on {worst.generator_title}"
-        ends = [f"{number(rows[figure].min())}", f"{number(rows[figure].max())}"]
+        ends = [f"{printed(rows[figure].min())}", f"{printed(rows[figure].max())}"]
         ends[figure in errors] += f" ({who})"
         return f"{capitalised(figures[figure])}{on} at {at} runs from {ends[0]} to {ends[1]}"
 
@@ -65,7 +58,7 @@ def between(rows: pd.DataFrame, name: str, title: str, ends: Mapping[str, str], 
     generator, detector = change.abs().idxmax()
     if abs(change[generator, detector]) < 0.005:
         return f"From {titles[0]} to {titles[1]}, {title}{on} changes by less than 0.01 with every detector"
-    before, after = (number(wide.loc[(generator, detector), key]) for key in (first, last))
+    before, after = (printed(wide.loc[(generator, detector), key]) for key in (first, last))
     where = on or f" on {generator}"
     return f"From {titles[0]} to {titles[1]}, {title} changes most for {detector}{where}: {before} to {after}"
 
@@ -80,9 +73,9 @@ def by_generator(cells: pd.DataFrame, figures: Mapping[str, str], precisions: Ma
             return NOTHING
         low, high = means.idxmin(), means.idxmax()
         said = f"At {precisions[precision]}, mean {figures[figure]} over the detectors is"
-        if number(means[low]) == number(means[high]):
-            return f"{said} {number(means[low])}" + (" on every generator" if len(means) > 1 else f" on {low}")
-        return f"{said} lowest on {low} ({number(means[low])}) and highest on {high} ({number(means[high])})"
+        if printed(means[low]) == printed(means[high]):
+            return f"{said} {printed(means[low])}" + (" on every generator" if len(means) > 1 else f" on {low}")
+        return f"{said} lowest on {low} ({printed(means[low])}) and highest on {high} ({printed(means[high])})"
 
     return says
 
@@ -114,5 +107,5 @@ def from_to(rows: pd.DataFrame, name: str, label: str, digits: int = 2, sign: bo
     if known.empty:
         return "not known"
     ends = [known.loc[known[name].idxmin()], known.loc[known[name].idxmax()]]
-    parts = [f"{number(row[name], digits, sign)} ({row[label]})" for row in ends]
+    parts = [f"{printed(row[name], digits, sign)} ({row[label]})" for row in ends]
     return f"from {parts[0]} to {parts[1]}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from helpers.charts import findings, layers, theme
+from helpers.analysis.words import printed
+from helpers.charts import layers, theme
 
 __all__ = ["COMPONENTS", "footprint"]
 
@@ -52,7 +53,7 @@ def footprint(bars: pd.DataFrame) -> alt.Chart:
 
     def says(model: str) -> str:
         totals = shown[shown.title == model].groupby("how", sort=False).gb.sum()
-        ends = [f"{findings.number(totals.iloc[end], 1)} GB at {totals.index[end]}" for end in (0, -1)]
+        ends = [f"{printed(totals.iloc[end], 1)} GB at {totals.index[end]}" for end in (0, -1)]
         return f"{model}'s weights take {' and '.join(dict.fromkeys(ends))}"
 
     return theme.describe(chart, description, alt.Step(30), [menu], says)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from helpers.analysis.words import counted
+from helpers.analysis.words import counted, printed, share
 from helpers.charts import findings, layers, theme
 from helpers.precision.catalogue import PRECISIONS
 
@@ -53,7 +53,7 @@ def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05, ag
     menus = [theme.choice("figure", "Measure", figures, figure)]
     description = (
         f"Relative change of a measure of the images against {against} in the same prompts, a row a generator; lines "
-        f"are 95 % intervals. What lies left of the dashed line, {100 * margin:.0f} % less, counts as smoothing."
+        f"are 95 % intervals. What lies left of the dashed line, {share(margin)} less, counts as smoothing."
     )
     smoothed = layers.rule(x=-margin, color=theme.INK, strokeDash=[6, 4])
 
@@ -64,7 +64,7 @@ def detail(changes: pd.DataFrame, figure: str = "high", margin: float = 0.05, ag
         rows = rows[rows.precision == rows.precision.iloc[-1]]
         lost = int((rows.relative_high < -margin).sum())
         on = f"{lost or 'none'} of {counted(len(rows), 'generator')}"
-        return f"{rows.precision_title.iloc[-1]} takes more than {100 * margin:.0f} % of {figures[figure]} on {on}"
+        return f"{rows.precision_title.iloc[-1]} takes more than {share(margin)} of {figures[figure]} on {on}"
 
     stack = [smoothed, layers.rule(x=0), *marks]
     return layers.compose(stack, menus, description, layers.stacked_offsets(14), says)
@@ -132,7 +132,7 @@ def filters(
         if rows.empty:
             return findings.NOTHING
         row = findings.widest(rows, "quantized")
-        own, matched = (findings.number(row[name], sign=True) for name in ("quantized", "matched"))
+        own, matched = (printed(row[name], sign=True) for name in ("quantized", "matched"))
         return (
             f"On {generators[model]}, {quantized} moves {row.detector_title} most: {own} standard "
             f"deviations; a filter to its spectrum, {matched}"

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES
-from helpers.analysis.words import capitalised
+from helpers.analysis.words import capitalised, printed
 from helpers.charts import findings, layers, theme
 
 __all__ = ["MEASURES", "perturbations"]
@@ -71,7 +71,7 @@ def _says(
         most = findings.widest(handled, measure)
         said = f"{capitalised(most.perturbation_title)} changes {detectors[detector]}'s {measures[measure]} most: "
         alone = rows[(rows.precision == last) & (rows.perturbation == "none")][measure]
-        beside = f"; {precisions[last]} alone: {findings.number(alone.iloc[0], sign=True)}" if len(alone) else ""
-        return f"{said}{findings.number(most[measure], sign=True)}{beside if last != first else ''}"
+        beside = f"; {precisions[last]} alone: {printed(alone.iloc[0], sign=True)}" if len(alone) else ""
+        return f"{said}{printed(most[measure], sign=True)}{beside if last != first else ''}"
 
     return says

@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.analysis.figures import FIGURES
+from helpers.analysis.words import printed
 from helpers.charts import findings, layers, theme
 
 __all__ = ["EFFECTS", "effect_by_study"]
@@ -77,9 +78,7 @@ def _largest(
         parts = []
         for name, own in rows.groupby("whose", sort=False):
             most = findings.widest(own, measure)
-            parts.append(
-                f"{name.partition(' (')[0]} {findings.number(most[measure], sign=True)} ({most.generator_title})"
-            )
+            parts.append(f"{name.partition(' (')[0]} {printed(most[measure], sign=True)} ({most.generator_title})")
         if not parts:
             return findings.NOTHING
         said = f"Largest effect of {precisions[format]} on {detectors[detector]}, {measures[measure]}"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import altair as alt
 import pandas as pd
 
-from helpers.charts import findings, layers, theme
+from helpers.analysis.words import printed
+from helpers.charts import layers, theme
 
 __all__ = ["MEASURES", "ladder_dose", "ladder_groups"]
 
@@ -87,7 +88,7 @@ def _medians(medians: pd.DataFrame, measures: Mapping[str, str], groups: Sequenc
     def says(measure: str) -> str:
         rows = medians[(medians.group == group) & medians[measure].notna()]
         signed = measure != "psnr_db"
-        parts = [f"{findings.number(row[measure], sign=signed)} ({row.kind})" for _, row in rows.iterrows()]
+        parts = [f"{printed(row[measure], sign=signed)} ({row.kind})" for _, row in rows.iterrows()]
         return (
             f"At {group}, the median of {measures[measure].partition(',')[0]} is {' and '.join(parts) or 'not known'}"
         )
@@ -131,7 +132,7 @@ def ladder_dose(table: pd.DataFrame, doses: pd.DataFrame) -> alt.LayerChart:
     )
 
     def says() -> str:
-        parts = [f"{findings.number(row.psnr, 1)} dB at {row.bits} bits" for row in doses.itertuples()]
+        parts = [f"{printed(row.psnr, 1)} dB at {row.bits} bits" for row in doses.itertuples()]
         return f"Public pictures lie off their baselines by a median PSNR of {' and '.join(parts) or 'unknown size'}"
 
     return layers.compose([spans, points, hollow, middle], [], description, 300, says)

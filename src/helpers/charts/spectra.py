@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from helpers.analysis.words import printed
 from helpers.charts import findings, layers, theme
 from helpers.precision.catalogue import PRECISIONS
 
@@ -41,7 +42,7 @@ def radial(curves: pd.DataFrame, generator: str = "sd3", show: str = "change", a
         )
     )
     dashes = ([[4, 3]] if "real" in names else []) + layers.DASHES
-    dash = alt.StrokeDash("precision_title:N", sort=names, legend=None).scale(domain=names, range=dashes)
+    dash = alt.StrokeDash("precision_title:N", sort=names).scale(domain=names, range=dashes)
     line = alt.Y("value:Q", title="power, dB").axis(tickCount=6)
     menus = [
         theme.choice("model", "Generator", generators, generator),
@@ -67,11 +68,11 @@ def _above_half(curves: pd.DataFrame, generators: Mapping[str, str], against: st
         mean = float(rows[rows.precision == last][show].mean())
         on = f"On {generators[model]}, {name}'s images"
         if show == "level":
-            return f"{on} have {findings.number(mean, 1)} dB in the mean above half Nyquist"
+            return f"{on} have {printed(mean, 1)} dB in the mean above half Nyquist"
         if abs(mean) < 0.05:
             return f"{on} have the power of {against}'s above half Nyquist, to 0.1 dB in the mean"
         side = "less" if mean < 0 else "more"
-        return f"{on} have {findings.number(abs(mean), 1)} dB {side} power than {against}'s above half Nyquist"
+        return f"{on} have {printed(abs(mean), 1)} dB {side} power than {against}'s above half Nyquist"
 
     return says
 
@@ -102,8 +103,7 @@ def autocorrelation(table: pd.DataFrame, generator: str = "sd3") -> alt.LayerCha
             return findings.NOTHING
         beside = side * (side // 2) + side // 2 + 1
         parts = [
-            f"{findings.number(row['values'][beside])} at {row.precision_title}"
-            for _, row in rows.iloc[[0, -1]].iterrows()
+            f"{printed(row['values'][beside])} at {row.precision_title}" for _, row in rows.iloc[[0, -1]].iterrows()
         ]
         return f"On {generators[model]}, residuals of neighbours correlate by {' and '.join(dict.fromkeys(parts))}"
 

@@ -40,6 +40,11 @@ LAB = "application/vnd.vegalite.v5+json"  # what JupyterLab draws itself; it rea
 #: Colours of what explains the marks, lines and words: figures.css shows both light where the page is dark.
 INK, QUIET = "#333333", "#777777"
 
+#: How D3 prints numbers: as it does unasked, but for percent, which stand as in prose.
+NUMBERS = {
+    "decimal": ".", "thousands": ",", "grouping": [3], "currency": ["$", ""], "percent": "\N{NO-BREAK SPACE}%",
+}  # fmt: skip
+
 #: The parameter that holds a chart's finding and follows the chart's menus, and the one with all that it may say.
 FINDING, FINDINGS = "finding", "findings"
 # Vega breaks no title by itself: lines of about the chart's width, in letters of 14 px.
@@ -75,6 +80,7 @@ def _theme() -> alt.theme.ThemeConfig:
             },
             "text": {"font": FONT, "fontSize": 12, "color": INK},
             "rule": {"color": INK},
+            "locale": {"number": NUMBERS},
         },
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.analysis import dose, families
 from helpers.analysis.repeats import in_words
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import counted, listed, named, number
+from helpers.analysis.words import counted, listed, named, number, share
 from helpers.claims import neighbours
 from helpers.claims.claim import Claim
 from helpers.claims.gate import gated
@@ -108,8 +108,7 @@ def shown(results: Results) -> str:
 
 def _share(table: pd.DataFrame, name: str) -> str:
     """Least and most of a share, in print."""
-    ends = [f"{100 * value:.1f}\N{NO-BREAK SPACE}%" for value in (table[name].min(), table[name].max())]
-    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    return _ends(table[name].min(), table[name].max(), 1)
 
 
 def _unrest(results: Results) -> str:
@@ -259,7 +258,7 @@ def kinds(results: Results) -> str:
     said = [_apart(bits, own) for bits, own in differ.groupby("bits", sort=False)]
     said += [neighbours.kinds(results, differ)]
     shares = places.dropna(subset=["share"]).groupby("kind")["share"]
-    held = [f"{_ends(100 * own.min(), 100 * own.max())} of the {kind}' denoisers" for kind, own in shares if kind]
+    held = [f"{_ends(own.min(), own.max())} of the {kind}' denoisers" for kind, own in shares if kind]
     return (
         f"UNets and DiTs are compared where the ladder quantizes {listed(held)} and images lie as far from the "
         f"baseline's as real ones. {' '.join(said)} {_over(effects, differ)} {lead}, so nothing is concluded from that."
@@ -314,7 +313,6 @@ def _lacking(results: Results, places: pd.DataFrame) -> str:
     return "; ".join(f"for {titles}, {why}" for why, titles in whys.items())
 
 
-def _ends(least: float, most: float) -> str:
-    """Least and most of a share in per cent, in print."""
-    ends = [f"{value:.0f}" for value in (least, most)]
-    return f"{ends[0] if ends[0] == ends[1] else ' to '.join(ends)}\N{NO-BREAK SPACE}%"
+def _ends(least: float, most: float, digits: int = 0) -> str:
+    """Least and most of a share, in print."""
+    return " to ".join(dict.fromkeys(share(end, digits) for end in (least, most)))

@@ -15,7 +15,7 @@ from math import inf, isnan
 
 from helpers.analysis import real_ladders
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import counted, number
+from helpers.analysis.words import counted, number, printed
 from helpers.claims import readings
 from helpers.claims.readings import Measured, Reader
 from helpers.claims.rule import END_TO_END, verdict
@@ -195,10 +195,10 @@ class Piece:
         """The region in words."""
         if of.high == 0:
             return "a fall is asked"
-        signed = "+" if self.row.form in ("change", "dB") or of.high <= 0 else ""
+        signed = self.row.form in ("change", "dB") or of.high <= 0
         ends = {"at least": (of.low, -inf), "at most": (of.high, inf)}
-        parts = [f"{words} {end:{signed}.2f}" for words, (end, none) in ends.items() if end != none]
-        return f"{' and '.join(parts)} is asked".replace("-", "\N{MINUS SIGN}")
+        parts = [f"{words} {printed(end, sign=signed)}" for words, (end, none) in ends.items() if end != none]
+        return f"{' and '.join(parts)} is asked"
 
 
 def _together(verdicts: list[str]) -> str:

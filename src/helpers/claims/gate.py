@@ -20,7 +20,7 @@ from math import isnan
 from helpers.analysis.conditions import own_training, trainings_of, under
 from helpers.analysis.instruments import instruments
 from helpers.analysis.stats import metrics
-from helpers.analysis.words import listed, named
+from helpers.analysis.words import listed, named, share
 from helpers.claims.claim import FALL, Claim, Reads
 from helpers.claims.rule import NOT_TESTABLE, SAID, Finding, margins
 from helpers.claims.thresholds import at_false_alarms
@@ -219,11 +219,11 @@ def _operating(claim: Claim, kept: Results, best: _Admitted, finding: Finding) -
     other = claim.judge(best.kept(at_false_alarms(best.results)))
     if other.verdict in (finding.verdict, NOT_TESTABLE):
         return ""
-    most = 100 * kept.rules.judging.false_alarms.value
+    most = kept.rules.judging.false_alarms.value
     areas = {precision: _mean_area(kept, best.pairs, precision) for precision in (kept.baseline, kept.lowest)}
     auc = " and ".join(f"{area:.3f} at {named(key)}" for key, area in areas.items() if not isnan(area))
     return (
-        f"The answer depends on the operating point: at thresholds that {most:.0f}\N{NO-BREAK SPACE}% of "
+        f"The answer depends on the operating point: at thresholds that {share(most)} of "
         f"the reals pass it {SAID[other.verdict]} ({other.sentence.removesuffix('.')}). The mean AUC of what counts is "
         f"{auc}."
     )

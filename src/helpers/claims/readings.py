@@ -16,7 +16,7 @@ import pandas as pd
 from helpers.analysis import footprint, public_study, real_checkpoints, real_ladders
 from helpers.analysis.stats import metrics
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, named
+from helpers.analysis.words import listed, named, printed
 from helpers.claims.rule import END_TO_END, FROZEN
 from helpers.claims.savings import memory_shares, time_shares
 from helpers.generators.catalogue import GENERATORS
@@ -109,7 +109,7 @@ def deficit(limits: Mapping[str, float]) -> Reading:
     gap = old - float(newer.value.mean())
     unseen = newer[newer.in_training != "yes"]
     seen = listed([named(key) for key in newer.index[newer.in_training == "yes"]])
-    fair = _signed(old - float(unseen.value.mean()))
+    fair = printed(old - float(unseen.value.mean()), sign=True)
     doubt = f"{seen} was in the training; against the newer generators that were not the difference is {fair}"
     return Reading(
         {
@@ -120,10 +120,6 @@ def deficit(limits: Mapping[str, float]) -> Reading:
         },
         doubts=(doubt,) if seen and len(unseen) else (),
     )
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _cells(generators: Sequence[str], detectors: Sequence[str], precisions: Sequence[str]) -> pd.DataFrame:
@@ -274,7 +270,9 @@ def kinds(precision: str) -> Reader:
         high = estimate + sqrt((learnt.high - learnt.estimate) ** 2 + (frozen.estimate - frozen.low) ** 2)
         names = [listed([named(key) for key in group]) for group in groups]
         figure = Measured(Interval(estimate, low, high), high=-limits["drop"])
-        each = [f"{_signed(of.estimate)} for {name}" for of, name in zip((learnt, frozen), names, strict=True)]
+        each = [
+            f"{printed(of.estimate, sign=True)} for {name}" for of, name in zip((learnt, frozen), names, strict=True)
+        ]
         n = int(rows.loc[[*groups[0], *groups[1]]].n.min())
         cells = real_checkpoints.public_cells()
         learnt_from = cells[cells.detector.isin(END_TO_END) & (cells.precision == precision)]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from helpers.analysis.footprint import by_family, measured, published, totals, weights
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, named
+from helpers.analysis.words import listed, named, share
 from helpers.claims.rule import NOT_TESTABLE, Finding, verdict
 from helpers.study.rules import shipped
 
@@ -29,8 +29,9 @@ def memory(limit: float | None = None, base: str = "fp32") -> Finding:
     before, after = (sizes.loc[most, key] / 1e9 for key in ((base, _WHOLE), ("fp4", "linear")))
     sentence = (
         f"With denoiser and T5 encoder at FP4, as the libraries do it, the weights of the {len(sizes)} checkpoints take"
-        f" {_ranges(shares)} of their bytes at {named(base)}; up to {limit:.0%} counts as drastic. {most} keeps most"
-        f" ({before:.1f} to {after:.1f} GB): {_reach(most):.0%} of its weights lie in layers that the libraries take."
+        f" {_ranges(shares)} of their bytes at {named(base)}; up to {share(limit)} counts as drastic. {most} keeps most"
+        f" ({before:.1f} to {after:.1f} GB): {share(_reach(most))} of its weights lie in layers that the libraries"
+        " take."
     )
     return Finding(verdict(_exact(shares), high=limit), sentence, _named(shares), most)
 
@@ -92,18 +93,18 @@ def _timed(runs: pd.DataFrame, limit: float, base: str) -> Finding:
         return Finding(NOT_TESTABLE, f"The archived run on a GPU lacks {named(base)} or FP4, so it cannot say.", {})
     sentence = (
         f"On {listed(sorted(set(runs.card)))} a denoising step at FP4 takes {_ranges(shares)} of its time at"
-        f" {named(base)}; up to {limit:.0%} counts as drastic."
+        f" {named(base)}; up to {share(limit)} counts as drastic."
     )
     return Finding(verdict(_exact(shares), high=limit), sentence, _named(shares), shares.idxmax())
 
 
 def _ranges(shares: pd.Series) -> str:
-    """Shares by family in words: 15% to 49% (3 UNets) and 12% to 14% (4 DiTs)."""
+    """Shares by family in words: 15 % to 49 % (3 UNets) and 12 % to 14 % (4 DiTs)."""
     parts = []
     for kind, part in by_family(shares).items():
-        low, high = f"{part.min():.0%}", f"{part.max():.0%}"
+        ends = " to ".join(dict.fromkeys(map(share, (part.min(), part.max()))))
         count = f"{len(part)} {kind}" if len(part) > 1 else f"1 {kind.removesuffix('s')}"
-        parts.append(f"{low if low == high else f'{low} to {high}'} ({count})")
+        parts.append(f"{ends} ({count})")
     return listed(parts)
 
 

@@ -34,7 +34,7 @@ from helpers.analysis.image_traces import (
     treatments,
 )
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, named, number, percent
+from helpers.analysis.words import listed, named, number, percent, share
 from helpers.claims.rule import (
     END_TO_END,
     LEAST_IMAGES,
@@ -158,7 +158,7 @@ def _say_detail(results: Results, figures: dict[str, Interval]) -> str:
     return (
         f"From FP32 to FP4 the energy above half Nyquist changes by {percent(pooled(results, 'high'))} on average over "
         f"generators, from {spans[0]} to {spans[1]}; the residual energy by {percent(pooled(results, 'residual'))}. A "
-        f"loss of more than {100 * margin:.0f}\N{NO-BREAK SPACE}% counts as smoothing: "
+        f"loss of more than {share(margin)} counts as smoothing: "
         f"{_counted(figures, high=-margin)}."
     )
 

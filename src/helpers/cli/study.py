@@ -141,7 +141,8 @@ def _say_state(study: Study, folder: Path) -> None:
     for one in found.sources:
         if one.much_rejected:
             typer.echo(
-                f"caution: {one.source.folder}: more than {MUCH_REJECTED:.0%} of the images are rejected", err=True
+                f"caution: {one.source.folder}: more than {100 * MUCH_REJECTED:g} % of the images are rejected",
+                err=True,
             )
 
 

@@ -67,11 +67,11 @@ def load(
 
     `weights` and `entry` as in `source`; nothing is downloaded. `dtype` names the type of all weights and of the
     computation (default float32). In float16, what overflows there computes in float32: T5's last layers, which
-    transformers keeps so, the attention of a network whose configuration asks for it (SD2.1 gives black images
-    otherwise), and a VAE whose configuration asks for it (SDXL's, by its pipeline). `types` names those of components
-    ("vae", "t5", ...) that are to be of another type; they are handed their inputs in it. `device_map` is "balanced"
-    for networks that are to lie on several GPUs, evenly, in place of `device`. `vae_only` leaves denoiser and T5 out,
-    which are nearly all of a checkpoint: such a pipeline serves `reconstruct`. Raises UsageError where the weights are
+    transformers keeps so, and attention or a VAE whose configuration asks for it. SD2.1's attention does (its images
+    are black otherwise), and so does SDXL's VAE, by its pipeline. `types` names those of components ("vae", "t5", ...)
+    that are to be of another type; they are handed their inputs in it. `device_map` is "balanced" for networks that
+    are to lie on several GPUs, evenly, in place of `device`. `vae_only` leaves denoiser and T5 out, which are nearly
+    all of a checkpoint: such a pipeline serves `reconstruct`. Raises UsageError where the weights are
     missing, are another generator's, or overflow in `dtype`, Failure where they cannot be read or hold numbers that
     are not finite.
     """

@@ -38,8 +38,8 @@ def sample(
 ) -> list[Image.Image]:
     """One square RGB image of `size` pixels per prompt, in order.
 
-    The noise of an image is drawn on the CPU from its own seed, so an image does not depend on what else is in its
-    batch but for rounding, and is the same on every device but for rounding. `guidance` is the pipeline's
+    The noise of an image is drawn on the CPU from its own seed. So, but for rounding, an image depends neither on
+    what else is in its batch nor on the device. `guidance` is the pipeline's
     guidance_scale. Every image is returned: whether it counts is said by `check`.
     """
     import torch

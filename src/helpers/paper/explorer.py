@@ -178,7 +178,7 @@ class Explorer(ipywidgets.VBox):
             return title, "no score"
         logit = float(logits[self.prompt.value])
         verdict = "" if isnan(limit) else " called fake" if is_fake(logit, limit) else " called real"
-        return title, f"{logit:+.2f}{verdict}".replace("-", "\N{MINUS SIGN}")
+        return title, f"{words.printed(logit, sign=True)}{verdict}"
 
 
 def _menu(label: str, titles: Mapping[Any, str], value: Any) -> ipywidgets.Dropdown:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from helpers.analysis.cells import cells
 from helpers.analysis.figures import FIGURES, known
-from helpers.analysis.words import capitalised, counted, listed, named, quoted
+from helpers.analysis.words import capitalised, counted, listed, named, printed, quoted
 from helpers.claims import CLAIMS
 from helpers.core.scores import is_fake
 from helpers.images import sheets
@@ -218,7 +218,7 @@ def _said(logit: float, threshold: float) -> str:
     """What a detector says of an image: fake or real, where its threshold is known, and its logit."""
     if isnan(logit):
         return tables.DASH
-    number = f"{logit:+.1f}".replace("-", "\N{MINUS SIGN}")
+    number = printed(logit, 1, sign=True)
     if isnan(threshold):
         return number
     word = "fake" if is_fake([logit], threshold)[0] else "real"

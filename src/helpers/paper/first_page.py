@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.analysis import still_found
 from helpers.analysis.instruments import instruments
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, named, number, quoted
+from helpers.analysis.words import listed, named, number, quoted, share
 from helpers.claims import Outcome
 from helpers.claims.evidence import overall
 from helpers.claims.rule import LEAST_IMAGES, PLURAL, SAID, margins, too_few, unscaled, verdict
@@ -129,13 +129,9 @@ def _most(found: pd.DataFrame) -> str:
     moved = number(Interval(*(100 * row[f"change{end}"] for end in ("", "_low", "_high"))), 1, sign=True)
     lead = "The largest fall is on" if row.change < 0 else "No share falls; the least change is on"
     span = f"a change of {moved.replace(' (', f' points (95{SPACE}% interval ')}"
-    reals = "" if isnan(row.false_alarms) else f"; of real images {_percent(row.false_alarms)} are called fake"
-    there = f"from {_percent(row.before)} of its images to {_percent(row.after)}"
+    reals = "" if isnan(row.false_alarms) else f"; of real images {share(row.false_alarms)} are called fake"
+    there = f"from {share(row.before)} of its images to {share(row.after)}"
     return f"{lead} {row.generator_title}, {there}, {span}{reals}."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}{SPACE}%"
 
 
 def deck_and_evidence(results: Results, outcomes: Sequence[Outcome]) -> str:

@@ -7,7 +7,7 @@ from math import isnan
 
 from helpers.analysis.figures import FIGURES, mean_changes, mean_levels
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import capitalised, counted, listed, named, number
+from helpers.analysis.words import capitalised, counted, listed, named, number, share
 from helpers.claims import Claim, Outcome
 from helpers.claims.gate import counted as counts_for
 from helpers.claims.rule import NOT_TESTABLE, SAID
@@ -35,7 +35,7 @@ def operating_note(results: Results, outcome: Outcome) -> str:
     if kept is None:
         return "There is nothing that counts to judge at another operating point."
     verdicts = [claim.judge(of).verdict for of in (kept, at_false_alarms(kept))]
-    passing = f"where {100 * results.rules.judging.false_alarms.value:.0f} % of the reals pass"
+    passing = f"where {share(results.rules.judging.false_alarms.value)} of the reals pass"
     said = [_depends(*verdicts, passing), capitalised(_figures(claim, kept)), _figures_of_all(claim, results, kept)]
     return " ".join(filter(None, said))
 

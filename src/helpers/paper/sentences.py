@@ -6,7 +6,7 @@ import pandas as pd
 
 from helpers.analysis import controls, miniatures, paired
 from helpers.analysis.costs import costs, images_per_cell
-from helpers.analysis.words import listed, named
+from helpers.analysis.words import listed, named, share
 from helpers.core.scores import MUCH_REJECTED, much_rejected
 from helpers.detectors.catalogue import DETECTORS
 from helpers.paper.facts import has
@@ -48,7 +48,7 @@ def rejected_note(results: Results) -> str:
     if not cells:
         return ""
     return (
-        f"Caution: more than {100 * MUCH_REJECTED:g} % of the images were rejected of {listed(cells)}; what is said of"
+        f"Caution: more than {share(MUCH_REJECTED)} of the images were rejected of {listed(cells)}; what is said of"
         " the others may not hold for all that such a cell makes."
     )
 

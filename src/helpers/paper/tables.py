@@ -60,8 +60,8 @@ def missing(what: str) -> HTML:
 
 
 def figure(value: float, form: str) -> str:
-    """A number in print, by a form such as "{:.2f}"; a dash where it is not known."""
-    return DASH if pd.isna(value) else form.format(value)
+    """A number in print, by a form such as "{:.2f}" or "{:.0%}", as 27 %; a dash where it is not known."""
+    return DASH if pd.isna(value) else form.format(value).replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def p_value(value: float) -> str:

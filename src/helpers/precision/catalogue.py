@@ -55,9 +55,9 @@ class Entry:
         inputs: what becomes of the inputs of its layers, in words; "" where they stay as computed.
         source: who defines it, and what of that is left out.
         colour: of its marks in charts.
-        module: where its functions lie, by its key in tables: ROUNDED, NATIVE where a library stores it, INPUTS where
-            inputs are rounded too (see `formats`), and IDEAL where its definition is written down a second time (see
-            `ideal`).
+        module: where its functions lie, by its key in tables: ROUNDED, and NATIVE where a library stores it. It has
+            INPUTS where inputs are rounded too (see `formats`), and IDEAL where its definition is written down a second
+            time (see `ideal`).
     """
 
     title: str

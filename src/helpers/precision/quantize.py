@@ -48,8 +48,8 @@ def apply(
     called. A component that the pipeline lacks is left out. Layers are quantized on `device`, one at a time, and put
     back where they were (default: there), so that a device need not hold a pipeline before it is quantized. Raises
     UsageError for unknown words, for a format without a native library in the native arm, and where nothing of the
-    denoiser (of any component, if it is not among them) would be quantized; Failure for weights that are not finite, or
-    that a library would store more than once, with the layer named.
+    denoiser (of any component, if it is not among them) would be quantized. Raises Failure, which names the layer, for
+    weights that are not finite, or that a library would store more than once.
     """
     row = FORMATS[precision]
     layers = LAYERS[_one_of("coverage", coverage, LAYERS)]

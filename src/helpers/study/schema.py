@@ -578,9 +578,9 @@ def expected(study: Study) -> list[dict[str, Any]]:
     """What each cell of the study needs, in the order of `Study.cells`.
 
     Keys: generator, title, precision, arm, images, size (px), steps, guidance, source (folder or hub id), terms (gate
-    and licence), bytes (int): a full cell's denoiser weights at its precision, Linear layers quantized and the rest
-    at 16 bits (of a generator that nobody has counted, its weights on disk; None of one on the hub); a mini cell's
-    weights on disk (None where the folder is missing).
+    and licence), bytes (int). `bytes` of a full cell are its denoiser's weights at its precision, Linear layers
+    quantized and the rest at 16 bits. Of a generator that nobody has counted they are its weights on disk, and None of
+    one on the hub. Those of a mini cell are its weights on disk, and None where the folder is missing.
     """
     return [
         {

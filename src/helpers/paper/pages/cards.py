@@ -13,7 +13,7 @@ from IPython.display import HTML
 
 from helpers.analysis import words
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import number, printed
+from helpers.analysis.words import number, printed, share
 from helpers.claims import CLAIMS, Finding, Outcome, by_condition, disagreement, neighbours
 from helpers.claims.evidence import AGREEMENT, SOURCES, Piece, pieces
 from helpers.claims.rule import HOLDS, margins
@@ -264,6 +264,6 @@ def _means(found: pd.DataFrame, name: str, sign: bool) -> list[str]:
 def power(found: pd.DataFrame) -> HTML:
     """The table of `analysis.power.table`: the chance to show what is so, by number of images."""
     sizes = [name for name in found if name.startswith("n_")]
-    shown = found.assign(**{name: [f"{100 * chance:.0f} %" for chance in found[name]] for name in sizes})
+    shown = found.assign(**{name: [share(chance) for chance in found[name]] for name in sizes})
     shown = shown.rename(columns={name: f"{name[2:]} images a cell" for name in sizes} | {"truth": "if in truth"})
     return tables.table(shown, "Chance that a claim is found to hold")

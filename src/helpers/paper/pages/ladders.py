@@ -12,7 +12,7 @@ from IPython.display import HTML
 
 from helpers import charts
 from helpers.analysis import real_ladders as real
-from helpers.analysis.words import capitalised, counted, listed, number
+from helpers.analysis.words import capitalised, counted, listed, number, printed
 from helpers.charts.real_ladders import MEASURES
 from helpers.paper import tables
 from helpers.paper.prose import Source, escaped
@@ -81,13 +81,21 @@ def nulls(table: pd.DataFrame) -> str:
     parts = [
         f"{counted(row.nulls, 'picture')} by {row.kind}s with the same weights ({counted(row.null_ladders, 'ladder')}) "
         f"have a PSNR of {row.psnr_least:.1f} to {row.psnr_most:.1f} dB to their baseline, "
-        f"{tables.interval(row, 'psnr', 1)} in the median. {row.within or 'None'} of the {row.rungs} rungs of "
-        f"{row.kind}s at {real.COARSE:g} bits and below move the picture no further than the furthest of these."
+        f"{tables.interval(row, 'psnr', 1)} in the median{_beyond(row)}. {row.within or 'None'} of the {row.rungs} "
+        f"rungs of {row.kind}s at {real.COARSE:g} bits and below move the picture no further than the furthest of "
+        "these."
         for row in moved.itertuples()
     ]
     as_far = [f"{row.kind}s" for row in moved.itertuples() if row.within > row.rungs / 2]
     said = f"a picture of {listed(as_far)} as far as" if as_far else "no picture as far as"
     return f"{' '.join(parts)} So other hardware or another compiler can move {said} most of these rungs do."
+
+
+def _beyond(row: Any) -> str:
+    """Where a row of `real_ladders.movement` has an interval that ends beyond what was seen, the words that say why."""
+    if not (row.psnr_low < row.psnr_least or row.psnr_high > row.psnr_most):
+        return ""
+    return f"; an interval from {counted(row.null_ladders, 'ladder')} is widened and may reach beyond what was seen"
 
 
 def dose(table: pd.DataFrame) -> str:
@@ -106,7 +114,7 @@ def steps(table: pd.DataFrame) -> str:
     if found.empty:
         return "No ladder has GGUF's symmetric 4-bit format."
     models = table.drop_duplicates("ladder").set_index("ladder").model
-    moved = [f"{step:+.1f} dB".replace("-", "\N{MINUS SIGN}") for step in found.high_db]
+    moved = [f"{printed(step, 1, sign=True)} dB" for step in found.high_db]
     parts = [f"{step} of {models[ladder]}" for step, ladder in zip(moved, found.ladder, strict=True)]
     return (
         f"In {int((found.high_db < 0).sum())} of {counted(len(found), 'ladder')} that have it, GGUF's symmetric 4-bit "

@@ -14,7 +14,7 @@ from IPython.display import HTML, Markdown, display
 
 from helpers import charts
 from helpers.analysis import decoder, dose, families, real_ladders
-from helpers.analysis.words import named, printed
+from helpers.analysis.words import named, printed, share
 from helpers.claims import dose as dose_sentences
 from helpers.claims import smoothing
 from helpers.claims.rule import HOLDS, Finding, margins
@@ -217,7 +217,7 @@ def families_places(table: pd.DataFrame, results: Results) -> HTML:
         "format in their place": [
             title or f"none: {why}" for title, why in zip(table.rung_title, table.why, strict=True)
         ],
-        "share quantized": [tables.figure(100 * share, "{:.0f}\N{NO-BREAK SPACE}%") for share in table["share"]],
+        "share quantized": [tables.figure(part, "{:.0%}") for part in table["share"]],
         "its PSNR, dB": [tables.interval(row, "psnr", 1) for _, row in table.iterrows()],
     })  # fmt: skip
     return tables.table(shown, "The rung that stands for each generator at equal coverage and dose")
@@ -247,7 +247,7 @@ def families_table(table: pd.DataFrame, results: Results) -> HTML:
 def families_figure(own: pd.DataFrame, means: pd.DataFrame, results: Results, detector: str = "r50_nodown") -> None:
     """The effects of `families.by_generator` and of `families.by_family` below each other, with intervals in all."""
     if len(own):
-        psnr = [f"{row.rung_title}, {row.psnr:.1f} dB, {100 * row.share:.0f} % quantized" for row in own.itertuples()]
+        psnr = [f"{row.rung_title}, {row.psnr:.1f} dB, {share(row.share)} quantized" for row in own.itertuples()]
         own = own.assign(row=own.generator_title, of=own.kind, stands=psnr)
         names = means.kind.where(means.kind == families.DIFFERENCE, means.kind + ", mean")
         own = pd.concat([own, means.assign(row=names, of=means.kind, stands=means.titles)])
@@ -291,8 +291,8 @@ def content(table: pd.DataFrame, results: Results) -> HTML:
     table = table[table.arm.isin(read)] if len(table) else table
     names = {results.arm: "main arm"} | {name: arm.get("title", name) for name, arm in results.arms.items()}
     if len(table):
-        share = [f"{part}_lost{end}" for part in dose.PARTS for end in ("", "_low", "_high")]
-        table = table.assign(arm_title=table.arm.map(names), **{name: 100 * table[name] for name in share})
+        lost = [f"{part}_lost{end}" for part in dose.PARTS for end in ("", "_low", "_high")]
+        table = table.assign(arm_title=table.arm.map(names), **{name: 100 * table[name] for name in lost})
     columns = {f"{part}_lost": (f"{part} lost, %", 1, False) for part in dose.PARTS}
     keys = {"generator_title": "generator", "arm_title": "arm", "precision_title": "format", "n": "images"}
     caption = (

@@ -83,14 +83,15 @@ def agreement_note(results: Results) -> str:
 
 
 def doubtful_note() -> str:
-    """What the scores labelled 8 bits show for SD1.5, where the label is in doubt."""
+    """What the scores labelled 8 bits show for SD1.5, where the label is in doubt; the run is named as in `scores`."""
     rows = real.doubtful()
     clearest = rows.iloc[0]
     named = titles(clearest.generator, "", clearest.detector)
     return (
         f"{named['detector_title']}'s logits on {named['generator_title']} move by "
-        f"{tables.interval(clearest, 'shift', sign=True)} under that label (t = {clearest.t:.2f}, n = {clearest.n}, "
-        f"p = {clearest.p:.1g} before any correction for its {len(rows)} detectors)."
+        f"{tables.interval(clearest, 'shift', sign=True)} in the run that the tables name {_formats(rows)[0]} "
+        f"(t = {clearest.t:.2f}, n = {clearest.n}, p = {clearest.p:.1g} before any correction for its {len(rows)} "
+        "detectors)."
     )
 
 

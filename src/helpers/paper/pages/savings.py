@@ -7,7 +7,7 @@ from IPython.display import HTML, Markdown, display
 
 from helpers import charts
 from helpers.analysis.footprint import PARTS
-from helpers.analysis.words import listed, named
+from helpers.analysis.words import listed, named, share
 from helpers.claims import Finding
 from helpers.claims.savings import memory, time
 from helpers.paper import page, tables
@@ -80,8 +80,8 @@ def _at_fp4(found: pd.DataFrame) -> HTML:
         {
             "checkpoint": found.title,
             **{part: sizes(part) for part in PARTS},
-            "denoiser quantized": found.denoiser_share.map("{:.2%}".format),
-            "all weights quantized": found.all_share.map("{:.1%}".format),
+            "denoiser quantized": [share(part, 2) for part in found.denoiser_share],
+            "all weights quantized": [share(part, 1) for part in found.all_share],
             "all parts": sizes("all"),
         }
     )
@@ -92,7 +92,7 @@ def _at_formats(found: pd.DataFrame) -> HTML:
     """Every format on every checkpoint: GB in all, and the share of FP16's."""
     printed = found.assign(
         bits=found.bits.map("{:.4g}".format),
-        printed=[f"{gb:.2f} ({share:.0%})" for gb, share in zip(found.gb, found.share, strict=True)],
+        printed=[f"{gb:.2f} ({share(part)})" for gb, part in zip(found.gb, found.share, strict=True)],
     )
     wide = tables.crossed(printed, ["precision_title", "bits"], "title", "printed")
     wide = wide.rename(columns={"precision_title": "format", "bits": "bits per weight, scales included"})

@@ -4,6 +4,8 @@ weights, controls.
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
@@ -13,7 +15,7 @@ from helpers.analysis import inventory, words
 from helpers.analysis import live_check as live
 from helpers.analysis import miniatures as miniature_models
 from helpers.analysis.costs import on_cpu, record
-from helpers.analysis.words import counted, listed
+from helpers.analysis.words import counted, listed, share
 from helpers.paper import page, sentences, tables
 from helpers.precision.catalogue import PRECISIONS, UNQUANTIZED, Entry
 from helpers.results.results import Results
@@ -299,7 +301,7 @@ def audits_note(found: pd.DataFrame) -> list[str]:
         "They say what each component's weights became, and how far these and the component's output lie from FP32's, "
         "for recorded inputs of FP32 images. The last column says how far the library's own layers differ from weights "
         "that were merely rounded. A cell at 0 % coverage, or one with a library layer that differs by more than "
-        f"{MAX_KERNEL_DEVIATION:.0%}, is refused."
+        f"{share(MAX_KERNEL_DEVIATION)}, is refused."
     )
     exact = (
         "An error of 0 at FP16 is a fact, not an omission: such weights were stored as 16-bit numbers to begin with."
@@ -352,7 +354,7 @@ def audits(found: pd.DataFrame, arm: str = "native") -> HTML:
     shown = found.assign(
         bytes=[f"{before:.2f}{tables.ARROW}{after:.2f}" for before, after in sizes],
         parameters=found.parameters.div(1e6).map("{:,.2f}".format, na_action="ignore"),
-        **{name: found[name].map(form.format, na_action="ignore") for name, form in FORMS.items() if name in found},
+        **{name: found[name].map(partial(tables.figure, form=form)) for name, form in FORMS.items() if name in found},
     )
     return HTML("".join(
         tables.table(shown[there].rename(columns=AUDITED | columns), caption).data
@@ -364,14 +366,13 @@ def audits(found: pd.DataFrame, arm: str = "native") -> HTML:
 #: Figures of `controls`: how each is printed, and the caption.
 MOVES = {
     "spread": ("{:.3f}", "Standard deviation of the paired change of logit against {}"),
-    "mean": ("{:+.3f}", "Mean paired change of logit against {}"),
     "changed": ("{:.1%}", "Share of images whose verdict differs from their twin's at {}"),
 }
 
 
 def controls(found: pd.DataFrame, figure: str = "spread", against: str = "FP32") -> HTML:
-    """How far each arm moves each detector, by the table of `controls.spreads`: "spread" of the paired logits, their
-    "mean", or verdicts "changed"; `against` names the baseline.
+    """How far each arm moves each detector, by the table of `controls.spreads`: "spread" of the paired logits or
+    verdicts "changed"; `against` names the baseline.
     """
     if found.empty or found.arm.nunique() < 2:
         return tables.missing("This study has no arms beside its main one.")
