@@ -338,7 +338,8 @@ def test_the_spread_between_trainings_is_that_of_their_effects(tmp_path) -> None
     drawn = [row for rows in bands["datasets"].values() for row in rows if row.get("generator_title") == "SD3"]
     npr = next(row for row in drawn if row["detector"] == "npr" and row["precision"] == "fp4")
     assert npr["shift_min"] == pytest.approx(fp4.shift_min, abs=1e-3)
-    printed = f"{100 * fp4.change_min:+.1f} to {100 * fp4.change_max:+.1f}".replace("-", "−")  # a minus, not a hyphen
+    assert fp4.change_max == 0.0  # which has no sign
+    printed = f"{100 * fp4.change_min:+.1f} to 0.0".replace("-", "−")  # a minus, not a hyphen
     assert printed in sum(rows_of(tables.trainings(trainings(study), "FP32", "sd3").data), [])
     alone = analysis.load(synthetic.write(tmp_path / "one", images=20))
     assert trainings(alone).empty and "one training of each" in tables.trainings(trainings(alone), "FP32").data
