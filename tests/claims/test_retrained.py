@@ -11,6 +11,7 @@ import synthetic
 from helpers import analysis, claims
 from helpers.analysis import effects
 from helpers.claims import retrained
+from helpers.paper.pages import limits
 from helpers.paper.pages import rules as rules_page
 from helpers.results.results import with_fakes, with_generators
 
@@ -69,7 +70,7 @@ def test_trainings_that_lie_beside_a_study_judge_it_again(folder):
     results = analysis.load(folder)
     others = retrained.beside(results)
     assert len(others) == 2  # the third is another study's
-    assert retrained.retrained(results, others) == ["sd15", "sd3"]
+    assert retrained.trainings(results) == {"sd15": 1, "sd3": 2}
     table = retrained.compared(results, claims.evaluate(results), others)
     rows = table.set_index(["key", "training"])
     assert rows.verdict["C4", 1] == rows.verdict["C4", 2] == "supported"
@@ -80,6 +81,12 @@ def test_trainings_that_lie_beside_a_study_judge_it_again(folder):
     assert "C4 (holds, then holds, then fails)" in said and "C3 (" not in said
     assert "Not decided here, but under another training: C11 (stays open, then stays open, then fails)." in said
     assert "holds" in rules_page.trainings(table).data
+
+
+def test_the_limits_say_which_generators_were_trained_again(folder):
+    said = " ".join(limits.sentences(analysis.load(folder)))
+    assert "There is one training of SD2.1, SDXL, SD3.5 and of Flux.1" in said
+    assert "Of SD1.5 and of SD3 there are more" in said
 
 
 def test_changes_are_those_of_each_training(folder):

@@ -9,7 +9,9 @@ As with a confirmation (`helpers.claims.confirmation`), what the gate chose for 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -22,43 +24,40 @@ from helpers.claims.rule import SAID
 from helpers.core.errors import UsageError
 from helpers.results.results import Results, load, manifest_of, with_generators
 
-__all__ = ["beside", "changes", "compared", "kept", "moved", "retrained", "sentence"]
+__all__ = ["beside", "changes", "compared", "kept", "moved", "sentence", "trainings"]
 
 
 def beside(results: Results) -> list[Results]:
     """These results with the generators of each other training in place of their own, by the names of the folders;
     empty where none lies beside them. Under another protocol or narrowed otherwise, as these are.
     """
-    if results.folder is None:
-        return []
-    folders = sorted(results.folder.parent.glob(f"{results.folder.name}-denoisers-s*/scores.parquet"))
-    found = [_loaded(results, str(file.parent)) for file in folders]
+    found = [_loaded(results, folder) for folder in _folders(results)]
     return [with_generators(results, other) for other in found if other is not None]
 
 
-def _loaded(results: Results, folder: str) -> Results | None:
-    """What lies there, narrowed as these results; None where it is of another study, or has nothing of these."""
+def trainings(results: Results) -> dict[str, int]:
+    """How many other trainings lie beside these results, of each generator that has any, by key."""
+    found = Counter(key for keys in _folders(results).values() for key in keys)
+    return {key: found[key] for key in results.generators if key in found}
+
+
+def _folders(results: Results) -> dict[Path, list[str]]:
+    """The folders beside these results that hold other trainings of their study, with the generators there."""
+    own = (results.manifest.get("study") or {}).get("name")
+    if results.folder is None or own is None:
+        return {}
+    files = sorted(results.folder.parent.glob(f"{results.folder.name}-denoisers-s*/scores.parquet"))
+    studies = {file.parent: manifest_of(file.parent).get("study") or {} for file in files}
+    return {folder: list(of.get("generators", ())) for folder, of in studies.items() if of.get("retrains") == own}
+
+
+def _loaded(results: Results, folder: Path) -> Results | None:
+    """What lies there, narrowed as these results; None where it has nothing of these."""
     try:
         there = load(folder, None, results.precisions, results.detectors, results.threshold, results.protocol)
     except UsageError:
         return None
-    assert there.folder is not None
-    study = manifest_of(there.folder).get("study") or {}
-    own = (results.manifest.get("study") or {}).get("name")
-    same = study.get("retrains") == own is not None and not {*there.generators}.isdisjoint(results.generators)
-    return there if same else None
-
-
-def retrained(results: Results, others: Sequence[Results]) -> list[str]:
-    """The generators that have other trainings, by key: those whose images differ from these results'."""
-    own = _images(results)
-    return [key for key in results.generators if any(_images(other)[key] != own[key] for other in others)]
-
-
-def _images(results: Results) -> dict[str, frozenset[str]]:
-    fakes = results.scores[results.scores.label == 1]
-    digests = fakes.groupby("generator", observed=True).image_sha256
-    return {str(key): frozenset(of) for key, of in digests.unique().items()}
+    return None if {*there.generators}.isdisjoint(results.generators) else there
 
 
 def compared(results: Results, outcomes: Sequence[Outcome], others: Sequence[Results]) -> pd.DataFrame:
@@ -88,7 +87,7 @@ def changes(results: Results, others: Sequence[Results]) -> pd.DataFrame:
     of AUC from the baseline with its interval over prompts (estimate, low, high), and `auc` at the baseline.
     """
     rows = []
-    for generator in retrained(results, others):
+    for generator in trainings(results) if others else ():
         for precision in (key for key in results.precisions if key != results.baseline):
             for detector in results.detectors:
                 for training, of in enumerate((results, *others), 1):
@@ -138,7 +137,7 @@ def sentence(results: Results, others: Sequence[Results], table: pd.DataFrame) -
     wide = table.pivot(index="title", columns="training", values="verdict").reindex(dict.fromkeys(table.title))
     decided = wide.loc[table[table.decided].title.unique()]
     same = decided.eq(decided[1], axis=0).all(axis=1)
-    of = listed([named(key) for key in retrained(results, others)])
+    of = listed([named(key) for key in trainings(results)])
     said = (
         f"The denoisers of {of} were trained {counted(len(others), 'more time')}, from other random weights. Of "
         f"{counted(len(decided), 'statement')} that this study decides, {int(same.sum())} come out the same under each."

@@ -10,7 +10,7 @@ from IPython.display import HTML
 from helpers.analysis import instruments, inventory, miniatures
 from helpers.analysis.conditions import training_counts
 from helpers.analysis.words import listed, named
-from helpers.claims import neighbours
+from helpers.claims import neighbours, retrained
 from helpers.claims.rule import FROZEN
 from helpers.results.results import Results
 
@@ -79,11 +79,19 @@ def _world(results: Results) -> str:
 
 
 def _generators(results: Results) -> str:
-    """Which generators are there in one training only."""
-    keys = set(results.generators)
-    lone = [key for key in results.generators if not re.search(r"-s\d+$", key) and f"{key}-s1" not in keys]
-    once = f"There is one training of {listed([named(key) for key in lone], 'and of')}"
-    return f"{once}: what is its own cannot be told from what is the architecture's." if lone else ""
+    """Which generators are there in one training only, and of which others lie beside these results."""
+    keys, again = set(results.generators), retrained.trainings(results)
+    single = [key for key in results.generators if not re.search(r"-s\d+$", key) and f"{key}-s1" not in keys]
+    said, lone = [], [key for key in single if key not in again]
+    if lone:
+        once = f"There is one training of {listed([named(key) for key in lone], 'and of')}"
+        said.append(f"{once}: what is its own cannot be told from what is the architecture's.")
+    if again:
+        said.append(
+            f"Of {listed([named(key) for key in again], 'and of')} there are more, by which the page of the claims "
+            "judges again; verdicts and their intervals are of the first alone."
+        )
+    return " ".join(said)
 
 
 def _detectors(results: Results) -> str:
