@@ -113,8 +113,9 @@ def test_grid_counts_the_images_of_the_archive(capsys, tmp_path, monkeypatch):
 def test_grid_adds_up_what_an_arm_has_of_each_precision(capsys):
     status, said, _ = call(capsys, "grid", "mini")
     ladder = next(line.split() for line in said.splitlines() if line.startswith("ladder "))
-    own = schema.load("mini").arms["ladder"].images
-    assert status == 0 and ladder[1:3] == [str(6 * len(own)), str(6 * sum(own.values()))]
+    own = schema.load("mini").arms["ladder"]
+    rungs = 6 * len(own.precisions)
+    assert status == 0 and ladder[1:3] == [str(rungs), str(rungs * own.images)]
 
 
 def test_full_grid_names_checkpoints_and_gates(capsys):

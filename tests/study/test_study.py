@@ -384,3 +384,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         raise RuntimeError
     assert path.read_text() == "one"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_size_beyond_all_sizes_is_refused_in_one_line(tmp_path):
+    huge = "0x" + "f" * 400
+    with pytest.raises(UsageError, match="generators.sd21.size: .* should be a multiple of 8$") as raised:
+        schema.load(changed(tmp_path, "size = 96", f"size = {huge}"))
+    assert len(str(raised.value)) < 400 + len(str(tmp_path))

@@ -68,6 +68,9 @@ def key_text(part: str) -> str:
     return part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part) else shown(part)
 
 
+_FAR = 10**6
+
+
 def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) -> str:
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     if kind == "extra_forbidden":
@@ -80,7 +83,7 @@ def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) 
     if kind == "value_error":
         return str(context["error"])
     bound = next((context[name] for name in ("ge", "le") if name in context), None)
-    if kind == "multiple_of":
+    if kind == "multiple_of" and abs(value) < _FAR:  # of a number beyond all sizes no size is near
         bound = max(1, round(value / context["multiple_of"])) * context["multiple_of"]
     closest = "" if bound is None else f" (nearest: {bound:g})"
     said = mistake["msg"].removeprefix("Input should ").removeprefix("be ")
