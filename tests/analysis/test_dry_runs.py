@@ -38,8 +38,8 @@ def test_a_record_is_counted_by_family(record):
     assert list(found.run) == [False, True] and list(found.verify) == [True, False]
     assert list(found.peak) == [5e9, 7e9] and list(found.estimated) == [6e9, 14e9]
     lines = dry_runs.markdown(record).splitlines()
-    assert lines[2] == "| SD1.5 | all | 0.90 | 2 of 3 | equal to the last bit | 6.0 | 5.0 |"
-    assert lines[3] == "| Flux.1 | 1 in 8 | 1.00 | 2 of 2 | otherwise | 14.0 | 7.0 |"
+    assert lines[2] == "| SD1.5 | all | 0.90 | 2 of 3 | yes | 6.0 | 5.0 |"
+    assert lines[3] == "| Flux.1 | 1 in 8 | 1.00 | 2 of 2 | no | 14.0 | 7.0 |"
 
 
 def test_cells_that_took_more_than_was_expected_are_told(record):

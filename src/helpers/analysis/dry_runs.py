@@ -70,15 +70,15 @@ def markdown(record: dict[str, Any]) -> str:
     head = [
         "generator",
         "layers",
-        "parameters, 10^9",
+        "parameters, billions",
         "cells made",
-        "made again",
+        "again the same",
         "FP32, expected GB",
         "FP32, taken GB",
     ]
     rows = [
         [GENERATORS[row.family].title, _layers(row.depth), f"{row.parameters / 1e9:.2f}", f"{row.made} of {row.cells}",
-         "equal to the last bit" if row.verify else "otherwise", f"{row.estimated / 1e9:.1f}", f"{row.peak / 1e9:.1f}"]
+         "yes" if row.verify else "no", f"{row.estimated / 1e9:.1f}", f"{row.peak / 1e9:.1f}"]
         for row in families(record).itertuples()
     ]  # fmt: skip
     lines = [head, ["---", "---", "---:", "---", "---", "---:", "---:"], *rows]

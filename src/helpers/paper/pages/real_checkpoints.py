@@ -12,7 +12,7 @@ from helpers.analysis import real_checkpoints as real
 from helpers.analysis.figures import FIGURES
 from helpers.analysis.real_checkpoints import BASE
 from helpers.analysis.stats.metrics import Interval
-from helpers.analysis.words import listed, number
+from helpers.analysis.words import counted, listed, number
 from helpers.paper import tables
 from helpers.paper.prose import Source
 from helpers.precision.catalogue import PRECISIONS
@@ -63,7 +63,7 @@ def nf4_answer(results: Results) -> tuple[str, str]:
     return Source(first), Source(
         f"**{_the(results).capitalize()}**, on the same generators and detectors: {number(ours, 3, sign=True)} at NF4 "
         f"against {PRECISIONS.title(results.baseline)}. Detector by detector, scores move the same way in "
-        f"{counts['agree']} comparisons and opposite ways in {counts['part']}; {counts['open']} stay open."
+        f"{counted(counts['agree'], 'comparison')} and opposite ways in {counts['part']}; {counts['open']} stay open."
     )
 
 

@@ -27,6 +27,8 @@ TABLES = {
     "method": "what the program does",
     "claims": "what counts",
 }
+#: Changes below it are printed as 0.
+UNSEEN = 0.005
 ANSWERS = {True: "before", False: "after", None: "not known"}
 
 
@@ -136,26 +138,27 @@ def trainings(found: pd.DataFrame) -> HTML:
         for one in of.itertuples():
             ends = Interval(one.estimate, one.low, one.high)
             figure = tables.DASH if pd.isna(one.estimate) else number(ends, sign=bool((of.low < 0).any()))
-            row |= {f"value, training {one.training}": figure, f"verdict, training {one.training}": HOLDS[one.verdict]}
+            row[f"training {one.training}"] = f"{figure}: {HOLDS[one.verdict]}"
         rows.append(row)
     return tables.table(pd.DataFrame(rows), "Each claim under each training of the denoisers, by the same rules")
 
 
 def retrained_changes(found: pd.DataFrame) -> HTML:
     """The table of `claims.retrained.changes`: of each generator and detector AUC at the baseline and its changes, one
-    figure a training; a sentence where there are no other trainings."""
+    figure a training, at precisions where any is seen; a sentence where there are no other trainings."""
     if found.empty:
         return tables.missing("No other trainings of the generators lie beside these results.")
-    rows = []
+    largest = found.groupby("precision", sort=False).estimate.agg(lambda values: values.abs().max())
+    seen, rows = largest.index[largest >= UNSEEN], []
     for (generator, detector), of in found.groupby(["generator", "detector"], sort=False):
         base = of.drop_duplicates("training").auc
         row = {"generator": named(generator), "detector": named(detector), "AUC at the baseline": _each(base)}
-        for precision, changed in of.groupby("precision", sort=False):
+        for precision, changed in of[of.precision.isin(seen)].groupby("precision", sort=False):
             row[f"change, {named(precision)}"] = _each(changed.estimate, sign=True)
         rows.append(row)
-    return tables.table(
-        pd.DataFrame(rows), "AUC and its changes under each training of a denoiser, the first one first"
-    )
+    left = listed([named(key) for key in largest.index if key not in seen])
+    caption = "AUC and its changes under each training of a denoiser, the first one first"
+    return tables.table(pd.DataFrame(rows), caption + (f"; at {left} all are under {UNSEEN}" if left else ""))
 
 
 def _each(values: pd.Series, sign: bool = False) -> str:
