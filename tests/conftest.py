@@ -18,8 +18,8 @@ MARKS = {
     "models": {
         "detectors", "generators", "mini", "precision", "runs", "cli/test_malformed.py", "cli/test_offline.py",
         "test_add_one.py", "core/test_catalogues.py", "core/test_device.py", "analysis/test_baseline.py",
-        "lab/test_browser.py", "lab/test_graphs.py", "lab/test_rules.py", "lab/test_web.py", "test_examples.py",
-        "test_reproduce.py", "test_wheel.py",
+        "lab/test_browser.py", "lab/test_graphs.py", "lab/test_rules.py", "lab/test_shortening.py", "lab/test_web.py",
+        "test_examples.py", "test_reproduce.py", "test_wheel.py",
     },
     "slow": {
         "claims", "cli/test_malformed.py", "cli/test_offline.py", "detectors/test_detect.py", "mini", "paper", "runs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,18 @@ def _shown(key: str) -> tuple[dict[str, Image.Image], str]:
     own = index["generators"][key]
     strips = Strips(ARCHIVE / "gallery" / key, own["size"], own["side"], tuple(own["columns"]), (INDEX,))
     return strips.open(INDEX), index["prompts"][str(INDEX)]
+
+
+def test_what_must_travel_for_an_image_is_little(lab: Path) -> None:
+    """At most 6 MB for a generator, 12 with the runtime for the first image of the smallest."""
+    about = files.read_json(lab / "lab.json")
+    generators = {}
+    for key, own in about["generators"].items():
+        names = {part[kind] for part in own["parts"].values() for kind in ("graph", "weights")}
+        generators[key] = sum(about["files"][name]["transfer"] for name in names)
+    assert set(generators) == set(GENERATORS.own) and max(generators.values()) <= 6e6, generators
+    runtime = sum(about["files"][about["runtime"][name]]["transfer"] for name in ("module", "loader", "wasm"))
+    assert min(generators.values()) + runtime + (lab / "lab.json").stat().st_size <= 12e6
 
 
 def test_nothing_is_asked_of_another_site_and_each_file_travels_once(page) -> None:

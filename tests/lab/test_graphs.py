@@ -17,6 +17,7 @@ from helpers.core import files
 from helpers.lab import manifest
 from helpers.lab.__main__ import state
 from helpers.lab.storage import Files
+from helpers.lab.weights import halves
 
 STUDY = study.load("mini")
 GENERATORS = tuple(STUDY.generators)
@@ -158,4 +159,8 @@ def test_every_weight_is_there_and_says_which_formats_round_it(lab: Lab, traced:
     held = weights(lab.folder, parts["text"]) | weights(lab.folder, parts["denoiser"])
     for part, network in quantized.items():
         for name, parameter in network.named_parameters():
-            assert held[f"{part}.{name}"].tobytes() == parameter.detach().float().numpy().tobytes(), name
+            # What of them is left out changes no format's rounding: test_shortening.py.
+            stored, travelled = parameter.detach().float().numpy(), held[f"{part}.{name}"]
+            assert travelled.shape == stored.shape, name
+            assert (np.abs(travelled.astype(np.float64) - stored) <= 2.0**-16 * np.abs(stored)).all(), name
+            assert not halves(stored) or travelled.tobytes() == stored.tobytes(), name

@@ -22,6 +22,9 @@ from helpers.detectors.preprocessing import SIZE_RULES, preprocess, tensor
 from helpers.generators import GENERATORS
 from helpers.images.perturbations import resampled
 from helpers.lab.rules import precisions
+from helpers.lab.shortening import shortened
+from helpers.lab.weights import halves
+from helpers.precision.catalogue import UNQUANTIZED
 from helpers.precision.formats import FORMATS
 from helpers.precision.quantize import LAYERS, targets
 
@@ -159,15 +162,19 @@ def test_samplers_are_recurrences(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", GENERATORS.own)
 def test_weights_are_rounded_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    """All weights that formats take of a miniature, in every format of the lab."""
+    """All weights that formats take of a miniature, as they travel, in every format of the lab: what the study makes of
+    them as they are stored, to the last bit; at FP32 they stay as they travelled.
+    """
     # torch may take square roots from MKL, whose last bit is off now and then; Q4_K has one for each part.
     monkeypatch.setattr(torch.Tensor, "sqrt", lambda of: torch.from_numpy(np.sqrt(of.numpy())))
     weights = _linear_weights(key)
-    np.concatenate([weight.numpy().ravel() for weight in weights]).tofile(tmp_path / "weights.bin")
+    travelled = [shortened(of.numpy(), "layers") if not halves(of.numpy()) else of.numpy() for of in weights]
+    np.concatenate([of.ravel() for of in travelled]).tofile(tmp_path / "weights.bin")
     rules = {row["key"]: row["rule"] for row in precisions()}
     passes("rounding", tmp_path, {
         "rules": rules, "shapes": [list(weight.shape) for weight in weights],
-        "digests": {of: [_sha256(FORMATS[of].rounded(weight)) for weight in weights] for of in rules},
+        "digests": {of: [_sha256(FORMATS[of].rounded(weight)) for weight in weights] for of in rules}
+        | {UNQUANTIZED: [_sha256(torch.from_numpy(of)) for of in travelled]},
     })  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from helpers import detectors, generators, study
 from helpers.lab import graphs, networks, rules, weights
 from helpers.lab.recording import record
 from helpers.lab.schedules import schedule
+from helpers.lab.shortening import shortened
 from helpers.lab.storage import Files
 from helpers.precision import footprint
 from helpers.precision.formats import FORMATS
@@ -92,8 +94,8 @@ def _part(
 ) -> dict[str, Any]:  # fmt: skip
     """Graph and weights of one module, and what of the weights is rounded by formats of which scope."""
     graph = graphs.apart(graphs.export(module, inputs, outputs))
-    contents, few, many = weights.packed(graph.weights)
     rounded, at, tensors = _scopes(module, chosen.components), 0, []
+    contents, few, many = weights.packed(_travelling(graph.weights, rounded))
     for tensor, values in graph.weights.items():
         scope = {"rounds": rounded[tensor]} if tensor in rounded else {}
         tensors.append({"name": tensor, "shape": list(values.shape), "at": at, **scope})
@@ -107,6 +109,12 @@ def _part(
         "singles": many,
         "tensors": tensors,
     }
+
+
+def _travelling(tensors: Mapping[str, np.ndarray], rounded: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The weights as they travel: those of 32 bits that formats round, without what no rounding depends on."""
+    long = {name for name, values in tensors.items() if name in rounded and not weights.halves(values)}
+    return {name: shortened(of, rounded[name]) if name in long else of for name, of in tensors.items()}
 
 
 def _scopes(module: nn.Module, components: Sequence[str]) -> dict[str, str]:
