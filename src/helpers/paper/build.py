@@ -183,9 +183,7 @@ def _stage(source: Path, results: Path) -> Path:
 
 def _lay_out(source: Path, results: Path) -> None:
     """What notebooks look for beside them as they run: the contact sheets, and whether the book has an explorer."""
-    from helpers.paper.pages import explorer
-
-    (source / site.EXTRA / explorer.FOLDER).mkdir(parents=True)
+    (source / site.EXTRA / site.EXPLORER).mkdir(parents=True)
     if (results / "contact").is_dir():
         shutil.copytree(results / "contact", source / site.EXTRA / "contact")
 

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 __all__ = [
-    "EXTRA", "LAB", "PICTURE", "bibtex", "bring_lab", "cited", "colophon", "description", "setup", "stage",
+    "EXPLORER", "EXTRA", "LAB", "PICTURE", "bibtex", "bring_lab", "cited", "colophon", "description", "setup", "stage",
     "without_icons",
 ]  # fmt: skip
 
 #: What lies beside the pages as it is and is loaded by none of them at once (`html_extra_path` of `_config.yml`).
 EXTRA = "_extra"
+#: Where the explorer's files lie in the site.
+EXPLORER = "explorer"
 #: What a browser makes and judges images with, in the checkout; `python -m helpers.lab` makes it.
 LAB = files.BUILD / "lab"
 #: The picture that previews of links show, in the site's _static.

@@ -26,14 +26,11 @@ from helpers.analysis import words
 from helpers.charts import theme
 from helpers.core import files
 from helpers.paper import explorer, gallery, numbers
-from helpers.paper.site import EXTRA
+from helpers.paper.site import EXPLORER, EXTRA
 from helpers.results.memo import once
 from helpers.results.results import Results
 
-__all__ = ["FOLDER", "file_name", "index", "sentence", "show", "show_gallery", "stage"]
-
-#: Where the files lie, from the top of the site.
-FOLDER = "explorer"
+__all__ = ["file_name", "index", "sentence", "show", "show_gallery", "stage"]
 
 
 def file_name(generator: str, protocol: str, weights: str) -> str:
@@ -51,10 +48,10 @@ def stage(results: Results, folder: Path) -> None:
     for protocol, label, view in explorer.conditions(results):
         for generator in view.generators:
             name = file_name(generator, protocol, label)
-            with files.replacing(folder / FOLDER / f"{name}.js") as temporary:
+            with files.replacing(folder / EXPLORER / f"{name}.js") as temporary:
                 temporary.write_text(_script(name, view, generator), encoding="utf-8")
     if results.folder and (results.folder / gallery.FOLDER).is_dir():
-        shutil.copytree(results.folder / gallery.FOLDER, folder / FOLDER / gallery.FOLDER)
+        shutil.copytree(results.folder / gallery.FOLDER, folder / EXPLORER / gallery.FOLDER)
 
 
 def _script(name: str, view: Results, generator: str) -> str:
@@ -92,7 +89,7 @@ def index(results: Results) -> dict[str, Any]:
     missing, and at what it starts. Not to be written to."""
     stored = gallery.strips(results)
     return {
-        "place": f"../{FOLDER}/",
+        "place": f"../{EXPLORER}/",
         "version": sha256(json.dumps(results.manifest, sort_keys=True).encode()).hexdigest()[:8],
         "baseline": results.baseline if results.baseline in results.precisions else results.precisions[0],
         "generators": [_generator(results, stored, key) for key in results.generators],
@@ -212,7 +209,7 @@ def show_gallery(results: Results) -> HTML:
 
 def _staged() -> bool:
     """Whether the page is made for the book, whose build puts what the browser loads beside the pages."""
-    return Path("..", EXTRA, FOLDER).is_dir()
+    return Path("..", EXTRA, EXPLORER).is_dir()
 
 
 def _still(results: Results, generator: str, image: int) -> str:
@@ -221,7 +218,7 @@ def _still(results: Results, generator: str, image: int) -> str:
     if of is None:
         return f"<p>{explorer.NO_IMAGES}</p>"
     file = of.path(image)
-    source = f"../{FOLDER}/{gallery.FOLDER}/{file.parent.name}/{file.name}" if _staged() else os.path.relpath(file)
+    source = f"../{EXPLORER}/{gallery.FOLDER}/{file.parent.name}/{file.name}" if _staged() else os.path.relpath(file)
     title = results.titles("generator")[generator]
     columns = words.listed(["the real image" if key == gallery.REAL else words.named(key) for key in of.columns])
     said = html.escape(f"{title}, prompt {image}, from left to right: {columns}")
