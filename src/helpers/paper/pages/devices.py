@@ -23,12 +23,12 @@ NOT_MEASURED = Source(
 SAVES, COSTS, LEVEL = "quantization saves time", "quantization costs time", "no change of time shows"
 #: Head of the column of times.
 SECONDS = "seconds an image, median (least to most)"
-#: The browsers that most readers have, by the name that a record gives them, and those of them that were tried by hand.
+#: The browsers that most readers have, by the name that a record gives them, and those tried without one.
 BROWSERS = ("Chrome", "Edge", "Firefox", "Safari")
-BY_HAND = {"Firefox"}
+WITHOUT_RECORD = {"Firefox"}
 TRIED = (
-    "All of the page was used on Linux in Chromium 156, Firefox 153 and WebKitGTK 2.50, which has the engine of Safari "
-    "and is not Safari; the logits of two generators' images were those of the archive, to 0.01."
+    "The lab was used on Linux in Chromium 156, Firefox 153 and WebKitGTK 2.50, which has the engine of Safari "
+    "and is not Safari; the logits of two generators' images were those of the archive, to 0.02."
 )
 
 
@@ -69,7 +69,7 @@ def _kind(low: float, high: float) -> str:
 def tried(measured: pd.DataFrame) -> str:
     """The sentences that name the browsers in which the lab was tried, and those in which it was not."""
     have = list(dict.fromkeys(f"{row.browser} on {row.system}" for row in measured.itertuples()))
-    names = BY_HAND | {row.browser.split(" ")[0] for row in measured.itertuples()}
+    names = WITHOUT_RECORD | {row.browser.split(" ")[0] for row in measured.itertuples()}
     lacks = [name for name in BROWSERS if name not in names]
     lacks += [] if measured.mobile.astype(bool).any() else ["any phone or tablet"]
     kept = f"A whole measurement was kept from {listed(have)}." if have else "No whole measurement was kept yet."
