@@ -296,8 +296,7 @@
     form.elements.own.disabled = state.threshold === null;
   }
 
-  /* Pictures. SVG, because a picture in it is not moved to whole pixels: two lie exactly on each other at every size,
-     so that their difference is that of the stored pixels. */
+  /* Pictures: SVG, which shows a part of a strip at every size. */
 
   // So much of the outermost pixels is not shown: on the very edge of a picture a browser mixes it with what is behind.
   const CUT = 0.1;
@@ -306,15 +305,28 @@
     return `${index.place}gallery/${encodeURIComponent(generator.key)}/${String(image).padStart(4, "0")}.webp?v=${index.version}`;
   }
 
-  function picture(generator, image, key, minus, gain) {
+  function picture(generator, image, key) {
     const { side, columns } = generator;
-    const layer = (column, how) => s("image", { href: stripOf(generator, image), x: -side * columns.indexOf(column), y: 0,
-      width: side * columns.length, height: side, preserveAspectRatio: "none", class: how });
-    const what = minus ? `Difference of ${titleOf(key)} from ${titleOf(minus)}, times ${gain}` : titleOf(key);
     return s("svg", { class: "explorer-picture", viewBox: `${CUT} ${CUT} ${side - 2 * CUT} ${side - 2 * CUT}`, role: "img",
-      style: minus ? `filter: brightness(${gain})` : null,
-      "aria-label": `${what}: ${generator.title}, ${index.prompts[image]}` },
-    layer(key, ""), minus ? layer(minus, "minus") : null);
+      "aria-label": `${titleOf(key)}: ${generator.title}, ${index.prompts[image]}` },
+    s("image", { href: stripOf(generator, image), x: -side * columns.indexOf(key), y: 0, width: side * columns.length, height: side,
+      preserveAspectRatio: "none" }));
+  }
+
+  // A canvas subtracts the stored pixels themselves. Two pictures that the page has enlarged may lie a part of a pixel apart:
+  // Firefox moves each to whole pixels of the screen, and of equal ones it showed stripes.
+  function difference(generator, image, key, minus, gain) {
+    const { side, columns } = generator;
+    const canvas = h("canvas", { class: "explorer-picture", width: side, height: side, role: "img", style: `filter: brightness(${gain})`,
+      "aria-label": `Difference of ${titleOf(key)} from ${titleOf(minus)}, times ${gain}: ${generator.title}, ${index.prompts[image]}` });
+    const strip = h("img", { src: stripOf(generator, image), onload: () => {
+      const context = canvas.getContext("2d");
+      for (const [column, how] of [[key, "copy"], [minus, "difference"]]) {
+        context.globalCompositeOperation = how;
+        context.drawImage(strip, side * columns.indexOf(column), 0, side, side, 0, 0, side, side);
+      }
+    } });
+    return canvas;
   }
 
   function shownKeys(generator) {
@@ -338,7 +350,7 @@
     const differs = comparable(generator, key);
     const own = h("figure", { "data-key": key }, picture(generator, state.image, key),
       h("figcaption", {}, h("strong", {}, titleOf(key)), h("span", { class: "explorer-verdict" })));
-    const apart = differs ? h("figure", {}, picture(generator, state.image, key, index.baseline, state.gain),
+    const apart = differs ? h("figure", {}, difference(generator, state.image, key, index.baseline, state.gain),
       h("figcaption", {}, `${titleOf(key)} less ${titleOf(index.baseline)}`)) : null;
     return h("div", { class: "explorer-card" }, own, apart);
   }
@@ -583,8 +595,8 @@
   function galleryRow(generator, image, gain) {
     const there = generator.images.includes(image);
     const cards = there ? generator.columns.map(key => {
-      const minus = gain && comparable(generator, key) ? index.baseline : null;
-      return h("figure", {}, picture(generator, image, key, minus, gain), h("figcaption", {}, titleOf(key)));
+      const shown = gain && comparable(generator, key) ? difference(generator, image, key, index.baseline, gain) : picture(generator, image, key);
+      return h("figure", {}, shown, h("figcaption", {}, titleOf(key)));
     }) : [h("p", {}, "not stored")];
     return h("section", { class: "explorer-row", "aria-label": generator.title }, h("p", { class: "explorer-name" }, generator.title), h("div", { class: "explorer-pictures", style: `--columns: ${generator.columns.length}` }, cards));
   }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from helpers import generators, precision, study
 from helpers.core import files
@@ -161,11 +163,37 @@ def _turned(kind: str, orientation: int) -> bytes:
     return _saved(_photograph(), kind, quality=90, exif=exif)
 
 
-def _with_profile() -> bytes:
+def _with_profile(kind: str, **options: Any) -> bytes:
+    """A profile of RGB in which red and blue have changed places, so that whoever applies it is found out."""
     from PIL import ImageCms
 
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    return _saved(_photograph(), "PNG", icc_profile=profile)
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    (count,) = struct.unpack_from(">I", profile, 128)
+    places = {bytes(profile[at : at + 4]): at + 4 for at in range(132, 132 + 12 * count, 12)}
+    red, blue = (slice(places[tag], places[tag] + 8) for tag in (b"rXYZ", b"bXYZ"))
+    profile[red], profile[blue] = profile[blue], profile[red]
+    return _saved(_photograph(), kind, icc_profile=bytes(profile), **options)
+
+
+def _with_gamma() -> bytes:
+    info = PngInfo()
+    info.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    return _saved(_photograph(), "PNG", pnginfo=info)
+
+
+def _animated(kind: str) -> bytes:
+    return _saved(_photograph(), kind, save_all=True, append_images=[_photograph().rotate(180)], lossless=True)
+
+
+def _cut(kind: str, share: float, **options: Any) -> bytes:
+    whole = _saved(_photograph(), kind, **options)
+    return whole[: int(share * len(whole))]
+
+
+def _damaged() -> bytes:
+    whole = bytearray(_saved(_photograph(), "PNG"))
+    whole[300] ^= 1
+    return bytes(whole)
 
 
 #: Files by what they are -> how they are made.
@@ -174,26 +202,36 @@ TAKEN: dict[str, Callable[[], bytes]] = {
     "JPEG 4:4:4": lambda: _saved(_photograph(), "JPEG", quality=92, subsampling=0),
     "JPEG 4:2:2, progressive": lambda: _saved(_photograph(), "JPEG", quality=60, subsampling=1, progressive=True),
     "JPEG, grey": lambda: _saved(_photograph().convert("L"), "JPEG"),
-    "JPEG, turned by EXIF": lambda: _turned("JPEG", 6),
-    "PNG, turned by EXIF": lambda: _turned("PNG", 8),
-    "WebP, upright by EXIF": lambda: _turned("WEBP", 1),
+    "JPEG, restarts": lambda: _saved(_photograph(), "JPEG", restart_marker_blocks=2),
+    "JPEG, more after its end": lambda: _saved(_photograph(), "JPEG") + b"\xff\xd8more",
+    "JPEG, a colour profile": lambda: _with_profile("JPEG", quality=90),
     "PNG": lambda: _saved(_photograph(), "PNG"),
     "PNG, palette": lambda: _saved(_photograph().quantize(40), "PNG"),
     "PNG, grey": lambda: _saved(_photograph().convert("L"), "PNG"),
-    "PNG, a colour profile": _with_profile,
+    "PNG, a colour profile": lambda: _with_profile("PNG"),
+    "PNG, a gamma": _with_gamma,
+    "PNG, animated": lambda: _animated("PNG"),
     "PNG, opaque alpha": lambda: _saved(_photograph().convert("RGBA"), "PNG"),
     "WebP": lambda: _saved(_photograph(), "WEBP", quality=80),
     "WebP, lossless": lambda: _saved(_photograph(), "WEBP", lossless=True),
+    "WebP, a colour profile": lambda: _with_profile("WEBP"),
+    "WebP, animated": lambda: _animated("WEBP"),
 }
 
 #: Files that are refused -> a word of the reason.
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "16-bit PNG": (lambda: _saved(Image.fromarray(np.full((9, 9), 40000, np.uint16)), "PNG"), "16 bits"),
-    "WebP, turned by EXIF": (lambda: _turned("WEBP", 6), "turn it"),
     "CMYK JPEG": (lambda: _saved(_photograph().convert("CMYK"), "JPEG"), "CMYK"),
     "transparent PNG": (lambda: _saved(_photograph().convert("RGBA").resize((9, 9)).rotate(45), "PNG"), "transparent"),
     "small": (lambda: _saved(_photograph(30, 7), "PNG"), "8"),
-    "broken": (lambda: _saved(_photograph(), "PNG")[:60], "broken"),
+    "a PNG's head": (lambda: _saved(_photograph(), "PNG")[:60], "broken"),
+    "half a PNG": (lambda: _cut("PNG", 0.5), "broken"),
+    "damaged PNG": (_damaged, "broken"),
+    "half a JPEG": (lambda: _cut("JPEG", 0.5), "broken"),
+    "JPEG without its end": (lambda: _saved(_photograph(), "JPEG")[:-2], "broken"),
+    "half a progressive JPEG": (lambda: _cut("JPEG", 0.5, progressive=True), "broken"),
+    "half a WebP": (lambda: _cut("WEBP", 0.5), "broken"),
+    "a JPEG that no browser decodes": (lambda: _saved(_photograph(), "JPEG")[:20] + b"\xff\xd9", "broken"),
     "text": (lambda: b"a red ball on sand", "none of"),
 }
 
@@ -206,8 +244,50 @@ def test_a_picture_is_decoded_as_by_the_package(page, what: str) -> None:
     assert np.array_equal(pixels(found), np.asarray(decode(Image.open(io.BytesIO(file)))))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_is_turned_as_by_the_package(page, kind: str) -> None:
+    for orientation in range(1, 10):
+        file = _turned(kind, orientation)
+        found = page.evaluate(DECODE, base64.b64encode(file).decode())
+        assert np.array_equal(pixels(found), np.asarray(decode(Image.open(io.BytesIO(file))))), orientation
+
+
+def test_of_a_large_picture_that_is_turned_the_middle_is_taken(page) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = _saved(_photograph(601, 50), "PNG", exif=exif)
+    found = page.evaluate(DECODE, base64.b64encode(file).decode())
+    assert found["cut"] == {"width": 50, "height": 601}
+    assert np.array_equal(pixels(found), np.asarray(decode(Image.open(io.BytesIO(file))))[44 : 44 + 512])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_format_that_a_browser_decodes_otherwise_is_refused(page, kind: str) -> None:
+    """A browser of its own decoders, played by one that makes every picture a little brighter."""
+    found = page.evaluate(
+        """async bytes => {
+            const own = createImageBitmap;
+            globalThis.createImageBitmap = async (file, options) => {
+                const bitmap = await own(file, options), canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+                const context = canvas.getContext("2d");
+                context.drawImage(bitmap, 0, 0);
+                const image = context.getImageData(0, 0, canvas.width, canvas.height);
+                image.data.forEach((level, i, data) => data[i] = level + 1);
+                return own(image);
+            };
+            const file = new Blob([Uint8Array.from(atob(bytes), sign => sign.charCodeAt(0))]);
+            const { decode } = await import("/_static/lab/web/decode.js?" + Math.random());
+            const found = await decode(file).then(() => "taken", error => error.message);
+            globalThis.createImageBitmap = own;
+            return found;
+        }""",
+        base64.b64encode(_saved(_photograph(), kind)).decode(),
+    )
+    assert found == "taken" if kind == "PNG" else "other pixels" in found
+
+
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_a_browser_reads_otherwise_is_refused(page, what: str) -> None:
+def test_what_is_broken_or_read_otherwise_is_refused(page, what: str) -> None:
     make, word = REFUSED[what]
     found = page.evaluate(DECODE, base64.b64encode(make()).decode())
     assert found.get("name") == "Refused" and word in found["refused"], found

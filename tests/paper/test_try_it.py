@@ -363,6 +363,9 @@ def test_a_device_says_its_browser_and_system(shown) -> None:
     agents = {
         f"Mozilla/5.0 (Linux; Android 10; K) {blink} Mobile Safari/537.36": ("Chrome 139", "Android", True),
         f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) {apple}": ("Safari 18", "iOS", True),
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/60.5 Safari/605.1.15": (
+            "WebKit 60", "Linux", False,
+        ),
         "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:142.0) Gecko/20100101 Firefox/142.0": (
             "Firefox 142", "macOS", False,
         ),

@@ -1,6 +1,7 @@
 /** The lab as a page sees it: pictures made, judged, changed and read, all on the reader's device. */
 
-import { decode, Refused } from "./decode.js";
+import { Refused } from "./container.js";
+import { decode } from "./decode.js";
 import { perturb } from "./perturb.js";
 import { understood } from "./tokenizer.js";
 

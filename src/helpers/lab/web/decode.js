@@ -3,6 +3,9 @@
  * does, where WebCodecs does not. What cannot come out the same is refused, with the reason.
  */
 
+import { BROKEN, crc32, plain, Refused } from "./container.js";
+import { KNOWN } from "./known_pictures.js";
+
 /** @import { Picture } from "./types.js" */
 
 /** The least side in pixels, as the package has it. */
@@ -10,31 +13,40 @@ export const SMALLEST = 8;
 /** The largest side that is taken, that of a tile in the package; of more the middle is, or a phone works for minutes. */
 export const LARGEST = 512;
 
-/** The tag of EXIF data that says how a picture was held; 1 is upright. */
-const ORIENTATION = 0x0112;
-
-/** A picture that cannot be judged; the message says why. */
-export class Refused extends Error {
-  name = "Refused";
-}
-
-/** How files of a format begin, and where their numbers are wider than 8 bits or no RGB.
- * @type {{ format: string, begins: RegExp, unfit?: (bytes: Uint8Array) => string }[]}
- */
-const FORMATS = [
-  { format: "JPEG", begins: /^\xff\xd8\xff/, unfit: unfitJpeg },
-  { format: "PNG", begins: /^\x89PNG\r\n/, unfit: unfitPng },
-  { format: "WebP", begins: /^RIFF[^]{4}WEBP/, unfit: unfitWebp },
+/** How a canvas is turned (a, b, c, d of its matrix) by EXIF's number, of which the first is upright. */
+const TURNS = [
+  [1, 0, 0, 1], [-1, 0, 0, 1], [-1, 0, 0, -1], [1, 0, 0, -1],
+  [0, 1, 1, 0], [0, 1, -1, 0], [0, -1, -1, 0], [0, -1, 1, 0],
 ];
+
+/** Whether this browser decodes a format as Pillow does, by format, each tried once. @type {Map<string, Promise<boolean>>} */
+const tried = new Map();
 
 /** @param {Blob} file @returns {Promise<Picture>} */
 export async function decode(file) {
-  checkFormat(new Uint8Array(await file.arrayBuffer()));
-  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" }).catch(() => {
-    throw new Refused("it is broken: the browser cannot decode it");
+  const { blob, turn, format } = plain(new Uint8Array(await file.arrayBuffer()));
+  if (!await decodesAsPillow(format)) {
+    throw new Refused(`this browser decodes a ${format} to other pixels than the package does, and detectors would judge that`);
+  }
+  return pixels(blob, turn);
+}
+
+/** @param {string} format */
+function decodesAsPillow(format) {
+  const known = KNOWN[format];
+  if (!known) return Promise.resolve(true);
+  const found = tried.get(format) ?? pixels(known.file(), 1).then((picture) => crc32(picture.pixels) === known.crc);
+  tried.set(format, found);
+  return found;
+}
+
+/** @param {Blob} blob @param {number} turn EXIF's number */
+async function pixels(blob, turn) {
+  const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" }).catch(() => {
+    throw new Refused(BROKEN);
   });
   try {
-    return middle(bitmap);
+    return middle(bitmap, turn);
   } finally {
     bitmap.close();
   }
@@ -51,18 +63,10 @@ export async function recompressed(picture, quality) {
   return decode(file);
 }
 
-/** @param {Uint8Array} bytes */
-function checkFormat(bytes) {
-  const head = String.fromCharCode(...bytes.subarray(0, 16));
-  const row = FORMATS.find(({ begins }) => begins.test(head));
-  if (!row) throw new Refused(`it is none of ${FORMATS.map(({ format }) => format).join(", ")}`);
-  const reason = row.unfit?.(bytes);
-  if (reason) throw new Refused(reason);
-}
-
-/** @param {ImageBitmap} bitmap @returns {Picture} */
-function middle(bitmap) {
-  const whole = { width: bitmap.width, height: bitmap.height };
+/** @param {ImageBitmap} bitmap @param {number} turn @returns {Picture} */
+function middle(bitmap, turn) {
+  const [a, b, c, d] = TURNS[turn - 1];
+  const whole = a ? { width: bitmap.width, height: bitmap.height } : { width: bitmap.height, height: bitmap.width };
   if (Math.min(whole.width, whole.height) < SMALLEST) {
     throw new Refused(`${whole.width} x ${whole.height} pixels: each side needs ${SMALLEST}`);
   }
@@ -71,7 +75,10 @@ function middle(bitmap) {
   const { context } = surface(width, height);
   checkHonest(context);
   // Whole pixels, so that nothing is resampled.
-  context.drawImage(bitmap, -Math.trunc((whole.width - width) / 2), -Math.trunc((whole.height - height) / 2));
+  context.imageSmoothingEnabled = false;
+  context.translate(-Math.trunc((whole.width - width) / 2), -Math.trunc((whole.height - height) / 2));
+  context.transform(a, b, c, d, a + c < 0 ? whole.width : 0, b + d < 0 ? whole.height : 0);
+  context.drawImage(bitmap, 0, 0);
   const pixels = new Uint8ClampedArray(context.getImageData(0, 0, width, height).data);
   checkOpaque(pixels);
   const picture = { pixels, width, height };
@@ -104,50 +111,4 @@ function surface(width, height) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context) throw new Error("the browser gives no canvas");
   return { canvas, context };
-}
-
-/** @param {Uint8Array} bytes */
-function unfitPng(bytes) {
-  return bytes[24] === 16 ? "it has 16 bits a colour, of which a browser keeps 8" : "";
-}
-
-/** Pillow turns a WebP by its EXIF data, and browsers do not. @param {Uint8Array} bytes */
-function unfitWebp(bytes) {
-  const view = new DataView(bytes.buffer);
-  for (let at = 12; at + 8 <= bytes.length; ) {
-    const size = view.getUint32(at + 4, true);
-    const kind = String.fromCharCode(...bytes.subarray(at, at + 4));
-    if (kind === "EXIF" && turned(bytes.subarray(at + 8, at + 8 + size))) {
-      return "its EXIF data turn it, which browsers leave out of a WebP";
-    }
-    at += 8 + size + (size % 2);
-  }
-  return "";
-}
-
-/** Whether EXIF data say that a picture lies on its side or in a mirror; a mark of JPEG may stand before them.
- * @param {Uint8Array} exif
- */
-function turned(exif) {
-  const bytes = String.fromCharCode(...exif.subarray(0, 4)) === "Exif" ? exif.subarray(6) : exif;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 10) return false;
-  const little = bytes[0] === 0x49;
-  const first = view.getUint32(4, little);
-  const entries = first + 2 <= bytes.length ? view.getUint16(first, little) : 0;
-  for (let at = first + 2; at < first + 2 + 12 * entries && at + 12 <= bytes.length; at += 12) {
-    if (view.getUint16(at, little) === ORIENTATION) return view.getUint16(at + 8, little) > 1;
-  }
-  return false;
-}
-
-/** @param {Uint8Array} bytes */
-function unfitJpeg(bytes) {
-  const view = new DataView(bytes.buffer);
-  for (let at = 2; at + 9 < bytes.length && bytes[at] === 0xff; at += 2 + view.getUint16(at + 2)) {
-    const marker = bytes[at + 1];
-    const frame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
-    if (frame) return bytes[at + 9] === 4 ? "it is for print (CMYK), which browsers turn to RGB otherwise" : "";
-  }
-  return "";
 }

@@ -115,8 +115,9 @@ function record(context, recorded, images, verdicts) {
  * @param {string} agent
  */
 export function device(agent) {
-  // Edge also says Chrome, and every browser says Safari, so the order counts.
-  const browsers = /** @type {const} */ ([["Edge", /Edge?\/(\d+)/], ["Opera", /OPR\/(\d+)/], ["Firefox", /(?:Firefox|FxiOS)\/(\d+)/], ["Chrome", /(?:Chrome|CriOS)\/(\d+)/], ["Safari", /Version\/(\d+).*Safari/]]);
+  // Edge also says Chrome, and every browser says Safari, so the order counts; Safari itself is Apple's alone.
+  const browsers = /** @type {const} */ ([["Edge", /Edge?\/(\d+)/], ["Opera", /OPR\/(\d+)/], ["Firefox", /(?:Firefox|FxiOS)\/(\d+)/], ["Chrome", /(?:Chrome|CriOS)\/(\d+)/], ["Safari", /Mac OS X.*Version\/(\d+).*Safari/],
+    ["WebKit", /Version\/(\d+).*Safari/]]);
   const systems = /** @type {const} */ ([["Android", /Android/], ["iOS", /iPhone|iPad|iPod/], ["ChromeOS", /CrOS/], ["Windows", /Windows/], ["macOS", /Mac OS X/], ["Linux", /Linux/]]);
   const [name, mark] = browsers.find(([, mark]) => mark.test(agent)) ?? ["Other", /(\d+)/];
   const system = systems.find(([, mark]) => mark.test(agent))?.[0] ?? "other";
