@@ -163,6 +163,27 @@ def _turned(kind: str, orientation: int) -> bytes:
     return _saved(_photograph(), kind, quality=90, exif=exif)
 
 
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
+
+
+def _turned_by_xmp(kind: str, orientation: int, **options: Any) -> bytes:
+    if kind != "PNG":
+        return _saved(_photograph(), kind, xmp=XMP % orientation, **options)
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", (XMP % orientation).decode())
+    return _saved(_photograph(), kind, pnginfo=info, **options)
+
+
+def _with_exif_as_text() -> bytes:
+    """EXIF data as ImageMagick keeps them in a PNG."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    info = PngInfo()
+    data = exif.tobytes()
+    info.add_text("Raw profile type exif", f"\nexif\n{len(data):8}\n{data.hex()}\n", zip=True)
+    return _saved(_photograph(), "PNG", pnginfo=info)
+
+
 def _with_profile(kind: str, **options: Any) -> bytes:
     """A profile of RGB in which red and blue have changed places, so that whoever applies it is found out."""
     from PIL import ImageCms
@@ -223,6 +244,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "16-bit PNG": (lambda: _saved(Image.fromarray(np.full((9, 9), 40000, np.uint16)), "PNG"), "16 bits"),
     "CMYK JPEG": (lambda: _saved(_photograph().convert("CMYK"), "JPEG"), "CMYK"),
     "transparent PNG": (lambda: _saved(_photograph().convert("RGBA").resize((9, 9)).rotate(45), "PNG"), "transparent"),
+    "PNG, EXIF as a text": (_with_exif_as_text, "kept as a text"),
     "small": (lambda: _saved(_photograph(30, 7), "PNG"), "8"),
     "a PNG's head": (lambda: _saved(_photograph(), "PNG")[:60], "broken"),
     "half a PNG": (lambda: _cut("PNG", 0.5), "broken"),
@@ -250,6 +272,25 @@ def test_a_picture_is_turned_as_by_the_package(page, kind: str) -> None:
         file = _turned(kind, orientation)
         found = page.evaluate(DECODE, base64.b64encode(file).decode())
         assert np.array_equal(pixels(found), np.asarray(decode(Image.open(io.BytesIO(file))))), orientation
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_xmp_turns_where_exif_is_silent(page, kind: str) -> None:
+    silent, upright = Image.Exif(), Image.Exif()
+    silent[0x010E], upright[0x0112] = "a title", 1
+    for orientation, exif, turned in ((6, None, True), (3, silent, True), (6, upright, False), (9, None, False)):
+        file = _turned_by_xmp(kind, orientation, **({"exif": exif} if exif else {}))
+        expected = np.asarray(decode(Image.open(io.BytesIO(file))))
+        changed = expected.shape != (61, 97, 3) or not np.array_equal(
+            expected, np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+        )
+        assert changed is turned
+        found = page.evaluate(DECODE, base64.b64encode(file).decode())
+        assert np.array_equal(pixels(found), expected), (orientation, found)
+
+
+def test_exif_as_text_turns_in_the_package() -> None:
+    assert decode(Image.open(io.BytesIO(_with_exif_as_text()))).size == (61, 97)
 
 
 def test_of_a_large_picture_that_is_turned_the_middle_is_taken(page) -> None:

@@ -16,16 +16,19 @@ export class Refused extends Error {
 
 export const BROKEN = "it is broken: a part is missing or damaged, or the browser cannot decode it";
 
-/** The tag of EXIF data that says how a picture was held. */
-const ORIENTATION = 0x0112;
+/** The tag of EXIF data that says how a picture was held, and what says it in XMP, which counts where EXIF is silent. */
+const ORIENTATION = 0x0112, XMP_ORIENTATION = /tiff:Orientation(?:="|>)([0-9])/;
 const UPRIGHT = 1, TURNS = 8;
 /** The chunks of a PNG without which its pixels are others. */
 const PNG_PIXELS = ["IHDR", "PLTE", "tRNS", "IDAT", "IEND"];
+/** What the texts of a PNG are called that hold XMP and, as ImageMagick writes them, EXIF data. */
+const XMP_KEY = "XML:com.adobe.xmp\0", EXIF_KEY = "Raw profile type exif\0";
+const EXIF_AS_TEXT = "its EXIF data are kept as a text, which may turn it and is not read here: save it without them";
 /** What a WebP has beside pixels, and the bits of its header that announce them. */
 const WEBP_OTHER = ["ICCP", "EXIF", "XMP "], WEBP_BITS = 0x20 | 0x08 | 0x04;
 
 /** How files of a format begin, and what of them a browser gets.
- * @type {{ format: string, begins: RegExp, read: (bytes: Bytes) => { pieces: Bytes[], turn: number } }[]}
+ * @type {{ format: string, begins: RegExp, read: (bytes: Bytes) => { pieces: Bytes[], exif?: number, xmp?: number } }[]}
  */
 const FORMATS = [
   { format: "JPEG", begins: /^\xff\xd8\xff/, read: readJpeg },
@@ -40,7 +43,8 @@ export function plain(bytes) {
   const head = text(bytes, 0, 16);
   const row = FORMATS.find(({ begins }) => begins.test(head));
   if (!row) throw new Refused(`it is none of ${FORMATS.map(({ format }) => format).join(", ")}`);
-  const { pieces, turn } = row.read(bytes);
+  const { pieces, exif, xmp } = row.read(bytes), said = exif ?? xmp ?? UPRIGHT;
+  const turn = said >= UPRIGHT && said <= TURNS ? said : UPRIGHT;
   return { blob: new Blob([joined(pieces)], { type: `image/${row.format.toLowerCase()}` }), turn, format: row.format };
 }
 
@@ -58,16 +62,17 @@ function joined(pieces) {
 /** @param {Bytes} bytes */
 function readJpeg(bytes) {
   const pieces = [bytes.subarray(0, 2)];
-  let turn;
+  let exif, xmp;
   for (const { kind, from, at, end } of segments(bytes)) {
     const begins = text(bytes, at + 4, 12);
     if (forPrint(kind, bytes[at + 9])) throw new Refused("it is for print (CMYK), which browsers turn to RGB otherwise");
     // What lies before a marker belongs to the scan.
     pieces.push(bytes.subarray(from, at));
-    if (kind === 0xe1 && begins.startsWith("Exif\0\0")) turn ??= orientation(bytes.subarray(at + 10, end));
+    if (kind === 0xe1 && begins.startsWith("Exif\0\0")) exif ??= orientation(bytes.subarray(at + 10, end));
+    else if (kind === 0xe1 && begins === "http://ns.ad") xmp ??= inXmp(bytes.subarray(at + 4, end));
     else if (kind !== 0xe2 || begins !== "ICC_PROFILE\0") pieces.push(bytes.subarray(at, end));
   }
-  return { pieces, turn: turn ?? UPRIGHT };
+  return { pieces, exif, xmp };
 }
 
 /** The segments of a JPEG to its end: `at` is the marker's place, and `from` that of what lies before it.
@@ -104,21 +109,24 @@ function forPrint(kind, colours) {
 function readPng(bytes) {
   const view = new DataView(bytes.buffer);
   const pieces = [bytes.subarray(0, 8)];
-  let turn = UPRIGHT;
+  let exif, xmp, asText = false;
   for (let at = 8, kind = ""; kind !== "IEND"; ) {
     if (at + 12 > bytes.length) throw new Refused(BROKEN);
     const end = at + 12 + view.getUint32(at);
     kind = text(bytes, at + 4, 4);
     if (end > bytes.length) throw new Refused(BROKEN);
     if (kind === "IHDR" && bytes[at + 16] === 16) throw new Refused("it has 16 bits a colour, of which a browser keeps 8");
-    if (kind === "eXIf") turn = orientation(bytes.subarray(at + 8, end - 4));
+    if (kind === "eXIf") exif = orientation(bytes.subarray(at + 8, end - 4));
+    if (kind === "iTXt" && text(bytes, at + 8, XMP_KEY.length) === XMP_KEY) xmp ??= inXmp(bytes.subarray(at + 8, end - 4));
+    asText ||= ["tEXt", "zTXt"].includes(kind) && text(bytes, at + 8, EXIF_KEY.length) === EXIF_KEY;
     if (PNG_PIXELS.includes(kind)) {
       if (view.getUint32(end - 4) !== crc32(bytes.subarray(at + 4, end - 4))) throw new Refused(BROKEN);
       pieces.push(bytes.subarray(at, end));
     }
     at = end;
   }
-  return { pieces, turn };
+  if (asText && exif === undefined) throw new Refused(EXIF_AS_TEXT);
+  return { pieces, exif, xmp };
 }
 
 /** @param {Bytes} bytes */
@@ -126,32 +134,40 @@ function readWebp(bytes) {
   const view = new DataView(bytes.buffer), last = 8 + view.getUint32(4, true);
   if (last > bytes.length) throw new Refused(BROKEN);
   const head = bytes.slice(0, 12), pieces = [head];
-  let turn = UPRIGHT;
+  let exif, xmp;
   for (let at = 12; at + 8 <= last; ) {
     const size = view.getUint32(at + 4, true), end = at + 8 + size + (size % 2), kind = text(bytes, at, 4);
     if (at + 8 + size > last) throw new Refused(BROKEN);
-    if (kind === "EXIF") turn = orientation(bytes.subarray(at + 8, at + 8 + size));
+    if (kind === "EXIF") exif = orientation(bytes.subarray(at + 8, at + 8 + size));
+    if (kind === "XMP ") xmp = inXmp(bytes.subarray(at + 8, at + 8 + size));
     if (kind === "VP8X") bytes[at + 8] &= ~WEBP_BITS;
     if (!WEBP_OTHER.includes(kind)) pieces.push(bytes.subarray(at, end));
     at = end;
   }
   new DataView(head.buffer).setUint32(4, pieces.reduce((sum, piece) => sum + piece.length, 0) - 8, true);
-  return { pieces, turn };
+  return { pieces, exif, xmp };
 }
 
-/** How EXIF data say that a picture was held; a mark of JPEG may stand before them. @param {Bytes} data */
+/** How EXIF data say that a picture was held, if they do; a mark of JPEG may stand before them.
+ * @param {Bytes} data @returns {number | undefined}
+ */
 function orientation(data) {
   const bytes = text(data, 0, 4) === "Exif" ? data.subarray(6) : data;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 10) return UPRIGHT;
+  if (bytes.length < 10) return undefined;
   const little = bytes[0] === 0x49;
   const first = view.getUint32(4, little);
   const entries = first + 2 <= bytes.length ? view.getUint16(first, little) : 0;
   for (let at = first + 2; at < first + 2 + 12 * entries && at + 12 <= bytes.length; at += 12) {
-    const turn = view.getUint16(at + 8, little);
-    if (view.getUint16(at, little) === ORIENTATION) return turn >= UPRIGHT && turn <= TURNS ? turn : UPRIGHT;
+    if (view.getUint16(at, little) === ORIENTATION) return view.getUint16(at + 8, little);
   }
-  return UPRIGHT;
+  return undefined;
+}
+
+/** How XMP data say that a picture was held, if they do. @param {Bytes} data */
+function inXmp(data) {
+  const found = XMP_ORIENTATION.exec(new TextDecoder("latin1").decode(data));
+  return found ? Number(found[1]) : undefined;
 }
 
 /** @param {Bytes} bytes @param {number} at @param {number} length */
