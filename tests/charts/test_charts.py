@@ -275,6 +275,12 @@ MEASURING = {
 }  # fmt: skip
 
 
+def test_the_title_of_public_pictures_has_the_unit_of_its_medians() -> None:
+    table = documented(**dict.fromkeys(real_ladders.MEASURES, 0.5))
+    said = charts.ladder_groups(table, MEDIANS, ["4 bits"]).to_dict()["usermeta"]["finding"]
+    assert "change in dB: " in said
+
+
 @pytest.mark.parametrize("name", MEASURING)
 def test_a_chart_of_a_measure_takes_any_column(name: str) -> None:
     own, chart = MEASURING[name]

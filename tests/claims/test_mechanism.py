@@ -145,6 +145,7 @@ def test_the_decoder_has_the_share_it_was_given(made, smooth):
     found = smoothing.decoder(none)
     assert found.verdict == "contradicted"
     assert "0.00 (\N{MINUS SIGN}0.07 to 0.07) for NPR" in found.sentence  # of 100 prompts none shows any
+    assert "decoder are told from untouched ones, as a share of" in found.sentence  # not that they are: the share is 0
 
 
 def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):
@@ -185,6 +186,9 @@ def test_an_unpublished_detector_changes_nothing_that_is_said_of_the_mechanism(t
     assert "patch_probe" in five.detectors and "patch_probe" in set(decoder.shares(five).detector)
     for told in (smoothing.smoothing, smoothing.smoothing_answer, smoothing.decoder, smoothing.moves):
         assert told(five) == told(four)
+    # The mean that it is no part of does not say that it is one of all.
+    titles = [decoder.detection(of).set_index("detector").detector_title[""].unique() for of in (four, five)]
+    assert titles == [["all"], ["the deck's"]]
 
 
 def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):
