@@ -266,4 +266,4 @@ def power(found: pd.DataFrame) -> HTML:
     sizes = [name for name in found if name.startswith("n_")]
     shown = found.assign(**{name: [share(chance) for chance in found[name]] for name in sizes})
     shown = shown.rename(columns={name: f"{name[2:]} images a cell" for name in sizes} | {"truth": "if in truth"})
-    return tables.table(shown, "Chance that a claim is found to hold")
+    return tables.table(shown, "Chance that one figure of a claim lies where it holds, by prompts alone")
