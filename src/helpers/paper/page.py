@@ -116,18 +116,13 @@ def answer(results: Results, outcomes: Iterable[Outcome], *keys: str) -> Prose:
     evidence says of it."""
     said = []
     for outcome in (_outcome(outcomes, key) for key in keys):
+        under = outcome.under(lambda name: f"*{escaped(name)}*")  # for the page's charts show others
         real = evidence(results, outcome.claim.key).markdown
         said.append(Source(
             f"**{escaped(outcome.claim.short)}:** {verdict(results, outcome).markdown} "
-            f"{_where(outcome)}{escaped(outcome.told)} Real evidence: {real}"
+            f"{under}{escaped(outcome.told)} Real evidence: {real}"
         ))  # fmt: skip
     return box(results, *said, RULE)
-
-
-def _where(outcome: Outcome) -> str:
-    """Under which protocol or training an answer's figures are, where it is not the page's: its charts show others."""
-    kinds = {"protocol": outcome.finding.protocol, "training": outcome.finding.training}
-    return "".join(f"Under the {kind} *{escaped(name)}*: " for kind, name in kinds.items() if name)
 
 
 #: What an answer box says of its marks.

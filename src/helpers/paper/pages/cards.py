@@ -54,8 +54,9 @@ def _study(results: Results, outcome: Outcome) -> str:
     )
     measured = claim.quantity.replace("FP32", words.named(results.baseline) if claim.of_scores else "FP32")
     elsewhere = f"{disagreement(results, outcome)} {neighbours.turned(outcome)}".strip()
+    told = html.escape(outcome.under() + outcome.told)
     inner = (
-        f"<p>{html.escape(outcome.told)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
+        f"<p>{told}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
         f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
         f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
         f'<p class="claim-small">{html.escape(elsewhere)}</p>{_folded(outcome)}'
