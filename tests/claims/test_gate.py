@@ -132,7 +132,14 @@ def test_a_fall_is_judged_where_its_detector_has_room() -> None:
     assert list(rows.index[rows.decides]) == ["aligned"]
     assert (rows.verdict["shared"], rows.verdict["plain"]) == ("contradicted", "not testable")
     lost = int((rows.verdict == "not testable").sum())
-    assert f"is not testable under {lost}" in claims.disagreement(both, of(both, "C4"))
+    said, shown = (
+        claims.disagreement(both, of(both, "C4")),
+        rows.verdict[~rows.decides & (rows.verdict != "not testable")],
+    )
+    # Where it is not testable nothing is said of it, for or against.
+    wrong = int((shown != "supported").sum())
+    assert 0 < wrong < len(shown) and said.startswith(f"Of {len(shown)} other conditions {wrong} say")
+    assert said.endswith(f"It is not testable under {lost} more.")
 
 
 def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
@@ -142,11 +149,13 @@ def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
     found = of(study(scores(ALL_ROOM | gaps, falls)), "C11")
     # The whole interval over prompts is a deficit on SD1.5, which says nothing of generators at large.
     assert found.finding.basis.generators == 1 and found.interval.high < -0.5 and found.verdict == "inconclusive"
+    assert found.finding.deciding.endswith(", on SD1.5 alone")  # which tables of conditions print, without the sentence
     assert ", on SD1.5. The two changes are" in found.answer and "So it is judged on SD1.5." in found.answer
     assert "one generator says nothing of generators at large. In this study the claim stays open." in found.answer
     # Falls on one generator of either kind, of four, decide nothing of generators at large.
     wide = of(study(scores(ALL_ROOM, falls)), "C11")
     assert wide.verdict == "inconclusive" and wide.finding.basis.generators == 4
+    assert "alone" not in wide.finding.deciding
     everywhere = {(d, g): 5.0 for d in ("r50_tf", "clip_d") for g in GENERATORS}
     assert of(study(scores(ALL_ROOM, everywhere)), "C11").verdict == "contradicted"
 

@@ -146,16 +146,25 @@ def of_claim(results: Results, outcome: Outcome) -> pd.DataFrame:
 
 
 def disagreement(results: Results, outcome: Outcome) -> str:
-    """The sentence that counts the other protocols, trainings, thresholds and doses with another verdict on a claim."""
+    """The sentences that count the other protocols, trainings, thresholds and doses with another verdict on a claim,
+    and those that say nothing of it, as it is not testable there."""
     rows = of_claim(results, outcome)
     verdicts = Counter(rows.verdict[~rows.decides])
-    others = verdicts.total()
-    if not others:
+    if not verdicts:
         return "There is no other protocol or training to judge it under."
-    same = verdicts.pop(outcome.verdict, 0)
+    silent = 0 if outcome.verdict == NOT_TESTABLE else verdicts.pop(NOT_TESTABLE, 0)
+    if not verdicts:
+        return f"It is testable under none of {counted(silent, 'other condition')}."
+    more = f"It is not testable under {silent} more." if silent else ""
+    return f"{_otherwise(verdicts, outcome.verdict)} {more}".strip()
+
+
+def _otherwise(verdicts: Counter[str], own: str) -> str:
+    """The sentence on so many verdicts, of which some are the same as a claim's own."""
+    others, same = verdicts.total(), verdicts[own]
     if same == others:
-        whole = f"all {others} other conditions" if others > 1 else "the one other condition"
-        return f"It {SAID[outcome.verdict]} under {whole} too."
-    parts = [f"{SAID[verdict]} under {verdicts[verdict]}" for verdict in SAID if verdicts[verdict]]
+        whole = f"all {others} other conditions" if others > 1 else "one other condition"
+        return f"It {SAID[own]} under {whole} too."
+    parts = [f"{SAID[verdict]} under {verdicts[verdict]}" for verdict in SAID if verdict != own and verdicts[verdict]]
     say = f"{others - same} {'says' if others - same == 1 else 'say'}"
     return f"Of {counted(others, 'other condition')} {say} otherwise: it {listed(parts)}."
