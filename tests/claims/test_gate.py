@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from tabled import rows_of
 
 from helpers import analysis, claims
 from helpers.analysis.instruments import by_training, instruments
 from helpers.claims.claim import FALL, LEVEL
+from helpers.paper import page
 from helpers.paper.pages import cards
 from helpers.results import Results, from_frame
 
@@ -158,6 +160,23 @@ def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
     assert "alone" not in wide.finding.deciding
     everywhere = {(d, g): 5.0 for d in ("r50_tf", "clip_d") for g in GENERATORS}
     assert of(study(scores(ALL_ROOM, everywhere)), "C11").verdict == "contradicted"
+
+
+def test_a_rise_is_printed_with_its_sign_and_a_rate_has_none() -> None:
+    """Scores at 0.5 that rise by 1 at FP4: the rate by Phi(1.5) - Phi(0.5) = +0.24, to Phi(1.5) = 0.93, and a logit by
+    one standard deviation."""
+    levels, rises = dict.fromkeys(DETECTORS, 0.5), {(d, "sd3"): -1.0 for d in DETECTORS}
+    results = study(scores(ALL_ROOM, rises, levels))
+    found = {one.claim.key: one for one in claims.evaluate(results, "C4", "C5", "C7")}
+    values = {key: cards._figures(one)[one.finding.deciding] for key, one in found.items()}
+    rise, rate = stats.norm.cdf(1.5) - stats.norm.cdf(0.5), stats.norm.cdf(1.5)
+    for key, truth, sign in (("C4", rise, "+"), ("C5", rate, ""), ("C7", 1.0, "+")):
+        value, low, _, high = str(values[key]).replace("(", "").replace(")", "").split()
+        assert all(number.startswith(sign or "0") for number in (value, low, high)), (key, values[key])
+        assert float(value) == pytest.approx(truth, abs=0.08)
+    # So are the tables of conditions.
+    rows = rows_of(page.claim(results, found.values(), "C4").html)
+    assert [row[2][0] for row in rows if row and row[0] == "plain (decides)"] == ["+"]
 
 
 def test_a_study_without_reals_is_not_gated_and_says_so() -> None:

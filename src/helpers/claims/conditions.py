@@ -24,7 +24,8 @@ __all__ = ["Tally", "by_condition", "disagreement", "of_claim", "tally"]
 
 #: The columns of `by_condition`.
 COLUMNS = [
-    "key", "verdict", "of", "estimate", "low", "high", "n", "condition", "protocol", "weights", "detectors", "rests",
+    "key", "verdict", "of", "estimate", "low", "high", "signed", "n", "condition", "protocol", "weights", "detectors",
+    "rests",
 ]  # fmt: skip
 
 
@@ -73,9 +74,9 @@ def by_condition(results: Results) -> pd.DataFrame:
     claims that speak of formats. Each row is of the detectors that count under its own condition; none is decided
     elsewhere.
     One row per claim and condition: key, condition (its name), protocol, weights, detectors, rests, verdict, of,
-    estimate, low, high (in all), n. `detectors` are those scored there, of which a claim takes the ones it names;
-    `rests` says how many trainings of each there are. Kept with the results. Without rows where the page has none of
-    the deck's detectors.
+    estimate, low, high (in all), signed (whether that is a change), n. `detectors` are those scored there, of which a
+    claim takes the ones it names; `rests` says how many trainings of each there are. Kept with the results. Without
+    rows where the page has none of the deck's detectors.
     """
     results = of_deck(results)
     found = [_under(results, condition) for condition in _conditions(results)]
@@ -95,7 +96,7 @@ def _under(results: Results, condition: _Condition) -> pd.DataFrame:
         ]  # fmt: skip
     else:
         outcomes = evaluate(there, *{claim.id for claim in claims}, elsewhere=False, matched=False)
-    found = table(outcomes)[COLUMNS[:7]]
+    found = table(outcomes)[COLUMNS[:8]]
     return found.assign(
         condition=condition.title, protocol=condition.protocol, weights=condition.weights,
         detectors=listed([named(key) for key in condition.detectors]), rests=rests(there),

@@ -228,7 +228,8 @@ def smoothing(results: Results) -> Finding:
     )
     # The figure of (a) that lies furthest from a fall.
     deciding = max((name for name in figures if name.startswith("(a)")), key=lambda name: figures[name].estimate)
-    return Finding(judged, in_study(results, sentence), figures, deciding, images)
+    changes = frozenset(name for name in figures if name.startswith(("(a)", "(b)")))
+    return Finding(judged, in_study(results, sentence), figures, deciding, images, changes=changes)
 
 
 WORDS = {"contradicted": "is not", "supported": "is", "inconclusive": "cannot be said to be"}

@@ -96,7 +96,7 @@ def _figures(outcome: Outcome) -> dict[str, object]:
     found = outcome.interval
     rows: dict[str, object] = {}
     if not pd.isna(found.estimate):
-        rows[outcome.finding.deciding] = number(found, _digits(found), sign=found.low < 0)
+        rows[outcome.finding.deciding] = number(found, _digits(found), sign=outcome.finding.signed)
     return rows | ({"images": outcome.finding.n} if outcome.finding.n else {})
 
 
@@ -148,8 +148,8 @@ def _spans(finding: Finding) -> str:
     if pd.isna(finding.over_prompts.estimate):
         return ""
     digits = _digits(finding.interval)
-    own = number(finding.over_prompts, digits, sign=finding.over_prompts.low < 0)
-    whole = number(finding.interval, digits, sign=finding.interval.low < 0)
+    own = number(finding.over_prompts, digits, sign=finding.signed)
+    whole = number(finding.interval, digits, sign=finding.signed)
     said = f"Over prompts, this training: {own}. In all: {whole}; over {finding.basis.words}."
     return f'<p class="claim-small">{html.escape(said)}</p>'
 
@@ -190,7 +190,7 @@ def verdicts_by_condition(results: Results) -> HTML:
 def _mark(row: pd.Series) -> str:
     word = HOLDS[row.verdict]
     told = word if pd.isna(row.estimate) else (
-        f"{word}: {number(Interval(row.estimate, row.low, row.high))}, {row['of']}"
+        f"{word}: {number(Interval(row.estimate, row.low, row.high), sign=row.signed)}, {row['of']}"
     )  # fmt: skip
     name = word.replace(" ", "-")
     return f'<td><span class="verdict verdict-{name}" title="{html.escape(told)}">{MARKS[row.verdict]}</span></td>'
