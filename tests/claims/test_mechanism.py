@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from helpers.claims import smoothing
 from helpers.core import files
 from helpers.paper import starting
 from helpers.paper.contents import Job
+from helpers.paper.pages import mechanism
 
 TWO = ("sd15", "sd3")
 
@@ -203,6 +205,16 @@ def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):
     assert row["shift"] == pytest.approx(change.mean()) and row["size"] == pytest.approx(np.sqrt((change**2).mean()))
     assert row.size_low < row["size"] < row.size_high and row.n == 200
     assert table.loc[("null control", "fp32", "npr")]["size"] < 0.02
+
+
+def test_what_is_of_fewer_images_than_the_page_says_of_how_many(smooth):
+    """Shifts are of 200 images of two generators, filters of fewer: FP4's shift is another in either."""
+    shown = mechanism.component_shifts(decoder.component_shifts(smooth), smooth).data
+    assert "all generators; of 200 images each" in shown
+    spec = charts.filters(image_traces.treatments(smooth)).to_dict()
+    filtered = pd.read_parquet(smooth.folder / "counterfactuals.parquet")
+    some = filtered[filtered.treatment == "halved"]["index"].nunique()
+    assert some < 100 and f"intervals, over {some} images of a generator." in json.dumps(spec, ensure_ascii=False)
 
 
 FIGURES = {
