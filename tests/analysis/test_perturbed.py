@@ -60,6 +60,7 @@ def test_what_changes_nothing_costs_no_more_than_sixty_prompts_can_hide(study):
         found = row(effects, detector, "fp32", "blur:1")
         assert found.auc_low < found.auc_high
         assert (found.auc_change, found.auc_change_low, found.auc_change_high) == pytest.approx((0, -most, most))
+    assert "no width" not in perturbations.reading(study, effects)
 
 
 @pytest.mark.parametrize(

@@ -205,8 +205,20 @@ def test_more_images_show_more_and_the_margins_own_truth_shows_nothing() -> None
     found = power.table()
     assert (found.n_30 <= found.n_100 + 0.02).all() and (found.n_100 <= found.n_500 + 0.02).all()
     assert power.stays_high(0.95, 500, 0.95) < 0.04 and power.shift(0.5, 500, 0.5) == pytest.approx(0.025)
+    said = power.sentence(found)
+    assert "C4: a drop (10 % lost and 1 % gained or 15 % lost and 1 % gained)." in said and "8 % lost" not in said
     stricter = power.table({"high": 0.99})
     assert (stricter.n_500[:3] < found.n_500[:3]).all()
+
+
+def test_a_claim_of_several_figures_has_less_of_a_chance_than_one_as_is_said() -> None:
+    """Of two independent figures at 0.98 both are shown in 0.95 squared of studies; the table has one of them."""
+    rng = np.random.default_rng(5)
+    lows = np.array([metrics.wilson(k, 500).low for k in range(501)])
+    both = (lows[rng.binomial(500, 0.98, (4000, 2))] >= 0.95).all(axis=1).mean()
+    one = power.stays_high(0.98, 500, 0.95)
+    assert both == pytest.approx(one**2, abs=4 * sqrt(0.25 / 4000)) and both < one - 0.03
+    assert power.sentence(power.table()).endswith(power.BEYOND) and "several figures needs all of them" in power.BEYOND
 
 
 def test_the_power_of_a_claim_is_that_of_whole_studies(tmp_path) -> None:

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from tabled import rows_of
 
 from helpers import analysis, claims
 from helpers.analysis.instruments import by_training, instruments
 from helpers.claims.claim import FALL, LEVEL
+from helpers.paper import page
 from helpers.paper.pages import cards
 from helpers.results import Results, from_frame
 
@@ -132,7 +134,14 @@ def test_a_fall_is_judged_where_its_detector_has_room() -> None:
     assert list(rows.index[rows.decides]) == ["aligned"]
     assert (rows.verdict["shared"], rows.verdict["plain"]) == ("contradicted", "not testable")
     lost = int((rows.verdict == "not testable").sum())
-    assert f"is not testable under {lost}" in claims.disagreement(both, of(both, "C4"))
+    said, shown = (
+        claims.disagreement(both, of(both, "C4")),
+        rows.verdict[~rows.decides & (rows.verdict != "not testable")],
+    )
+    # Where it is not testable nothing is said of it, for or against.
+    wrong = int((shown != "supported").sum())
+    assert 0 < wrong < len(shown) and said.startswith(f"Of {len(shown)} other conditions {wrong} say")
+    assert said.endswith(f"It is not testable under {lost} more.")
 
 
 def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
@@ -142,13 +151,32 @@ def test_kinds_are_compared_on_generators_where_both_can_answer() -> None:
     found = of(study(scores(ALL_ROOM | gaps, falls)), "C11")
     # The whole interval over prompts is a deficit on SD1.5, which says nothing of generators at large.
     assert found.finding.basis.generators == 1 and found.interval.high < -0.5 and found.verdict == "inconclusive"
+    assert found.finding.deciding.endswith(", on SD1.5 alone")  # which tables of conditions print, without the sentence
     assert ", on SD1.5. The two changes are" in found.answer and "So it is judged on SD1.5." in found.answer
     assert "one generator says nothing of generators at large. In this study the claim stays open." in found.answer
     # Falls on one generator of either kind, of four, decide nothing of generators at large.
     wide = of(study(scores(ALL_ROOM, falls)), "C11")
     assert wide.verdict == "inconclusive" and wide.finding.basis.generators == 4
+    assert "alone" not in wide.finding.deciding
     everywhere = {(d, g): 5.0 for d in ("r50_tf", "clip_d") for g in GENERATORS}
     assert of(study(scores(ALL_ROOM, everywhere)), "C11").verdict == "contradicted"
+
+
+def test_a_rise_is_printed_with_its_sign_and_a_rate_has_none() -> None:
+    """Scores at 0.5 that rise by 1 at FP4: the rate by Phi(1.5) - Phi(0.5) = +0.24, to Phi(1.5) = 0.93, and a logit by
+    one standard deviation."""
+    levels, rises = dict.fromkeys(DETECTORS, 0.5), {(d, "sd3"): -1.0 for d in DETECTORS}
+    results = study(scores(ALL_ROOM, rises, levels))
+    found = {one.claim.key: one for one in claims.evaluate(results, "C4", "C5", "C7")}
+    values = {key: cards._figures(one)[one.finding.deciding] for key, one in found.items()}
+    rise, rate = stats.norm.cdf(1.5) - stats.norm.cdf(0.5), stats.norm.cdf(1.5)
+    for key, truth, sign in (("C4", rise, "+"), ("C5", rate, ""), ("C7", 1.0, "+")):
+        value, low, _, high = str(values[key]).replace("(", "").replace(")", "").split()
+        assert all(number.startswith(sign or "0") for number in (value, low, high)), (key, values[key])
+        assert float(value) == pytest.approx(truth, abs=0.08)
+    # So are the tables of conditions.
+    rows = rows_of(page.claim(results, found.values(), "C4").html)
+    assert [row[2][0] for row in rows if row and row[0] == "plain (decides)"] == ["+"]
 
 
 def test_a_study_without_reals_is_not_gated_and_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from helpers.claims import smoothing
 from helpers.core import files
 from helpers.paper import starting
 from helpers.paper.contents import Job
+from helpers.paper.pages import mechanism
 
 TWO = ("sd15", "sd3")
 
@@ -145,6 +147,7 @@ def test_the_decoder_has_the_share_it_was_given(made, smooth):
     found = smoothing.decoder(none)
     assert found.verdict == "contradicted"
     assert "0.00 (\N{MINUS SIGN}0.07 to 0.07) for NPR" in found.sentence  # of 100 prompts none shows any
+    assert "decoder are told from untouched ones, as a share of" in found.sentence  # not that they are: the share is 0
 
 
 def test_detection_that_only_the_denoiser_loses_is_told_apart(tmp_path):
@@ -185,6 +188,9 @@ def test_an_unpublished_detector_changes_nothing_that_is_said_of_the_mechanism(t
     assert "patch_probe" in five.detectors and "patch_probe" in set(decoder.shares(five).detector)
     for told in (smoothing.smoothing, smoothing.smoothing_answer, smoothing.decoder, smoothing.moves):
         assert told(five) == told(four)
+    # The mean that it is no part of does not say that it is one of all.
+    titles = [decoder.detection(of).set_index("detector").detector_title[""].unique() for of in (four, five)]
+    assert titles == [["all"], ["the deck's"]]
 
 
 def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):
@@ -199,6 +205,16 @@ def test_what_the_denoiser_moves_is_told_beside_the_null_control(smooth):
     assert row["shift"] == pytest.approx(change.mean()) and row["size"] == pytest.approx(np.sqrt((change**2).mean()))
     assert row.size_low < row["size"] < row.size_high and row.n == 200
     assert table.loc[("null control", "fp32", "npr")]["size"] < 0.02
+
+
+def test_what_is_of_fewer_images_than_the_page_says_of_how_many(smooth):
+    """Shifts are of 200 images of two generators, filters of fewer: FP4's shift is another in either."""
+    shown = mechanism.component_shifts(decoder.component_shifts(smooth), smooth).data
+    assert "all generators; of 200 images each" in shown
+    spec = charts.filters(image_traces.treatments(smooth)).to_dict()
+    filtered = pd.read_parquet(smooth.folder / "counterfactuals.parquet")
+    some = filtered[filtered.treatment == "halved"]["index"].nunique()
+    assert some < 100 and f"intervals, over {some} images of a generator." in json.dumps(spec, ensure_ascii=False)
 
 
 FIGURES = {

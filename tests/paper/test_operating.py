@@ -71,7 +71,37 @@ def test_kinds_are_contrasted_by_every_figure_and_signs_compared() -> None:
     assert "So its sign depends on the operating point." in said
     assert "Changes of NPR and R50_nodown less those of R50_TF and CLIP-D, from FP32 to FP4 over 1 generator" in said
     same = note(study({}, level=3.0, falls={"npr": 4.0, "r50_nodown": 4.0}), "C11")
-    assert "So its sign does not depend on the operating point" in same
+    assert "So its sign does not depend on the operating point" in same and "under" not in same
+
+
+def test_a_contrast_says_under_which_protocol_it_is() -> None:
+    results = study({}, level=3.0, falls={"npr": 4.0, "r50_nodown": 4.0})
+    aligned = results.scores.astype({"arm": str}).assign(protocol="aligned")
+    aligned.loc[aligned.label == 0, "arm"] = "sd3"
+    plain = results.scores.assign(logit=results.scores.logit + 90 * (results.scores.label == 1))  # there is no room
+    said = note(from_frame(pd.concat([plain, aligned]), manifest=results.manifest), "C11")
+    assert "over 1 generator, under aligned: AUC" in said
+
+
+def test_a_claim_on_the_baseline_has_its_figures_there_and_the_training_that_decides() -> None:
+    """C3 is judged by NPR's training on SDXL, whose fakes of SD1.5 lie 1 above its reals; the page's lie 9 above."""
+    rng, rows = np.random.default_rng(1), []
+    for weights, level in (("mini", 5.0), ("mini-sdxl", -3.0)):
+        noise = rng.normal(0, 1, (3, N))
+        reals = [("real", "none", "none", 0, i, x - 4, weights) for i, x in enumerate(noise[0])]
+        fakes = [
+            ("sd15", p, "native", 1, i, x + level, weights) for p in ("fp32", "fp4") for i, x in enumerate(noise[1])
+        ]
+        sdxl = [("sdxl", p, "native", 1, i, x + 5, weights) for p in ("fp32", "fp4") for i, x in enumerate(noise[2])]
+        rows += [*reals, *fakes, *sdxl]
+    frame = pd.DataFrame(rows, columns=["generator", "precision", "arm", "label", "index", "logit", "weights"])
+    manifest = {"study": {"precisions": ["fp32", "fp4"], "scale": "mini"}}
+    said = note(from_frame(frame.assign(detector="npr", protocol="plain", size=128), manifest=manifest), "C3")
+    assert "FP4" not in said and "At FP32, by the training mini-sdxl: AUC " in said
+    area, caught = stats.norm.cdf(1 / np.sqrt(2)), stats.norm.cdf(1 - stats.norm.isf(0.05))
+    read = {title: float(said.split(f"{title} ")[-1].split(";")[0].rstrip(".")) for title in figures.FIGURES.values()}
+    assert read["AUC"] == pytest.approx(area, abs=0.06) and read["TPR at 5 % FPR"] == pytest.approx(caught, abs=0.09)
+    assert read["detection rate"] == pytest.approx(stats.norm.cdf(-3), abs=0.01)
 
 
 def test_without_reals_the_rate_leads_and_a_shift_has_no_note() -> None:

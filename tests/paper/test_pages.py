@@ -11,8 +11,8 @@ import synthetic
 
 from helpers import analysis, claims, results
 from helpers.analysis import controls
-from helpers.paper import page
-from helpers.paper.pages import heatmap, limits, setup
+from helpers.paper import claim_lists, page
+from helpers.paper.pages import cards, heatmap, limits, setup
 
 
 def study(change: dict[str, float], precisions=("fp16", "nf4"), images=40):
@@ -135,6 +135,10 @@ def test_an_answer_begins_with_the_protocol_that_its_figures_are_of():
     own, other = (page.answer(of, [one], "C4").markdown for one in (outcome, moved))
     assert "Under the protocol" not in own
     assert other.index("Under the protocol *aligned*: ") < other.index("Real evidence")
+    # So do its card, and the list of the conclusion, beside which charts and numbers of the page's protocol stand.
+    for shown in (cards.scorecard, claim_lists.verdicts):
+        own, other = (shown(of, [one]).data for one in (outcome, moved))
+        assert "Under the protocol" not in own and "Under the protocol aligned: " in other
 
 
 def test_what_stands_behind_a_claim_is_folded_in_the_book_and_open_elsewhere():

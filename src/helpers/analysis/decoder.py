@@ -155,8 +155,9 @@ def detection(results: Results, confidence: float = 0.95) -> pd.DataFrame:
     """
     aligned, rows = _aligned(results), []
     every = of_deck(results).detectors
+    together = "all" if every == results.detectors else "the deck's"
     for detectors in [every, *((key,) for key in results.detectors)]:
-        row = {"detector": "", "detector_title": "all"} if detectors is every else titles(detector=detectors[0])
+        row = {"detector": "", "detector_title": together} if detectors is every else titles(detector=detectors[0])
         for precision in results.precisions:
             plain, again = (_changes(page, detectors, precision) for page in (results, aligned))
             found = {"plain": plain[0], "aligned": again[0], "plain_change": plain[1], "aligned_change": again[1]}

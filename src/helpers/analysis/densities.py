@@ -17,7 +17,8 @@ __all__ = ["densities"]
 def densities(results: Results, points: int = 61) -> pd.DataFrame:
     """Smoothed densities of the scores, one row per generator, detector, scale and x; one column per precision.
 
-    Beside each precision's column are its `_low` and `_high`: at every x a 95 % interval from a bootstrap by prompt.
+    Beside each precision's column are its `_low` and `_high`, at every x a 95 % interval from a bootstrap by prompt,
+    and its `_mean`, that of the scores themselves: a smoothed curve that is cut off at its ends has another.
     `threshold` is the detector's on that scale, NaN where it has none.
     On the scale "score" x is the probability in [0, 1] and the smoothing is reflected at both ends, so that mass at
     1.0 stays there. On the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator. Of
@@ -42,11 +43,13 @@ def _curves(results: Results, generator: str, detector: str, points: int) -> lis
     grids = {"score": np.linspace(0, 1, points), "logit": _span(np.concatenate(list(logits.values())), points)}
     frames = []
     for scale in grids if detector not in results.unsaid else ("logit",):
-        curves = {"x": grids[scale]}
+        curves, means = {"x": grids[scale]}, {}
         for precision, values in logits.items():
             curve, bottom, top = _density(values, grids[scale], scale)
             curves |= {precision: curve, f"{precision}_low": bottom, f"{precision}_high": top}
-        frames.append(pd.DataFrame(curves).round(3).assign(threshold=limits[scale], scale=scale))
+            scores = values if scale == "logit" else probability(values)
+            means[f"{precision}_mean"] = float(scores.mean(dtype=float))
+        frames.append(pd.DataFrame(curves).round(3).assign(threshold=limits[scale], scale=scale, **means))
     return frames
 
 

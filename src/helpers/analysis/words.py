@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
+import pandas as pd
+
 from helpers.analysis.stats.metrics import Interval
 from helpers.detectors.catalogue import DETECTORS
 from helpers.generators.catalogue import GENERATORS
 from helpers.precision.catalogue import PRECISIONS
 
-__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "printed", "quoted", "share"]
+__all__ = ["capitalised", "counted", "listed", "named", "number", "percent", "printed", "quoted", "share", "span"]
 
 
 def number(interval: Interval, digits: int = 2, sign: bool = False) -> str:
@@ -68,3 +70,9 @@ def share(value: float, digits: int = 0, sign: bool = False) -> str:
 def quoted(words: str) -> str:
     """Words in the quotation marks of prose."""
     return f"\N{LEFT DOUBLE QUOTATION MARK}{words}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def span(counts: Sequence[int] | pd.Series) -> str:
+    """One or more counts by their least and their most, or by the one that they all are: 100, or 64 to 128."""
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from helpers.analysis.words import printed
@@ -55,7 +54,7 @@ def density(
 def _means(
     densities: pd.DataFrame, precisions: Mapping[str, str], generators: Mapping[str, str], detectors: Mapping[str, str]
 ) -> Callable[..., str]:
-    """The means of the first density and of the last, by the area under the curves."""
+    """The mean score at the first precision and at the last."""
 
     def says(model: str, detector: str, scale: str) -> str:
         chosen = (densities.generator == model) & (densities.detector == detector) & (densities.scale == scale)
@@ -64,7 +63,7 @@ def _means(
         if not there:
             return findings.NOTHING
         means = [
-            f"{printed(np.average(rows.x, weights=rows[key].fillna(0)))} at {precisions[key]}"
+            f"{printed(rows[f'{key}_mean'].iloc[0])} at {precisions[key]}"
             for key in dict.fromkeys((there[0], there[-1]))
         ]
         return f"{detectors[detector]} on {generators[model]}: mean {scale} {', '.join(means)}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from helpers.analysis.words import counted, printed, share
+from helpers.analysis.words import counted, printed, share, span
 from helpers.charts import findings, layers, theme
 from helpers.precision.catalogue import PRECISIONS
 
@@ -123,7 +123,7 @@ def filters(
     marks = layers.points_with_intervals(base, alt.X("low:Q", title=axis).axis(tickCount=6))
     description = (
         f"Shift of each detector's logits against unfiltered {against} images of the same prompts, in standard "
-        f"deviations: {', '.join(names)}. Lines are 95 % intervals."
+        f"deviations: {', '.join(names)}. Lines are 95 % intervals, over {span(table.n)} images of a generator."
     )
     menus = [theme.choice("model", "Generator", generators, generator)]
 

@@ -89,9 +89,7 @@ def _medians(medians: pd.DataFrame, measures: Mapping[str, str], groups: Sequenc
         rows = medians[(medians.group == group) & medians[measure].notna()]
         signed = measure != "psnr_db"
         parts = [f"{printed(row[measure], sign=signed)} ({row.kind})" for _, row in rows.iterrows()]
-        return (
-            f"At {group}, the median of {measures[measure].partition(',')[0]} is {' and '.join(parts) or 'not known'}"
-        )
+        return f"At {group}, medians of {measures[measure]}: {' and '.join(parts) or 'not known'}"
 
     return says
 

@@ -161,6 +161,12 @@ class Outcome:
         """The same without the note on which detectors, protocol and training decide."""
         return concluded(replace(self.finding, note="")) if self.claim.of_study else self.finding.sentence
 
+    def under(self, spelled: Callable[[str], str] = str) -> str:
+        """Under which protocol or training its figures are, where that is not the page's, as the beginning of a
+        sentence with the name as it is `spelled`; "" else."""
+        kinds = {"protocol": self.finding.protocol, "training": self.finding.training}
+        return "".join(f"Under the {kind} {spelled(name)}: " for kind, name in kinds.items() if name)
+
     @property
     def matched_answer(self) -> str:
         """The sentence of `answer` at the dose of real images, with the rungs that stand for it; "" without any."""

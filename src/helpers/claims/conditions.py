@@ -24,7 +24,8 @@ __all__ = ["Tally", "by_condition", "disagreement", "of_claim", "tally"]
 
 #: The columns of `by_condition`.
 COLUMNS = [
-    "key", "verdict", "of", "estimate", "low", "high", "n", "condition", "protocol", "weights", "detectors", "rests",
+    "key", "verdict", "of", "estimate", "low", "high", "signed", "n", "condition", "protocol", "weights", "detectors",
+    "rests",
 ]  # fmt: skip
 
 
@@ -73,9 +74,9 @@ def by_condition(results: Results) -> pd.DataFrame:
     claims that speak of formats. Each row is of the detectors that count under its own condition; none is decided
     elsewhere.
     One row per claim and condition: key, condition (its name), protocol, weights, detectors, rests, verdict, of,
-    estimate, low, high (in all), n. `detectors` are those scored there, of which a claim takes the ones it names;
-    `rests` says how many trainings of each there are. Kept with the results. Without rows where the page has none of
-    the deck's detectors.
+    estimate, low, high (in all), signed (whether that is a change), n. `detectors` are those scored there, of which a
+    claim takes the ones it names; `rests` says how many trainings of each there are. Kept with the results. Without
+    rows where the page has none of the deck's detectors.
     """
     results = of_deck(results)
     found = [_under(results, condition) for condition in _conditions(results)]
@@ -95,7 +96,7 @@ def _under(results: Results, condition: _Condition) -> pd.DataFrame:
         ]  # fmt: skip
     else:
         outcomes = evaluate(there, *{claim.id for claim in claims}, elsewhere=False, matched=False)
-    found = table(outcomes)[COLUMNS[:7]]
+    found = table(outcomes)[COLUMNS[:8]]
     return found.assign(
         condition=condition.title, protocol=condition.protocol, weights=condition.weights,
         detectors=listed([named(key) for key in condition.detectors]), rests=rests(there),
@@ -146,16 +147,25 @@ def of_claim(results: Results, outcome: Outcome) -> pd.DataFrame:
 
 
 def disagreement(results: Results, outcome: Outcome) -> str:
-    """The sentence that counts the other protocols, trainings, thresholds and doses with another verdict on a claim."""
+    """The sentences that count the other protocols, trainings, thresholds and doses with another verdict on a claim,
+    and those that say nothing of it, as it is not testable there."""
     rows = of_claim(results, outcome)
     verdicts = Counter(rows.verdict[~rows.decides])
-    others = verdicts.total()
-    if not others:
+    if not verdicts:
         return "There is no other protocol or training to judge it under."
-    same = verdicts.pop(outcome.verdict, 0)
+    silent = 0 if outcome.verdict == NOT_TESTABLE else verdicts.pop(NOT_TESTABLE, 0)
+    if not verdicts:
+        return f"It is testable under none of {counted(silent, 'other condition')}."
+    more = f"It is not testable under {silent} more." if silent else ""
+    return f"{_otherwise(verdicts, outcome.verdict)} {more}".strip()
+
+
+def _otherwise(verdicts: Counter[str], own: str) -> str:
+    """The sentence on so many verdicts, of which some are the same as a claim's own."""
+    others, same = verdicts.total(), verdicts[own]
     if same == others:
-        whole = f"all {others} other conditions" if others > 1 else "the one other condition"
-        return f"It {SAID[outcome.verdict]} under {whole} too."
-    parts = [f"{SAID[verdict]} under {verdicts[verdict]}" for verdict in SAID if verdicts[verdict]]
+        whole = f"all {others} other conditions" if others > 1 else "one other condition"
+        return f"It {SAID[own]} under {whole} too."
+    parts = [f"{SAID[verdict]} under {verdicts[verdict]}" for verdict in SAID if verdict != own and verdicts[verdict]]
     say = f"{others - same} {'says' if others - same == 1 else 'say'}"
     return f"Of {counted(others, 'other condition')} {say} otherwise: it {listed(parts)}."

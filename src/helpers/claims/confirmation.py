@@ -79,12 +79,13 @@ def _shared(results: Results, there: Results) -> int:
 def compared(results: Results, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """One row per outcome that rests on scores or images of the study; empty without a confirmation.
 
-    key, title, short; `verdict`, `of` (the deciding figure), `estimate`, `low`, `high` and `n` in the exploration;
-    `there_verdict`, and the same figure there, `there_estimate`, `there_low`, `there_high` (NaN where it is not among
-    the figures there) with `there_n`, the images behind the figure that decides there; `result`: CONFIRMED where the
-    verdict is one of those that the rules call decided and the same in both, OTHERWISE where it is decided here alone
-    or otherwise there, OPEN where it is not decided here; `trainings` and `there_trainings`, over how many of them the
-    interval of the figure is; `why`, the reason where it is not testable there.
+    key, title, short; `verdict`, `of` (the deciding figure), `estimate`, `low`, `high`, `signed` (whether that is a
+    change) and `n` in the exploration; `there_verdict`, and the same figure there, `there_estimate`, `there_low`,
+    `there_high` (NaN where it is not among the figures there) with `there_n`, the images behind the figure that decides
+    there; `result`: CONFIRMED where the verdict is one of those that the rules call decided and the same in both,
+    OTHERWISE where it is decided here alone or otherwise there, OPEN where it is not decided here; `trainings` and
+    `there_trainings`, over how many of them the interval of the figure is; `why`, the reason where it is not testable
+    there.
     """
     there = beside(results).results
     if there is None:
@@ -101,7 +102,8 @@ def compared(results: Results, outcomes: Sequence[Outcome]) -> pd.DataFrame:
         rows.append({
             "key": outcome.claim.key, "title": outcome.claim.title, "short": outcome.claim.short,
             "verdict": outcome.verdict, "of": outcome.finding.deciding,
-            "estimate": here.estimate, "low": here.low, "high": here.high, "n": outcome.finding.n,
+            "estimate": here.estimate, "low": here.low, "high": here.high, "signed": outcome.finding.signed,
+            "n": outcome.finding.n,
             "there_verdict": other.verdict, "there_estimate": figure.estimate,
             "there_low": figure.low, "there_high": figure.high, "there_n": other.n,
             "why": other.sentence if other.verdict == NOT_TESTABLE else "",

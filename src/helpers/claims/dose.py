@@ -169,6 +169,7 @@ def judged(
         figures={_dosed(name, names): figure for name, figure in found.figures.items()},
         prompts={_dosed(name, names): figure for name, figure in found.prompts.items()},
         bases={_dosed(name, names): basis for name, basis in found.bases.items()},
+        changes=frozenset(_dosed(name, names) for name in found.changes),
         note=f"{rungs} {_dosed(found.note, names)}".strip(),
     )  # fmt: skip
 

@@ -101,6 +101,7 @@ def finding_of(figures: dict[str, Figure], sentence: Callable[[dict[str, Interva
     shown = {name: figure.in_all(0.95) for name, figure in figures.items()}
     prompts = {name: figure.at(0.95) for name, figure in figures.items()}
     bases = {name: figure.basis for name, figure in figures.items()}
+    changes = frozenset(name for name, figure in figures.items() if figure.bounds != SHARE)
     room = {name: figure.room(shown[name]) for name, figure in figures.items()}
     deciding = min(room, key=lambda name: (isnan(room[name]), room[name]))
     lacking = tuple(dict.fromkeys(key for figure in figures.values() for key in figure.unjudged))
@@ -117,7 +118,8 @@ def finding_of(figures: dict[str, Figure], sentence: Callable[[dict[str, Interva
         said = f"Not all of it is known: {unscaled(lacking)}. {said}"
     if found == NOT_TESTABLE and (fewest := min(figure.n for figure in figures.values())) < LEAST_IMAGES:
         said = f"This study cannot say: {too_few(fewest)}. {said}"
-    return Finding(found, said, shown, deciding, figures[deciding].n, prompts=prompts, bases=bases)
+    n = figures[deciding].n
+    return Finding(found, said, shown, deciding, n, prompts=prompts, bases=bases, changes=changes)
 
 
 def _worst(verdicts: list[str]) -> str:

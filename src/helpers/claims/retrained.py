@@ -64,7 +64,8 @@ def compared(results: Results, outcomes: Sequence[Outcome], others: Sequence[Res
     """One row per outcome that rests on scores or images of the study, and training (1 is the study's own).
 
     key, title, `of` (the deciding figure), training, verdict, estimate, low, high (NaN where the figure is not among
-    those of that training), decided (whether the study's own verdict is one that the rules call decided).
+    those of that training), signed (whether it is a change), decided (whether the study's own verdict is one that the
+    rules call decided).
     """
     rows = []
     for outcome in outcomes if others else ():
@@ -76,7 +77,7 @@ def compared(results: Results, outcomes: Sequence[Outcome], others: Sequence[Res
             rows.append({
                 "key": outcome.claim.key, "title": outcome.claim.title, "of": outcome.finding.deciding,
                 "training": training, "verdict": finding.verdict,
-                "estimate": figure.estimate, "low": figure.low, "high": figure.high,
+                "estimate": figure.estimate, "low": figure.low, "high": figure.high, "signed": outcome.finding.signed,
                 "decided": outcome.verdict in results.rules.judging.decided.value,
             })  # fmt: skip
     return pd.DataFrame(rows)

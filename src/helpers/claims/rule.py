@@ -73,6 +73,7 @@ class Finding:
         figures: with their intervals in all, by which the verdict is.
         prompts: the same figures of the page's own training with intervals over prompts; empty where there are none.
         bases: what the intervals in all are taken over.
+        changes: the names of those that are no share and are printed with their sign.
         deciding: the name of the figure on which the verdict hangs; `n` is the number of images behind it.
         note: which detectors count, and what another operating point says.
         protocol, training: those that decide, where they are not the page's.
@@ -88,6 +89,12 @@ class Finding:
     training: str = ""
     prompts: dict[str, Interval] = field(default_factory=dict)
     bases: dict[str, Basis] = field(default_factory=dict)
+    changes: frozenset[str] = frozenset()
+
+    @property
+    def signed(self) -> bool:
+        """Whether the deciding figure is printed with its sign: 0.20 is a rate, +0.20 a rise."""
+        return self.deciding in self.changes
 
     @property
     def over_prompts(self) -> Interval:

@@ -68,7 +68,7 @@ def _rule(claim: Claim) -> str:
 
 def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     """One row per outcome: key, id, part, words, quantity, rule, verdict, of, estimate, low, high, prompts_low,
-    prompts_high, trainings, generators, n, answer.
+    prompts_high, signed, trainings, generators, n, answer.
 
     `of` names the deciding figure, whose estimate, interval in all and number of images stand beside it, with what that
     interval is taken over; those of prompts are of the page's own training. The same at the matched dose is
@@ -82,7 +82,8 @@ def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "verdict": outcome.verdict, "of": outcome.finding.deciding,
             "estimate": outcome.interval.estimate, "low": outcome.interval.low, "high": outcome.interval.high,
             "prompts_low": outcome.finding.over_prompts.low, "prompts_high": outcome.finding.over_prompts.high,
-            **outcome.finding.basis._asdict(), "n": outcome.finding.n, "answer": outcome.answer,
+            "signed": outcome.finding.signed, **outcome.finding.basis._asdict(), "n": outcome.finding.n,
+            "answer": outcome.answer,
         } | _dosed("matched", outcome.matched) | _dosed("neighbour", outcome.neighbour)
         for outcome in outcomes
     ])  # fmt: skip

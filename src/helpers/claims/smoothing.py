@@ -228,7 +228,8 @@ def smoothing(results: Results) -> Finding:
     )
     # The figure of (a) that lies furthest from a fall.
     deciding = max((name for name in figures if name.startswith("(a)")), key=lambda name: figures[name].estimate)
-    return Finding(judged, in_study(results, sentence), figures, deciding, images)
+    changes = frozenset(name for name in figures if name.startswith(("(a)", "(b)")))
+    return Finding(judged, in_study(results, sentence), figures, deciding, images, changes=changes)
 
 
 WORDS = {"contradicted": "is not", "supported": "is", "inconclusive": "cannot be said to be"}
@@ -290,10 +291,10 @@ def decoder(results: Results) -> Finding:
     widest = max(moves, key=lambda name: abs(moves[name].estimate))
     shares_ = listed([f"{number(figure)} for {name}" for name, figure in owed.items()])
     sentence = (
-        f"{READ[judged]}. Real images that were only passed through the decoder are told from untouched ones. The "
-        f"share of the detection of FP32 fakes (1: as well as those, 0: not at all) is {shares_}. With the denoiser at "
-        f"FP4 detection changes most for {widest}: its AUC by {number(moves[widest], 3, sign=True)}, mean over "
-        "generators."
+        f"{READ[judged]}. How well real images that were only passed through the decoder are told from untouched ones, "
+        f"as a share of the detection of FP32 fakes (1: as well as those, 0: not at all), is {shares_}. With the "
+        f"denoiser at FP4 detection changes most for {widest}: its AUC by {number(moves[widest], 3, sign=True)}, mean "
+        "over generators."
     )
     told = {f"decoder's share, {name}": figure for name, figure in owed.items()} | {
         in_study(results, f"change at FP4, {name}"): figure for name, figure in moves.items()

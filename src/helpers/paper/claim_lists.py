@@ -29,7 +29,7 @@ def _entry(results: Results, outcome: Outcome) -> str:
     card = f'<a href="../notebooks/09_claims.html#card-{claim.key}">Evidence and conditions of {claim.title}</a>'
     return (
         f"<dt>{claim.id}. {html.escape(claim.short)}. {_marks(results, outcome)}</dt>"
-        f"<dd>{html.escape(outcome.told)} {card}</dd>"
+        f"<dd>{html.escape(outcome.under() + outcome.told)} {card}</dd>"
     )
 
 

@@ -66,8 +66,11 @@ def _read(claim: Claim, results: Results) -> Results:
 
 
 def _figures(claim: Claim, results: Results) -> str:
-    """All figures at the baseline and at FP4 (the lowest precision where that is not there); "" without pairs."""
+    """All figures at the baseline and at FP4 (the lowest precision where that is not there), of a claim on the baseline
+    alone there; "" without pairs."""
     read = _read(claim, results)
+    if not claim.dosed:
+        return _levels(claim, read)
     low, groups = "fp4" if "fp4" in results.precisions else results.lowest, _asked(claim, read)
     if not low or not read.detectors or len(groups) > 1 and not all(groups):
         return ""
@@ -76,15 +79,29 @@ def _figures(claim: Claim, results: Results) -> str:
         who = " less those of ".join(listed([named(key) for key in group]) for group in groups[:2])
         said = _contrast(mean_changes(read, *groups[:2], precision=low))
         over = counted(len(read.generators), "generator")
-        return f"changes of {who}, {span} over {over}: {said}." if said else ""
+        return f"changes of {who}, {span} over {over}{_under(claim, read)}: {said}." if said else ""
     levels = [mean_levels(read, precision) for precision in (read.baseline, low)]
     changes = mean_changes(read, read.detectors, precision=low)
     parts = [
         f"{title} {levels[0][name]:.3f} to {levels[1][name]:.3f}, a change of {number(changes[name], 3, sign=True)}"
         for name, title in FIGURES.items() if not isnan(changes[name].estimate)
     ]  # fmt: skip
-    where = "" if read.protocol == "plain" else f", under {read.protocol}"
-    return f"{span}{where}: {'; '.join(parts)}." if parts else ""
+    return f"{span}{_under(claim, read)}: {'; '.join(parts)}." if parts else ""
+
+
+def _levels(claim: Claim, read: Results) -> str:
+    """All figures of what a claim reads at the baseline, means over its generators and detectors; "" without any."""
+    levels = mean_levels(read, read.baseline)
+    parts = [f"{title} {levels[name]:.3f}" for name, title in FIGURES.items() if not isnan(levels[name])]
+    over = f" over {counted(len(read.generators), 'generator')}" if len(read.generators) > 1 else ""
+    return f"at {named(read.baseline)}{over}{_under(claim, read)}: {'; '.join(parts)}." if parts else ""
+
+
+def _under(claim: Claim, read: Results) -> str:
+    """The protocol and the training of the scores that are read, where they are not what a reader takes them for."""
+    protocol = "" if read.protocol == "plain" else f", under {read.protocol}"
+    trained = claim.training and claim.training in {read.trainings[key] for key in read.detectors}
+    return f"{protocol}, by the training {claim.training}" if trained else protocol
 
 
 def _contrast(changes: Mapping[str, Interval]) -> str:

@@ -116,18 +116,13 @@ def answer(results: Results, outcomes: Iterable[Outcome], *keys: str) -> Prose:
     evidence says of it."""
     said = []
     for outcome in (_outcome(outcomes, key) for key in keys):
+        under = outcome.under(lambda name: f"*{escaped(name)}*")  # for the page's charts show others
         real = evidence(results, outcome.claim.key).markdown
         said.append(Source(
             f"**{escaped(outcome.claim.short)}:** {verdict(results, outcome).markdown} "
-            f"{_where(outcome)}{escaped(outcome.told)} Real evidence: {real}"
+            f"{under}{escaped(outcome.told)} Real evidence: {real}"
         ))  # fmt: skip
     return box(results, *said, RULE)
-
-
-def _where(outcome: Outcome) -> str:
-    """Under which protocol or training an answer's figures are, where it is not the page's: its charts show others."""
-    kinds = {"protocol": outcome.finding.protocol, "training": outcome.finding.training}
-    return "".join(f"Under the {kind} *{escaped(name)}*: " for kind, name in kinds.items() if name)
 
 
 #: What an answer box says of its marks.
@@ -178,7 +173,7 @@ def _each(results: Results, outcome: Outcome) -> Prose | None:
     frame = pd.DataFrame({
         "condition": [f"{row.condition} (decides)" if row.decides else row.condition for row in rows.itertuples()],
         "verdict": rows.verdict.map(HOLDS),
-        "value": [_value(Interval(row.estimate, row.low, row.high)) for row in rows.itertuples()],
+        "value": [_value(Interval(row.estimate, row.low, row.high), row.signed) for row in rows.itertuples()],
         "decided by": rows["of"].where(rows["of"] != "", tables.DASH),
     })  # fmt: skip
     caption = f"Claim {outcome.claim.title.replace(',', '')} under each condition"
@@ -191,12 +186,12 @@ def _neighbour(results: Results, outcome: Outcome) -> pd.DataFrame:
     if found is None:
         return pd.DataFrame()
     where = f"{found.protocol or results.protocol}, neighbouring rungs"
-    row = {"condition": where, "verdict": found.verdict, "of": found.deciding, "decides": False}
+    row = {"condition": where, "verdict": found.verdict, "of": found.deciding, "decides": False, "signed": found.signed}
     return pd.DataFrame([row | asdict(found.interval)])
 
 
-def _value(found: Interval) -> str:
-    return tables.DASH if isnan(found.estimate) else number(found, sign=found.low < 0)
+def _value(found: Interval, signed: bool) -> str:
+    return tables.DASH if isnan(found.estimate) else number(found, sign=signed)
 
 
 def _outcome(outcomes: Iterable[Outcome], key: str) -> Outcome:

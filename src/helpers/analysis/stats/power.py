@@ -1,7 +1,7 @@
-"""What a study of so many images can show: the chance that a claim comes out right when it is right by so much.
+"""What a study of so many images can show: the chance that a figure comes out right when it is right by so much.
 
-Each function gives the probability that the whole 95 % interval lies where the claim wants it, for a truth and a number
-of images a cell. Nothing here looks at results: a study's size is judged by what it could have shown.
+Each function gives the probability that the whole 95 % interval over prompts lies where a claim wants it, for a truth
+and a number of images a cell. Nothing here looks at results: a study's size is judged by what it could have shown.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from helpers.study.rules import shipped
 
 __all__ = ["drop", "overlap", "sentence", "shift", "stays_high", "table"]
 
+#: What the chance of one figure over prompts leaves out.
+BEYOND = "A claim of several figures needs all of them, and how far trainings lie apart is not counted."
 #: Standard deviation of the paired change of a logit, in standard deviations of the FP32 logits, that the table takes.
 CHANGE = 0.5
 
@@ -64,7 +66,7 @@ def table(margins: dict[str, float] | None = None, sizes: tuple[int, ...] = (30,
     high, fall, moved, same = (limits[name] for name in ("high", "drop", "shift", "overlap"))
     asked: list[tuple[str, str, Callable[[float, int, float], float], float, float]] = [
         *(("C2, C9: stays high", f"detection rate {p:.2f}", stays_high, p, high) for p in (0.97, 0.98, 0.99)),
-        *(("C4: a drop", f"{100 * p:.0f} % lost, 1 % gained", drop, p, fall) for p in (0.08, 0.10, 0.15)),
+        *(("C4: a drop", f"{100 * p:.0f} % lost and 1 % gained", drop, p, fall) for p in (0.08, 0.10, 0.15)),
         *(("C7: a shift", f"{d:.1f} standard deviations to the left", shift, d, moved) for d in (0.6, 0.7)),
         *(("C8: an overlap", f"{d:.1f} standard deviations of shift", overlap, d, same) for d in (0.0, 0.1)),
     ]
@@ -75,11 +77,12 @@ def table(margins: dict[str, float] | None = None, sizes: tuple[int, ...] = (30,
 
 
 def sentence(found: pd.DataFrame, chance: float = 0.8) -> str:
-    """The sentence that says which rows of `table` the largest number of images shows with at least this chance."""
+    """The sentences that say which rows of `table` the largest number of images shows with at least this chance, and
+    what a row leaves out: a claim of several figures needs them all, by intervals that count trainings too."""
     last = [name for name in found if name.startswith("n_")][-1]
     parts = []
     for claim, rows in found.groupby("claim", sort=False):
-        shown = ", ".join(rows.truth[rows[last] >= chance]) or "none of the cases of the table"
+        shown = " or ".join(rows.truth[rows[last] >= chance]) or "none of the cases of the table"
         parts.append(f"{claim} ({shown}).")
-    shown = f"With {last[2:]} images a cell a study shows these with a chance of at least {100 * chance:.0f} %."
-    return " ".join([shown, *parts])
+    shown = f"With {last[2:]} images a cell one figure shows these with a chance of at least {100 * chance:.0f} %."
+    return " ".join([shown, *parts, BEYOND])

@@ -54,8 +54,9 @@ def _study(results: Results, outcome: Outcome) -> str:
     )
     measured = claim.quantity.replace("FP32", words.named(results.baseline) if claim.of_scores else "FP32")
     elsewhere = f"{disagreement(results, outcome)} {neighbours.turned(outcome)}".strip()
+    told = html.escape(outcome.under() + outcome.told)
     inner = (
-        f"<p>{html.escape(outcome.told)}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
+        f"<p>{told}</p>{f'<dl>{rows}</dl>' if rows else ''}{_spans(outcome.finding)}"
         f'<p class="claim-small">Measured: {html.escape(measured)}. {html.escape(outcome.rule)} '
         f'<a href="{claim.page}.html#{claim.anchor}">Figure</a></p>'
         f'<p class="claim-small">{html.escape(elsewhere)}</p>{_folded(outcome)}'
@@ -95,7 +96,7 @@ def _figures(outcome: Outcome) -> dict[str, object]:
     found = outcome.interval
     rows: dict[str, object] = {}
     if not pd.isna(found.estimate):
-        rows[outcome.finding.deciding] = number(found, _digits(found), sign=found.low < 0)
+        rows[outcome.finding.deciding] = number(found, _digits(found), sign=outcome.finding.signed)
     return rows | ({"images": outcome.finding.n} if outcome.finding.n else {})
 
 
@@ -147,8 +148,8 @@ def _spans(finding: Finding) -> str:
     if pd.isna(finding.over_prompts.estimate):
         return ""
     digits = _digits(finding.interval)
-    own = number(finding.over_prompts, digits, sign=finding.over_prompts.low < 0)
-    whole = number(finding.interval, digits, sign=finding.interval.low < 0)
+    own = number(finding.over_prompts, digits, sign=finding.signed)
+    whole = number(finding.interval, digits, sign=finding.signed)
     said = f"Over prompts, this training: {own}. In all: {whole}; over {finding.basis.words}."
     return f'<p class="claim-small">{html.escape(said)}</p>'
 
@@ -189,7 +190,7 @@ def verdicts_by_condition(results: Results) -> HTML:
 def _mark(row: pd.Series) -> str:
     word = HOLDS[row.verdict]
     told = word if pd.isna(row.estimate) else (
-        f"{word}: {number(Interval(row.estimate, row.low, row.high))}, {row['of']}"
+        f"{word}: {number(Interval(row.estimate, row.low, row.high), sign=row.signed)}, {row['of']}"
     )  # fmt: skip
     name = word.replace(" ", "-")
     return f'<td><span class="verdict verdict-{name}" title="{html.escape(told)}">{MARKS[row.verdict]}</span></td>'
@@ -266,4 +267,4 @@ def power(found: pd.DataFrame) -> HTML:
     sizes = [name for name in found if name.startswith("n_")]
     shown = found.assign(**{name: [share(chance) for chance in found[name]] for name in sizes})
     shown = shown.rename(columns={name: f"{name[2:]} images a cell" for name in sizes} | {"truth": "if in truth"})
-    return tables.table(shown, "Chance that a claim is found to hold")
+    return tables.table(shown, "Chance that one figure of a claim lies where it holds, by prompts alone")

@@ -9,7 +9,7 @@ from IPython.display import HTML
 
 from helpers.analysis import instruments, inventory, miniatures
 from helpers.analysis.conditions import training_counts
-from helpers.analysis.words import listed, named
+from helpers.analysis.words import listed, named, span
 from helpers.claims import neighbours, retrained
 from helpers.claims.rule import FROZEN
 from helpers.results.results import Results
@@ -48,13 +48,12 @@ def _sizes(results: Results) -> str:
     found = results.scores["size"][results.scores.label == 1]
     if found.empty:
         return ""
-    sides = f"{found.min()}" if found.min() == found.max() else f"{found.min()} to {found.max()}"
     crops = miniatures.crops(results.trainings) if results.scale == "mini" else {}
     parts = [
         f"{listed([named(key) for key in keys])} learnt from crops of {crop}"
         for crop, keys in crops.items() if crop < found.max()  # a larger one takes images whole
     ]  # fmt: skip
-    return f"Images have {sides} pixels a side{''.join(f'; {part}' for part in parts)}."
+    return f"Images have {span(found)} pixels a side{''.join(f'; {part}' for part in parts)}."
 
 
 def _targets(results: Results) -> str:

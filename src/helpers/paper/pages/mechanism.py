@@ -14,7 +14,7 @@ from IPython.display import HTML, Markdown, display
 
 from helpers import charts
 from helpers.analysis import decoder, dose, families, real_ladders
-from helpers.analysis.words import named, printed, share
+from helpers.analysis.words import named, printed, share, span
 from helpers.claims import dose as dose_sentences
 from helpers.claims import smoothing
 from helpers.claims.rule import HOLDS, Finding, margins
@@ -141,6 +141,7 @@ def component_shifts(table: pd.DataFrame, results: Results) -> HTML:
     for column, order in (("precision", list(PRECISIONS)), ("detector", list(results.detectors))) if len(table) else ():
         table = table.sort_values(column, key=lambda keys, order=order: keys.map(order.index), kind="stable")
     caption = f"Paired change of logit, in standard deviations of {named(results.baseline)}'s, all generators"
+    caption += f"; of {span(table.n)} images each" if len(table) else ""
     return _table(table, columns, keys, caption, "arms")
 
 

@@ -39,8 +39,7 @@ def reading(results: Results, effects: pd.DataFrame) -> str:
     said = (
         f"The first line of the chart is {low} alone; the others are perturbations, of {base} images and of {low} "
         f"images. Intervals resample the prompts ({effects.n.min()} of each generator), the same for all conditions, "
-        "so every difference is paired. Where no image changes sides an interval has no width, since there are few "
-        "images."
+        "so every difference is paired. Where no prompt changes anything an interval allows for what so few may hide."
     )
     return f"{said} {LESSON.format(low=low)}" if results.scale == "mini" else said
 

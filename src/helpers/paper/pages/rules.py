@@ -125,7 +125,7 @@ def confirmation(found: pd.DataFrame) -> HTML:
 
 def _figure(row: pd.Series, where: str) -> str:
     ends = Interval(row[f"{where}estimate"], row[f"{where}low"], row[f"{where}high"])
-    return tables.DASH if pd.isna(ends.estimate) else number(ends, sign=row.low < 0)
+    return tables.DASH if pd.isna(ends.estimate) else number(ends, sign=row.signed)
 
 
 def trainings(found: pd.DataFrame) -> HTML:
@@ -137,7 +137,7 @@ def trainings(found: pd.DataFrame) -> HTML:
         row = {"claim": title, "decided by": of.iloc[0]["of"] or tables.DASH}
         for one in of.itertuples():
             ends = Interval(one.estimate, one.low, one.high)
-            figure = tables.DASH if pd.isna(one.estimate) else number(ends, sign=bool((of.low < 0).any()))
+            figure = tables.DASH if pd.isna(one.estimate) else number(ends, sign=one.signed)
             row[f"training {one.training}"] = f"{figure}: {HOLDS[one.verdict]}"
         rows.append(row)
     return tables.table(pd.DataFrame(rows), "Each claim under each training of the denoisers, by the same rules")
