@@ -156,6 +156,8 @@ def disagreement(results: Results, outcome: Outcome) -> str:
     if same == others:
         whole = f"all {others} other conditions" if others > 1 else "the one other condition"
         return f"It {SAID[outcome.verdict]} under {whole} too."
+    if others == 1:
+        return f"Under the one other condition it {SAID[next(iter(verdicts))]}."
     parts = [f"{SAID[verdict]} under {verdicts[verdict]}" for verdict in SAID if verdicts[verdict]]
     say = f"{others - same} {'says' if others - same == 1 else 'say'}"
     return f"Of {counted(others, 'other condition')} {say} otherwise: it {listed(parts)}."
