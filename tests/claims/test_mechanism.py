@@ -70,11 +70,12 @@ def test_what_is_missing_for_the_doses_is_named(tmp_path, monkeypatch):
     mechanism.dose_aucs(rows, study)  # it has reals, and AUCs of its main arm
     mechanism.dose_aucs(rows, climbed)
     mechanism.dose_aucs(rows.iloc[:0], study)
-    assert [words.split(",")[0] for words in told] == [
-        "This study has no ladder of formats.",
-        "This study has no reals",
-        "How far this study's images lie from their baseline was not measured: quantdetect run STUDY --out FOLDER",
+    assert [words.split(".")[0] for words in told] == [
+        "This study has no ladder of formats",
+        "This study has no reals, so no AUC",
+        "How far this study's images lie from their baseline was not measured",
     ]
+    assert not any("--" in words for words in mechanism.MISSING.values())  # which a page prints as one dash
 
 
 def test_its_figures_are_those_of_the_filter(smooth):
