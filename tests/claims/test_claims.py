@@ -27,7 +27,7 @@ from helpers.core import files
 from helpers.core.errors import UsageError
 from helpers.paper import claim_lists
 from helpers.paper.pages import cards
-from helpers.results.results import of_pairs
+from helpers.results.results import from_frame, of_pairs
 from helpers.study import rules
 
 SCORED = [claim.key for claim in claims.CLAIMS if claim.of_scores]
@@ -202,6 +202,19 @@ def test_other_protocols_and_trainings_are_judged_too(tmp_path) -> None:
     assert str(count["C6"]) == "testable in none of 3 conditions"
     # Seen from another protocol the same conditions stand, its own first.
     assert claims.by_condition(analysis.load(folder, protocol="shared")).condition.iloc[0] == "shared"
+
+
+def test_one_other_condition_is_not_counted() -> None:
+    images, rng = range(LEAST_IMAGES + 2), np.random.default_rng(0)
+    cells = {("real", "none"): -2, ("sd3", "fp32"): 2, ("sd3", "fp4"): 2}
+    rows = [(*cell, int(mean > 0), i, rng.normal(mean)) for cell, mean in cells.items() for i in images]
+    frame = pd.DataFrame(rows, columns=["generator", "precision", "label", "index", "logit"])
+    frame = frame.assign(protocol="plain", arm="native", size=64, detector="r50_tf", weights="own")
+    results = from_frame(frame, manifest={"study": {"scale": "full"}})
+    outcome = claims.evaluate(results, "C5")[0]
+    assert outcome.verdict != "not testable"
+    # A threshold is calibrated on one half of the images, which leaves fewer than may be judged.
+    assert claims.disagreement(results, outcome) == "It is testable under no other condition."
 
 
 def test_seeds_of_one_training_are_no_conditions_but_widen_the_interval(tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -54,6 +55,28 @@ def test_a_smoothing_filter_is_found_to_be_one(smooth):
     assert whole.verdict == "supported" and whole.sentence.startswith("Quantization is a smoothing filter here")
     assert smoothing.smoothing_answer(smooth).startswith("Yes: FP4 removes fine detail")
     assert set(smoothing.lowered(smooth)) == {(g, d) for g in TWO for d in synthetic_traces.END_TO_END}
+
+
+def test_one_generator_has_no_range(smooth):
+    told = smoothing.predictions(analysis.load(smooth.folder, ["sd3"]))["a"].sentence
+    assert " on SD3; the residual energy by " in told and "average" not in told
+
+
+def test_what_is_missing_for_the_doses_is_named(tmp_path, monkeypatch):
+    told: list[str] = []
+    monkeypatch.setattr(mechanism, "display", lambda shown: told.append(shown.data))
+    study = analysis.load(synthetic.write(tmp_path, generators=TWO))
+    climbed = replace(study, manifest={"study": {"arms": {"rungs": {"role": "ladder"}}}})
+    rows = pd.DataFrame({"arm": ["native", "rungs"], "auc": [0.9, np.nan], "detector": "npr"})
+    mechanism.dose_aucs(rows, study)  # it has reals, and AUCs of its main arm
+    mechanism.dose_aucs(rows, climbed)
+    mechanism.dose_aucs(rows.iloc[:0], study)
+    assert [words.split(".")[0] for words in told] == [
+        "This study has no ladder of formats",
+        "This study has no reals, so no AUC",
+        "How far this study's images lie from their baseline was not measured",
+    ]
+    assert not any("--" in words for words in mechanism.MISSING.values())  # which a page prints as one dash
 
 
 def test_its_figures_are_those_of_the_filter(smooth):

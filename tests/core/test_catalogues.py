@@ -150,10 +150,15 @@ def test_a_detector_of_another_package_is_seen_by_grid_and_detect(tmp_path):
         assert cli.main(["grid", {str(tmp_path / "study.toml")!r}]) == 0 and "torch" not in sys.modules
         assert cli.main(["detect", {str(tmp_path / "dark.png")!r}, {str(tmp_path / "light.png")!r}, "--detectors",
             "mine", "--weights", {str(tmp_path / "weights")!r}, "--out", {str(tmp_path / "scores.csv")!r}]) == 0
+        from helpers import detectors
+        try:
+            detectors.load("mine")  # which `train mini` does not know
+        except Exception as error:
+            print(error)
         """,
         place,
     )
-    assert "mine" in said
+    assert "mine.safetensors: its package is no part of this one, so name its file or folder" in said
     table = pd.read_csv(tmp_path / "scores.csv").set_index(["path"])
     # The mean and the deviation of ImageNet, by hand: a black image is -2.118, -2.036 and -1.804.
     expected = {"dark.png": 2 * (-2.1179 - 2.0357 - 1.8044), "light.png": 2 * (2.2489 + 2.4286 + 2.6400)}

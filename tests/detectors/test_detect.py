@@ -564,6 +564,7 @@ def test_places_keep_their_order(tmp_path):
     assert names("**/*.png") == ["a.png", "b.png", "c.png"]
     (tmp_path / "sub" / "again").symlink_to(tmp_path / "sub")  # a folder in itself
     assert names("sub", "*.png") == ["c.png", "d.txt", "a.png", "b.png"]
+    assert names("**") == names("**/*") == ["a.png", "b.png", "c.png", "d.txt"]  # each once, by whatever it is matched
     with pytest.raises(UsageError, match="matches no file"):
         names("*.webp")
     (tmp_path / "void").mkdir()

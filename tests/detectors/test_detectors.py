@@ -503,6 +503,7 @@ STRANGE = {
     "depth": (".pth", lambda path: path.write_bytes(nested(100_000)), "not a readable|refused"),
     "a zip bomb": (".pth", bomb, "claims to hold 16,777,216 bytes"),
     "a zip of another kind": (".pth", lambda path: zipfile.ZipFile(path, "w").close(), "not a readable|refused"),
+    "text": (".pth", lambda path: path.write_text("hello"), r"give a \.safetensors or a torch\.save of tensors"),
     "a tar": (".tar", lambda path: tarfile.open(path, "w").close(), "not a readable|refused"),
     "a long name": (".pth", lambda path: torch.save({"x" * 10**6: torch.zeros(1)}, path), "does not fit"),
     "a name of two lines": (".pth", lambda path: torch.save({"a\nb\x1b[1m": torch.zeros(1)}, path), "does not fit"),
@@ -521,6 +522,11 @@ STRANGE = {
         ".safetensors", lambda path: save_file({"a": torch.zeros(1)}, path, {"width": "w" * 10**5}), "no detector width"
     ),
 }  # fmt: skip
+
+
+def test_the_training_that_is_not_there_is_the_one_to_be_made():
+    with pytest.raises(UsageError, match="`quantdetect train mini npr-s9`"):
+        detectors.load("npr", "mini-s9")
 
 
 @pytest.mark.parametrize("kind", STRANGE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +35,12 @@ def blurred(seed: int) -> Image.Image:
     haze = Image.new("RGB", (80, 72), (255, 0, 255))
     image = Image.fromarray(world.render(seed, 96)).resize((80, 72)).filter(ImageFilter.GaussianBlur(1))
     return Image.blend(image, haze, 0.5)
+
+
+def test_a_refusal_is_the_one_line(tmp_path):
+    asked = ["train", "detector", "npr", "--real", "r", "--fake", "f", "--out", str(tmp_path / "npr.pth")]
+    ran = subprocess.run([sys.executable, "-m", "helpers.cli", *asked], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1, ran.stderr
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,6 +58,11 @@ def test_where_they_agree_it_says_so() -> None:
     assert said.startswith(
         "The claim fails at the detectors' own thresholds and where 5\N{NO-BREAK SPACE}% of the reals"
     )
+
+
+def test_a_threshold_that_was_set_is_not_called_the_detectors_own() -> None:
+    results = replace(study({}, falls={"r50_tf": 6.0}), threshold=1.5)
+    assert note(results, "C5").startswith("The claim fails at the threshold 1.5 and where 5\N{NO-BREAK SPACE}% of")
 
 
 def test_kinds_are_contrasted_by_every_figure_and_signs_compared() -> None:

@@ -11,7 +11,7 @@ import synthetic
 
 from helpers import analysis, claims, results
 from helpers.analysis import controls
-from helpers.paper import claim_lists, page
+from helpers.paper import claim_lists, page, sentences
 from helpers.paper.pages import cards, heatmap, limits, setup
 
 
@@ -62,6 +62,20 @@ def test_every_page_that_uses_a_cell_says_that_too_many_of_its_images_were_rejec
 
     assert "more than 1\N{NO-BREAK SPACE}% of the images were rejected of SD3 at FP4 (2 of 101);" in said()
     assert "rejected" not in said(generators=["sd15"]) + said(precisions=["fp32", "fp8"])
+
+
+def test_a_page_with_other_parameters_says_which(tmp_path):
+    folder = synthetic.write(tmp_path, generators=("sd15", "sd3"))
+    assert "chosen" not in sentences.scale_note(analysis.load(folder))
+    everything = ["fp32", "fp16", "fp8", "fp4"]
+    assert sentences.scale_note(analysis.load(folder, precisions=everything)) == sentences.scale_note(
+        analysis.load(folder)
+    )
+    narrowed = analysis.load(folder, ["sd15"], ["fp32", "fp4"], threshold=1.5)
+    assert sentences.scale_note(narrowed).endswith(
+        " A part of the study was chosen: generators SD1.5; precisions FP32 and FP4. What is said to be missing may be"
+        " there. The threshold was set to 1.5, in place of the detectors' own."
+    )
 
 
 def test_what_was_run_is_counted():

@@ -98,7 +98,8 @@ MISTAKES = {
     "not a number": ("guidance = 3.0", "guidance = nan", r"generators\.sd15\.guidance: nan"),
     "missing": ("size = 64, ", "", r"generators\.sd15\.size: missing"),
     "twice": ('"fp8"', '"fp4"', r"precisions: 'fp4' .*more than once"),
-    "none": ('["fp32", "fp16", "fp8", "fp4"]', "[]", r"precisions: \[\] should .*at least 1 item"),
+    "none": ('["fp32", "fp16", "fp8", "fp4"]', "[]", r"precisions: \[\] should have at least 1 item, not 0"),
+    "a blank in the name": ('name = "mini"', 'name = "my study"', r"name: 'my study' should match pattern"),
     "syntax": ("seed = 1000", "seed 1000", r"not valid TOML: .*line 6"),
     "a baseline that is not run": (
         'weights = "mini" ',

@@ -155,7 +155,8 @@ def disagreement(results: Results, outcome: Outcome) -> str:
         return "There is no other protocol or training to judge it under."
     silent = 0 if outcome.verdict == NOT_TESTABLE else verdicts.pop(NOT_TESTABLE, 0)
     if not verdicts:
-        return f"It is testable under none of {counted(silent, 'other condition')}."
+        where = f"none of {silent} other conditions" if silent > 1 else "no other condition"
+        return f"It is testable under {where}."
     more = f"It is not testable under {silent} more." if silent else ""
     return f"{_otherwise(verdicts, outcome.verdict)} {more}".strip()
 
@@ -166,6 +167,8 @@ def _otherwise(verdicts: Counter[str], own: str) -> str:
     if same == others:
         whole = f"all {others} other conditions" if others > 1 else "one other condition"
         return f"It {SAID[own]} under {whole} too."
+    if others == 1:
+        return f"Under one other condition it {SAID[next(iter(verdicts))]}."
     parts = [f"{SAID[verdict]} under {verdicts[verdict]}" for verdict in SAID if verdict != own and verdicts[verdict]]
     say = f"{others - same} {'says' if others - same == 1 else 'say'}"
     return f"Of {counted(others, 'other condition')} {say} otherwise: it {listed(parts)}."

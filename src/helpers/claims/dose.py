@@ -27,8 +27,8 @@ Rungs = Callable[[Results], Mapping[tuple[str, str], dose.Match]]
 
 #: What a study without distances says.
 NONE = (
-    "How far this study's images lie from their baseline was not measured: quantdetect run STUDY --out FOLDER, over "
-    "the folder that holds its images, adds distances.parquet to it."
+    "How far this study's images lie from their baseline was not measured. A run over the folder that holds them adds "
+    "distances.parquet to it."
 )
 
 BRIDGE = "PSNR is an imperfect bridge between studies: it counts a shape that has moved and a grain that is lost alike."

@@ -155,9 +155,10 @@ def _say_detail(results: Results, figures: dict[str, Interval]) -> str:
     energies = {name: value for name, value in figures.items() if name.startswith(FIGURES["high"])}
     least, most = (how(energies, key=lambda name: energies[name].estimate) for how in (min, max))
     spans = [f"{percent(energies[name])} on {name.rpartition(' of ')[2]}" for name in (least, most)]
+    mean = f"{percent(pooled(results, 'high'))} on average over generators, from {spans[0]} to {spans[1]}"
     return (
-        f"From FP32 to FP4 the energy above half Nyquist changes by {percent(pooled(results, 'high'))} on average over "
-        f"generators, from {spans[0]} to {spans[1]}; the residual energy by {percent(pooled(results, 'residual'))}. A "
+        f"From FP32 to FP4 the energy above half Nyquist changes by {mean if len(energies) > 1 else spans[0]}; "
+        f"the residual energy by {percent(pooled(results, 'residual'))}. A "
         f"loss of more than {share(margin)} counts as smoothing: "
         f"{_counted(figures, high=-margin)}."
     )

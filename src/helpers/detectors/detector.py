@@ -125,7 +125,9 @@ def _shipped_file(name: str, label: str) -> Path:
     """The file in models/mini of a training: "mini-sdxl" of npr is npr-sdxl.safetensors."""
     path = MODELS / "mini" / "detectors" / f"{name}{label.removeprefix('mini')}.safetensors"
     if not path.is_file():
-        raise UsageError(f"no {label!r} weights of {name} at {path}: make them with `quantdetect train mini {name}`")
+        own = f"make them with `quantdetect train mini {path.stem}`"
+        mend = own if name in DETECTORS.own else "its package is no part of this one, so name its file or folder"
+        raise UsageError(f"no {label!r} weights of {name} at {path}: {mend}")
     return path
 
 

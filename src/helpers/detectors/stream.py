@@ -8,6 +8,7 @@ under 3 GB, of which the libraries take one.
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import itertools
@@ -91,8 +92,8 @@ def _placed(place: str) -> list[tuple[Path, Path]]:
             return found
         if os.path.lexists(place):
             return [(Path(place), Path(place).parent)]
-        matches = [Path(match) for match in sorted(glob.glob(place, recursive=True))]
-        found = [path for match in matches for path in (_below(match, set()) if match.is_dir() else [match])]
+        fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(place).parts))
+        found = _matched(place, fixed)
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         where = getattr(error, "filename", None) or place
@@ -100,8 +101,25 @@ def _placed(place: str) -> list[tuple[Path, Path]]:
     if not found:
         what = "matches no file" if glob.has_magic(place) else "no such file or folder"
         raise UsageError(f"{shortened(place)}: {what}; name images, folders of images, or a pattern in quotes")
-    fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(place).parts))
     return [(path, fixed) for path in found]
+
+
+def _matched(pattern: str, fixed: Path) -> list[Path]:
+    """Every file behind a pattern once: `**` matches a folder beside its files, and a link back to a folder again and
+    again. `fixed` is the part before the first wildcard.
+    """
+
+    @functools.cache
+    def above(folder: Path) -> tuple[Path, ...]:
+        """A folder and those above it down from `fixed`, as they are without links."""
+        return (folder.resolve(), *(above(folder.parent) if fixed in folder.parents else ()))
+
+    found: list[Path] = []
+    for match in map(Path, sorted(glob.glob(pattern, recursive=True))):
+        way = above(match if match.is_dir() else match.parent)
+        if len(set(way)) == len(way):
+            found += _below(match, set(way[1:])) if match.is_dir() else [match]
+    return list(dict.fromkeys(found))
 
 
 def _below(folder: Path, above: set[Path]) -> list[Path]:

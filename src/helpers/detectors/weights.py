@@ -86,7 +86,7 @@ def _refused(path: Path, error: Exception) -> UsageError:
 
 def _unreadable(path: Path, error: Exception) -> UsageError:
     why = getattr(error, "strerror", None) or _line(error)
-    return UsageError(f"{path} is not a readable weights file: {why}")
+    return UsageError(f"{path} is not a readable weights file ({why}); give a .safetensors or a torch.save of tensors")
 
 
 def metadata(path: Path) -> dict[str, str]:

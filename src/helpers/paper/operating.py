@@ -36,18 +36,23 @@ def operating_note(results: Results, outcome: Outcome) -> str:
         return "There is nothing that counts to judge at another operating point."
     verdicts = [claim.judge(of).verdict for of in (kept, at_false_alarms(kept))]
     passing = f"where {share(results.rules.judging.false_alarms.value)} of the reals pass"
-    said = [_depends(*verdicts, passing), capitalised(_figures(claim, kept)), _figures_of_all(claim, results, kept)]
+    own = f"at the threshold {results.threshold:g}" if results.threshold else "at the detectors' own thresholds"
+    said = [
+        _depends(*verdicts, own, passing),
+        capitalised(_figures(claim, kept)),
+        _figures_of_all(claim, results, kept),
+    ]
     return " ".join(filter(None, said))
 
 
-def _depends(own: str, other: str, passing: str) -> str:
-    """The sentence on both verdicts: at the detectors' own thresholds, and `passing`, at those that the reals set."""
-    if own == other == NOT_TESTABLE:
+def _depends(first: str, other: str, own: str, passing: str) -> str:
+    """The sentence on both verdicts: at the page's thresholds (`own`), and `passing`, at those that the reals set."""
+    if first == other == NOT_TESTABLE:
         return "At neither operating point is it testable."
-    if own == other:
-        return f"The claim {SAID[own]} at the detectors' own thresholds and {passing} alike."
-    both = f"it {SAID[own]} at the detectors' own thresholds and {SAID[other]} {passing}"
-    return f"{both[0].upper()}{both[1:]}." if NOT_TESTABLE in (own, other) else (
+    if first == other:
+        return f"The claim {SAID[first]} {own} and {passing} alike."
+    both = f"it {SAID[first]} {own} and {SAID[other]} {passing}"
+    return f"{both[0].upper()}{both[1:]}." if NOT_TESTABLE in (first, other) else (
         f"The answer depends on the operating point: {both}."
     )  # fmt: skip
 

@@ -18,22 +18,26 @@ __all__ = ["beyond_note", "lacks", "null", "pairs", "rejected_note", "scale_note
 
 
 def scale_note(results: Results) -> str:
-    """The sentence that says whose results these are."""
+    """The sentences that say whose results these are, and what of them a page with other parameters shows."""
+    return f"{_scale(results)}{_asked(results)}{_choice(results)}"
+
+
+def _scale(results: Results) -> str:
     images = f"{images_per_cell(results)} images per cell"
     images = "1 image per cell" if images == "1 images per cell" else images
     if results.scale == "mini":
         return (
             f"These are miniatures' results: small generators and detectors trained by this project, {images}. They "
             "show what the question looks like where everything can be rerun; they are not measurements of the public "
-            f"checkpoints.{_asked(results)}"
+            "checkpoints."
         )
     imported = results.manifest.get("imported") or {}
     whose = imported.get("title")
     taken = f" The scores are those of another study: {whose}." if whose else ""
     taken = " The scores were imported." if imported and not whose else taken
     if results.scale == "full":
-        return f"These are results of the public checkpoints at full size, {images}.{taken}{_asked(results)}"
-    return f"It is not said at which scale this study was run; it has {images}.{taken}{_asked(results)}"
+        return f"These are results of the public checkpoints at full size, {images}.{taken}"
+    return f"It is not said at which scale this study was run; it has {images}.{taken}"
 
 
 def rejected_note(results: Results) -> str:
@@ -112,6 +116,22 @@ def _asked(results: Results) -> str:
         "is not said whether they are: figures at a threshold stay unknown until a map of the import says, under "
         '[logit], scale = "probability" or "logit".'
     )
+
+
+def _choice(results: Results) -> str:
+    """The sentences on parameters that are not the defaults, without which a page's words on "this study" and on the
+    detectors' own threshold would be taken for the whole study's; "" where all are."""
+    whole = results.under(results.protocol, generators=(), precisions=(), detectors=())
+    kept = {kind: getattr(results, kind) for kind in ("generators", "precisions", "detectors")}
+    parts = [f"{kind} {listed([*map(named, keys)])}" for kind, keys in kept.items() if keys != getattr(whole, kind)]
+    said = []
+    if parts:
+        said.append(f" A part of the study was chosen: {'; '.join(parts)}. What is said to be missing may be there.")
+    if results.protocol != "plain":
+        said.append(f" Where no protocol is named, it is {results.protocol}.")
+    if results.threshold:
+        said.append(f" The threshold was set to {results.threshold:g}, in place of the detectors' own.")
+    return "".join(said)
 
 
 def null(results: Results) -> str:

@@ -86,8 +86,9 @@ def _complaint(mistake: dict[str, Any], place: list[str | int], models: Models) 
     if kind == "multiple_of" and abs(value) < _FAR:  # of a number beyond all sizes no size is near
         bound = max(1, round(value / context["multiple_of"])) * context["multiple_of"]
     closest = "" if bound is None else f" (nearest: {bound:g})"
-    said = mistake["msg"].removeprefix("Input should ").removeprefix("be ")
-    return f"{shown(value)} should be {said}{closest}"
+    # Pydantic's subject ("Input", "String", "List") makes room for the value itself.
+    said = mistake["msg"].partition(" should ")[2].replace(" after validation", "")
+    return f"{shown(value)} should {said}{closest}" if said else f"{shown(value)}: {mistake['msg']}"
 
 
 def nearest_of(word: object, options: list[str]) -> str:

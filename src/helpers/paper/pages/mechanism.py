@@ -199,13 +199,14 @@ def dose_aucs(table: pd.DataFrame, results: Results) -> None:
     """AUC against the dose in the pictures (`dose.responses`), a figure for each detector, along the study's ladders;
     the doses of real images are bands."""
     ladders = [name for name, arm in results.arms.items() if arm.get("role") == "ladder"]
-    table = table[table.arm.isin(ladders) & table.auc.notna()] if len(table) else table
-    if table.empty:
-        display(Markdown(MISSING["auc"]))
+    rungs = table[table.arm.isin(ladders)] if len(table) else table
+    known = rungs[rungs.auc.notna()] if len(rungs) else rungs
+    if known.empty:
+        display(Markdown(MISSING["auc" if len(rungs) else "ladder" if len(table) else "distances"]))
         return
     bands = real_ladders.doses(real_ladders.pairs(), results.rules.judging.doses.value)
-    for detector in table.detector.unique():
-        page.glue_figure(f"dose_auc_{detector}", charts.dose_auc(table, bands, detector, named(results.baseline)))
+    for detector in known.detector.unique():
+        page.glue_figure(f"dose_auc_{detector}", charts.dose_auc(known, bands, detector, named(results.baseline)))
 
 
 def families_places(table: pd.DataFrame, results: Results) -> HTML:
