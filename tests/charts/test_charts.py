@@ -91,11 +91,11 @@ def test_the_heatmap_offers_the_figures_it_has(study) -> None:
     assert "tpr_at_1" not in menus[0] and menus[1] == list(METRICS)
 
 
-def drawn(chart) -> list[str]:
+def drawn(chart, width: int = 600) -> list[str]:
     """The words in a chart's picture."""
     charts.enable()
     spec = chart.to_dict()
-    spec["width"] = 600
+    spec["width"] = width
     return re.findall(r"<text[^>]*>([^<]*)</text>", vl_convert.vegalite_to_svg(json.dumps(spec)))
 
 
@@ -267,6 +267,28 @@ MEASURING = {
         real_ladders.MEASURES, lambda table, name: charts.ladder_groups(table, MEDIANS, ["4 bits"], measure=name),
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [260, 600])
+def test_real_doses_have_level_names_and_no_arm_is_cut(width: int) -> None:
+    arms = ["main arm", "ladder of formats, rounded weights, convolutions too"]
+    table = documented(shift=np.arange(8) / 10, arm_title=arms * 4)
+    doses = {f"the median of real {bits}-bit images": psnr for bits, psnr in ((8, 26.6), (4, 21.0))}
+    chart = charts.dose_shifts(table, doses, "sd15", "npr")
+    words = drawn(chart, width)
+    assert {"8 bits", "4 bits", "main arm", "ladder: rounded weights, convolutions too"} <= set(words)
+    turned = [layer["mark"] for layer in chart.to_dict()["layer"] if layer["mark"].get("angle")]
+    assert not turned and not any("\N{HORIZONTAL ELLIPSIS}" in word for word in words)
+
+
+@pytest.mark.parametrize("name", sorted(MEASURING.keys() - {"heatmap"}))
+def test_an_axis_of_numbers_has_a_title(name: str) -> None:
+    own, chart = MEASURING[name]
+    table = documented(**dict.fromkeys(own, 0.5))
+    layers_of = [layer["encoding"] for layer in chart(table, next(iter(own))).to_dict()["layer"]]
+    for along in ("x", "y"):
+        axes = [of[along] for of in layers_of if of.get(along, {}).get("type") == "quantitative"]
+        assert not axes or any(axis.get("title") for axis in axes), along
 
 
 @pytest.mark.parametrize("name", MEASURING)
