@@ -47,9 +47,22 @@
     });
   }
 
+  // In a long table's window the keys of groups stay below its heads, whose lines depend on the window's width.
+  function followHeads() {
+    var watch = new ResizeObserver(function (heads) {
+      heads.forEach(function (entry) {
+        var head = entry.target, cell = head.closest("table").querySelector("tbody th");
+        var gap = cell ? parseFloat(getComputedStyle(cell).paddingTop) : 0;
+        head.closest("table").style.setProperty("--heads", head.getBoundingClientRect().height + gap + "px");
+      });
+    });
+    document.querySelectorAll(".table-scroll .long.fitted thead").forEach(function (head) { watch.observe(head); });
+  }
+
   function start() {
     MENUS.forEach(equip);
     nameBoxes();
+    followHeads();
     // The theme makes boxes focusable as soon as what they hold is wider than they are.
     new MutationObserver(nameBoxes).observe(document.body, { subtree: true, attributeFilter: ["tabindex"] });
   }
