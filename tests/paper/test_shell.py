@@ -45,6 +45,8 @@ Words.
 """
 TABLE = """# A wide table
 
+<details class="hide above-input"><summary>Show code cell source</summary>numbers</details>
+
 Numbers.
 
 <figure class="table-figure" id="tab-all-numbers" data-kind="Table" data-digest="0">
@@ -54,7 +56,8 @@ Numbers.
 
 
 def windowed(frame: pd.DataFrame) -> str:
-    return f'<div class="table-scroll" tabindex="0">{table_html(frame.set_axis(["key", "name", "place"], axis=1))}</div>'
+    table = table_html(frame.set_axis(["key", "name", "place"], axis=1))
+    return f'<div class="table-scroll" tabindex="0">{table}</div>'
 
 
 CODE = f"""# Code
@@ -206,6 +209,18 @@ def test_search_and_colours_answer(book: Path, browser, width: int, way: str) ->
     page.keyboard.press("Enter")
     page.wait_for_url("**/search.html?q=numbers")
     page.locator("#search-results a", has_text="A wide table").first.wait_for()
+    page.close()
+
+
+def test_a_search_quotes_sentences(book: Path, browser) -> None:
+    page = opened(browser, 1280)
+    with served(book) as address:
+        for word, said in (("part", "They do."), ("numbers", "Numbers.")):
+            page.goto(f"{address}search.html?q={word}")
+            quote = page.locator("#search-results li p.context", has_text=said).first
+            quote.wait_for()
+            text = quote.text_content()
+            assert not re.search("Contents|A question|A wide|Show code", text), text
     page.close()
 
 
