@@ -167,6 +167,16 @@ def test_a_heatmap_names_every_row(tmp_path) -> None:
     assert words.count("FP32") == words.count("FP4") == 2 and words.count("1.00") == 4
 
 
+def test_a_threshold_where_a_density_begins_is_not_on_the_axis(study) -> None:
+    charts.enable()
+    found = analysis.densities(study)
+    found = found[(found.detector == "npr") & (found.scale == "logit") & (found.generator == "sd3")]
+    spec = charts.density(found.assign(x=found.x - found.x.min(), threshold=0.0)).to_dict()
+    picture = vl_convert.vegalite_to_svg(json.dumps(spec | {"width": 600}))
+    (line,) = re.findall(r'<line [^>]*translate\(([\d.]+),[^>]*stroke-dasharray="4,4"', picture)
+    assert 8 <= float(line) <= 20  # pixels from the axis at the left
+
+
 def test_the_line_of_a_density_stands_at_the_threshold(study) -> None:
     for limit, share in ((0.0, 0.5), (1.5, 1 / (1 + math.exp(-1.5)))):
         spec = charts.density(analysis.densities(replace(study, threshold=limit))).to_dict()
