@@ -279,6 +279,17 @@ MEASURING = {
 }  # fmt: skip
 
 
+def test_a_fingerprint_without_an_interval_has_its_mark() -> None:
+    table = pd.DataFrame({
+        "generator": "sd3", "generator_title": "SD3", "precision": ["fp16", "fp4"], "precision_title": ["FP16", "FP4"],
+        "correlation": [1.0, 0.7], "correlation_low": [np.nan, 0.6], "correlation_high": [np.nan, 0.8],
+    })  # fmt: skip
+    charts.enable()
+    picture = vl_convert.vegalite_to_svg(json.dumps(charts.fingerprints(table).to_dict() | {"width": 600}))
+    said = re.findall(r'aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="point"', picture)
+    assert len(said) == 2 and not re.search("NaN|undefined|Infinity", picture)
+
+
 @pytest.mark.parametrize("width", [260, 600])
 def test_real_doses_have_level_names_and_no_arm_is_cut(width: int) -> None:
     arms = ["main arm", "ladder of formats, rounded weights, convolutions too"]
