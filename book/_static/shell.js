@@ -1,5 +1,5 @@
-/* What the theme's menus and boxes lack: a button that closes each menu, focus that goes back to the button it came
-   from, and names for boxes that the keyboard can scroll. */
+/* What the theme's menus, boxes and search lack: a button that closes each menu, focus that goes back to the button it
+   came from, names for boxes that the keyboard can scroll, keys below the heads of a long table, sentences quoted. */
 (function () {
   "use strict";
 
@@ -47,9 +47,36 @@
     });
   }
 
+  // In a long table's window the keys of groups stay below its heads, whose lines depend on the window's width.
+  function followHeads() {
+    var watch = new ResizeObserver(function (heads) {
+      heads.forEach(function (entry) {
+        var head = entry.target, cell = head.closest("table").querySelector("tbody th");
+        var gap = cell ? parseFloat(getComputedStyle(cell).paddingTop) : 0;
+        head.closest("table").style.setProperty("--heads", head.getBoundingClientRect().height + gap + "px");
+      });
+    });
+    document.querySelectorAll(".table-scroll .long.fitted thead").forEach(function (head) { watch.observe(head); });
+  }
+
+  // What a search quotes of a page are its sentences: not its buttons, its list of contents, its code or, once more, its title.
+  function quoteSentences() {
+    if (typeof Search === "undefined") return; // on the page of the search alone
+    var quoted = Search.htmlToText;
+    Search.htmlToText = function (text, anchor) {
+      var article = new DOMParser().parseFromString(text, "text/html").querySelector("article");
+      if (!article) return quoted(text, anchor);
+      article.querySelectorAll("h1, details.hide, .figure-menu").forEach(function (part) { part.remove(); });
+      article.setAttribute("role", "main"); // by which Sphinx finds what is to be quoted
+      return quoted(article.outerHTML, anchor);
+    };
+  }
+
   function start() {
     MENUS.forEach(equip);
     nameBoxes();
+    followHeads();
+    quoteSentences();
     // The theme makes boxes focusable as soon as what they hold is wider than they are.
     new MutationObserver(nameBoxes).observe(document.body, { subtree: true, attributeFilter: ["tabindex"] });
   }

@@ -99,7 +99,7 @@ def test_a_claim_is_judged_there_and_its_verdict_is_as_it_was(parting) -> None:
     # A shift to the left at every dose is what the claim says; to the right at one contradicts it.
     assert (outcome.matched.verdict, outcome.neighbour.verdict) == ("contradicted", "supported")
     assert "FP4 of SD3's ladder (26.2 dB) stands for real 8-bit images" in outcome.neighbour_answer
-    assert neighbours.turned(outcome).startswith(f"At {name} two rungs of nearly equal PSNR part: +")
+    assert neighbours.turned(outcome).startswith(f"At {name} two rungs of nearly equal PSNR disagree: +")
     assert neighbours.kept([outcome]) == (
         "Of 1 statement judged at the dose of real images, 1 reads a dose for which a second rung stands. "
         "There none of these keep their verdict, but a figure of C7 turns sign."
@@ -114,7 +114,7 @@ def test_pages_show_both_and_count_the_neighbour_as_no_condition(parting) -> Non
     assert "At the neighbouring rungs" in told and "plain, neighbouring rungs" in told and "rungs of nearly" in told
     assert not any("neighbour" in name for name in claims.by_condition(parting).condition)
     card = cards.scorecard(parting, outcomes).data
-    assert "At the neighbouring rungs:" in card and "two rungs of nearly equal PSNR part" in card
+    assert "At the neighbouring rungs:" in card and "two rungs of nearly equal PSNR disagree" in card
     count = len(dose.side_by_side(parting))
     (limit,) = [said for said in limits.sentences(parting) if "imperfect bridge" in said]
     assert f"at most 0.3 dB apart, 1 of {count} mean shifts changes its sign" in limit

@@ -92,11 +92,11 @@ def test_the_heatmap_offers_the_figures_it_has(study) -> None:
     assert "tpr_at_1" not in menus[0] and menus[1] == list(METRICS)
 
 
-def drawn(chart) -> list[str]:
+def drawn(chart, width: int = 600) -> list[str]:
     """The words in a chart's picture."""
     charts.enable()
     spec = chart.to_dict()
-    spec["width"] = 600
+    spec["width"] = width
     return re.findall(r"<text[^>]*>([^<]*)</text>", vl_convert.vegalite_to_svg(json.dumps(spec)))
 
 
@@ -171,6 +171,16 @@ def test_a_heatmap_names_every_row(tmp_path) -> None:
     cells = [("sd15", "fp32", "npr"), ("sd15", "fp4", "npr"), ("sd3", "fp32", "r50_tf"), ("sd3", "fp4", "r50_tf")]
     words = drawn(charts.heatmap(analysis.cells(scored(tmp_path, *cells))))
     assert words.count("FP32") == words.count("FP4") == 2 and words.count("1.00") == 4
+
+
+def test_a_threshold_where_a_density_begins_is_not_on_the_axis(study) -> None:
+    charts.enable()
+    found = analysis.densities(study)
+    found = found[(found.detector == "npr") & (found.scale == "logit") & (found.generator == "sd3")]
+    spec = charts.density(found.assign(x=found.x - found.x.min(), threshold=0.0)).to_dict()
+    picture = vl_convert.vegalite_to_svg(json.dumps(spec | {"width": 600}))
+    (line,) = re.findall(r'<line [^>]*translate\(([\d.]+),[^>]*stroke-dasharray="4,4"', picture)
+    assert 8 <= float(line) <= 20  # pixels from the axis at the left
 
 
 def test_the_line_of_a_density_stands_at_the_threshold(study) -> None:
@@ -279,6 +289,39 @@ def test_the_title_of_public_pictures_has_the_unit_of_its_medians() -> None:
     table = documented(**dict.fromkeys(real_ladders.MEASURES, 0.5))
     said = charts.ladder_groups(table, MEDIANS, ["4 bits"]).to_dict()["usermeta"]["finding"]
     assert "change in dB: " in said
+
+
+def test_a_fingerprint_without_an_interval_has_its_mark() -> None:
+    table = pd.DataFrame({
+        "generator": "sd3", "generator_title": "SD3", "precision": ["fp16", "fp4"], "precision_title": ["FP16", "FP4"],
+        "correlation": [1.0, 0.7], "correlation_low": [np.nan, 0.6], "correlation_high": [np.nan, 0.8],
+    })  # fmt: skip
+    charts.enable()
+    picture = vl_convert.vegalite_to_svg(json.dumps(charts.fingerprints(table).to_dict() | {"width": 600}))
+    said = re.findall(r'aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="point"', picture)
+    assert len(said) == 2 and not re.search("NaN|undefined|Infinity", picture)
+
+
+@pytest.mark.parametrize("width", [260, 600])
+def test_real_doses_have_level_names_and_no_arm_is_cut(width: int) -> None:
+    arms = ["main arm", "ladder of formats, rounded weights, convolutions too"]
+    table = documented(shift=np.arange(8) / 10, arm_title=arms * 4)
+    doses = {f"the median of real {bits}-bit images": psnr for bits, psnr in ((8, 26.6), (4, 21.0))}
+    chart = charts.dose_shifts(table, doses, "sd15", "npr")
+    words = drawn(chart, width)
+    assert {"8 bits", "4 bits", "main arm", "ladder: rounded weights, convolutions too"} <= set(words)
+    turned = [layer["mark"] for layer in chart.to_dict()["layer"] if layer["mark"].get("angle")]
+    assert not turned and not any("\N{HORIZONTAL ELLIPSIS}" in word for word in words)
+
+
+@pytest.mark.parametrize("name", sorted(MEASURING.keys() - {"heatmap"}))
+def test_an_axis_of_numbers_has_a_title(name: str) -> None:
+    own, chart = MEASURING[name]
+    table = documented(**dict.fromkeys(own, 0.5))
+    layers_of = [layer["encoding"] for layer in chart(table, next(iter(own))).to_dict()["layer"]]
+    for along in ("x", "y"):
+        axes = [of[along] for of in layers_of if of.get(along, {}).get("type") == "quantitative"]
+        assert not axes or any(axis.get("title") for axis in axes), along
 
 
 @pytest.mark.parametrize("name", MEASURING)

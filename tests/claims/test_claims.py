@@ -341,6 +341,8 @@ def test_the_lists_of_the_prose_pages_are_the_claims(studies) -> None:
         claim_lists.headlines(studies["true"], outcomes).data,
     )
     assert whole.count("<dt>") == len(claims.CLAIMS) == claim_lists.contents().data.count("<tr>") - 1
+    numbers = re.findall(r"<tr><td>([^<]*)</td>", claim_lists.contents().data)
+    assert len(set(numbers)) == len(claims.CLAIMS) and {"C1, memory", "C1, memory from FP16", "C2"} <= set(numbers)
     assert first.count("<p>") == sum(claim.headline for claim in claims.CLAIMS) > 0
     for page, name in (("conclusion", "claim_verdicts"), ("intro", "claim_headlines"), ("context", "claim_contents")):
         text = (files.ROOT / "book" / f"{page}.md").read_text(encoding="utf-8")

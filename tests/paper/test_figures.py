@@ -33,6 +33,11 @@ CURVES = pd.DataFrame(
     columns=["precision", "x", "level", "change"],
 ).assign(generator="sd3", generator_title="SD3", precision_title=lambda curves: curves.precision.str.upper())
 CURVES = CURVES.assign(**{f"{name}{end}": CURVES[name] for name in ("level", "change") for end in ("_low", "_high")})
+SHIFTS = pd.DataFrame([("sd3", "fp4", "npr", 30)], columns=["generator", "precision", "detector", "n"]).assign(
+    generator_title="SD3", precision_title="FP4", detector_title="NPR", lost=0.0, gained=0.0,
+    **{f"{name}{end}": at for name in ("shift", "cliff") for end, at in (("", 0.2), ("_low", 0.1), ("_high", 0.3))},
+)  # fmt: skip
+TRAININGS = SHIFTS.assign(shift_min=0.0, shift_max=0.4)  # what they find of Cliff's delta is not known
 NUMBERS = pd.DataFrame({"name": ['a "quoted", b', "\N{MINUS SIGN}1"], "value": ["0.5 (0.4 to 0.6)", "\N{EN DASH}"]})
 PAGE = """<!doctype html><html data-theme="{theme}" lang="en"><head><meta charset="utf-8"><title>x</title>
 <link rel="stylesheet" href="figures.css"><script defer src="vega.js"></script><script defer src="figures.js"></script>
@@ -52,8 +57,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(files.BOOK / "_static" / name, place)
     charts.enable()
     heat, curves = shown(theme.named("heat", charts.heatmap(CELLS))), shown(charts.radial(CURVES))
+    forest = shown(charts.shift_forest(SHIFTS, TRAININGS))
     numbers = table(NUMBERS, "Numbers").data
-    for name, colours, chart in (("light", "light", heat), ("dark", "dark", heat), ("curves", "light", curves)):
+    pages = (("light", "light", heat), ("dark", "dark", heat), ("curves", "light", curves), ("forest", "light", forest))
+    for name, colours, chart in pages:
         text = PAGE.format(theme=colours, chart=chart, table=numbers)
         (place / f"{name}.html").write_text(text, encoding="utf-8")
     return place
@@ -93,13 +100,18 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("name", ["light", "curves"])
+@pytest.mark.parametrize("name", ["light", "curves", "forest"])
 def test_a_chart_is_drawn_without_a_warning(folder: Path, browser, name: str) -> None:
-    """A chart in rows, whose height nothing can fit, and one whose colours and dashes share a legend."""
+    """A chart in rows, whose height nothing can fit, one whose colours and dashes share a legend, and one that lacks
+    the bands of a measure; with every choice of the last menu."""
     page, told = opened(browser, 800), []
     page.on("console", lambda message: told.append(message.text))
     page.goto((folder / f"{name}.html").as_uri())
     page.locator(".quantdetect-chart svg").wait_for()
+    menu = page.locator(".quantdetect-chart select").last
+    for choice in menu.locator("option").all():
+        menu.select_option(choice.get_attribute("value"))
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert told == []
     page.close()
 

@@ -69,7 +69,7 @@ def test_a_margin_of_an_old_study_file_has_no_day(folder):
     results = study(folder, study=held | {"margins": {"drop": 0.1}})
     row = rule_dates.dates(results).set_index("name").loc["drop"]
     assert row.value == 0.1 and row.fixed is None and row.before_first is None and row.before_scores is None
-    assert page.first(results).endswith("Of some it is not known when they were fixed. Of the margins: drop.")
+    assert page.first(results).endswith("Of some it is not known when they were fixed. Those of the margins: drop.")
     study(folder, study=held)
 
 
@@ -97,7 +97,8 @@ def test_which_rules_are_older_than_the_first_archive_is_counted(folder):
     every = list(rules.shipped().each())
     old = [rule for rule in every if rule.fixed < datetime.date(2026, 11, 24)]
     assert said.startswith(f"{len(old)} of {len(every)} rules were fixed before the first archive, of 24 November 2026")
-    assert "Of the margins: explained, adequate and ceiling." in said and "C9 loss" in said and "anomaly" not in said
+    assert "Those of the margins: explained, adequate and ceiling." in said
+    assert "C9 loss" in said and "anomaly" not in said
 
 
 def test_verdicts_under_conditions_are_counted(folder):

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 import yaml
 from browsing import opened, served, unwanted_scripts
@@ -21,6 +22,7 @@ from helpers.charts import theme
 from helpers.charts.theme import bundle
 from helpers.core import files
 from helpers.paper import site
+from helpers.paper.table_html import table_html
 
 WIDTHS = [390, 1280]
 ADDRESS = "https://example.org/books/mine/"
@@ -43,12 +45,21 @@ Words.
 """
 TABLE = """# A wide table
 
+<details class="hide above-input"><summary>Show code cell source</summary>numbers</details>
+
 Numbers.
 
 <figure class="table-figure" id="tab-all-numbers" data-kind="Table" data-digest="0">
 <figcaption><span class="figure-number">Table</span> All numbers</figcaption>
 <div class="table-scroll" tabindex="0"><table class="table"><tr><th>name</th>{cells}</tr></table></div></figure>
 """
+
+
+def windowed(frame: pd.DataFrame) -> str:
+    table = table_html(frame.set_axis(["key", "name", "place"], axis=1))
+    return f'<div class="table-scroll" tabindex="0">{table}</div>'
+
+
 CODE = f"""# Code
 
 Lines.
@@ -77,10 +88,12 @@ SPEC = {
     "mark": "point",
     "encoding": {"x": {"field": "a", "type": "quantitative"}},
 }
+GROUPS = pd.DataFrame([(key, name, place) for key in ("SD3", "SDXL") for name in "ab" for place in range(6)])
 PAGES = {
     "book/intro": INTRO.replace("{filler}", "A sentence that fills the page. " * 400),
     "book/table": TABLE.replace("{cells}", "".join(f"<td>number{i}</td>" for i in range(30))),
     "book/code": CODE,
+    "book/keys": f"# Keys\n\nRows.\n\n{windowed(GROUPS)}\n\n{windowed(GROUPS[::2])}\n",
     "notebooks/chart": CHART.format(chart=theme.page(SPEC, "")),
 }
 
@@ -199,6 +212,18 @@ def test_search_and_colours_answer(book: Path, browser, width: int, way: str) ->
     page.close()
 
 
+def test_a_search_quotes_sentences(book: Path, browser) -> None:
+    page = opened(browser, 1280)
+    with served(book) as address:
+        for word, said in (("part", "They do."), ("numbers", "Numbers.")):
+            page.goto(f"{address}search.html?q={word}")
+            quote = page.locator("#search-results li p.context", has_text=said).first
+            quote.wait_for()
+            text = quote.text_content()
+            assert not re.search("Contents|A question|A wide|Show code", text), text
+    page.close()
+
+
 def test_a_page_has_one_button_for_each_menu_and_every_icon_a_drawing(book: Path, browser) -> None:
     page = opened(browser, 390)
     fonts: list[str] = []
@@ -302,6 +327,22 @@ def test_boxes_for_the_keyboard_have_names_and_are_seen(book: Path, browser) -> 
         reached.add(where)
         assert page.evaluate(seen), where
     assert any(where.startswith("<select") for where in reached)
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_key_begins_at_its_first_row_and_stays_below_the_heads(book: Path, browser, width: int) -> None:
+    page = opened(browser, width)
+    page.goto((book / "book/keys.html").as_uri())
+    page.wait_for_function("document.querySelector('table.long').style.getPropertyValue('--heads')")
+    offsets = """table => [...table.querySelectorAll("tbody th > span")].map(
+        key => key.getBoundingClientRect().top - key.parentElement.getBoundingClientRect().top)"""
+    for table in page.locator("table.fitted").all():  # a window of its own, and a short table
+        found = table.evaluate(offsets)
+        assert max(found) - min(found) < 1
+    page.evaluate("document.querySelector('.table-scroll:has(table.long)').scrollTop = 60")
+    key, heads = (page.locator(f"table.long {part}").first.bounding_box() for part in ("tbody th > span", "thead th"))
+    assert 0 <= key["y"] - heads["y"] - heads["height"] < 10
     page.close()
 
 

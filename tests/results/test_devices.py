@@ -162,6 +162,18 @@ def test_what_was_not_tried_is_named(tmp_path: Path) -> None:
     assert "Firefox 142 on Linux" in page.show(phone).data and "0.100" in page.detectors(phone).data
 
 
+def test_sizes_stand_in_order_within_each_device(tmp_path: Path) -> None:
+    def sized(seed: int, **device: Any) -> dict[str, Any]:
+        given = record(seed=seed, **device)
+        sizes = [{**row, "pixels": pixels} for pixels in (64, 128, 96) for row in given["verdicts"]]
+        return given | {"verdicts": sizes}
+
+    found = analysed.verdicts(table(tmp_path, sized(0), sized(1, browser="Chrome 150")))
+    assert list(found.pixels) == [64, 64, 96, 96, 128, 128] * 2
+    assert found.device.nunique() == 2 and (found.device != found.device.shift()).sum() == 2
+    assert list(found.model[:2]) == ["npr", "clip_d"]
+
+
 def test_the_shipped_table_is_one(tmp_path: Path) -> None:
     rows = devices.read()
     assert set(rows.columns) == set(devices.COLUMNS)

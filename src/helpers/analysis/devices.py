@@ -62,7 +62,7 @@ def ratios(measured: pd.DataFrame) -> pd.DataFrame:
 def verdicts(measured: pd.DataFrame) -> pd.DataFrame:
     """One row per device, detector and size: `DEVICE`, model, pixels, images, and the median of `seconds` for one image
     with its least and most."""
-    rows = measured[measured.task == "verdict"]
+    rows = measured[measured.task == "verdict"].sort_values(["recorded", "device", "pixels"], kind="stable")
     by = rows.groupby([*DEVICE, "model", "pixels"], sort=False).seconds
     return by.agg(images="size", seconds="median", seconds_low="min", seconds_high="max").reset_index()
 

@@ -96,7 +96,8 @@ def _curves(base: alt.Chart, precisions: Mapping[str, str]) -> list[alt.Chart]:
     """A curve per precision in its band."""
     titles = list(precisions.values())
     base = base.encode(
-        x=alt.X("x:Q", title=AXIS).scale(zero=False, nice=False).axis(tickCount=5),
+        # Room at both ends, or a threshold that lies at one would lie on the axis and not be seen.
+        x=alt.X("x:Q", title=AXIS).scale(zero=False, nice=False, padding=12).axis(tickCount=5),
         color=layers.legend(layers.titled_colours("precision", precisions), symbolType="stroke", symbolStrokeWidth=3),
         tooltip=layers.tooltips(
             ("precision:N",), *((f"{name}:Q", name, ".2f") for name in ("x", "density", "low", "high"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import altair as alt
@@ -61,7 +62,9 @@ def dose_shifts(
     names = names.encode(y="most:Q", text="label:N", color=alt.value(theme.INK))
     shapes = layers.shapes("arm_title", titles)
     columns = alt.ExprRef("max(1, floor((width + 60) / 280))")
-    points = points.encode(shape=shapes.legend(columns=columns, labelLimit=alt.ExprRef("min(280, width + 10)")))
+    short = "replace(datum.label, 'ladder of formats, ', 'ladder: ')"  # a phone has no room for all of it
+    legend = shapes.legend(columns=columns, labelLimit=alt.ExprRef("min(280, width + 10)"), labelExpr=short)
+    points = points.encode(shape=legend)
     menus = [
         theme.choice("model", "Generator", generators, generator),
         theme.choice("detector", "Detector", detectors, detector),
@@ -100,16 +103,18 @@ def _farthest(
 
 
 def _marks(targets: Mapping[str, float]) -> list[alt.Chart]:
-    """An upright line with its name at each dose."""
+    """An upright line at each dose, with the number of its bits, or its name, at the top."""
     if not targets:
         return []
-    rows = pd.DataFrame({"name": list(targets), "target": list(targets.values())})
-    base = alt.Chart(rows).encode(x="target:Q")
-    text = base.mark_text(angle=270, align="right", baseline="bottom", dx=-4, dy=-2, fontSize=11, color=theme.QUIET)
-    return [
-        base.mark_rule(color=theme.QUIET, strokeDash=[2, 2]),
-        text.encode(y=alt.value(0), text="name:N"),
-    ]
+    names = [re.sub(r"^.*?(\d+)-bit.*$", r"\1 bits", name) for name in targets]
+    base = alt.Chart(pd.DataFrame({"name": names, "target": list(targets.values())})).encode(x="target:Q")
+    return [base.mark_rule(color=theme.QUIET, strokeDash=[2, 2]), _named(base)]
+
+
+def _named(base: alt.Chart) -> alt.Chart:
+    """The field `name` at the top of the figure, at the right of what stands there."""
+    text = base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=theme.INK)
+    return text.encode(y=alt.value(0), text="name:N")
 
 
 def dose_auc(
@@ -181,9 +186,7 @@ def _bands(bands: pd.DataFrame) -> list[alt.Chart]:
     return [
         base.mark_rect(opacity=0.12, color=theme.INK).encode(x="psnr_low:Q", x2="psnr_high:Q"),
         base.mark_rule(color=theme.QUIET, strokeDash=[2, 2]),
-        base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=theme.INK).encode(
-            y=alt.value(0), text="name:N"
-        ),
+        _named(base),
     ]
 
 

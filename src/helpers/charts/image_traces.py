@@ -75,7 +75,8 @@ def fingerprints(table: pd.DataFrame, against: str = "FP32") -> alt.LayerChart:
 
     `table` is that of `helpers.analysis.image_traces.fingerprints`; the line at 1 is the same fingerprint.
     """
-    shown = table[[*KEYS, *layers.ends(["correlation"])]].dropna().round(4)
+    # Equal images have the same fingerprint, and no interval.
+    shown = table[[*KEYS, *layers.ends(["correlation"])]].dropna(subset="correlation").round(4)
     axis = alt.X("correlation_low:Q", title=f"correlation with {against}'s fingerprint")
     axis = axis.scale(zero=False, padding=10).axis(tickCount=6, format=".1f")
     description = (

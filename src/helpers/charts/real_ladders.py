@@ -52,7 +52,7 @@ def ladder_groups(
         alt.Chart(layers.picked(table, *COLUMNS, *measures))
         .transform_calculate(value="datum[measure]")
         .mark_point(size=42, filled=True, opacity=0.55)
-        .encode(x=alt.X("value:Q", title=None).axis(tickCount=6), shape=shape, tooltip=tips)
+        .encode(x=alt.X("value:Q", title="measure, against the baseline").axis(tickCount=6), shape=shape, tooltip=tips)
     )
     middle = (
         alt.Chart(layers.picked(medians, "group", "kind", "n", "ladders", *layers.ends(measures)))

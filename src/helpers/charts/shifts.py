@@ -23,6 +23,12 @@ MEASURES = {
 }
 KEYS = ["generator_title", "precision", "detector"]
 
+#: The ends of a band. Where trainings lack a measure it has no width: an axis of no bands at all cannot be made.
+_SPANNED = {
+    end: f"isValid(datum[measure + '_{of}']) ? datum[measure + '_{of}'] : datum.value"
+    for end, of in (("least", "min"), ("most", "max"))
+}
+
 
 def shift_forest(
     shifts: pd.DataFrame, trainings: pd.DataFrame, detector: str = "npr", measure: str = "shift", against: str = "FP32"
@@ -43,7 +49,8 @@ def shift_forest(
         alt.Chart(_with_trainings(shifts, trainings, measures))
         .transform_filter("datum.detector == detector")
         .transform_filter("isValid(datum[measure])")
-        .transform_calculate(**layers.MEASURED, least="datum[measure + '_min']", most="datum[measure + '_max']")
+        .transform_calculate(**layers.MEASURED)
+        .transform_calculate(**_SPANNED)
         .encode(
             tooltip=layers.tooltips(
                 ("generator_title:N", "generator"), ("precision_title:N", "precision"), ("value:Q", "shift", "+.3f"),
@@ -70,7 +77,7 @@ def shift_forest(
         f"{', '.join(precisions.values())}. Lines are 95 % intervals"
         + ("; pale bands span what the detector's other trainings find." if len(trainings) else ".")
     )
-    stack = [bands.transform_filter("isValid(datum.least)"), layers.rule(x=0), *marks]
+    stack = [bands, layers.rule(x=0), *marks]
     says = _says(shifts, measures, detectors, against)
     return layers.compose(stack, menus, description, layers.stacked_offsets(14), says)
 

@@ -119,7 +119,7 @@ def turned(outcome: Outcome) -> str:
     here, there = (
         number(finding.figures[name], sign=True) for finding in (outcome.matched, outcome.neighbour) if finding
     )
-    return f"At {name} two rungs of nearly equal PSNR part: {here} at the nearest, {there} at the next."
+    return f"At {name} two rungs of nearly equal PSNR disagree: {here} at the nearest, {there} at the next."
 
 
 def kinds(results: Results, differ: pd.DataFrame) -> str:

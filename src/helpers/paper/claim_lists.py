@@ -42,7 +42,7 @@ def headlines(results: Results, outcomes: Sequence[Outcome]) -> HTML:
 def contents() -> HTML:
     """What the deck claims, statement by statement, with the page that tests it."""
     rows = "".join(
-        f"<tr><td>{claim.id}</td><td>{html.escape(claim.words)}</td>"
+        f"<tr><td>{claim.title}</td><td>{html.escape(claim.words)}</td>"
         f'<td><a href="../notebooks/{claim.page}.html#{claim.anchor}">page {claim.page.partition("_")[0]}</a></td></tr>'
         for claim in CLAIMS
     )

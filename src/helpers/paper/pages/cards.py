@@ -180,6 +180,7 @@ def verdicts_by_condition(results: Results) -> HTML:
         for name, marks in cells.items()
     )
     legend = ", ".join(f"{mark} {HOLDS[verdict]}" for verdict, mark in MARKS.items())
+    legend += "; blank: not asked under it" if len(by) < len(names) * len(keys) else ""
     return tables.framed(
         f'<table class="table verdicts"><thead><tr><th>condition</th>{head}<th>based on</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>",

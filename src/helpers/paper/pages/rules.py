@@ -101,13 +101,12 @@ def across(results: Results) -> str:
 
 
 #: What stands before the names of rules, by table.
-LEADS = {"margins": "Of the margins", "judging": "Of the rules", "method": "Of what the program does",
-         "claims": "Of what counts"}  # fmt: skip
+LEADS = {"margins": "the margins", "judging": "the rules", "method": "what the program does", "claims": "what counts"}
 
 
 def _names(rows: pd.DataFrame) -> str:
-    groups = rows.groupby("table", sort=False)["name"]
-    return " ".join(f"{LEADS[table]}: {listed([key.replace('_', ' ') for key in keys])}." for table, keys in groups)
+    groups = rows.assign(name=rows["name"].str.replace("_", " ")).groupby("table", sort=False)["name"]
+    return " ".join(f"Those of {LEADS[table]}: {listed(list(names))}." for table, names in groups)
 
 
 def confirmation(found: pd.DataFrame) -> HTML:
