@@ -346,6 +346,20 @@ def test_a_key_begins_at_its_first_row_and_stays_below_the_heads(book: Path, bro
     page.close()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_ring_around_a_control_at_the_edge_is_whole(book: Path, browser, width: int) -> None:
+    """A cell's output clips, and the ring is 3 px wide, 2 px away."""
+    page = opened(browser, width)
+    page.goto((book / "book/table.html").as_uri())
+    cell = '<div class="{0}"><div class="cell_output {0}"><div class="output text_html">A control</div></div></div>'
+    cell = cell.format("cell docutils container")
+    page.locator("article section").first.evaluate("(of, html) => of.insertAdjacentHTML('beforeend', html)", cell)
+    ends = "box => [box.getBoundingClientRect().left, box.getBoundingClientRect().right]"
+    outer, inner = (page.locator(of).first.evaluate(ends) for of in (".cell_output > .output", ".cell_output"))
+    assert inner[0] - outer[0] >= 5 and outer[1] - inner[1] >= 5
+    page.close()
+
+
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_no_page_is_wider_than_its_window(book: Path, browser, width: int) -> None:
     page = opened(browser, width)

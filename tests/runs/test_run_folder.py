@@ -1026,14 +1026,17 @@ def test_images_that_nothing_scored_do_not_count(tmp_path, monkeypatch):
     assert Store(tmp_path).begun("these")["rules"] == "these"
 
 
-@pytest.mark.parametrize(("other", "key"), [("mini-confirmation", "confirms"), ("mini-denoisers-s1", "retrains")])
+@pytest.mark.parametrize(
+    ("other", "of"),
+    [("mini-confirmation", {"confirms": "mini"}), ("mini-denoisers-s1", {"retrains": "mini"}), ("a-study-of-mine", {})],
+)
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_confirmation_and_other_trainings_have_folders_of_their_own(folder, other, key, turned):
+def test_every_study_has_a_folder_of_its_own(folder, other, of, turned):
     first, second = ("mini", other) if turned else (other, "mini")
     held = manifest(folder)
-    held["study"] |= {"name": first} | ({key: "mini"} if first != "mini" else {})
+    held["study"] |= {"name": first} | (of if first != "mini" else {})
     files.write_json(held, folder / "manifest.json")
-    named = {"name": second} | ({key: "mini"} if second != "mini" else {})
+    named = {"name": second} | (of if second != "mini" else {})
     before = manifest(folder)
     with pytest.raises(UsageError, match=rf"holds the run of '{first}', and {second} .*--out"):
         make.run(settings(**named), folder, progress=False)

@@ -148,11 +148,10 @@ def _produced(
 
 
 def _refuse_other(store: Store, study: Study) -> None:
-    """Keep a study, its confirmation and other trainings in folders of their own: none may take another's images."""
-    held = store.manifest().get("study") or {}
-    name, of = held.get("name"), {held.get("confirms"), held.get("retrains")}
-    theirs = name != study.name and study.name in of
-    if theirs or name is not None and name in {study.confirms, study.retrains}:
+    """Keep every study, its confirmation and other trainings too, in a folder of its own: none may take another's
+    images."""
+    name = (store.manifest().get("study") or {}).get("name")
+    if name not in (None, study.name):
         raise UsageError(
             f"{store.folder}: holds the run of {shown(str(name))}, and {study.name} is to have images of its own: "
             "give another folder by --out"
