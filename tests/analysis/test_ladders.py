@@ -231,7 +231,8 @@ def test_how_far_nulls_move_is_said_of_each_kind_of_network():
     )  # fmt: skip
     found = real_ladders.movement(of).set_index("kind")
     assert found.within.to_dict() == {"U-Net": 2, "transformer": 0}
-    assert "can move a picture of U-Nets as far as most" in ladders.nulls(of)
+    assert "can move a U-Net's picture as far as most" in ladders.nulls(of)
+    assert "All 2 rungs of U-Nets" in ladders.nulls(of)
     assert "reach beyond" not in ladders.nulls(of)
     assert "can move no picture as far as most" in ladders.nulls(of[of.kind == "transformer"])
     assert ladders.nulls(of[of.role == "rung"]) == "No ladder has a picture of the same weights."

@@ -76,6 +76,14 @@ def test_every_detector_trains_on_folders_and_its_card_says_what_on(name, folder
     assert auc(fakes, reals) > 0.9 and card["validation"]["folders"]["auc"] > 0.9
 
 
+def test_weights_that_are_there_stay(folders, tmp_path):
+    there = tmp_path / "own.safetensors"
+    there.write_bytes(b"of yesterday")
+    with pytest.raises(UsageError, match="own.safetensors: there already; name another file"):
+        train_folders.train_folders("npr", folders / "real", folders / "fake", there)
+    assert there.read_bytes() == b"of yesterday" and [*tmp_path.iterdir()] == [there]
+
+
 def test_a_stopped_training_goes_on_and_other_images_start_anew(folders, tmp_path, monkeypatch):
     own = tmp_path / "images"
     shutil.copytree(folders, own)

@@ -37,6 +37,14 @@ def table(tmp_path: Path, *records: dict[str, Any]) -> pd.DataFrame:
     return devices.read(tmp_path / "devices.csv")
 
 
+def test_the_table_is_not_written_over_a_record(tmp_path: Path) -> None:
+    mine = written(tmp_path, "a.json", record())
+    before = Path(mine).read_bytes()
+    with pytest.raises(UsageError, match=r"a.json: the table is written as .csv"):
+        devices.import_devices([mine], mine)
+    assert Path(mine).read_bytes() == before
+
+
 def test_a_record_comes_in_once_and_whole(tmp_path: Path) -> None:
     mine, other = written(tmp_path, "a.json", record()), written(tmp_path, "b.json", record(seed=1, processors=8))
     out = tmp_path / "deep" / "devices.csv"

@@ -139,11 +139,14 @@ def import_devices(records: Sequence[str | Path], table: str | Path = TABLE) -> 
     """Take records into the table, which is made where there is none; a record that is in it already changes nothing.
 
     Raises:
-        UsageError: a file is no record, or the table cannot be written. Nothing is written then.
+        UsageError: a file is no record, or the table has another ending than .csv or cannot be written. Nothing is
+            written then.
         Damaged: the table is none.
     """
     taken = [rows(read_record(file)) for file in records]
     table = Path(table)
+    if table.suffix != ".csv":
+        raise UsageError(f"{table}: the table is written as .csv; give it that ending")
     files.probe(table)
     before = read(table)
     known = set(before.device)

@@ -176,12 +176,15 @@ def train_folders(
         published: file of the frozen backbone, of a detector that has one, at full width.
 
     Raises:
-        UsageError: the name or the width is unknown, the file's ending is another, `out` cannot be written, `split`
-            refuses the images, the backbone is missing or another's, or steps are asked of a head that is solved for.
+        UsageError: the name or the width is unknown, the file's ending is another, `out` is there or cannot be
+            written, `split` refuses the images, the backbone is missing or another's, or steps are asked of a head
+            that is solved for.
     """
     out, recipe = Path(out), _recipe(recipe or recipe_of(name), name, steps, width)
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: weights are written as .safetensors; give it that ending")
+    if out.exists():
+        raise UsageError(f"{out}: there already; name another file, or remove it and its card")
     probe(out)
     frozen, origin = _frozen(name, width, None if published is None else Path(published))
     least = (CROP if width == "mini" else FULL_CROP) if preprocess(name, width).rule.side is None else 8

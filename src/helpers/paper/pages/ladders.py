@@ -81,14 +81,21 @@ def nulls(table: pd.DataFrame) -> str:
     parts = [
         f"{counted(row.nulls, 'picture')} by {row.kind}s with the same weights ({counted(row.null_ladders, 'ladder')}) "
         f"have a PSNR of {row.psnr_least:.1f} to {row.psnr_most:.1f} dB to their baseline, "
-        f"{tables.interval(row, 'psnr', 1)} in the median{_beyond(row)}. {row.within or 'None'} of the {row.rungs} "
+        f"{tables.interval(row, 'psnr', 1)} in the median{_beyond(row)}. {_within(row)} "
         f"rungs of {row.kind}s at {real.COARSE:g} bits and below move the picture no further than the furthest of "
         "these."
         for row in moved.itertuples()
     ]
-    as_far = [f"{row.kind}s" for row in moved.itertuples() if row.within > row.rungs / 2]
-    said = f"a picture of {listed(as_far)} as far as" if as_far else "no picture as far as"
+    as_far = [f"a {row.kind}'s" for row in moved.itertuples() if row.within > row.rungs / 2]
+    said = f"{listed(as_far)} picture as far as" if as_far else "no picture as far as"
     return f"{' '.join(parts)} So other hardware or another compiler can move {said} most of these rungs do."
+
+
+def _within(row: Any) -> str:
+    """How many of the rungs of a row of `real_ladders.movement` move a picture no further than the same weights do."""
+    return {0: f"None of the {row.rungs}", row.rungs: f"All {row.rungs}"}.get(
+        row.within, f"{row.within} of the {row.rungs}"
+    )
 
 
 def _beyond(row: Any) -> str:
