@@ -17,8 +17,8 @@ __all__ = ["densities"]
 def densities(results: Results, points: int = 61) -> pd.DataFrame:
     """Smoothed densities of the scores, one row per generator, detector, scale and x; one column per precision.
 
-    Beside each precision's column are its `_low` and `_high`, at every x a 95 % interval from a bootstrap by prompt,
-    and its `_mean`, that of the scores themselves: a smoothed curve that is cut off at its ends has another.
+    Beside each precision's column are its `_low` and `_high`, at every x a 95 % interval from a bootstrap by prompt.
+    Its `_mean` is that of the scores themselves: a smoothed curve that is cut off at its ends has another.
     `threshold` is the detector's on that scale, NaN where it has none.
     On the scale "score" x is the probability in [0, 1] and the smoothing is reflected at both ends, so that mass at
     1.0 stays there. On the scale "logit" x spans the middle 99.8 % of that detector's fakes of this generator. Of
