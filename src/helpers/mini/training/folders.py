@@ -183,10 +183,10 @@ def train_folders(
     out, recipe = Path(out), _recipe(recipe or recipe_of(name), name, steps, width)
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: weights are written as .safetensors; give it that ending")
-    if out.exists():
-        raise UsageError(f"{out}: there already; name another file, or remove it and its card")
     probe(out)
     frozen, origin = _frozen(name, width, None if published is None else Path(published))
+    if out.exists():
+        raise UsageError(f"{out}: there already; name another file, or remove it and its card")
     least = (CROP if width == "mini" else FULL_CROP) if preprocess(name, width).rule.side is None else 8
     table = split(real, fake, seed, least)
     listed = table.drop(columns="error").to_csv(index=False)
