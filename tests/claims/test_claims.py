@@ -6,6 +6,7 @@ import re
 import string
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -215,6 +216,21 @@ def test_one_other_condition_is_not_counted() -> None:
     assert outcome.verdict != "not testable"
     # A threshold is calibrated on one half of the images, which leaves fewer than may be judged.
     assert claims.disagreement(results, outcome) == "It is testable under no other condition."
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (["supported"], "It holds under one other condition too."),
+        (["contradicted"], "Under one other condition it fails."),
+        (["contradicted", "not testable"], "Under one other condition it fails. It is not testable under 1 more."),
+        (["not testable"] * 2, "It is testable under none of 2 other conditions."),
+    ],
+)
+def test_what_other_conditions_say_is_a_sentence_for_few_too(monkeypatch, others: list[str], said: str) -> None:
+    rows = pd.DataFrame({"verdict": ["supported", *others], "decides": [True, *[False] * len(others)]})
+    monkeypatch.setattr("helpers.claims.conditions.of_claim", lambda results, outcome: rows)
+    assert claims.disagreement(None, SimpleNamespace(verdict="supported")) == said
 
 
 def test_seeds_of_one_training_are_no_conditions_but_widen_the_interval(tmp_path) -> None:
