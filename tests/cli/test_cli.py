@@ -135,6 +135,7 @@ def test_full_grid_names_checkpoints_and_gates(capsys):
         (["detect", "/nowhere.png"], "/nowhere.png"),
         (["report", "-p", "threshold"], "threshold"),
         (["verify", "mini", "--results", "/nowhere"], "/nowhere"),
+        (["verify", "mini", "--arms", "ladders"], "ladder"),
         (["paint"], "paint"),
         (["run", "mini", "--out", ""], "--out: '' names nothing"),
         (["run", "mini", "--out="], "--out: '' names nothing"),
@@ -235,14 +236,18 @@ def test_a_failure_exits_1(capsys, monkeypatch):
     row = {
         "generator": "sd3",
         "precision": "fp4",
+        "arm": "ladder",
         "images": 1,
         "images_equal": 0,
         "max_logit_diff": {"npr": 9.0},
     }
     outcome = {"cells": [row | {"agree": False}], "real": [], "agree": False}
-    monkeypatch.setattr(verify, "verify_archive", lambda *arguments, **options: outcome)
+    asked = []
+    monkeypatch.setattr(verify, "verify_archive", lambda *_, **options: asked.append(options["arms"]) or outcome)
     status, said, error = call(capsys, "verify")
-    assert status == 1 and "sd3/fp4" in error and "DISAGREES" in said
+    assert status == 1 and "sd3/fp4-ladder" in error and "DISAGREES" in said
+    call(capsys, "verify", "--arms", "ladder,seed, seed")
+    assert asked == [None, ["ladder", "seed"]]
 
 
 def test_a_run_reports_and_then_has_nothing_to_do(capsys, tmp_path):

@@ -266,6 +266,29 @@ def test_verification_agrees_with_the_archive_and_not_with_another(small, tmp_pa
         verify.verify_archive(quick(seed=1), 1, results, progress=False)
 
 
+def test_verification_of_an_arm_is_of_its_cells_alone(tmp_path):
+    mini, results = schema.load("mini"), tmp_path / "archive"
+    arms = {"seed": mini.arms["seed"], "text": mini.arms["text"].model_copy(update={"precisions": ["fp4"]})}
+    loaded = quick(generators={"sd3": quick().generators["sd3"]}, precisions=["fp32"], detectors=["npr"], arms=arms)
+    make.run(loaded, results, images=1, progress=False)
+    for asked, cells in [
+        (None, [("native", "fp32")]),
+        (["text"], [("text", "fp4")]),
+        (["text", "seed", "native"], [("native", "fp32"), ("seed", "fp32"), ("text", "fp4")]),
+    ]:
+        report = verify.verify_archive(loaded, 1, results, arms=asked, workers=1, progress=False)
+        assert [(row["arm"], row["precision"]) for row in report["cells"]] == cells and report["agree"]
+        assert [row["size"] for row in report["real"]] == [128]
+
+    table = pd.read_parquet(results / "scores.parquet")
+    table.loc[table["arm"] == "text", "logit"] += 5
+    table.to_parquet(results / "scores.parquet")
+    apart = [verify.verify_archive(loaded, 1, results, arms=[arm], workers=1, progress=False) for arm in arms]
+    assert [report["agree"] for report in apart] == [True, False]
+    with pytest.raises(UsageError, match="ladder"):
+        verify.verify_archive(loaded, 1, results, arms=["ladder"], progress=False)
+
+
 def test_a_contact_sheet_shows_each_precision_in_a_row(tmp_path):
     loaded, kept = quick(precisions=["fp32", "fp4"]), Store(tmp_path)
     shades, known = {"fp32": 40, "fp4": 200}, {}

@@ -24,13 +24,14 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return synthetic.write(tmp_path / "archive", images=4, generators=("sd3",))
 
 
-def test_another_machine_model_archive_or_number_of_images_is_another_state(
+def test_another_machine_model_archive_arm_or_number_of_images_is_another_state(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = schema.load("mini")
     states = [verified.state(study, 2, archive)]
     assert states[0] == verified.state(study, 2, archive)
     states.append(verified.state(study, 3, archive))
+    states.append(verified.state(study, 2, archive, arms=["ladder"]))
     states.append(verified.state(study.model_copy(update={"seed": 99}), 2, archive))
     monkeypatch.setenv("OMP_NUM_THREADS", f"{os.environ['OMP_NUM_THREADS']}0")
     states.append(verified.state(study, 2, archive))

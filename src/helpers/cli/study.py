@@ -220,6 +220,9 @@ def _say_done(notes: Sequence[str], line: str) -> None:
 def verify(
     study: StudyName = "mini",
     images: Annotated[int, typer.Option(min=1, help="Images of every cell.")] = 2,
+    arms: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Cells of these, comma-separated; default the main arm.")
+    ] = None,
     results: Annotated[Path | None, typer.Option(help="Folder of the archive; default results/STUDY.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file for the outcome.")] = None,
     device: Annotated[
@@ -244,22 +247,29 @@ def verify(
         from helpers.core.device import require
 
         require(device)
-    outcome = _verified(loaded, images, results or files.RESULTS / loaded.name, out, if_changed, device)
+    folder = results or files.RESULTS / loaded.name
+    outcome = _verified(loaded, images, words(arms), folder, out, if_changed, device)
     rows = [*outcome["cells"], *outcome["real"]]
     typer.echo(table_text([_verify_row(row) for row in rows]))
     equal, made = sum(row["images_equal"] for row in rows), sum(row["images"] for row in rows)
     typer.echo(f"{equal} of {made} images equal to the last bit; {'agrees' if outcome['agree'] else 'DISAGREES'}")
     if not outcome["agree"]:
-        apart = [f"{row['generator']}/{row['precision']}" for row in rows if not row["agree"]]
+        apart = [f"{row['generator']}/{_precision_named(row)}" for row in rows if not row["agree"]]
         raise Failure(f"the archive is not reproduced here: {', '.join(apart)}")
 
 
 def _verified(
-    study: Study, images: int, results: Path, out: Path | None, if_changed: bool, device: str
+    study: Study,
+    images: int,
+    arms: Sequence[str] | None,
+    results: Path,
+    out: Path | None,
+    if_changed: bool,
+    device: str,
 ) -> dict[str, Any]:
     from helpers.runs import verified
 
-    state = verified.state(study, images, results, device)
+    state = verified.state(study, images, results, device, arms)
     if out is not None and if_changed and (kept := verified.standing(out, state)):
         typer.echo(f"{place(out)}: of {kept['checked']}, and nothing that it depends on has changed since")
         return kept
@@ -267,7 +277,7 @@ def _verified(
         out.unlink(missing_ok=True)  # what it says is of another state
     from helpers.runs.verify import verify_archive
 
-    return verify_archive(study, images, results, out, state=state, device=device)
+    return verify_archive(study, images, results, out, arms=arms, state=state, device=device)
 
 
 def _default_out(study: Study) -> Path:
@@ -335,10 +345,17 @@ def _reals_line(needs: dict[str, Any]) -> str:
     return f"{whose}: {needs['files']} files; {short}it takes {wanted}"
 
 
+def _precision_named(row: dict[str, Any]) -> str:
+    """As the folder of its images is named: fp4, fp4-ladder; of the reals their size."""
+    if row["precision"] == "none":
+        return f"{row['size']} px"
+    return row["precision"] + ("" if row["arm"] == "native" else f"-{row['arm']}")
+
+
 def _verify_row(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "generator": row["generator"],
-        "precision": row["precision"] if row["precision"] != "none" else f"{row['size']} px",
+        "precision": _precision_named(row),
         "equal": f"{row['images_equal']}/{row['images']}",
         **{f"d {name}": f"{value:.2g}" for name, value in row["max_logit_diff"].items()},
         "agree": "yes" if row["agree"] else "NO",

@@ -8,6 +8,7 @@ check.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,15 @@ __all__ = ["standing", "state"]
 CHECKS = "helpers.runs.verify"
 
 
-def state(study: Study, images: int, results: Path, device: str = "cpu") -> str:
+def state(study: Study, images: int, results: Path, device: str = "cpu", arms: Sequence[str] | None = None) -> str:
     """SHA-256 (hex) over all that a check of an archive depends on; "" of a study whose models lie elsewhere than in
     this checkout, of which that cannot be told."""
     if study.scale != "mini":
         return ""
     threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
     return reach.key({
-        "study": study.digest(), "images": images, "device": device, "machine": _processor(), "threads": threads,
+        "study": study.digest(), "images": images, "arms": arms, "device": device,
+        "machine": _processor(), "threads": threads,
         "archive": reach.held(results / "scores.parquet", results / "manifest.json"),
         "models": reach.held(files.MODELS / "mini"), "sources": reach.Sources().reached("", CHECKS),
         "environment": reach.environment(),

@@ -55,12 +55,15 @@ def verify_archive(
     results: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
+    arms: Sequence[str] | None = None,
     state: str = "",
     device: str = "cpu",
     workers: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Compare the first `images` archived images of the main arm's cells, and of the reals per size, with new ones.
+    """Compare the first `images` archived images of the cells of `arms`, and of the reals per size, with new ones.
+
+    By default the cells are the main arm's.
 
     `results` is the folder with the archive's scores.parquet; `out` a JSON file to write. Returns the report:
     study_digest and scores_sha256, which say what archive it is of (as in manifest.json, under `files`); checked (the
@@ -72,17 +75,18 @@ def verify_archive(
     the images, by default one for each processor; a study of full size, and a GPU, has one, for models are as large as
     a machine. They import the script that calls this, as `multiprocessing` says: it does so below
     `if __name__ == "__main__"`.
-    Raises UsageError where the archive is missing or of another study, Failure where it lacks cells.
+    Raises UsageError where the archive is missing or of another study, and for an arm that the study does not have;
+    Failure where the archive lacks cells.
     """
+    chosen = planning.sources(study, arms=arms or [study.arm])
     archived = _archive(study, Path(results))
     most = int(archived["index"].max()) + 1
-    plan = planning.resolve(study, most)
-    sources = [source for source in plan.recipes if source.arm in (plan.arm, "none")]
+    sources = [source for source in chosen if source.label or source.arm == "none"]
     tables = [_rows_of(archived, source, images) for source in sources]
     made, machine = _made_again(study, most, sources, tables, workers or processors(), device, progress)
     rows = [_compare(*each) for each in zip(sources, tables, made, strict=True)]
     report = {
-        "study_digest": plan.study_digest,
+        "study_digest": study.digest(),
         "scores_sha256": file_sha256(Path(results) / "scores.parquet"),
         "checked": now()[:10],
         "state": state,
