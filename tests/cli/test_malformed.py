@@ -378,6 +378,7 @@ def lines() -> list[list[str]]:
             ["x" * 10**5, "1"], ["live", "1"], ["threshold", "0x" + "f" * 5000],
         ]),
         *(["verify", "mini", "--images", word] for word in NUMBERS),
+        *(["verify", "mini", "--arms", word] for word in names),
         *(["verify", "mini", "--results", word] for word in ["", "/nowhere", "x" * 5000, "a\0b", "."]),
         *(["verify", "mini", "--out", word] for word in ["", ".", "/dev/null/x", "x" * 5000, "a\0b"]),
         *(["footprint", "--checkpoints", word] for word in names),

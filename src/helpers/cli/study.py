@@ -295,8 +295,7 @@ def _archived(study: Study) -> dict[tuple[str, str, str], int]:
 
 
 def _grid_row(needs: dict[str, Any], out: Path, archived: dict[tuple[str, str, str], int]) -> dict[str, Any]:
-    main = "" if needs["arm"] == "native" else f"-{needs['arm']}"
-    folder = out / "images" / needs["generator"] / f"{needs['precision']}{main}"
+    folder = out / "images" / needs["generator"] / _precision_named(needs)
     size, local = needs["bytes"], Path(needs["source"]).is_absolute()
     return {
         "generator": needs["generator"],
